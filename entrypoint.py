@@ -1,0 +1,9 @@
+"""Run the migrator once and exit with what it says: the container's entry point."""
+
+import sys
+
+from migrator.cli import main
+
+
+if __name__ == "__main__":
+    sys.exit(main())

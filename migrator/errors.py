@@ -1,0 +1,279 @@
+"""
+Everything that can go wrong, by what the operator has to do about it.
+
+* MigratorError
+  x UsageError              fix a flag, the environment, a DSN, a secret file
+  x PendingError            nothing is wrong: migrations are pending
+  x FilesInvalidError       fix the migration files
+  x HistoryConflictError    files and table disagree: decide
+    - MissingMigrationsError
+    - DatabaseAheadError
+    - UnknownTargetError
+    - BadTableError
+  x StatementFailedError    fix the SQL; its migration is rolled back
+  x PartialError            a human must look at the database
+  x AccessDeniedError       fix credentials, TLS, privileges, the database's name
+  x UnavailableError        try again: the server did not answer
+  x LockedError             try again: another migrator works
+  x ContentionError         try again: the application held the locks
+  x ConnectionLostError     try again: the session died
+  x DeadlineError           try again: our own deadline came first
+  x InterruptedRunError     try again: somebody stopped us
+
+Messages end with the way out. `exits.py` gives each branch its exit code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong in one migration file, with its place and its mend."""
+
+    path: str
+    """The file's name inside the migrations directory."""
+
+    line: int
+    """From 1; 0 when the fault is the file's, not a line's."""
+
+    column: int
+    """From 1, in characters; 0 when the fault is the file's or the line's."""
+
+    slug: str
+    """What kind of fault: a stable word for machines, such as `empty_block`."""
+
+    message: str
+    """Reason and mend, one sentence each."""
+
+    def __str__(self) -> str:
+        place = ":".join(str(n) for n in (self.line, self.column) if n)
+        return f"{self.path}:{place}: {self.message}" if place else self._bare()
+
+    def _bare(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMessage:
+    """What PostgreSQL said about an error, field by field (libpq's PQresultErrorField)."""
+
+    sqlstate: str | None
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+    context: str | None = None
+    schema: str | None = None
+    table: str | None = None
+    constraint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a migration file something happened."""
+
+    version: int
+    path: str
+    line: int
+    column: int
+    statement: int
+    """The statement's number in its section, from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+class MigratorError(Exception):
+    """The root: every error that the core raises on purpose."""
+
+    hint: str | None = None
+    """What to do now, when the message alone does not say it."""
+
+
+class UsageError(MigratorError):
+    """The environment, the arguments or a secret file cannot be used; all faults at once."""
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = faults
+        super().__init__("; ".join(faults))
+
+
+class PendingError(MigratorError):
+    """A check was asked for, and migrations are pending."""
+
+    def __init__(self, pending: Sequence[int]) -> None:
+        self.pending = tuple(pending)
+        super().__init__(f"pending: {_listed(self.pending)}; run `up` to apply them")
+
+
+class FilesInvalidError(MigratorError):
+    """The migrations directory or its files cannot be used; all faults at once."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        first, more = self.faults[0], len(self.faults) - 1
+        rest = f" (and {more} more; `validate` lists them all)" if more else ""
+        super().__init__(f"{first}{rest}")
+
+
+class HistoryConflictError(MigratorError):
+    """What the files say and what the tracking table says do not go together."""
+
+
+class MissingMigrationsError(HistoryConflictError):
+    """Files are older than the newest applied version, and were never applied."""
+
+    def __init__(self, paths: Sequence[str], *, newest: int) -> None:
+        self.paths = tuple(paths)
+        self.newest = newest
+        super().__init__(
+            f"not applied, but older than the database's version {newest}:"
+            f" {_listed(self.paths)}; give them newer versions,"
+            " or set MIGRATOR_ALLOW_MISSING=true to apply them now"
+        )
+
+
+class DatabaseAheadError(HistoryConflictError):
+    """The table has versions newer than every file."""
+
+    def __init__(self, versions: Sequence[int], *, newest_file: int) -> None:
+        self.versions = tuple(versions)
+        self.newest_file = newest_file
+        super().__init__(
+            f"the database is ahead of the files: it has {_listed(self.versions)},"
+            f" the newest file is {newest_file}; deploy the newer files,"
+            " or set MIGRATOR_ON_DB_AHEAD=warn when this is a rollback"
+        )
+
+
+class UnknownTargetError(HistoryConflictError):
+    """The version asked for has no file."""
+
+    def __init__(self, target: int, *, versions: Sequence[int]) -> None:
+        self.target = target
+        near = sorted(versions, key=lambda version: abs(version - target))[:3]
+        super().__init__(
+            f"no file has version {target}; the nearest are {_listed(sorted(near))}"
+        )
+
+
+class BadTableError(HistoryConflictError):
+    """The tracking table is not one that goose made."""
+
+    def __init__(self, table: str, *, reason: str) -> None:
+        self.table = table
+        super().__init__(
+            f"{table} is not a goose tracking table: {reason};"
+            " point MIGRATOR_TABLE at the right one"
+        )
+
+
+class StatementFailedError(MigratorError):
+    """A statement failed; its migration's transaction is rolled back."""
+
+    def __init__(self, place: Place, server: ServerMessage) -> None:
+        self.place = place
+        self.server = server
+        super().__init__(
+            f"{place}: {server.message}{_sqlstate(server)};"
+            " this migration was rolled back; mend the file and run again"
+        )
+
+
+class PartialError(MigratorError):
+    """Part of a migration is in the database without its version row."""
+
+    def __init__(self, place: Place, *, reason: str, mend: str) -> None:
+        self.place = place
+        self.reason = reason
+        self.server: ServerMessage | None = None
+        super().__init__(f"{place}: {reason}; {mend}")
+
+
+class AccessDeniedError(MigratorError):
+    """The server is there and says no."""
+
+    def __init__(self, server: ServerMessage, *, mend: str) -> None:
+        self.server = server
+        self.place: Place | None = None
+        super().__init__(f"{server.message}{_sqlstate(server)}; {mend}")
+
+
+class UnavailableError(MigratorError):
+    """The server did not take a connection in time."""
+
+    def __init__(self, server: ServerMessage, *, waited_s: float) -> None:
+        self.server = server
+        self.waited_s = waited_s
+        super().__init__(
+            f"no connection within {waited_s:.0f} s: {server.message}"
+            f"{_sqlstate(server)}; check host, port and network,"
+            " or raise MIGRATOR_CONNECT_WAIT"
+        )
+
+
+class LockedError(MigratorError):
+    """Another migrator held the lock for as long as we were willing to wait."""
+
+    def __init__(self, *, waited_s: float, holder: str | None) -> None:
+        self.waited_s = waited_s
+        self.holder = holder
+        super().__init__(
+            f"another migrator held the lock for {waited_s:.0f} s"
+            f" ({holder or 'its session cannot be seen'}); wait for it,"
+            " or raise MIGRATOR_LOCK_WAIT"
+        )
+
+
+class ContentionError(MigratorError):
+    """Locks of other sessions stood in the way, also of our own retries."""
+
+    def __init__(self, place: Place, server: ServerMessage, *, attempts: int) -> None:
+        self.place = place
+        self.server = server
+        self.attempts = attempts
+        super().__init__(
+            f"{place}: {server.message}{_sqlstate(server)} in {attempts} attempts;"
+            " run again when the table is less busy, or raise MIGRATOR_LOCK_RETRY"
+        )
+
+
+class ConnectionLostError(MigratorError):
+    """The session died; what was in flight is rolled back or can be looked up."""
+
+    def __init__(self, server: ServerMessage, *, doing: str) -> None:
+        self.server = server
+        self.doing = doing
+        self.place: Place | None = None
+        super().__init__(
+            f"the connection was lost while {doing}: {server.message};"
+            " run again: what was not committed is rolled back"
+        )
+
+
+class DeadlineError(MigratorError):
+    """The run's own deadline passed; it was cancelled and rolled back."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        super().__init__(
+            f"the run's deadline of {deadline_s:g} s passed and it was rolled back;"
+            " run again, or raise MIGRATOR_DEADLINE"
+        )
+
+
+class InterruptedRunError(MigratorError):
+    """SIGINT or SIGTERM: cancelled, rolled back, unlocked."""
+
+    def __init__(self, signum: int, *, name: str) -> None:
+        self.signum = signum
+        super().__init__(f"stopped by {name}: rolled back and unlocked; run again")
+
+
+def _sqlstate(server: ServerMessage) -> str:
+    return f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
+
+
+def _listed(values: Sequence[object]) -> str:
+    shown = ", ".join(str(value) for value in values[:5])
+    return f"{shown} and {len(values) - 5} more" if len(values) > 5 else shown

@@ -1,0 +1,120 @@
+"""Exit codes: what the process says to Kubernetes, Helm, compose and a shell."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from migrator import errors
+
+
+class ExitCode(IntEnum):
+    """An interface, like the settings: podFailurePolicy and the README name them."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    PENDING = 3
+    FILES_INVALID = 10
+    HISTORY_CONFLICT = 11
+    DRIFT = 12
+    FAILED = 13
+    PARTIAL = 14
+    ACCESS_DENIED = 15
+    UNAVAILABLE = 20
+    LOCKED = 21
+    CONTENTION = 22
+    CONNECTION_LOST = 23
+    DEADLINE = 24
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What one exit code tells, in the words of the README's table."""
+
+    summary: str
+    database: str
+    again: str
+
+
+MEANINGS: dict[ExitCode, Meaning] = {
+    ExitCode.OK: Meaning(
+        "applied, or nothing to do, or another run did it", "at target", "-"
+    ),
+    ExitCode.INTERNAL: Meaning("a bug of ours", "unknown", "bounded"),
+    ExitCode.USAGE: Meaning("flag, environment, DSN, secret file", "untouched", "no"),
+    ExitCode.PENDING: Meaning(
+        "a check found pending migrations", "untouched", "caller decides"
+    ),
+    ExitCode.FILES_INVALID: Meaning(
+        "directory, names, duplicates, parse errors, Go files", "untouched", "no"
+    ),
+    ExitCode.HISTORY_CONFLICT: Meaning(
+        "missing (out-of-order) versions, database ahead (`fail`), bad table",
+        "untouched",
+        "no",
+    ),
+    ExitCode.DRIFT: Meaning("an applied file has changed (`fail`)", "untouched", "no"),
+    ExitCode.FAILED: Meaning(
+        "a statement failed; its migration is rolled back", "clean at a version", "no"
+    ),
+    ExitCode.PARTIAL: Meaning(
+        "a NO TRANSACTION migration stopped half way, or a file ended our transaction",
+        "a human must look",
+        "no",
+    ),
+    ExitCode.ACCESS_DENIED: Meaning(
+        "credentials, TLS verification, privileges, no such database", "clean", "no"
+    ),
+    ExitCode.UNAVAILABLE: Meaning(
+        "the server did not answer in time", "untouched", "yes"
+    ),
+    ExitCode.LOCKED: Meaning(
+        "another migrator holds the lock", "untouched by us", "yes"
+    ),
+    ExitCode.CONTENTION: Meaning(
+        "lock timeout, deadlock, serialization, after our own retries", "clean", "yes"
+    ),
+    ExitCode.CONNECTION_LOST: Meaning(
+        "the session died; what was in flight is known or re-checkable", "clean", "yes"
+    ),
+    ExitCode.DEADLINE: Meaning("our own deadline", "clean", "yes"),
+    ExitCode.INTERRUPTED: Meaning(
+        "SIGINT: cancelled, rolled back, unlocked", "clean", "yes"
+    ),
+    ExitCode.TERMINATED: Meaning(
+        "SIGTERM: cancelled, rolled back, unlocked", "clean", "yes"
+    ),
+}
+
+PERMANENT = frozenset(code for code, meaning in MEANINGS.items() if meaning.again == "no")
+"""Running again cannot help: what the shipped podFailurePolicy fails the Job on."""
+
+RETRYABLE = frozenset(
+    code for code, meaning in MEANINGS.items() if meaning.again == "yes"
+)
+
+_CODES: dict[type[errors.MigratorError], ExitCode] = {
+    errors.UsageError: ExitCode.USAGE,
+    errors.PendingError: ExitCode.PENDING,
+    errors.FilesInvalidError: ExitCode.FILES_INVALID,
+    errors.HistoryConflictError: ExitCode.HISTORY_CONFLICT,
+    errors.StatementFailedError: ExitCode.FAILED,
+    errors.PartialError: ExitCode.PARTIAL,
+    errors.AccessDeniedError: ExitCode.ACCESS_DENIED,
+    errors.UnavailableError: ExitCode.UNAVAILABLE,
+    errors.LockedError: ExitCode.LOCKED,
+    errors.ContentionError: ExitCode.CONTENTION,
+    errors.ConnectionLostError: ExitCode.CONNECTION_LOST,
+    errors.DeadlineError: ExitCode.DEADLINE,
+}
+
+
+def exit_code(error: BaseException | None) -> ExitCode:
+    """Return the code for what ended the run; INTERNAL for what nobody foresaw."""
+    if error is None:
+        return ExitCode.OK
+    if isinstance(error, errors.InterruptedRunError):
+        return ExitCode(128 + error.signum)
+    codes = (_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+    return next(codes, ExitCode.INTERNAL)

@@ -1,0 +1,174 @@
+"""The nouns of a migration run, all immutable."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from enum import Enum
+
+from migrator.errors import Fault, Place
+
+
+class Direction(Enum):
+    """Which half of a migration runs."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Split(Enum):
+    """Who says where a statement ends."""
+
+    GOOSE = "goose"
+    """goose's rule: `;` at a line's end, or StatementBegin/End."""
+
+    POSTGRES = "postgres"
+    """PostgreSQL's lexer; StatementBegin/End are optional."""
+
+
+class WhenAhead(Enum):
+    """What to do when the database has versions newer than every file."""
+
+    WARN = "warn"
+    FAIL = "fail"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One text for the server, and where it stands in its file."""
+
+    text: str
+    """What is sent; bytes that are not UTF-8 are surrogate escapes."""
+
+    line: int
+    """The file's line of the first character, from 1."""
+
+    column: int = 1
+    """The column of the first character, from 1, in characters."""
+
+    jumps: tuple[tuple[int, int], ...] = ()
+    """
+    Where lines of the text do not follow each other in the file: pairs of a line's
+    number in the text (from 0) and its line in the file, ascending.
+    """
+
+    data: str | None = None
+    """The rows that follow a `COPY … FROM stdin`, without the closing `\\.`."""
+
+    def locate(self, position: int) -> tuple[int, int]:
+        """
+        Return line and column in the file of *position* in the text.
+
+        *position* counts characters from 1, as PostgreSQL's error field P does.
+        """
+        before = self.text[: max(position - 1, 0)]
+        number = before.count("\n")
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        return self._file_line(number), column + (self.column - 1 if not number else 0)
+
+    def _file_line(self, number: int) -> int:
+        at = bisect_right(self.jumps, (number, 1 << 62)) - 1
+        start, line = self.jumps[at] if at >= 0 else (0, self.line)
+        return line + number - start
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One direction of a migration: what it runs, and what is wrong with it."""
+
+    statements: tuple[Statement, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One file, read and parsed."""
+
+    version: int
+    path: str
+    """The file's name inside the migrations directory."""
+
+    up: Section
+    down: Section
+    transaction: bool = True
+    """False for a file that says NO TRANSACTION; it holds for both directions."""
+
+    def section(self, direction: Direction) -> Section:
+        """Return the half that *direction* runs."""
+        return self.up if direction is Direction.UP else self.down
+
+    def place(self, statement: Statement, number: int, position: int = 1) -> Place:
+        """Return where *position* of *statement*, the *number*-th from 1, stands."""
+        line, column = statement.locate(position)
+        return Place(
+            version=self.version,
+            path=self.path,
+            line=line,
+            column=column,
+            statement=number,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A migrations directory, read at once."""
+
+    migrations: tuple[Migration, ...]
+    """By version, ascending; versions are unique."""
+
+    faults: tuple[Fault, ...] = ()
+    """What no command that uses the files may ignore: names, duplicates, Go files."""
+
+    @property
+    def newest(self) -> int:
+        """Return the highest version, 0 when there is no file."""
+        return self.migrations[-1].version if self.migrations else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One migration in one direction."""
+
+    migration: Migration
+    direction: Direction
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Return the statements this step runs, in order."""
+        return self.migration.section(self.direction).statements
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Apply what is pending: all, or up to and including version *to*."""
+
+    to: int | None = None
+
+
+Goal = Up
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One row of the tracking table that counts."""
+
+    version: int
+    at: str | None
+    """When, as the server prints it: goose keeps no time zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the tracking table says, oldest row first."""
+
+    rows: tuple[Applied, ...] = ()
+    exists: bool = False
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """Return the applied versions, without goose's version 0."""
+        return frozenset(row.version for row in self.rows if row.version)
+
+    @property
+    def newest(self) -> int:
+        """Return the highest applied version, 0 when nothing is applied."""
+        return max(self.versions, default=0)
