@@ -8,15 +8,16 @@ Everything that can go wrong, by what the operator has to do about it.
   x HistoryConflictError    files and table disagree: decide
     - MissingMigrationsError
     - DatabaseAheadError
-    - UnknownTargetError
     - BadTableError
   x StatementFailedError    fix the SQL; its migration is rolled back
   x PartialError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
   x UnavailableError        try again: the server did not answer
+    - ReadOnlyServerError
   x LockedError             try again: another migrator works
   x ContentionError         try again: the application held the locks
   x ConnectionLostError     try again: the session died
+  x StatementTimeoutError   try again, with a longer statement timeout
   x DeadlineError           try again: our own deadline came first
   x InterruptedRunError     try again: somebody stopped us
 
@@ -56,7 +57,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerMessage:
-    """What PostgreSQL said about an error, field by field (libpq's PQresultErrorField)."""
+    """What PostgreSQL said about an error, field by field (PQresultErrorField)."""
 
     sqlstate: str | None
     message: str
@@ -91,7 +92,7 @@ class MigratorError(Exception):
 
 
 class UsageError(MigratorError):
-    """The environment, the arguments or a secret file cannot be used; all faults at once."""
+    """The environment, an argument or a secret file cannot be used; all faults."""
 
     def __init__(self, *faults: str) -> None:
         self.faults = faults
@@ -146,17 +147,6 @@ class DatabaseAheadError(HistoryConflictError):
         )
 
 
-class UnknownTargetError(HistoryConflictError):
-    """The version asked for has no file."""
-
-    def __init__(self, target: int, *, versions: Sequence[int]) -> None:
-        self.target = target
-        near = sorted(versions, key=lambda version: abs(version - target))[:3]
-        super().__init__(
-            f"no file has version {target}; the nearest are {_listed(sorted(near))}"
-        )
-
-
 class BadTableError(HistoryConflictError):
     """The tracking table is not one that goose made."""
 
@@ -183,20 +173,30 @@ class StatementFailedError(MigratorError):
 class PartialError(MigratorError):
     """Part of a migration is in the database without its version row."""
 
-    def __init__(self, place: Place, *, reason: str, mend: str) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        reason: str,
+        mend: str,
+        server: ServerMessage | None = None,
+    ) -> None:
         self.place = place
         self.reason = reason
-        self.server: ServerMessage | None = None
+        self.server = server
         super().__init__(f"{place}: {reason}; {mend}")
 
 
 class AccessDeniedError(MigratorError):
     """The server is there and says no."""
 
-    def __init__(self, server: ServerMessage, *, mend: str) -> None:
+    def __init__(
+        self, server: ServerMessage, *, mend: str, place: Place | None = None
+    ) -> None:
         self.server = server
-        self.place: Place | None = None
-        super().__init__(f"{server.message}{_sqlstate(server)}; {mend}")
+        self.place = place
+        where = f"{place}: " if place else ""
+        super().__init__(f"{where}{server.message}{_sqlstate(server)}; {mend}")
 
 
 class UnavailableError(MigratorError):
@@ -209,6 +209,19 @@ class UnavailableError(MigratorError):
             f"no connection within {waited_s:.0f} s: {server.message}"
             f"{_sqlstate(server)}; check host, port and network,"
             " or raise MIGRATOR_CONNECT_WAIT"
+        )
+
+
+class ReadOnlyServerError(UnavailableError):
+    """The server takes connections but no writes: a standby, or a failover."""
+
+    def __init__(self, server: ServerMessage) -> None:
+        self.server = server
+        self.waited_s = 0.0
+        MigratorError.__init__(
+            self,
+            f"the server is read-only: {server.message}{_sqlstate(server)};"
+            " connect to the primary, or run again when the failover is over",
         )
 
 
@@ -241,13 +254,28 @@ class ContentionError(MigratorError):
 class ConnectionLostError(MigratorError):
     """The session died; what was in flight is rolled back or can be looked up."""
 
-    def __init__(self, server: ServerMessage, *, doing: str) -> None:
+    def __init__(
+        self, server: ServerMessage, *, doing: str, place: Place | None = None
+    ) -> None:
         self.server = server
         self.doing = doing
-        self.place: Place | None = None
+        self.place = place
         super().__init__(
             f"the connection was lost while {doing}: {server.message};"
             " run again: what was not committed is rolled back"
+        )
+
+
+class StatementTimeoutError(MigratorError):
+    """A statement took longer than MIGRATOR_STATEMENT_TIMEOUT; it is rolled back."""
+
+    def __init__(self, place: Place, server: ServerMessage) -> None:
+        self.place = place
+        self.server = server
+        super().__init__(
+            f"{place}: {server.message}{_sqlstate(server)};"
+            " this migration was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
+            " or make the statement smaller"
         )
 
 
@@ -270,10 +298,14 @@ class InterruptedRunError(MigratorError):
         super().__init__(f"stopped by {name}: rolled back and unlocked; run again")
 
 
+_SHOWN = 5
+
+
 def _sqlstate(server: ServerMessage) -> str:
     return f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
 
 
 def _listed(values: Sequence[object]) -> str:
-    shown = ", ".join(str(value) for value in values[:5])
-    return f"{shown} and {len(values) - 5} more" if len(values) > 5 else shown
+    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    more = len(values) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

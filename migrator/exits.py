@@ -87,7 +87,9 @@ MEANINGS: dict[ExitCode, Meaning] = {
     ),
 }
 
-PERMANENT = frozenset(code for code, meaning in MEANINGS.items() if meaning.again == "no")
+PERMANENT = frozenset(
+    code for code, meaning in MEANINGS.items() if meaning.again == "no"
+)
 """Running again cannot help: what the shipped podFailurePolicy fails the Job on."""
 
 RETRYABLE = frozenset(
@@ -106,6 +108,7 @@ _CODES: dict[type[errors.MigratorError], ExitCode] = {
     errors.LockedError: ExitCode.LOCKED,
     errors.ContentionError: ExitCode.CONTENTION,
     errors.ConnectionLostError: ExitCode.CONNECTION_LOST,
+    errors.StatementTimeoutError: ExitCode.DEADLINE,
     errors.DeadlineError: ExitCode.DEADLINE,
 }
 

@@ -119,6 +119,14 @@ class Files:
     """What no command that uses the files may ignore: names, duplicates, Go files."""
 
     @property
+    def all_faults(self) -> tuple[Fault, ...]:
+        """Return every fault once: the directory's, then the files' in their order."""
+        found = dict.fromkeys(self.faults)
+        for migration in self.migrations:
+            found.update(dict.fromkeys((*migration.up.faults, *migration.down.faults)))
+        return tuple(found)
+
+    @property
     def newest(self) -> int:
         """Return the highest version, 0 when there is no file."""
         return self.migrations[-1].version if self.migrations else 0
@@ -148,10 +156,13 @@ Goal = Up
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """One row of the tracking table that counts."""
+class Row:
+    """One row of the tracking table."""
 
     version: int
+    is_applied: bool
+    """False only in tables that goose before v2 has written."""
+
     at: str | None
     """When, as the server prints it: goose keeps no time zone."""
 
@@ -160,15 +171,30 @@ class Applied:
 class History:
     """What the tracking table says, oldest row first."""
 
-    rows: tuple[Applied, ...] = ()
+    rows: tuple[Row, ...] = ()
     exists: bool = False
 
     @property
     def versions(self) -> frozenset[int]:
-        """Return the applied versions, without goose's version 0."""
+        """Return every version with a row, as goose's `up` counts; without 0."""
         return frozenset(row.version for row in self.rows if row.version)
 
     @property
     def newest(self) -> int:
-        """Return the highest applied version, 0 when nothing is applied."""
+        """Return the highest version with a row, 0 when there is none."""
         return max(self.versions, default=0)
+
+    @property
+    def current(self) -> int:
+        """
+        Return the version applied last, 0 when nothing is.
+
+        The newest row that says applied, unless a newer row of the same version
+        says the contrary (goose's GetDBVersion).
+        """
+        undone: set[int] = set()
+        for row in reversed(self.rows):
+            if row.is_applied and row.version not in undone:
+                return row.version
+            undone.add(row.version)
+        return 0

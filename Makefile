@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?= migrator
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: run
+run: $(VENV)/.installed ## Apply migrations/ to a private PostgreSQL
+	@MIGRATOR_DATABASE_URL=$${MIGRATOR_DATABASE_URL:-embedded:.embedded} MIGRATOR_LOG_FORMAT=$${MIGRATOR_LOG_FORMAT:-json} $(BIN)/python entrypoint.py $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.installed ## Run the whole suite, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed ## Check format, style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.installed ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: ## Renew the lock files (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+.PHONY: image
+image: ## Build the image
+	docker build --tag $(IMAGE) .

@@ -1,0 +1,35 @@
+"""Delays between attempts, as numbers."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """How to space attempts: from *first_s*, doubling up to *most_s*, jittered."""
+
+    total_s: float
+    """How long to go on after the first attempt; 0 means one attempt only."""
+
+    first_s: float = 0.1
+    most_s: float = 2.0
+
+    def delays(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> Iterator[float]:
+        """
+        Yield seconds to sleep before each next attempt, until *total_s* has passed.
+
+        The time that attempts themselves take counts: *clock* is read, delays are
+        not added up. Each delay is between half and the whole of its step, so that
+        pods that started together drift apart. *clock* and *jitter* are for tests.
+        """
+        started, step = clock(), self.first_s
+        while (left := self.total_s - (clock() - started)) > 0:
+            yield min(jitter(step / 2, step), left)
+            step = min(step * 2, self.most_s)

@@ -1,0 +1,247 @@
+"""One process, one job, one verdict: settings to the core, signals to cancellation."""
+
+import os
+import signal
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+from migrator import __version__
+from migrator.backoff import Backoff
+from migrator.cancellation import Cancellation, Interruption
+from migrator.commands import COMMANDS, OFFLINE, Request
+from migrator.errors import (
+    DeadlineError,
+    FilesInvalidError,
+    InterruptedRunError,
+    UsageError,
+)
+from migrator.events import (
+    Event,
+    Observer,
+    RunCrashed,
+    RunInterrupted,
+    RunStarted,
+    SettingIgnored,
+)
+from migrator.exits import ExitCode, exit_code
+from migrator.pg.connect import Session
+from migrator.pg.database import Database
+from migrator.pg.dsn import Dsn, from_environment, parse_dsn
+from migrator.pg.embedded import SCHEME, embedded_server
+from migrator.pg.store import Store
+from migrator.report import termination
+from migrator.report.log import fields_of, log_to
+from migrator.report.redact import Redactor
+from migrator.report.tally import Tally
+from migrator.runner import Policy, Runner, fault_found
+from migrator.settings import Settings, service_links
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporting:
+    """Where and how a run tells what happens; known even when settings are not."""
+
+    command: str
+    console: bool
+    level: str = "info"
+    termination_log: Path = Path("/dev/termination-log")
+
+
+Work = Callable[[Observer, Cancellation], None]
+
+
+def run_job(
+    work: Work,
+    *,
+    reporting: Reporting,
+    secrets: tuple[str, ...],
+    stdout: TextIO,
+    deadline_s: float = 0.0,
+) -> ExitCode:
+    """
+    Do *work*, tell everything, and return the process's exit code.
+
+    Whatever happens, the last line is `run.finished`, and the termination message
+    says the same.
+    """
+    started, redactor = time.monotonic(), Redactor(secrets)
+    tally, cancellation = Tally(reporting.command), Cancellation()
+    log = log_to(
+        stdout,
+        console=reporting.console,
+        level=reporting.level,
+        redactor=redactor,
+        run_id=uuid.uuid4().hex[:12],
+    )
+
+    def observe(event: Event) -> None:
+        tally.see(event)
+        log(event)
+
+    error = _outcome(work, observe, cancellation, deadline_s)
+    finished = tally.verdict(error, duration_s=time.monotonic() - started)
+    log(finished)
+    termination.write(reporting.termination_log, redactor.value(fields_of(finished)))
+    return ExitCode(finished.exit_code)
+
+
+def _outcome(
+    work: Work, observe: Observer, cancellation: Cancellation, deadline_s: float
+) -> BaseException | None:
+    """Return what ended *work*, told; None when it came through."""
+    try:
+        with _signals(cancellation, deadline_s):
+            work(observe, cancellation)
+    except Interruption as interruption:
+        error: BaseException = interruption.reason
+    except Exception as caught:  # noqa: BLE001 - the verdict must be told, whatever it is
+        error = caught
+    else:
+        return None
+    if cancellation.requested:
+        observe(RunInterrupted(reason=str(error)))
+    if isinstance(error, FilesInvalidError):
+        for fault in error.faults:
+            observe(fault_found(fault, fatal=True))
+    if exit_code(error) is ExitCode.INTERNAL:
+        observe(RunCrashed(traceback="".join(traceback.format_exception(error))))
+    return error
+
+
+@contextmanager
+def _signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
+    """
+    Let SIGTERM, SIGINT and the deadline cancel the block.
+
+    Handlers are needed also because the kernel does not apply a signal's default
+    action to PID 1. A second signal ends the process at once.
+    """
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if cancellation.requested:
+            os._exit(128 + signum)
+        name = signal.Signals(signum).name
+        cancellation.request(InterruptedRunError(signum, name=name))
+
+    def late(signum: int, frame: FrameType | None) -> None:
+        cancellation.request(DeadlineError(deadline_s))
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGALRM: late}
+    before = {signum: signal.signal(signum, h) for signum, h in handlers.items()}
+    signal.setitimer(signal.ITIMER_REAL, deadline_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """
+    Return what no output may hold: passwords of the URL and of libpq's environment.
+
+    Raises:
+        UsageError: The URL cannot be read.
+    """
+    url = _url(settings)
+    found = () if url.startswith(SCHEME) else parse_dsn(url).secrets
+    named = (environ.get("PGPASSWORD"), environ.get("PGSSLPASSWORD"))
+    return (*found, *(value for value in named if value))
+
+
+def work_of(settings: Settings, environ: Mapping[str, str]) -> Work:
+    """Return what *settings* ask for, as a function that does it."""
+
+    def work(observe: Observer, cancellation: Cancellation) -> None:
+        with ExitStack() as stack:
+            dsn = _dsn(settings, environ, stack)
+            observe(_started(settings, dsn))
+            for name in service_links(environ):
+                observe(SettingIgnored(variable=name, reason=_LINK))
+            runner = _runner(settings, dsn or Dsn(()), observe, cancellation)
+            COMMANDS[settings.command](_request(settings, environ, runner))
+
+    return work
+
+
+_LINK = (
+    "a service link that Kubernetes sets for a Service named like us;"
+    " set enableServiceLinks: false in the pod"
+)
+
+
+def _url(settings: Settings) -> str:
+    given = settings.database_url
+    return given.get_secret_value() if given is not None else ""
+
+
+def _dsn(
+    settings: Settings, environ: Mapping[str, str], stack: ExitStack
+) -> Dsn | None:
+    if settings.command in OFFLINE:
+        return None
+    url = _url(settings)
+    if url.startswith(SCHEME):
+        return parse_dsn(stack.enter_context(embedded_server(url[len(SCHEME) :])))
+    if url:
+        return parse_dsn(url)
+    found = from_environment(environ)
+    if found is None:
+        raise UsageError(
+            "no database: set MIGRATOR_DATABASE_URL to postgresql://user:password@"
+            "host:5432/dbname, or MIGRATOR_DATABASE_URL_FILE, or PGHOST and others"
+        )
+    return found
+
+
+def _started(settings: Settings, dsn: Dsn | None) -> RunStarted:
+    return RunStarted(
+        command=settings.command,
+        migrator_version=__version__,
+        database=None if dsn is None else str(dsn),
+        migrations_dir=str(settings.migrations_dir),
+    )
+
+
+def _runner(
+    settings: Settings, dsn: Dsn, observe: Observer, cancellation: Cancellation
+) -> Runner:
+    session = Session(
+        lock_timeout_s=settings.lock_timeout,
+        statement_timeout_s=settings.statement_timeout,
+        role=settings.role,
+        search_path=settings.search_path,
+    )
+    policy = Policy(
+        allow_missing=settings.allow_missing,
+        when_ahead=settings.on_db_ahead,
+        lock=settings.lock,
+        lock_patience=Backoff(total_s=settings.lock_wait),
+        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),
+    )
+    patience = Backoff(total_s=settings.connect_wait, most_s=5)
+    return Runner(
+        database=Database(dsn=dsn, session=session, patience=patience),
+        store=Store(settings.table),
+        policy=policy,
+        observe=observe,
+        cancellation=cancellation,
+    )
+
+
+def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:
+    return Request(
+        directory=settings.migrations_dir,
+        split=settings.split,
+        environ=environ,
+        runner=runner,
+        target=settings.target,
+    )

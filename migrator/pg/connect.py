@@ -1,0 +1,230 @@
+"""One connection: opened, made calm, and its failure told apart."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import pq
+
+from migrator.errors import (
+    AccessDeniedError,
+    MigratorError,
+    ServerMessage,
+    UsageError,
+)
+
+
+if TYPE_CHECKING:
+    from migrator.pg.dsn import Dsn
+
+_PQERRORS_VERBOSE = 2
+_SQLSTATE = re.compile(r"^[^\n:]{1,40}:  ?([0-9A-Z]{5}): (.*)$", re.MULTILINE)
+# libpq's own words before any server answers; its wheel has no translations
+_TLS = re.compile(
+    r"certificate|SSL error|does not support SSL|private key file|sslmode|sslrootcert"
+    r"|no pg_hba\.conf entry",
+    re.IGNORECASE,
+)
+_NO_PASSWORD = re.compile(r"no password supplied|password authentication failed")
+# 57P01-57P03 shutting down or starting, 53 too many connections, 08 connection, 55
+# "not in this state" and 25006 read-only come and go; FIELD for the others is no
+_TRANSIENT = ("57P", "53", "08", "55", "25006", "XX000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every session of ours is set to, whatever the role or database inherits."""
+
+    lock_timeout_s: float = 5.0
+    statement_timeout_s: float = 0.0
+    role: str | None = None
+    search_path: str | None = None
+
+    def settings(self, server_version: int) -> dict[str, str]:
+        """Return the run-time parameters for a server of *server_version*."""
+        wanted = {
+            "lock_timeout": _milliseconds(self.lock_timeout_s),
+            "statement_timeout": _milliseconds(self.statement_timeout_s),
+            "idle_in_transaction_session_timeout": "0",
+            "idle_session_timeout": "0",
+            "client_connection_check_interval": "10000",
+        }
+        if server_version >= 170000:  # noqa: PLR2004 - its first version
+            wanted["transaction_timeout"] = "0"
+        if self.search_path is not None:
+            wanted["search_path"] = self.search_path
+        return wanted
+
+
+def open_connection(dsn: Dsn) -> psycopg.Connection:
+    """
+    Connect once, in autocommit and without prepared statements.
+
+    Raises:
+        ConnectFailedError: It did not work now, and may later.
+        AccessDeniedError: Credentials, TLS, or no such database.
+        UsageError: The server refuses a parameter of the DSN.
+    """
+    try:
+        return psycopg.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
+    except psycopg.OperationalError as error:
+        raise classified(_diagnosed(dsn, str(error))) from error
+
+
+class ConnectFailedError(MigratorError):
+    """A connection failed in a way that time may heal."""
+
+    def __init__(self, server: ServerMessage) -> None:
+        self.server = server
+        super().__init__(server.message)
+
+
+def settle(conn: psycopg.Connection, session: Session) -> None:
+    """
+    Put *conn* into the state that every migration begins in.
+
+    Undoes what a file set for the session (`SET`, `set_config`, `SET ROLE`): pg_dump
+    empties the search path, for one. One round trip.
+    """
+    from psycopg import sql  # noqa: PLC0415 - not needed to find nothing to do
+
+    commands = [sql.SQL("RESET SESSION AUTHORIZATION; RESET ALL")]
+    if session.role is not None:
+        commands.append(sql.SQL("SET ROLE ") + sql.Identifier(session.role))  # type: ignore[arg-type]
+    pairs = session.settings(conn.info.server_version).items()
+    calls = [
+        sql.SQL("set_config({}, {}, false)").format(sql.Literal(n), sql.Literal(v))
+        for n, v in pairs
+    ]
+    commands.append(sql.SQL("SELECT ") + sql.SQL(", ").join(calls))  # type: ignore[arg-type]
+    conn.execute(sql.SQL("; ").join(commands))
+
+
+def server_message(error: psycopg.Error) -> ServerMessage:
+    """Return what the server said, or libpq when no server said anything."""
+    diag = error.diag
+    return ServerMessage(
+        sqlstate=error.sqlstate,
+        message=diag.message_primary or _one_line(str(error)),
+        detail=diag.message_detail,
+        hint=diag.message_hint,
+        context=diag.context,
+        schema=diag.schema_name,
+        table=diag.table_name,
+        constraint=diag.constraint_name,
+    )
+
+
+def classified(server: ServerMessage) -> MigratorError:
+    """Return the error for a connection that failed with *server*'s words."""
+    state = server.sqlstate
+    if state is None:
+        if _TLS.search(server.message):
+            return AccessDeniedError(
+                server, mend="check sslmode, sslrootcert, sslcert and sslkey"
+            )
+        if _NO_PASSWORD.search(server.message):
+            return AccessDeniedError(server, mend="check user and password")
+        return ConnectFailedError(server)
+    if state.startswith(_TRANSIENT):
+        return ConnectFailedError(server)
+    mends = {
+        "28": "check user, password and pg_hba.conf",
+        "3D": "create the database, or correct its name in the URL",
+        "42501": "grant CONNECT on the database to this role",
+    }
+    mend = next((m for start, m in mends.items() if state.startswith(start)), None)
+    if mend is not None:
+        return AccessDeniedError(server, mend=mend)
+    return UsageError(
+        f"the server refused the connection's parameters: {server.message}"
+        f" (SQLSTATE {state}); check `options` and other parameters of the URL"
+    )
+
+
+def _diagnosed(dsn: Dsn, text: str) -> ServerMessage:
+    """
+    Ask once more, with SQLSTATEs in the messages, why a connection fails.
+
+    libpq keeps no result of a failed connection, so psycopg has no SQLSTATE either
+    (psycopg issue 1188), and texts are in the server's language. With verbosity
+    VERBOSE libpq puts the SQLSTATE before the text (pqBuildErrorMessage3).
+    """
+    library = _libpq()
+    found = _SQLSTATE.search(_verbose_failure(library, dsn)) if library else None
+    if found is None:
+        return ServerMessage(sqlstate=None, message=_one_line(text))
+    return ServerMessage(sqlstate=found[1], message=found[2].strip())
+
+
+def _verbose_failure(library: ctypes.CDLL, dsn: Dsn) -> str:
+    conn = pq.PGconn.connect_start(dsn.conninfo.encode())
+    library.PQsetErrorVerbosity(
+        ctypes.c_void_p(conn.pgconn_ptr),  # type: ignore[attr-defined] # not in pq.abc
+        _PQERRORS_VERBOSE,
+    )
+    try:
+        _poll(conn)
+        return conn.error_message.decode(errors="replace")
+    finally:
+        conn.finish()
+
+
+def _poll(conn: pq.abc.PGconn, *, patience_s: float = 10.0) -> None:
+    import select  # noqa: PLC0415 - only when a connection has failed
+    import time  # noqa: PLC0415 - the same
+
+    end = time.monotonic() + patience_s
+    while (left := end - time.monotonic()) > 0:
+        match conn.connect_poll():
+            case pq.PollingStatus.READING:
+                select.select([conn.socket], [], [], left)
+            case pq.PollingStatus.WRITING:
+                select.select([], [conn.socket], [], left)
+            case _:
+                return
+
+
+@cache
+def _libpq() -> ctypes.CDLL | None:
+    """Return the libpq that psycopg itself uses, or None where it cannot be found."""
+    name = (
+        _bundled_libpq() if pq.__impl__ == "binary" else ctypes.util.find_library("pq")
+    )
+    try:
+        library = ctypes.CDLL(name) if name else None
+    except OSError:
+        return None
+    if library is not None:
+        library.PQsetErrorVerbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    return library
+
+
+def _bundled_libpq() -> str | None:
+    """Return the path of the wheel's libpq, where auditwheel and delocate put it."""
+    import psycopg_binary  # noqa: PLC0415 - there only with that implementation
+
+    home = Path(psycopg_binary.__file__).parent
+    places = [home.with_name("psycopg_binary.libs"), home / ".dylibs"]
+    return next((str(p) for d in places for p in sorted(d.glob("libpq*"))), None)
+
+
+def _one_line(text: str) -> str:
+    lines = (
+        line.strip().removeprefix("connection failed: ") for line in text.splitlines()
+    )
+    told = [
+        line for line in lines if line and not line.startswith("Is the server running")
+    ]
+    return "; ".join(dict.fromkeys(told))
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -1,0 +1,209 @@
+"""
+Where the database is: libpq's grammar, and what pgx adds to it.
+
+goose reads DSNs with pgx, where an unknown parameter is a run-time parameter of the
+session (`?search_path=app`), and `database=` means `dbname=`; libpq rejects both.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import parse_qsl, quote
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
+
+from migrator.errors import UsageError
+
+
+_SCHEMES = ("postgres", "postgresql")
+_PORTS = re.compile(r"[\d,]*")
+# pgx conn.go ParseConfigWithOptions and pgxpool pool.go ParseConfig: never sent
+_PGX_ONLY = re.compile(r"default_query_exec_mode|\w+_cache_capacity|pool_\w+")
+_CALM: Mapping[str, str | int] = {
+    # A dead network is noticed within a minute on our side, not after two hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "connect_timeout": 10,
+    "fallback_application_name": "migrator",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """One database and how to reach it; printing it shows no secret."""
+
+    parameters: tuple[tuple[str, str], ...]
+
+    @property
+    def conninfo(self) -> str:
+        """Return libpq's connection string, secrets included."""
+        return make_conninfo("", **{**_CALM, **dict(self.parameters)})
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be printed."""
+        return tuple(
+            value
+            for name, value in self.parameters
+            if name in _secret_names()
+            and value
+            and value not in [v for n, v in self.parameters if n in _PUBLIC]
+        )
+
+    def __str__(self) -> str:
+        shown = dict(self.parameters)
+        where = ",".join(
+            part for part in (shown.get("host") or shown.get("hostaddr"),) if part
+        )
+        port = f":{shown['port']}" if "port" in shown else ""
+        user = f"{shown['user']}@" if "user" in shown else ""
+        return f"postgresql://{user}{where}{port}/{shown.get('dbname', '')}"
+
+    def __repr__(self) -> str:
+        return f"Dsn({self})"
+
+
+_PUBLIC = ("user", "dbname", "host", "port")
+
+
+def parse_dsn(text: str) -> Dsn:
+    """
+    Read *text*: a URL or keywords, in libpq's or pgx's grammar; '' is PG* alone.
+
+    Raises:
+        UsageError: It is neither; the message repeats nothing of *text*.
+    """
+    scheme = text.split("://", 1)[0] if "://" in text else None
+    if scheme is not None and scheme not in _SCHEMES:
+        raise UsageError(
+            "the database URL must begin with postgresql:// (or postgres://)"
+        )
+    try:
+        known = conninfo_to_dict(_from_url(text) if scheme else _from_keywords(text))
+    except (ProgrammingError, ValueError) as error:
+        raise UsageError(_unreadable(text)) from error
+    if not _PORTS.fullmatch(str(known.get("port", ""))):
+        # a password with an unencoded slash: its first half would be told as the port
+        raise UsageError(_unreadable(text))
+    return Dsn(tuple((name, str(value)) for name, value in known.items()))
+
+
+def from_environment(environ: Mapping[str, str]) -> Dsn | None:
+    """
+    Return the database that libpq's own variables name, None when they name none.
+
+    libpq reads them itself on connecting; here they are for telling where we went.
+    """
+    if not any(environ.get(name) for name in _NAMING):
+        return None
+    told = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "dbname": "PGDATABASE",
+        "user": "PGUSER",
+    }
+    found = ((name, environ.get(variable, "")) for name, variable in told.items())
+    return Dsn(tuple(pair for pair in found if pair[1]))
+
+
+_NAMING = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGUSER")
+
+
+def _unreadable(text: str) -> str:
+    if "://" in text:
+        return (
+            "the database URL cannot be read: write postgresql://user:password@host:5432"
+            "/dbname, with special characters of the password percent-encoded"
+            " (@ as %40, / as %2F, # as %23, % as %25)"
+        )
+    return (
+        "the database DSN cannot be read: write postgresql://user:password@host:5432"
+        "/dbname or host=… dbname=… user=… password=…"
+    )
+
+
+def _from_url(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    authority, slash, path = rest.partition("/")
+    # Go's url.Parse, and so goose, ends the password at the last @; libpq at the first
+    userinfo, at, place = authority.rpartition("@")
+    place, _, query = (place + slash + path).partition("?")
+    libpq, options = _sort(parse_qsl(query, keep_blank_values=True))
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in libpq.items())
+    url = f"{scheme}://{userinfo.replace('@', '%40')}{at}{place}?{pairs}"
+    return make_conninfo(url, **_merged(libpq, options))
+
+
+def _from_keywords(text: str) -> str:
+    if not text:
+        return ""
+    libpq, options = _sort(_keyword_pairs(text))
+    return make_conninfo("", **{**libpq, **_merged(libpq, options)})
+
+
+def _keyword_pairs(text: str) -> list[tuple[str, str]]:
+    """Split `name = 'value'` pairs as libpq's conninfo_parse (fe-connect.c) does."""
+    pairs, rest = [], text.strip()
+    while rest:
+        name, equals, rest = rest.partition("=")
+        if not equals:
+            raise ValueError(name)
+        value, rest = _keyword_value(rest.lstrip())
+        pairs.append((name.strip(), value))
+        rest = rest.lstrip()
+    return pairs
+
+
+def _keyword_value(rest: str) -> tuple[str, str]:
+    quoted, value, at = rest.startswith("'"), "", 0
+    at = 1 if quoted else 0
+    while at < len(rest) and not (rest[at] == "'" if quoted else rest[at].isspace()):
+        if rest[at] == "\\":
+            at += 1
+        value += rest[at : at + 1]
+        at += 1
+    if quoted and at >= len(rest):
+        raise ValueError(value)
+    return value, rest[at + 1 :] if quoted else rest[at:]
+
+
+def _sort(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Tell libpq's own parameters from run-time parameters of the session."""
+    libpq: dict[str, str] = {}
+    options: dict[str, str] = {}
+    for name, value in pairs:
+        if name == "database":
+            libpq["dbname"] = value
+        elif name in _names():
+            libpq[name] = value
+        elif not _PGX_ONLY.fullmatch(name):
+            options[name] = value
+    return libpq, options
+
+
+def _merged(libpq: Mapping[str, str], options: Mapping[str, str]) -> dict[str, str]:
+    if not options:
+        return {}
+    added = [f"-c {name}={_escaped(value)}" for name, value in options.items()]
+    return {"options": " ".join(filter(None, [libpq.get("options", ""), *added]))}
+
+
+def _escaped(value: str) -> str:
+    # pg_split_opts in postinit.c: a backslash takes the next character as it is
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
+
+
+@cache
+def _secret_names() -> frozenset[str]:
+    hidden = {o.keyword.decode() for o in Conninfo.get_defaults() if o.dispchar == b"*"}
+    return frozenset(hidden | {"password", "sslpassword"})

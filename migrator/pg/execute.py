@@ -1,0 +1,240 @@
+"""
+One migration, done: all of it with its version row, or nothing.
+
+A NO TRANSACTION file runs statement by statement in autocommit, and its version row
+comes last: what stops it half way is a `PartialError`.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from migrator.cancellation import Cancellation
+from migrator.errors import MigratorError, PartialError, Place
+from migrator.events import Observer, ServerNoticed, StatementFinished
+from migrator.model import Statement, Step
+from migrator.pg.connect import Session, settle
+from migrator.pg.failures import explained
+from migrator.pg.store import Table
+
+
+_ENDS = ("COMMIT", "PREPARE TRANSACTION")
+# What leaves traces when it fails although autocommit would roll a plain statement
+# back: it commits by itself, in pieces (https://www.postgresql.org/docs/current/
+# sql-createindex.html, "Building Indexes Concurrently"; sql-call.html; sql-do.html)
+_LEAVES_TRACES = re.compile(
+    r"\bconcurrently\b|\b(call|do|commit|vacuum|cluster)\b", re.IGNORECASE
+)
+_FINISH = (
+    "what ran before it is committed: finish or undo it by hand,"
+    " make the file safe to run again, and run again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Runs steps on one connection and tells what happens."""
+
+    conn: psycopg.Connection
+    table: Table
+    session: Session
+    observe: Observer
+    cancellation: Cancellation
+
+    def take(self, step: Step) -> bool:
+        """
+        Run *step* and record it; False when another migrator has recorded it already.
+
+        Raises:
+            StatementFailedError: The server refused a statement; all is rolled back.
+            ContentionError: Locks, deadlock, serialization; all is rolled back.
+            ConnectionLostError: The session died.
+            PartialError: Part of a NO TRANSACTION file is in effect, or the file
+                ended the transaction that was to hold it.
+            AccessDeniedError, StatementTimeoutError: As they say; rolled back.
+        """
+        if step.migration.transaction:
+            return self._in_transaction(step)
+        return self._in_autocommit(step)
+
+    def settle(self, step: Step) -> None:
+        """
+        Put the session back into its first state before *step*.
+
+        Raises:
+            ConnectionLostError: The session died.
+        """
+        with self._explaining(*_nowhere(step)):
+            settle(self.conn, self.session)
+
+    def _in_transaction(self, step: Step) -> bool:
+        try:
+            self._command("BEGIN", step)
+            for place, statement in _placed(step):
+                self._still_ours(self._run(statement, place), place)
+            recorded = self._record(step)
+            self._command("COMMIT" if recorded else "ROLLBACK", step)
+        finally:
+            _roll_back(self.conn)
+        return recorded
+
+    def _in_autocommit(self, step: Step) -> bool:
+        total = len(step.statements)
+        for place, statement in _placed(step):
+            try:
+                self._run(statement, place)
+                self._still_idle(place, last=place.statement == total)
+            except MigratorError as error:
+                _roll_back(self.conn)
+                if place.statement == 1 and not _LEAVES_TRACES.search(statement.text):
+                    raise
+                raise _partial(error, place, total) from error
+        try:
+            return self._record(step)
+        except MigratorError as error:
+            raise _partial(error, _nowhere(step)[0], total) from error
+
+    def _still_idle(self, place: Place, *, last: bool) -> None:
+        idle = self.conn.info.transaction_status is TransactionStatus.IDLE
+        if last and not idle:
+            raise PartialError(
+                place, reason="the file leaves a transaction open", mend=_FINISH
+            )
+
+    def _run(self, statement: Statement, place: Place) -> tuple[str, ...]:
+        """Send one statement text and return the command tags of its results."""
+        started = time.monotonic()
+        with (
+            self._noticing(place),
+            self._explaining(place, statement),
+            self.cancellation.armed(),
+            self.conn.cursor() as cursor,
+        ):
+            tags = _send(cursor, statement)
+        self.observe(
+            StatementFinished(
+                version=place.version,
+                path=place.path,
+                line=place.line,
+                statement=place.statement,
+                command="; ".join(tags[:10]),
+                duration_s=round(time.monotonic() - started, 3),
+            )
+        )
+        return tags
+
+    def _command(self, command: str, step: Step) -> None:
+        with self._explaining(*_nowhere(step)):
+            self.conn.execute(command.encode())
+
+    def _record(self, step: Step) -> bool:
+        with self._explaining(*_nowhere(step)):
+            return self.table.record(self.conn, step.migration.version)
+
+    def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
+        inside = self.conn.info.transaction_status is TransactionStatus.INTRANS
+        if inside and not any(tag.startswith(_ENDS) for tag in tags):
+            return
+        raise PartialError(
+            place,
+            reason="the file ended the migration's transaction by itself",
+            mend="what ran up to here is in effect or undone by the file's own words,"
+            " and is not recorded: put the database right by hand, then remove COMMIT"
+            " and ROLLBACK from the file or mark it `-- +goose NO TRANSACTION`",
+        )
+
+    @contextmanager
+    def _explaining(self, place: Place, statement: Statement) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        except psycopg.Error as error:
+            limit_s, took_s = (
+                self.session.statement_timeout_s,
+                time.monotonic() - started,
+            )
+            late = 0 < limit_s <= took_s
+            raise explained(error, place, statement, timed_out=late) from error
+
+    @contextmanager
+    def _noticing(self, place: Place) -> Iterator[None]:
+        def tell(diag: psycopg.errors.Diagnostic) -> None:
+            self.observe(_noticed(diag, place))
+
+        self.conn.add_notice_handler(tell)
+        try:
+            yield
+        finally:
+            self.conn.remove_notice_handler(tell)
+
+
+def _send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
+    text = statement.text.encode(errors="surrogateescape")
+    if statement.data is None:
+        cursor.execute(text)
+        return tuple(_tags(cursor))
+    with cursor.copy(text) as copy:
+        copy.write(statement.data)
+    return (cursor.statusmessage or "",)
+
+
+def _tags(cursor: psycopg.Cursor) -> Iterator[str]:
+    yield cursor.statusmessage or ""
+    while cursor.nextset():
+        yield cursor.statusmessage or ""
+
+
+def _placed(step: Step) -> Iterator[tuple[Place, Statement]]:
+    for number, statement in enumerate(step.statements, 1):
+        yield step.migration.place(statement, number), statement
+
+
+def _nowhere(step: Step) -> tuple[Place, Statement]:
+    """Return the place of what we send ourselves: the file, and no statement of it."""
+    nothing = Statement("", 1)
+    return step.migration.place(nothing, 0), nothing
+
+
+def _roll_back(conn: psycopg.Connection) -> None:
+    """Leave the transaction, if there is one; a dead session has left it already."""
+    try:
+        if not conn.closed:
+            conn.rollback()
+    except psycopg.OperationalError:
+        conn.close()
+
+
+def _partial(error: MigratorError, place: Place, total: int) -> PartialError:
+    return PartialError(
+        getattr(error, "place", None) or place,
+        reason=f"statement {place.statement} of {total} of a NO TRANSACTION migration"
+        f" did not come through: {_words(error)}",
+        mend=_FINISH,
+        server=getattr(error, "server", None),
+    )
+
+
+def _words(error: MigratorError) -> str:
+    server = getattr(error, "server", None)
+    if server is None:
+        return str(error)
+    state = f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
+    return f"{server.message}{state}"
+
+
+def _noticed(diag: psycopg.errors.Diagnostic, place: Place) -> ServerNoticed:
+    return ServerNoticed(
+        version=place.version,
+        path=place.path,
+        line=place.line,
+        notice=diag.severity_nonlocalized or diag.severity or "",
+        sqlstate=diag.sqlstate,
+        message=diag.message_primary or "",
+        detail=diag.message_detail,
+        hint=diag.message_hint,
+    )

@@ -1,0 +1,90 @@
+"""Events for a person at a terminal: one short line each, a table for `status`."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+_COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "debug": "\x1b[2m"}
+_PLAIN = "\x1b[0m"
+
+
+def renderer(*, colors: bool) -> Callable[[Any, str, Any], str]:
+    """Return the last structlog processor: an event's fields to its line."""
+    colors = colors and not os.environ.get("NO_COLOR")
+
+    def render(logger: Any, method: str, fields: Mapping[str, Any]) -> str:
+        line = sentence(fields)
+        colour = _COLOURS.get(fields["level"], "") if colors else ""
+        return f"{colour}{line}{_PLAIN}" if colour else line
+
+    return render
+
+
+def sentence(fields: Mapping[str, Any]) -> str:
+    """Return the line for one event."""
+    name = fields["event"]
+    told = _SENTENCES.get(name)
+    if told is not None:
+        return told(fields)
+    skip = ("timestamp", "level", "event")
+    rest = {k: v for k, v in fields.items() if k not in skip and v not in (None, ())}
+    return f"{name}  " + "  ".join(f"{k}={v}" for k, v in rest.items())
+
+
+def _listed(f: Mapping[str, Any]) -> str:
+    when = (f["applied_at"] or "")[:19]
+    return f"{f['state']:<8}  {when:<19}  {f['version']:>14}  {f['path'] or '-'}"
+
+
+def _planned(f: Mapping[str, Any]) -> str:
+    if not f["pending"]:
+        return f"nothing to do: the database is at version {f['version']}"
+    return f"{len(f['pending'])} to apply, from version {f['version']} to {f['target']}"
+
+
+def _fault(f: Mapping[str, Any]) -> str:
+    numbers = "".join(f":{n}" for n in (f["line"], f["column"]) if n)
+    return (
+        f"{'error' if f['fatal'] else 'warning'}: {f['path']}{numbers}: {f['message']}"
+    )
+
+
+def _finished(f: Mapping[str, Any]) -> str:
+    took = f"{f['duration_s']:.2f} s"
+    if not f["exit_code"]:
+        return f"done in {took}"
+    hint = f"\nhint: {f['hint']}" if f["hint"] else ""
+    again = "may succeed later" if f["retryable"] else "will not succeed by itself"
+    return (
+        f"error: {f['error']}{hint}\n"
+        f"exit {f['exit_code']} ({f['outcome']}), {again}, after {took}"
+    )
+
+
+def _ran(f: Mapping[str, Any]) -> str:
+    return f"OK    {f['path']}  ({f['statements']} statements, {f['duration_s']:.2f} s)"
+
+
+_SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "run.started": lambda f: (
+        f"{f['command']}  {f['migrations_dir']} -> {f['database']}"
+    ),
+    "database.connected": lambda f: (
+        f"connected to PostgreSQL {f['server_version']} as {f['user']}"
+    ),
+    "database.waited": lambda f: f"waiting for the server: {f['reason']}",
+    "lock.contended": lambda f: f"waiting for another migrator: {f['holder']}",
+    "lock.acquired": lambda f: "lock acquired",
+    "plan.made": _planned,
+    "fault.found": _fault,
+    "migration.started": lambda f: f"run   {f['path']}",
+    "migration.applied": _ran,
+    "migration.failed": lambda f: f"FAIL  {f['path']}  ({f['duration_s']:.2f} s)",
+    "migration.listed": _listed,
+    "version.read": lambda f: str(f["version"]),
+    "files.validated": lambda f: (
+        f"{f['files']} files with {f['statements']} statements are valid"
+    ),
+    "run.finished": _finished,
+}

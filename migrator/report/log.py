@@ -1,0 +1,69 @@
+"""Events as log lines on stdout: JSON, or readable on a terminal."""
+
+from collections.abc import MutableMapping
+from dataclasses import fields as dataclass_fields
+from typing import Any, TextIO
+
+import structlog
+
+from migrator.events import Event, Observer
+from migrator.report.redact import Redactor
+
+
+_FRONT = ("timestamp", "level", "event", "run_id")
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+Fields = dict[str, Any]
+Processor = structlog.typing.Processor
+
+
+def fields_of(event: Event) -> Fields:
+    """Return the fields of *event* as they are told."""
+    return {f.name: getattr(event, f.name) for f in dataclass_fields(event)}
+
+
+def log_to(
+    stream: TextIO, *, console: bool, level: str, redactor: Redactor, run_id: str
+) -> Observer:
+    """Return a listener that writes one line for each event of *level* and above."""
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _masking(redactor),
+            _in_front,
+            _console(stream) if console else _json(),
+        ],
+        wrapper_class=structlog.BoundLogger,
+    )
+    bound = {} if console else {"run_id": run_id}
+    least = _LEVELS[level]
+
+    def tell(event: Event) -> None:
+        severity = event.severity
+        if _LEVELS[severity] >= least or event.name == "run.finished":
+            logger.info(event.name, level=severity, **bound, **fields_of(event))
+
+    return tell
+
+
+def _json() -> Processor:
+    return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+
+
+def _console(stream: TextIO) -> Processor:
+    from migrator.report.console import renderer  # noqa: PLC0415 - not in a container
+
+    return renderer(colors=stream.isatty())
+
+
+def _masking(redactor: Redactor) -> Processor:
+    def mask(logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> Fields:
+        return {name: redactor.value(value) for name, value in event_dict.items()}
+
+    return mask
+
+
+def _in_front(logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> Fields:
+    front = {name: event_dict[name] for name in _FRONT if name in event_dict}
+    return {**front, **event_dict}

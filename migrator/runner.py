@@ -1,0 +1,238 @@
+"""
+The main loop: look, lock, look again, plan, do.
+
+    files = load(directory)             every file is read and parsed first
+    history = store.look(conn)          no lock: may only find nothing to do
+    with session_lock(another conn):    polled, on a connection that stays idle
+        table = store.ensure(conn)
+        for step in make_plan(...):     from what the table says now
+            executor.take(step)         its own transaction, with its version row
+
+Retrying, waiting, explaining and telling live in the verbs called here.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+import psycopg
+
+from migrator.backoff import Backoff
+from migrator.cancellation import Cancellation
+from migrator.errors import Fault, MigratorError
+from migrator.events import (
+    AheadFound,
+    FaultFound,
+    MigrationApplied,
+    MigrationFailed,
+    MigrationStarted,
+    Observer,
+    PlanMade,
+)
+from migrator.model import Files, Goal, History, Step, WhenAhead
+from migrator.pg.database import Database
+from migrator.pg.execute import Executor
+from migrator.pg.lock import session_lock
+from migrator.pg.retry import retrying
+from migrator.pg.store import Store
+from migrator.plan import ahead, make_plan
+
+
+class Lock(Enum):
+    """How migrators exclude each other."""
+
+    SESSION = "session"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a run decides and how long it is patient."""
+
+    allow_missing: bool = False
+    when_ahead: WhenAhead = WhenAhead.WARN
+    lock: Lock = Lock.SESSION
+    lock_patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    retry_patience: Backoff = field(
+        default_factory=lambda: Backoff(total_s=300, first_s=0.5, most_s=10)
+    )
+
+
+def _nobody(event: object) -> None:
+    """Listen to nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """Brings one database to a goal."""
+
+    database: Database
+    store: Store = field(default_factory=Store)
+    policy: Policy = field(default_factory=Policy)
+    observe: Observer = _nobody
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+    @contextmanager
+    def look(self) -> Iterator[tuple[psycopg.Connection, History]]:
+        """Connect and yield what the tracking table says; nothing is created."""
+        with closing(self.database.connect(self.observe, self.cancellation)) as conn:
+            yield conn, self.store.look(conn)[0]
+
+    def run(self, files: Files, goal: Goal) -> tuple[Step, ...]:
+        """
+        Bring the database to *goal* and return the steps taken.
+
+        The plan is made under the lock, from what the table says then: of two jobs
+        that start together, the second finds nothing left to do.
+
+        Raises:
+            MigratorError: As the parts do; what was committed before stays.
+        """
+        with self.look() as (conn, history):
+            plan = self._plan(files, history, goal)
+            self._tell_ahead(files, history)
+            self._tell_faults(files)
+            if not plan:
+                self._tell_plan(history, plan)
+                return ()
+            with self._locked(conn, files, goal) as check:
+                return self._run_locked(conn, files, goal, check) if check else ()
+
+    def _run_locked(
+        self,
+        conn: psycopg.Connection,
+        files: Files,
+        goal: Goal,
+        check: Callable[[], None],
+    ) -> tuple[Step, ...]:
+        table = self.store.ensure(conn)
+        history = table.read(conn)
+        plan = self._plan(files, history, goal)
+        self._tell_plan(history, plan)
+        executor = Executor(
+            conn, table, self.database.session, self.observe, self.cancellation
+        )
+        taken = []
+        for number, step in enumerate(plan):
+            check()
+            if number:
+                executor.settle(step)
+            if self._take(executor, step):
+                taken.append(step)
+        return tuple(taken)
+
+    def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
+        return make_plan(
+            files,
+            history,
+            goal,
+            allow_missing=self.policy.allow_missing,
+            when_ahead=self.policy.when_ahead,
+        )
+
+    @contextmanager
+    def _locked(
+        self, conn: psycopg.Connection, files: Files, goal: Goal
+    ) -> Iterator[Callable[[], None] | None]:
+        """Yield the check that the lock is still ours, None when nothing is left."""
+        if self.policy.lock is Lock.NONE:
+            yield lambda: None
+            return
+
+        def done() -> bool:
+            history = self.store.look(conn)[0]
+            plan = self._plan(files, history, goal)
+            if not plan:
+                self._tell_plan(history, plan)
+            return not plan
+
+        with (
+            closing(self.database.connect_again(self.cancellation)) as guard,
+            session_lock(
+                guard,
+                patience=self.policy.lock_patience,
+                done=done,
+                observe=self.observe,
+                cancellation=self.cancellation,
+            ) as check,
+        ):
+            yield check
+
+    def _take(self, executor: Executor, step: Step) -> bool:
+        started = time.monotonic()
+        self.observe(_started(step))
+        try:
+            taken = retrying(
+                executor.take,
+                step,
+                patience=self.policy.retry_patience,
+                observe=self.observe,
+                cancellation=self.cancellation,
+            )
+        except MigratorError as error:
+            self.observe(_failed(step, error, time.monotonic() - started))
+            raise
+        if taken:
+            self.observe(_applied(step, time.monotonic() - started))
+        return taken
+
+    def _tell_plan(self, history: History, plan: tuple[Step, ...]) -> None:
+        reached = (history.newest, *(step.migration.version for step in plan))
+        paths = tuple(step.migration.path for step in plan)
+        self.observe(
+            PlanMade(version=history.current, target=max(reached), pending=paths)
+        )
+
+    def _tell_ahead(self, files: Files, history: History) -> None:
+        surplus = ahead(files, history)
+        if surplus and self.policy.when_ahead is WhenAhead.WARN:
+            self.observe(AheadFound(versions=surplus, newest_file=files.newest))
+
+    def _tell_faults(self, files: Files) -> None:
+        """Warn about faults in what does not run: `_plan` stops on the others."""
+        for fault in files.all_faults:
+            self.observe(fault_found(fault, fatal=False))
+
+
+def fault_found(fault: Fault, *, fatal: bool) -> FaultFound:
+    """Return the event that tells *fault*."""
+    return FaultFound(
+        path=fault.path,
+        line=fault.line,
+        column=fault.column,
+        slug=fault.slug,
+        message=fault.message,
+        fatal=fatal,
+    )
+
+
+def _started(step: Step) -> MigrationStarted:
+    return MigrationStarted(
+        version=step.migration.version,
+        path=step.migration.path,
+        direction=step.direction.value,
+        statements=len(step.statements),
+        transaction=step.migration.transaction,
+    )
+
+
+def _applied(step: Step, duration: float) -> MigrationApplied:
+    return MigrationApplied(
+        version=step.migration.version,
+        path=step.migration.path,
+        direction=step.direction.value,
+        statements=len(step.statements),
+        duration_s=round(duration, 3),
+    )
+
+
+def _failed(step: Step, error: MigratorError, duration: float) -> MigrationFailed:
+    return MigrationFailed(
+        version=step.migration.version,
+        path=step.migration.path,
+        direction=step.direction.value,
+        duration_s=round(duration, 3),
+        error=str(error),
+    )

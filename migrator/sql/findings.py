@@ -1,0 +1,153 @@
+"""The faults of one file: what each kind says, and which half of the file it stops."""
+
+from migrator.errors import Fault
+from migrator.model import Direction
+
+
+BOTH = (Direction.UP, Direction.DOWN)
+
+# What goose v3.27.3 refuses too, in its sqlparser or when it opens the file.
+REFUSED = {
+    "no_up": "there is no '-- +goose Up' line; put one above the first statement",
+    "before_up": (
+        "goose allows only blank lines and '--' comments before '-- +goose Up';"
+        " move this below it"
+    ),
+    "duplicate_up": (
+        "'-- +goose Up' stands here a second time; one file holds one migration"
+    ),
+    "down_before_up": "'-- +goose Down' stands before '-- +goose Up'; swap them",
+    "duplicate_down": (
+        "'-- +goose Down' stands here a second time; keep one, below all of Up"
+    ),
+    "down_in_block": (
+        "the block of line {begin} is still open;"
+        " put '-- +goose StatementEnd' above this line"
+    ),
+    "begin_before_up": (
+        "a block starts before '-- +goose Up'; move '-- +goose Up' above this line"
+    ),
+    "begin_in_block": (
+        "the block of line {begin} is still open; blocks do not nest:"
+        " end it first, or remove this line"
+    ),
+    "end_without_begin": (
+        "there is no open block to end;"
+        " put '-- +goose StatementBegin' above the statement, or remove this line"
+    ),
+    "end_missing": (
+        "this block is never ended; put '-- +goose StatementEnd' below its statement"
+    ),
+    "annotation_indented": (
+        "an annotation starts in column 1; remove the blanks before it"
+    ),
+    "annotation_repeated": "'+goose' stands twice in this line; give each its own line",
+    "annotation_empty": (
+        "'+goose' is followed by nothing; write what it is to say,"
+        " such as '-- +goose Up', or remove the line"
+    ),
+    "annotation_unknown": (
+        "goose knows no annotation {said!r}; write {known} and nothing else"
+        " in the line, or keep '+goose' out of the comment"
+    ),
+    "unfinished": "{why}; {mend}",
+    "envsub": "a variable cannot be replaced: {why}; {mend}",
+    "bom": (
+        "the file starts with a byte order mark;"
+        " save it as UTF-8 without BOM"
+    ),
+    "carriage_return": (
+        "the file's lines end with CR only; save it with LF or CRLF line ends"
+    ),
+    "line_too_long": (
+        "goose reads no line of 4 MiB or more; break the line,"
+        " or set MIGRATOR_SPLIT=postgres"
+    ),
+}
+
+# What goose runs, but not as it is written; and what no server could take.
+HAZARDS = {
+    "near_annotation": (
+        "goose reads this line as an ordinary comment; write {known} if it is an"
+        " annotation, or other words if it is none"
+    ),
+    "empty_block": (
+        "this block is empty, and goose would lose line {lost} instead;"
+        " remove the block"
+    ),
+    "split_inside": (
+        "goose ends the statement at this ';', PostgreSQL reads on: it is inside"
+        " {inside}; put the statement between '-- +goose StatementBegin' and"
+        " '-- +goose StatementEnd'"
+    ),
+    "unclosed": "{inside} is opened here and never closed; close it",
+    "merged": (
+        "goose sends this together with the statement before it, as one transaction,"
+        " and one of them cannot run in a transaction; {mend}"
+    ),
+    "lost_after_cr": (
+        "goose takes the whole line for a comment, PostgreSQL only what stands before"
+        " the CR in it; replace the CR with a line end"
+    ),
+    "annotation_inside": (
+        "this annotation stands inside {inside}, and goose takes the line out of it;"
+        " move it out"
+    ),
+    "copy": (
+        "goose cannot send the rows of COPY … FROM stdin;"
+        " set MIGRATOR_SPLIT=postgres, or write INSERT statements"
+    ),
+    "copy_unended": "the rows of this COPY are not ended; put a line '\\.' below them",
+    "copy_followed": (
+        "the rows of COPY start in the next line; move what follows the ';'"
+        " below the line '\\.'"
+    ),
+    "copy_in_block": (
+        "COPY … FROM stdin cannot stand in a block; remove StatementBegin and"
+        " StatementEnd around it"
+    ),
+    "psql_command": (
+        "{said!r} is a command of psql, not SQL; remove the line"
+    ),
+    "nul": "the server takes no NUL character; remove it",
+    "invalid_utf8": "this is not UTF-8; save the file as UTF-8",
+}
+
+_TEXTS = REFUSED | HAZARDS
+
+
+class Findings:
+    """Collects the faults of one file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._faults: dict[Direction, list[Fault]] = {side: [] for side in BOTH}
+
+    def add(
+        self,
+        slug: str,
+        line: int,
+        column: int = 1,
+        *,
+        sides: tuple[Direction, ...] = BOTH,
+        **fields: object,
+    ) -> None:
+        """Note one fault for *sides*; *fields* fill its text."""
+        fault = Fault(
+            path=self._path,
+            line=line,
+            column=column,
+            slug=slug,
+            message=_TEXTS[slug].format(**fields),
+        )
+        for side in sides:
+            if fault not in self._faults[side]:
+                self._faults[side].append(fault)
+
+    def has(self, side: Direction, *slugs: str) -> bool:
+        """Say whether one of *slugs* was noted for *side*."""
+        return any(fault.slug in slugs for fault in self._faults[side])
+
+    def of(self, side: Direction) -> tuple[Fault, ...]:
+        """Return the faults that stop *side*, in the file's order."""
+        return tuple(sorted(self._faults[side], key=lambda f: (f.line, f.column)))

@@ -1,0 +1,147 @@
+"""
+PostgreSQL's lexer: text in, tokens out; it never fails and loses no character.
+
+The rules are those of `src/backend/parser/scan.l` with standard_conforming_strings
+on. Tokens follow each other without a gap; what is never closed is a token up to the
+end of the text, with a flag.
+
+B'', X'', N'', U&'' and U&"" end where a plain string or a quoted name ends, so they
+need no kind of their own: their prefix is a word before it.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+
+class Kind(Enum):
+    """What a token is; as coarse as the finding of statements allows."""
+
+    SPACE = "space"
+    COMMENT = "comment"
+    """`-- …` without its line end."""
+
+    BLOCK = "block comment"
+    STRING = "string"
+    NAME = "quoted name"
+    DOLLAR = "dollar-quoted text"
+    WORD = "word"
+    SEMICOLON = "semicolon"
+    OPEN = "("
+    CLOSE = ")"
+    OTHER = "other"
+
+
+class Token(NamedTuple):
+    """A piece of the text from *start* to before *end*."""
+
+    kind: Kind
+    start: int
+    end: int
+    closed: bool = True
+    """False when the text ends before the string, name or comment does."""
+
+
+# In scan.l: space; \v is a space since PostgreSQL 16 and an error before
+SPACE = r"[ \t\n\r\f\v]++"
+# In scan.l: comment; a line comment has no escapes, and a CR ends it too
+COMMENT = r"--[^\n\r]*+"
+# In scan.l: ident_start, ident_cont: every non-ASCII character is a letter; `$`
+# continues a name but cannot start one
+_LETTER = r"A-Za-z_\x80-\U0010ffff"
+WORD = rf"[{_LETTER}][{_LETTER}0-9$]*+"
+# In scan.l: decinteger, numeric, real. `$` does not continue a number: 1$a$ opens.
+NUMBER = r"[0-9]++(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]++)?+"
+# In scan.l: xq; a doubled quote goes on, a backslash is a character like others
+STRING = r"'(?:[^']++|'')*+'"
+# In scan.l: xd
+NAME = r'"(?:[^"]++|"")*+"'
+# In scan.l: dolqdelim; the tag is a name without `$`
+TAG = rf"\$(?:[{_LETTER}][{_LETTER}0-9]*+)?\$"
+# In scan.l: xcstart
+_BLOCK = r"/\*"
+# In scan.l: xe, xeescape; and quotecontinue: after a line end the next quote continues
+# the same string, with backslashes, also behind line comments
+_ESCAPED_BODY = r"(?:[^'\\]++|\\[\s\S]|'')*+"
+_CONTINUE = (
+    r"(?:[ \t\f\v]++|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+[\n\r])*+'"
+)
+_ESCAPED_OPEN = rf"[eE]'{_ESCAPED_BODY}(?:'{_CONTINUE}{_ESCAPED_BODY})*+"
+ESCAPED = rf"{_ESCAPED_OPEN}'"
+# Everything that starts none of the above, in runs
+_OTHER = rf"[^ \t\n\r\f\v{_LETTER}0-9'\"$;()/\-]++"
+
+NEUTRAL = (
+    rf"(?:{_OTHER}|{SPACE}|{ESCAPED}|(?![eE]'){WORD}|{NUMBER}|{STRING}|{NAME}"
+    rf"|{COMMENT}|-|/(?!\*)|(?!{TAG})\$)*+"
+)
+"""
+A run of tokens that never end a statement, open nothing and nest in nothing.
+
+It stops before `;`, a parenthesis, a dollar quote, a block comment, and what is
+never closed.
+"""
+
+_TOKEN = re.compile(
+    rf"(?P<SPACE>{SPACE})|(?P<COMMENT>{COMMENT})"
+    rf"|(?P<ESCAPED>{_ESCAPED_OPEN}(?P<closed>')?+)"
+    rf"|(?P<WORD>{WORD})|(?P<STRING>{STRING})|(?P<NAME>{NAME})"
+    r"|(?P<SEMICOLON>;)|(?P<OPEN>\()|(?P<CLOSE>\))"
+    rf"|(?P<BLOCK>{_BLOCK})|(?P<DOLLAR>{TAG})"
+    r"|(?P<OPEN_STRING>')|(?P<OPEN_NAME>\")"
+    rf"|(?P<OTHER>{NUMBER}|{_OTHER}|[\s\S])"
+)
+# In scan.l: xcstart, xcstop inside xc: block comments nest
+_NESTING = re.compile(r"/\*|\*/")
+
+
+def tokenize(text: str, start: int = 0) -> Iterator[Token]:
+    """
+    Yield the tokens of *text* from *start*, which must not lie inside a token.
+
+    The first token starts at *start*, each other where the one before it ends, and
+    the last ends with the text.
+    """
+    while start < len(text):
+        token = token_at(text, start)
+        yield token
+        start = token.end
+
+
+def token_at(text: str, start: int) -> Token:
+    """Return the token that starts at *start*, which must lie before the end."""
+    match = _TOKEN.match(text, start)
+    assert match is not None, "the last alternative matches every character"
+    end, name = match.end(), match.lastgroup
+    if name == "DOLLAR":
+        return _quoted(text, start, end, match.group())
+    if name == "BLOCK":
+        return _block(text, start, end)
+    if name == "ESCAPED":
+        closed = match["closed"] is not None
+        return Token(Kind.STRING, start, end if closed else len(text), closed)
+    if name == "OPEN_STRING":
+        return Token(Kind.STRING, start, len(text), closed=False)
+    if name == "OPEN_NAME":
+        return Token(Kind.NAME, start, len(text), closed=False)
+    return Token(Kind[str(name)], start, end)
+
+
+# In scan.l: xdolq; only the same tag closes, and `$` before it hides nothing
+def _quoted(text: str, start: int, end: int, tag: str) -> Token:
+    at = text.find(tag, end)
+    if at < 0:
+        return Token(Kind.DOLLAR, start, len(text), closed=False)
+    return Token(Kind.DOLLAR, start, at + len(tag))
+
+
+def _block(text: str, start: int, end: int) -> Token:
+    depth = 1
+    while depth:
+        match = _NESTING.search(text, end)
+        if match is None:
+            return Token(Kind.BLOCK, start, len(text), closed=False)
+        depth += 1 if match.group() == "/*" else -1
+        end = match.end()
+    return Token(Kind.BLOCK, start, end)

@@ -1,0 +1,281 @@
+"""
+Where statements end, as psql and the server see it.
+
+A statement ends at a `;` outside parentheses and outside the body of a routine
+(`BEGIN ATOMIC … END`): psql's rule in `src/fe_utils/psqlscan.l`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from migrator.sql.lexer import (
+    NEUTRAL,
+    SPACE,
+    Kind,
+    Token,
+    token_at,
+    tokenize,
+)
+
+
+class Stop(Enum):
+    """Why a statement ends where it ends."""
+
+    SEMICOLON = "semicolon"
+    TEXT = "end of the text"
+    OPEN = "end of the text inside something that is never closed"
+
+
+class Inside(Enum):
+    """What a place in a text can be inside of; in the words of a message."""
+
+    STRING = "a string"
+    NAME = "a quoted name"
+    DOLLAR = "a dollar-quoted text"
+    BLOCK = "a block comment"
+    COMMENT = "a comment"
+    PARENTHESES = "parentheses"
+    BODY = "a BEGIN ATOMIC body"
+
+
+INSIDE = {
+    Kind.STRING: Inside.STRING,
+    Kind.NAME: Inside.NAME,
+    Kind.DOLLAR: Inside.DOLLAR,
+    Kind.BLOCK: Inside.BLOCK,
+    Kind.COMMENT: Inside.COMMENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One statement in a text: from its first token to behind its `;`."""
+
+    start: int
+    end: int
+    stop: Stop
+    inside: Inside | None = None
+    """What is never closed, when *stop* is OPEN."""
+
+    since: int = 0
+    """Where that was opened."""
+
+
+_RUN = re.compile(NEUTRAL)
+_BLANK = re.compile(rf"(?:{SPACE}|--[^\n\r]*+)*+")
+
+# One statement that holds nothing in which a `;` could hide but plain strings, quoted
+# names and parentheses, four deep. Left to the tokens: E'' and all after it (its
+# continuation has backslashes), dollars, comments, routines, COPY.
+_ATOM = r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)"
+_NESTED = rf"(?:{_ATOM})*+"
+for _ in range(4):
+    _NESTED = rf"(?:{_ATOM}|\({_NESTED}\))*+"
+_PLAIN = re.compile(
+    r"(?!(?:[cC][rR][eE][aA][tT][eE]|[cC][oO][pP][yY])(?![A-Za-z0-9_]))"
+    rf"[A-Za-z]{_NESTED};[ \t\n\r\f\v]*+"
+)
+
+_HEAD_WORDS = 5
+
+
+def is_plain(text: str) -> bool:
+    """
+    Say whether *text* is one whole statement without anything to trip over.
+
+    True is certain; False means that the tokens must be asked.
+    """
+    return _PLAIN.fullmatch(text) is not None
+
+
+def parts(text: str, start: int = 0) -> Iterator[Part]:
+    """
+    Yield the statements of *text* in order; comments alone are none.
+
+    A block comment between statements that is never closed is the last part.
+    """
+    start, unclosed = skip_blank(text, start)
+    while start < len(text):
+        if unclosed:
+            yield Part(start, len(text), Stop.OPEN, Inside.BLOCK, start)
+            return
+        part = part_at(text, start)
+        if part.end - start > 1 or part.stop is not Stop.SEMICOLON:
+            yield part  # a lone `;` is none
+        start, unclosed = skip_blank(text, part.end)
+
+
+def skip_blank(text: str, start: int) -> tuple[int, bool]:
+    """
+    Return where the blanks and comments from *start* end, and whether one never does.
+
+    When a block comment is never closed, the place is its start.
+    """
+    while True:
+        start = _blank_end(text, start, len(text))
+        if not text.startswith("/*", start):
+            return start, False
+        token = token_at(text, start)
+        if not token.closed:
+            return start, True
+        start = token.end
+
+
+def _blank_end(text: str, start: int, end: int) -> int:
+    match = _BLANK.match(text, start, end)
+    return match.end() if match else start
+
+
+def part_at(text: str, start: int) -> Part:
+    """Return the statement whose first token stands at *start*."""
+    match = _PLAIN.match(text, start)
+    if match is not None:
+        end = start + len(match.group().rstrip(" \t\n\r\f\v"))
+        return Part(start, end, Stop.SEMICOLON)
+    if text[start : start + 6].lower() == "create" and _is_routine(text, start):
+        return _routine(text, start)
+    return _simple(text, start)
+
+
+# In psqlscan.l: paren_depth; a `)` too many does not count
+def _simple(text: str, start: int) -> Part:
+    at, depth, opened = start, 0, start
+    while True:
+        match = _RUN.match(text, at)
+        at = match.end() if match else at
+        if at == len(text):
+            return _unfinished(start, at, depth, opened)
+        match text[at]:
+            case ";" if not depth:
+                return Part(start, at + 1, Stop.SEMICOLON)
+            case ";":
+                at += 1
+            case "(":
+                opened, depth, at = opened if depth else at, depth + 1, at + 1
+            case ")":
+                depth, at = max(depth - 1, 0), at + 1
+            case _:
+                token = token_at(text, at)
+                if not token.closed:
+                    return Part(start, len(text), Stop.OPEN, INSIDE[token.kind], at)
+                at = token.end
+
+
+def _unfinished(start: int, end: int, depth: int, opened: int) -> Part:
+    if depth:
+        return Part(start, end, Stop.OPEN, Inside.PARENTHESES, opened)
+    return Part(start, end, Stop.TEXT)
+
+
+# In psqlscan.l, rule {identifier}: CREATE [OR REPLACE] {FUNCTION|PROCEDURE}
+def _is_routine(text: str, start: int) -> bool:
+    head = words(text, start, limit=_HEAD_WORDS)
+    kind = head[3:4] if head[1:3] == ["or", "replace"] else head[1:2]
+    return kind in (["function"], ["procedure"])
+
+
+def words(text: str, start: int = 0, *, limit: int) -> list[str]:
+    """Return the first words of a statement in lower case, up to its first `;`."""
+    found: list[str] = []
+    for token in tokenize(text, start):
+        if token.kind is Kind.SEMICOLON or len(found) == limit:
+            break
+        if token.kind is Kind.WORD:
+            found.append(text[token.start : token.end].lower())
+    return found
+
+
+class _Depth:
+    """
+    How deep a routine's text is in parentheses and in BEGIN ATOMIC … END.
+
+    psqlscan.l counts each BEGIN, CASE and END outside parentheses. We are closer to
+    the server in two places: only BEGIN ATOMIC opens a body, and a name after AS or
+    a dot is no keyword (`SELECT 1 AS end`).
+    """
+
+    def __init__(self) -> None:
+        self.parentheses = 0
+        self.body = 0
+        self.opened = 0
+        self._before = ""
+
+    def take(self, text: str, token: Token) -> None:
+        """Count *token*."""
+        if token.kind in {Kind.SPACE, Kind.COMMENT, Kind.BLOCK}:
+            return
+        word = (
+            text[token.start : token.end].lower()
+            if token.end - token.start < 10
+            else ""
+        )
+        if token.kind is Kind.OPEN:
+            self.opened = self.opened if self else token.start
+            self.parentheses += 1
+        elif token.kind is Kind.CLOSE:
+            self.parentheses = max(self.parentheses - 1, 0)
+        elif token.kind is Kind.WORD and not self.parentheses:
+            self._word(word, token.start)
+        self._before = word
+
+    def _word(self, word: str, start: int) -> None:
+        if self._before == "as" or self._before.endswith("."):
+            return
+        if not self.body:
+            if word == "atomic" and self._before == "begin":
+                self.body, self.opened = 1, start
+        elif word == "case":
+            self.body += 1
+        elif word == "end":
+            self.body -= 1
+
+    def __bool__(self) -> bool:
+        return bool(self.parentheses or self.body)
+
+
+def _routine(text: str, start: int) -> Part:
+    depth = _Depth()
+    for token in tokenize(text, start):
+        if not token.closed:
+            return Part(start, len(text), Stop.OPEN, INSIDE[token.kind], token.start)
+        if token.kind is Kind.SEMICOLON and not depth:
+            return Part(start, token.end, Stop.SEMICOLON)
+        depth.take(text, token)
+    if depth.body:
+        return Part(start, len(text), Stop.OPEN, Inside.BODY, depth.opened)
+    return _unfinished(start, len(text), depth.parentheses, depth.opened)
+
+
+_COPY = re.compile(r"copy(?![a-z0-9_$\x80-\U0010ffff])", re.IGNORECASE)
+
+
+def copies_in(text: str, part: Part) -> bool:
+    """Say whether *part* is a `COPY … FROM stdin`, whose rows follow it."""
+    if not _COPY.match(text, part.start):
+        return False
+    depth, before = 0, ""
+    for token in tokenize(text[part.start : part.end]):
+        word = text[part.start + token.start : part.start + token.end].lower()
+        depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
+        if token.kind in {Kind.SPACE, Kind.COMMENT, Kind.BLOCK}:
+            continue
+        if not depth and before == "from" and word == "stdin":
+            return True
+        before = word
+    return False
+
+
+def inside(text: str, part: Part, at: int) -> Inside | None:
+    """Return what the character at *at* of a statement is inside of, if anything."""
+    depth = _Depth()
+    for token in tokenize(text, part.start):
+        if token.start <= at < token.end and token.kind in INSIDE:
+            return INSIDE[token.kind]
+        if token.end > at:
+            break
+        depth.take(text, token)
+    if depth.body:
+        return Inside.BODY
+    return Inside.PARENTHESES if depth.parentheses else None

@@ -1,0 +1,112 @@
+"""
+Up, Down and blocks: the order in which goose allows annotations.
+
+goose: `internal/sqlparser/parser.go`, ParseSQLMigration, its state machine. An error
+of this order stops both directions there, for it reads the whole file for each.
+"""
+
+from typing import assert_never
+
+from migrator.model import Direction
+from migrator.sql.annotation import Annotation, Mark, Verdict, known_annotations
+from migrator.sql.findings import BOTH, Findings
+
+
+class Structure:
+    """Follows the annotations of one file; goes on behind an error as well as it can."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.side: Direction | None = None
+        """None before `-- +goose Up`."""
+
+        self.block = 0
+        """The line in which the open block began; 0 when none is open."""
+
+        self.transaction = True
+        self.envsub = False
+        self._findings = findings
+
+    def take(self, mark: Mark) -> Annotation | None:
+        """Follow *mark*; return what it changed, None when it is refused or no annotation."""
+        match mark.verdict:
+            case Verdict.TAKEN:
+                pass
+            case Verdict.NEAR:
+                self._near(mark)
+                return None
+            case Verdict.UNKNOWN | Verdict.EMPTY | Verdict.REPEATED | Verdict.INDENTED:
+                self._findings.add(
+                    mark.verdict.value,
+                    mark.line,
+                    said=mark.said[:60],
+                    known=known_annotations(mark.annotation),
+                )
+            case _:
+                assert_never(mark.verdict)
+        return None if mark.annotation is None else self._follow(mark, mark.annotation)
+
+    def finish(self) -> None:
+        """Note what is missing at the file's end."""
+        if self.block:
+            self._findings.add("end_missing", self.block)
+        if self.side is None and not self._findings.has(Direction.UP, "before_up"):
+            self._findings.add("no_up", 0, 0)
+
+    def _near(self, mark: Mark) -> None:
+        alone = mark.annotation in {Annotation.BEGIN, Annotation.END} and self.side
+        self._findings.add(
+            "near_annotation",
+            mark.line,
+            sides=(self.side,) if alone and self.side else BOTH,
+            known=known_annotations(mark.annotation),
+        )
+
+    def _follow(self, mark: Mark, annotation: Annotation) -> Annotation | None:
+        refused: str | None = None
+        match annotation:
+            case Annotation.UP:
+                refused = self._up()
+            case Annotation.DOWN:
+                refused = self._down(mark)
+            case Annotation.BEGIN:
+                refused = self._begin(mark)
+            case Annotation.END:
+                refused = None if self.block else "end_without_begin"
+                self.block = 0
+            case Annotation.NO_TRANSACTION:
+                self.transaction = False
+            case Annotation.ENVSUB_ON:
+                self.envsub = True
+            case Annotation.ENVSUB_OFF:
+                self.envsub = False
+            case _:
+                assert_never(annotation)
+        if refused:
+            self._findings.add(refused, mark.line, begin=self.block)
+            return None
+        return annotation
+
+    def _up(self) -> str | None:
+        if self.side is not None:
+            return "duplicate_up"
+        self.side = Direction.UP
+        return None
+
+    def _down(self, mark: Mark) -> str | None:
+        if self.side is Direction.DOWN:
+            return "duplicate_down"
+        if self.block:
+            self._findings.add("down_in_block", mark.line, begin=self.block)
+            self.block = 0
+        if self.side is None:
+            self._findings.add("down_before_up", mark.line)
+        self.side = Direction.DOWN
+        return None
+
+    def _begin(self, mark: Mark) -> str | None:
+        if self.side is None:
+            return "begin_before_up"
+        if self.block:
+            return "begin_in_block"
+        self.block = mark.line
+        return None

