@@ -39,7 +39,7 @@ RUN mkdir -p var/lib/dpkg/status.d \
             && cp -L --parents "/usr/share/doc/$package/copyright" .; \
         done
 
-COPY entrypoint.py ./
+COPY entrypoint.py LICENSE* ./
 COPY migrator usr/lib/python3/dist-packages/migrator/
 
 # Byte-code that is never compared with its source stays valid whatever copies, mounts

@@ -217,13 +217,10 @@ def _bundled_libpq() -> str | None:
 
 
 def _one_line(text: str) -> str:
-    lines = (
-        line.strip().removeprefix("connection failed: ") for line in text.splitlines()
-    )
-    told = [
-        line for line in lines if line and not line.startswith("Is the server running")
-    ]
-    return "; ".join(dict.fromkeys(told))
+    lines = (line.strip() for line in text.splitlines())
+    told = (line.removeprefix("connection failed: ") for line in lines if line)
+    kept = [line for line in told if not line.startswith("Is the server running")]
+    return "; ".join(dict.fromkeys(kept))
 
 
 def _milliseconds(seconds: float) -> str:

@@ -52,10 +52,8 @@ REFUSED = {
     ),
     "unfinished": "{why}; {mend}",
     "envsub": "a variable cannot be replaced: {why}; {mend}",
-    "bom": (
-        "the file starts with a byte order mark;"
-        " save it as UTF-8 without BOM"
-    ),
+    "unreadable": "the file cannot be read: {why}; mend its permissions",
+    "bom": ("the file starts with a byte order mark; save it as UTF-8 without BOM"),
     "carriage_return": (
         "the file's lines end with CR only; save it with LF or CRLF line ends"
     ),
@@ -106,9 +104,7 @@ HAZARDS = {
         "COPY … FROM stdin cannot stand in a block; remove StatementBegin and"
         " StatementEnd around it"
     ),
-    "psql_command": (
-        "{said!r} is a command of psql, not SQL; remove the line"
-    ),
+    "psql_command": ("{said!r} is a command of psql, not SQL; remove the line"),
     "nul": "the server takes no NUL character; remove it",
     "invalid_utf8": "this is not UTF-8; save the file as UTF-8",
 }
@@ -143,6 +139,11 @@ class Findings:
         for side in sides:
             if fault not in self._faults[side]:
                 self._faults[side].append(fault)
+
+    @property
+    def sides(self) -> tuple[Direction, Direction]:
+        """Return the halves of a file, Up first."""
+        return BOTH
 
     def has(self, side: Direction, *slugs: str) -> bool:
         """Say whether one of *slugs* was noted for *side*."""

@@ -1,0 +1,55 @@
+"""The JSON Schema of the log lines, made from the catalogue of events."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from migrator.events import Event, catalogue
+
+
+_SIMPLE: Mapping[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    NoneType: "null",
+}
+_FRONT = {
+    "timestamp": {"type": "string", "format": "date-time"},
+    "level": {"enum": ["debug", "info", "warning", "error"]},
+    "run_id": {"type": "string"},
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return a schema that every log line in JSON format fulfils, one case an event."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A log line of migrator",
+        "oneOf": [_case(event) for event in catalogue()],
+    }
+
+
+def _case(event: type[Event]) -> dict[str, Any]:
+    hints = get_type_hints(event)
+    own = {field.name: _typed(hints[field.name]) for field in fields(event)}
+    properties = {**_FRONT, "event": {"const": event.name}, **own}
+    return {
+        "description": (event.__doc__ or "").strip(),
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _typed(hint: Any) -> dict[str, Any]:
+    origin = get_origin(hint)
+    if origin is UnionType:
+        return {"anyOf": [_typed(choice) for choice in get_args(hint)]}
+    if origin is tuple:
+        return {"type": "array", "items": _typed(get_args(hint)[0])}
+    if origin is not None:
+        return {"type": "object"}
+    return {"type": _SIMPLE[hint]}

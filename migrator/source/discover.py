@@ -1,0 +1,143 @@
+"""
+Which files of a directory are migrations, by their names.
+
+goose: `migration.go`, NumericComponent; `migrate.go`, collectMigrationsFS. Subfolders,
+hidden names (a ConfigMap's `..data`) and other extensions are nobody's migrations.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrator.errors import Fault, FilesInvalidError
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file with a version."""
+
+    version: int
+    name: str
+    """For messages: printable, also when the name on disk is not UTF-8."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What was found: unique versions ascending, and faults of names."""
+
+    candidates: tuple[Candidate, ...]
+    faults: tuple[Fault, ...]
+
+
+_LAST_VERSION = (1 << 63) - 1
+# Go's strconv.ParseInt, base 10: ASCII digits and one sign, no underscores, no blanks
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+def discover(directory: Path) -> Directory:
+    """
+    Return the migrations of *directory*; links are followed, folders are not.
+
+    Raises:
+        FilesInvalidError: There is no such directory, it cannot be read, or nothing
+            in it is or wants to be a migration.
+    """
+    faults: list[Fault] = []
+    found: dict[int, Candidate] = {}
+    for entry in _entries(directory):
+        name = _printable(entry.name)
+        if entry.name.startswith("."):
+            continue
+        judged = _judge(entry, name)
+        if isinstance(judged, Fault):
+            faults.append(judged)
+        elif judged is not None:
+            first = found.setdefault(judged.version, judged)
+            if first is not judged:
+                faults.append(_duplicate(first, judged))
+    if not found and not faults:
+        raise FilesInvalidError([_directory_fault(directory, _NO_FILES)])
+    return Directory(tuple(found[key] for key in sorted(found)), tuple(faults))
+
+
+def _entries(directory: Path) -> Iterable["os.DirEntry[str]"]:
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        reason = _DIRECTORY_ERRORS.get(type(error), error.strerror or "cannot be read")
+        fault = _directory_fault(directory, f"{reason}; {_DIRECTORY_MEND}")
+        raise FilesInvalidError([fault]) from error
+
+
+def _judge(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault | None:
+    stem, dot, extension = entry.name.rpartition(".")
+    if not dot or extension.lower() not in {"sql", "go"}:
+        return None
+    version = version_of(entry.name)
+    if extension == "sql":
+        if isinstance(version, str):
+            return _fault(name, "bad_name", f"{version}; {_NAME_MEND}")
+        if not entry.is_file():
+            return _fault(name, "no_file", _NO_FILE)
+        return Candidate(version, name, entry.path)
+    if isinstance(version, str) or not entry.is_file():
+        return None
+    if extension == "go":
+        return None if stem.endswith("_test") else _fault(name, "go_file", _GO)
+    if extension.lower() == "sql":
+        return _fault(name, "bad_extension", _EXTENSION)
+    return None
+
+
+def version_of(name: str) -> int | str:
+    """Return the version that a file's name says, or why it says none."""
+    before, separator, _ = name.partition("_")
+    if not separator:
+        return "the name has no '_' after a version"
+    if not _NUMBER.fullmatch(before):
+        return "the name does not start with a whole number"
+    digits = before.lstrip("+-0")
+    if len(digits) > len(str(_LAST_VERSION)) or int(before) > _LAST_VERSION:
+        return f"the version is greater than {_LAST_VERSION}"
+    return int(before) if int(before) > 0 else "the version is not greater than zero"
+
+
+def _duplicate(first: Candidate, second: Candidate) -> Fault:
+    reason = f"{first.name} has version {first.version} too; give one a newer version"
+    return _fault(second.name, "duplicate", reason)
+
+
+def _fault(name: str, slug: str, message: str) -> Fault:
+    return Fault(path=name, line=0, column=0, slug=slug, message=message)
+
+
+def _directory_fault(directory: Path, message: str) -> Fault:
+    return _fault(str(directory), "directory", message)
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+_DIRECTORY_ERRORS: dict[type[OSError], str] = {
+    FileNotFoundError: "there is no such directory",
+    NotADirectoryError: "this is no directory",
+    PermissionError: "the directory cannot be read",
+}
+_DIRECTORY_MEND = "mount the migrations there, or point MIGRATIONS_DIR at them"
+_NO_FILES = (
+    "there is no migration in it; name files like 0001_create_users.sql,"
+    " or point MIGRATIONS_DIR elsewhere"
+)
+_NAME_MEND = "name it like 0001_create_users.sql, or move it out of the directory"
+_NO_FILE = "this is no regular file; remove it, or mend the link"
+_GO = (
+    "a migration in Go cannot run here; write it in SQL, or run it with its own binary"
+    " and move the file out of the directory"
+)
+_EXTENSION = "only .sql in lower case is read; rename the file"

@@ -1,0 +1,76 @@
+"""One file's bytes to a migration."""
+
+from collections.abc import Mapping
+
+from migrator.model import Migration, Section, Split
+from migrator.sql.findings import Findings
+from migrator.sql.goose import parse
+
+
+# goose reads lines with a bufio.Scanner whose buffer holds 4 MiB, the line end included
+LONGEST_LINE = 4 * 1024 * 1024 - 1
+_BOM = b"\xef\xbb\xbf"
+
+
+def parse_file(
+    data: bytes, *, version: int, path: str, split: Split, environ: Mapping[str, str]
+) -> Migration:
+    """
+    Return the migration that *data* holds; what is wrong with it is in its sections.
+
+    Line ends may be LF or CRLF; the statements have LF, as goose sends them. Bytes
+    that are not UTF-8 become surrogate escapes, and faults where they would be sent.
+    """
+    findings = Findings(path)
+    if data.startswith(_BOM):
+        findings.add("bom", 1)
+        data = data[len(_BOM) :]
+    if split is Split.GOOSE:
+        _note_long_lines(data, findings)
+    if b"\r" in data:
+        data = _without_cr(data, findings)
+    parsed = parse(
+        data.decode("utf-8", "surrogateescape"),
+        split=split,
+        environ=environ,
+        findings=findings,
+    )
+    return Migration(
+        version=version,
+        path=path,
+        up=parsed.up,
+        down=parsed.down,
+        transaction=parsed.transaction,
+    )
+
+
+def unreadable(error: OSError, *, version: int, path: str) -> Migration:
+    """Return a migration of which only the name could be read."""
+    findings = Findings(path)
+    findings.add("unreadable", 0, 0, why=error.strerror or type(error).__name__)
+    up, down = (Section((), findings.of(side)) for side in findings.sides)
+    return Migration(version=version, path=path, up=up, down=down)
+
+
+# bufio.ScanLines, dropCR: one CR before the line end, and one at the file's end
+def _without_cr(data: bytes, findings: Findings) -> bytes:
+    if b"\n" not in data.rstrip(b"\r\n"):
+        if b"\r" in data.rstrip(b"\r\n"):
+            findings.add("carriage_return", 0, 0)
+            data = data.replace(b"\r", b"\n")
+        return data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    return data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+
+
+def _note_long_lines(data: bytes, findings: Findings) -> None:
+    if len(data) <= LONGEST_LINE:
+        return
+    start = 0
+    while len(data) - start > LONGEST_LINE:
+        end = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
+        if end < 0:
+            findings.add("line_too_long", data.count(b"\n", 0, start) + 1)
+            end = data.find(b"\n", start)
+            if end < 0:
+                return
+        start = end + 1

@@ -1,0 +1,253 @@
+"""
+What goose runs otherwise than it is written: found by asking PostgreSQL's lexer.
+
+goose knows no strings, no dollar quotes and no block comments. Where its statements
+and PostgreSQL's end at the same places, or where the difference does no harm, nothing
+is said.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from migrator.model import Direction, Statement
+from migrator.sql.findings import Findings
+from migrator.sql.gotext import BLANKS
+from migrator.sql.lexer import Kind, tokenize
+from migrator.sql.split import (
+    INSIDE,
+    Inside,
+    Part,
+    Stop,
+    copies_in,
+    inside,
+    is_plain,
+    parts,
+    words,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A statement in which goose and PostgreSQL may differ."""
+
+    index: int
+    block: bool
+    cuts: tuple[int, ...]
+
+
+class Half:
+    """The statements of one direction, and those that need a second look."""
+
+    def __init__(self, side: Direction) -> None:
+        self.side = side
+        self.statements: list[Statement] = []
+        self._suspects: list[_Suspect] = []
+        self._blocks: list[int] = []
+
+    def note(
+        self, statement: Statement, *, block: bool, cuts: tuple[int, ...] = ()
+    ) -> None:
+        """Take *statement*; *cuts* are the file's lines taken out of its middle."""
+        index = len(self.statements)
+        self.statements.append(statement)
+        if block:
+            self._blocks.append(index)
+        if cuts or not is_plain(statement.text):
+            self._suspects.append(_Suspect(index, block, cuts))
+
+    def check(self, findings: Findings, *, transaction: bool) -> None:
+        """Note what goose would do to these statements that their author does not see."""
+        behind = 0
+        for suspect in self._suspects:
+            if suspect.index >= behind:
+                check = _Check(self, findings, transaction=transaction)
+                behind = check.look(suspect)
+
+    def end_of_run(self, index: int) -> int:
+        """Return the index of the next block behind *index*, or of the end."""
+        at = bisect_right(self._blocks, index)
+        return self._blocks[at] if at < len(self._blocks) else len(self.statements)
+
+
+class _Check:
+    def __init__(self, half: Half, findings: Findings, *, transaction: bool) -> None:
+        self._half = half
+        self._findings = findings
+        self._transaction = transaction
+
+    def look(self, suspect: _Suspect) -> int:
+        """Check one statement, or all up to the next block; return where to go on."""
+        statement = self._half.statements[suspect.index]
+        self._cuts(statement, suspect.cuts)
+        found = list(parts(statement.text))
+        if any(self._foreign(statement, part) for part in found):
+            return self._half.end_of_run(suspect.index)
+        self._merged(statement, found)
+        if suspect.block or not found or found[-1].stop is Stop.SEMICOLON:
+            return suspect.index + 1
+        return self._split(suspect.index)
+
+    # COPY rows and psql's commands are no SQL: what follows is not looked at
+    def _foreign(self, statement: Statement, part: Part) -> bool:
+        text = statement.text
+        if text[part.start] == "\\":
+            said = text[part.start : part.end].split("\n", 1)[0][:40]
+            self._add("psql_command", statement, part.start, said=said)
+            return True
+        if copies_in(text, part):
+            self._add("copy", statement, part.start)
+            return True
+        return False
+
+    # A simple query of several statements is one implicit transaction: protocol-flow,
+    # "Multiple Statements in a Simple Query"
+    def _merged(self, statement: Statement, found: list[Part]) -> None:
+        if self._transaction or len(found) < 2:  # noqa: PLR2004  # two are merged
+            return
+        if any(refuses_transaction(statement.text, part) for part in found):
+            self._add("merged", statement, found[1].start, mend=_SEPARATE)
+
+    def _split(self, index: int) -> int:
+        """Compare goose's ends with PostgreSQL's from here to the next block."""
+        end = self._half.end_of_run(index)
+        run = _Run(self._half.statements[index:end])
+        for part in parts(run.text):
+            first = run.first_end_inside(part)
+            if part.stop is Stop.OPEN and part.inside not in _DEPTHS:
+                assert part.inside is not None
+                statement, at = run.find(part.since)
+                self._add("unclosed", statement, at, inside=part.inside.value)
+            elif first is not None:
+                at = run.semicolon(first)
+                where = inside(run.text, part, at) or Inside.COMMENT
+                statement, at = run.find(at)
+                self._add("split_inside", statement, at, inside=where.value)
+        return end
+
+    def _cuts(self, statement: Statement, cuts: tuple[int, ...]) -> None:
+        for number, line in statement.jumps:
+            if line - 1 not in cuts:
+                continue
+            at = _line_start(statement.text, number)
+            token = next(t for t in tokenize(statement.text) if t.end >= at)
+            if token.kind in _TEXTS and token.start < at < token.end:
+                self._findings.add(
+                    "annotation_inside",
+                    line - 1,
+                    sides=(self._half.side,),
+                    inside=INSIDE[token.kind].value,
+                )
+
+    def _add(self, slug: str, statement: Statement, at: int, **fields: object) -> None:
+        line, column = statement.locate(at + 1)
+        sides = (self._half.side,)
+        self._findings.add(slug, line, column, sides=sides, **fields)
+
+
+_DEPTHS = {Inside.PARENTHESES, Inside.BODY}
+_TEXTS = {Kind.STRING, Kind.NAME, Kind.BLOCK}
+_SEPARATE = "give each its own line that ends with ';'"
+
+
+class _Run:
+    """Several of goose's statements as one text."""
+
+    def __init__(self, statements: list[Statement]) -> None:
+        self.text = "\n".join(statement.text for statement in statements)
+        self._statements = statements
+        self._ends: list[int] = []
+        end = -1
+        for statement in statements:
+            end += len(statement.text) + 1
+            self._ends.append(end)
+
+    def first_end_inside(self, part: Part) -> int | None:
+        """Return the first statement that goose ends before PostgreSQL does, if any."""
+        at = bisect_right(self._ends, part.start)
+        return at if self._ends[at] < part.end else None
+
+    def semicolon(self, index: int) -> int:
+        """Return where the `;` stands that ends a statement for goose."""
+        end = self._ends[index]
+        start = self.text.rfind("\n", 0, end) + 1
+        start = max(start, end - len(self._statements[index].text))
+        last = _COMMENT_WORD.split(self.text[start:end], maxsplit=1)[0]
+        return start + len(last.rstrip(BLANKS)) - 1
+
+    def find(self, at: int) -> tuple[Statement, int]:
+        """Return the statement that holds a place of the text, and its place in it."""
+        index = bisect_right(self._ends, at)
+        index = min(index, len(self._statements) - 1)
+        statement = self._statements[index]
+        return statement, at - (self._ends[index] - len(statement.text))
+
+
+_COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
+
+
+def _line_start(text: str, number: int) -> int:
+    at = 0
+    for _ in range(number):
+        at = text.index("\n", at) + 1
+    return at
+
+
+def unfinished(left: Statement, side: Direction, findings: Findings) -> None:
+    """Note that goose finds no end of the last statement, and why."""
+    at, why, mend = _why_unfinished(left.text)
+    line, column = left.locate(at + 1)
+    findings.add("unfinished", line, column, sides=(side,), why=why, mend=mend)
+
+
+def _why_unfinished(text: str) -> tuple[int, str, str]:
+    found = list(parts(text))
+    if not found:
+        return 0, "goose takes this for a statement without ';'", _COMMENT_ONLY
+    last = found[-1]
+    if last.stop is Stop.SEMICOLON:
+        return last.end - 1, "goose does not see this ';', for more follows it", _MOVE
+    if last.stop is Stop.OPEN and last.inside is not None:
+        return (
+            last.since,
+            f"{last.inside.value} is opened here and never closed",
+            "close it",
+        )
+    return last.start, "this statement has no ';'", "end its last line with ';'"
+
+
+_COMMENT_ONLY = "remove the comment, or the line above it that holds nothing but blanks"
+_MOVE = "move the comment above the statement"
+
+# "cannot run inside a transaction block": PreventInTransactionBlock in PostgreSQL's
+# sources, by the words of a statement
+_OWN_TRANSACTION = re.compile(
+    r"vacuum\b|alter system\b|cluster$"
+    r"|(?:create|drop) (?:database|tablespace|subscription)\b"
+    r"|(?:create(?: unique)?|drop) index concurrently\b"
+    r"|reindex (?:database|system|schema)\b|reindex\b.* concurrently\b"
+    r"|alter database\b.* set tablespace\b"
+    r"|alter subscription\b.* refresh\b"
+    r"|alter table\b.* detach partition\b.* concurrently\b"
+)
+_WORDS = 40
+
+
+def refuses_transaction(text: str, part: Part) -> bool:
+    """Say whether a statement cannot run inside a transaction block."""
+    said = " ".join(words(text, part.start, limit=_WORDS))
+    return _OWN_TRANSACTION.match(said) is not None
+
+
+def bad_characters(statements: list[Statement]) -> Iterator[tuple[str, int, int]]:
+    """Yield slug, line and column of the first character in each that cannot be sent."""
+    for statement in statements:
+        for text in (statement.text, statement.data or ""):
+            match = _UNSENDABLE.search(text)
+            if match:
+                slug = "nul" if match.group() == "\0" else "invalid_utf8"
+                yield slug, *statement.locate(match.start() + 1)
+
+
+_UNSENDABLE = re.compile("[\0\udc80-\udcff]")

@@ -1,0 +1,98 @@
+"""What many tests need: migrations made of SQL, and the command run in this process."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from migrator.cli import main
+from migrator.events import Event
+from migrator.model import Files, Migration, Section, Statement
+from migrator.report.schema import schema
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run of the command said."""
+
+    exit_code: int
+    lines: tuple[dict[str, Any], ...]
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """The last line, which is always the verdict."""
+        assert self.lines[-1]["event"] == "run.finished"
+        return self.lines[-1]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """All lines of one event."""
+        return [line for line in self.lines if line["event"] == name]
+
+
+class Recorder:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    def names(self) -> list[str]:
+        """The events' names, in order."""
+        return [event.name for event in self.events]
+
+
+def run(*argv: str, **environ: str) -> Result:
+    """Run the command in this process, as JSON, and check each line by the schema."""
+    stdout = io.StringIO()
+    exit_code = main(argv, {"MIGRATOR_LOG_FORMAT": "json", **environ}, stdout)
+    return parsed(exit_code, stdout.getvalue())
+
+
+def parsed(exit_code: int, text: str) -> Result:
+    """Read log lines and check each of them by the schema."""
+    lines = tuple(json.loads(line) for line in text.splitlines())
+    for line in lines:
+        _validator().validate(line)
+    return Result(exit_code, lines)
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(schema())
+
+
+def migration(version: int, *statements: str, transaction: bool = True) -> Migration:
+    """A migration of the given statements, one a line from line 2."""
+    return Migration(
+        version=version,
+        path=f"{version:05d}_test.sql",
+        up=Section(tuple(Statement(s, n) for n, s in enumerate(statements, 2))),
+        down=Section(),
+        transaction=transaction,
+    )
+
+
+def files(*migrations: Migration) -> Files:
+    """A directory of the given migrations."""
+    return Files(migrations)
+
+
+def write(directory: Path, contents: Mapping[str, str | bytes]) -> Path:
+    """Write migration files; text gets an Up annotation when it has none."""
+    directory.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        raw = content if isinstance(content, bytes) else _annotated(content).encode()
+        (directory / name).write_bytes(raw)
+    return directory
+
+
+def _annotated(content: str) -> str:
+    return content if "+goose" in content else f"-- +goose Up\n{content}\n"
