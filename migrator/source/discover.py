@@ -129,10 +129,10 @@ _DIRECTORY_ERRORS: dict[type[OSError], str] = {
     NotADirectoryError: "this is no directory",
     PermissionError: "the directory cannot be read",
 }
-_DIRECTORY_MEND = "mount the migrations there, or point MIGRATIONS_DIR at them"
+_DIRECTORY_MEND = "mount the migrations there, or point MIGRATOR_MIGRATIONS_DIR at them"
 _NO_FILES = (
     "there is no migration in it; name files like 0001_create_users.sql,"
-    " or point MIGRATIONS_DIR elsewhere"
+    " or point MIGRATOR_MIGRATIONS_DIR elsewhere"
 )
 _NAME_MEND = "name it like 0001_create_users.sql, or move it out of the directory"
 _NO_FILE = "this is no regular file; remove it, or mend the link"

@@ -10,24 +10,14 @@ import re
 from collections.abc import Mapping
 
 from migrator.model import Direction
-from migrator.sql.annotation import Annotation, Mark, find_marks
+from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
 from migrator.sql.findings import BOTH, Findings
+from migrator.sql.gotext import BLANKS
 from migrator.sql.hazards import Half
 from migrator.sql.lexer import tokenize
-from migrator.sql.source import Source, expand_lines
-from migrator.sql.split import (
-    Part,
-    Stop,
-    copies_in,
-    part_at,
-    skip_blank,
-)
+from migrator.sql.source import expand_lines
+from migrator.sql.split import Inside, Part, Stop, copies_in, part_at, skip_blank
 from migrator.sql.structure import Structure
-
-
-_LINE = re.compile(r"[^\n]*\n?")
-# psql's rule for the end of rows: a line `\.` and nothing else
-_ROWS_END = re.compile(r"^\\\.$\n?", re.MULTILINE)
 
 
 class LexerParser:
@@ -41,31 +31,202 @@ class LexerParser:
         self._findings = findings
         self._source = expand_lines(text, environ, list(find_marks(text)))
         self._text = self._source.text
+        self._end = len(self._text)
         self._marks = self._source.marks
-        self._mark = 0
-        """The index of the next mark."""
+        self._passed = 0
+        """How many marks lie behind."""
+
+        self._down = 0
+        """The line of Down; 0 before."""
 
     def run(self) -> None:
         """Read the whole file."""
         at = 0
-        while at < len(self._text):
+        while at < self._end:
             at = self._next(at)
         self.structure.finish()
-        for side, line, column, fields in self._source.errors(self._side_of):
-            self._findings.add("envsub", line, column, sides=(side,), **fields)
+        for failure in self._source.failures:
+            self._findings.add(
+                "envsub",
+                failure.line,
+                failure.column,
+                sides=self._sides_of(failure.line),
+                why=failure.reason,
+            )
+
+    def _sides_of(self, line: int) -> tuple[Direction, ...]:
+        if not self._down:
+            return BOTH if self.structure.side is None else (Direction.UP,)
+        return (Direction.UP if line < self._down else Direction.DOWN,)
+
+    @property
+    def _mark(self) -> Mark | None:
+        """The next annotation, or what looks like one, real or not."""
+        return self._marks[self._passed] if self._passed < len(self._marks) else None
 
     def _next(self, at: int) -> int:
-        """Read one annotation, blank or statement; return where it ends."""
-        stop = self._upcoming.dashes if self._upcoming else len(self._text)
+        """Read what comes next: an annotation, or a statement; return its end."""
+        mark = self._mark
+        stop = mark.dashes if mark else self._end
         start, unclosed = skip_blank(self._text, at, stop)
-        if self._upcoming and start == stop:
-            return self._annotation()
+        if mark and start == stop:
+            return self._annotation(mark)
         self._pass(start)
         if unclosed:
-            self._unclosed(Part(start, len(self._text), Stop.OPEN), start)
-            return len(self._text)
-        if start >= len(self._text) or start > at:
+            return self._unclosed(Inside.BLOCK, start)
+        if start > stop or start == self._end:
             return start
+        if self.structure.side is None:
+            return self._before_up(start)
         if self._text[start] == "\\":
             return self._command(start)
-        return self._statement(start)
+        part = part_at(self._text, start)
+        if mark and mark.dashes < part.end:
+            return self._crossed(part)
+        return self._statement(part)
+
+    def _pass(self, at: int) -> None:
+        while self._mark and self._mark.dashes < at:
+            self._passed += 1
+
+    def _annotation(self, mark: Mark) -> int:
+        self._passed += 1
+        followed = self.structure.take(mark)
+        if followed is Annotation.DOWN:
+            self._down = mark.line
+        if followed is Annotation.BEGIN:
+            return self._block([], mark)
+        return mark.end
+
+    def _before_up(self, start: int) -> int:
+        self._findings.add("before_up", *self._source.place(start))
+        return self._mark.start if self._mark else self._end
+
+    def _command(self, start: int) -> int:
+        end = _line_end(self._text, start)
+        self._add("psql_command", start, said=self._text[start:end][:40])
+        self._pass(end)
+        return end
+
+    def _statement(self, part: Part) -> int:
+        if part.stop is Stop.OPEN and part.inside in _QUOTES:
+            return self._unclosed(part.inside, part.since)
+        if copies_in(self._text, part):
+            return self._copy(part)
+        if part.end - part.start > 1 or part.stop is not Stop.SEMICOLON:
+            self._store([(part.start, part.end)])
+        return part.end
+
+    def _store(self, pieces: list[tuple[int, int]], data: str | None = None) -> None:
+        self._half.statements.append(self._source.statement(pieces, data=data))
+
+    def _crossed(self, part: Part) -> int:
+        """Read a statement in which a mark stands: find out whether it is one."""
+        pieces: list[tuple[int, int]] = []
+        start = part.start
+        for token in tokenize(self._text, part.start):
+            mark = self._mark
+            if mark is None or mark.dashes >= part.end:
+                break
+            if token.start == mark.dashes and token.closed:
+                if mark.verdict is Verdict.NEAR:
+                    self._annotation(mark)
+                    continue
+                if mark.annotation in _ENDS:
+                    return self._cut_short([*pieces, (start, mark.start)], mark)
+                pieces.append((start, mark.start))
+                start = min(mark.end + 1, part.end)
+                self._annotation(mark)
+            self._pass(token.end)
+        if not pieces:
+            return self._statement(part)
+        self._store([*pieces, (start, part.end)])
+        return part.end
+
+    def _cut_short(self, pieces: list[tuple[int, int]], mark: Mark) -> int:
+        if mark.annotation is Annotation.BEGIN:
+            self._passed += 1
+            if self.structure.take(mark) is Annotation.BEGIN:
+                return self._block(pieces, mark)
+        start = pieces[0][0]
+        if copies_in(self._text, Part(start, mark.start, Stop.TEXT)):
+            self._add("copy_unended", start)
+        self._store(pieces)
+        return mark.start
+
+    # As in goose: the block is taken line by line, whatever the lexer thinks of it
+    def _block(self, pieces: list[tuple[int, int]], mark: Mark) -> int:
+        while following := self._mark:
+            pieces.append((min(mark.end + 1, following.start), following.start))
+            mark = following
+            self._passed += 1
+            side = self.structure.side
+            if self.structure.take(mark) is Annotation.DOWN:
+                self._down = mark.line
+            if not self.structure.block or self.structure.side is not side:
+                break
+        else:
+            return self._end
+        pieces = self._without_lead(pieces)
+        if pieces and self.structure.side is side:
+            self._half.note(self._source.statement(pieces), block=True)
+        return mark.end
+
+    def _without_lead(self, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return *pieces* without the blank and comment lines that they start with."""
+        for index, (start, end) in enumerate(pieces):
+            match = _LEAD.match(self._text, start, end)
+            first = match.end() if match else start
+            if first < end:
+                return [(first, end), *pieces[index + 1 :]]
+        return []
+
+    # psql reads the rows from the next line on, up to a line `\.`
+    def _copy(self, part: Part) -> int:
+        rest = _line_end(self._text, part.end)
+        follows, unclosed = skip_blank(self._text, part.end, rest)
+        if follows != rest or unclosed:
+            self._add("copy_followed", follows)
+        rows = min(rest + 1, self._end)
+        match = _ROWS_END.search(self._text, rows)
+        if match is None or part.stop is not Stop.SEMICOLON:
+            line, column = self._source.place(part.start)
+            self._findings.add("copy_unended", line, column, sides=self._onward)
+            self._pass(self._end)
+            return self._end
+        data = self._text[rows : match.start()]
+        self._store([(part.start, part.end)], data)
+        self._pass(match.end())
+        return match.end()
+
+    def _unclosed(self, inside: Inside, since: int) -> int:
+        line, column = self._source.place(since)
+        self._findings.add(
+            "unclosed", line, column, sides=self._onward, inside=inside.value
+        )
+        self._pass(self._end)
+        return self._end
+
+    @property
+    def _half(self) -> Half:
+        return self.halves[self.structure.side or Direction.UP]
+
+    @property
+    def _onward(self) -> tuple[Direction, ...]:
+        """The halves that are lost when the rest of the file is."""
+        return (Direction.DOWN,) if self.structure.side is Direction.DOWN else BOTH
+
+    def _add(self, slug: str, at: int, **fields: object) -> None:
+        line, column = self._source.place(at)
+        self._findings.add(slug, line, column, sides=(self._half.side,), **fields)
+
+
+_ENDS = {Annotation.UP, Annotation.DOWN, Annotation.BEGIN, Annotation.END}
+_QUOTES = {Inside.STRING, Inside.NAME, Inside.DOLLAR, Inside.BLOCK}
+_ROWS_END = re.compile(r"^\\\.$\n?", re.MULTILINE)
+_LEAD = re.compile(rf"(?:[{BLANKS}]*+--[^\n]*+\n?+)*+[{BLANKS}]*+")
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end

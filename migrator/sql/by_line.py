@@ -57,7 +57,8 @@ class LineParser:
     def _mark(self, mark: Mark) -> None:
         block = self.structure.block
         side = self.structure.side
-        if mark.annotation is Annotation.DOWN and side is Direction.UP and not block:
+        down = mark.annotation is Annotation.DOWN and mark.verdict is not Verdict.NEAR
+        if down and side is Direction.UP and not block:
             self._end_of_side()
         followed = self.structure.take(mark)
         if followed is None:
@@ -70,7 +71,7 @@ class LineParser:
             case Annotation.BEGIN:
                 self._lost, self._after_end = 0, False
             case Annotation.END:
-                self._after_end = True
+                self._after_end, self._carried = True, False
                 if self._buffer.lines:
                     self._store(block=True)
                 else:
@@ -79,11 +80,13 @@ class LineParser:
                 pass
 
     def _end_of_side(self) -> None:
-        left = self._buffer
-        if self.structure.side is None or self.structure.block:
+        left, side = self._buffer, self.structure.side
+        if side is None or self.structure.block:
             return
+        if self._findings.has(side, "empty_block"):
+            return  # where goose loses a line, it is no use to tell what it lacks
         if trim("\n".join(left.lines)):
-            unfinished(left.statement(), self.structure.side, self._findings)
+            unfinished(left.statement(), side, self._findings)
         elif left.lines:
             self._carried = True
 
@@ -159,7 +162,6 @@ class LineParser:
                 error.position + 1,
                 sides=sides,
                 why=error.reason,
-                mend=_MEND,
             )
             return line
 
@@ -167,6 +169,7 @@ class LineParser:
         if trim(line):
             side = self._half.side
             self._findings.add("empty_block", self._lost, sides=(side,), lost=number)
+            self._half.trust_no_more()
         self._lost = 0
 
     def _cr(self, line: str, number: int) -> None:
@@ -188,7 +191,6 @@ class LineParser:
         half.note(statement, block=block, cuts=tuple(buffer.cuts))
 
 
-_MEND = "set the variable or mend the expression; a plain dollar is written '\\$'"
 _SURROGATE = re.compile("[\udc80-\udcff]")
 # Behind a CR that ends the comment for PostgreSQL: more than blanks and comments
 _AFTER_CR = re.compile(r"\r(?=[ \t\f\v]*+[^ \t\f\v\r\-]|[ \t\f\v]*+-(?!-))")
@@ -241,5 +243,7 @@ class _Buffer:
         number = lead.count("\n")
         whole = Statement(raw, self._first, 1, tuple(self._jumps))
         line, column = whole.locate(len(lead) + 1)
-        jumps = tuple((n - number, at) for n, at in self._jumps if n > number)
-        return Statement(text.rstrip(BLANKS), line, column, jumps)
+        text = text.rstrip(BLANKS)
+        last = number + text.count("\n") if self._jumps else 0
+        jumps = tuple((n - number, at) for n, at in self._jumps if number < n <= last)
+        return Statement(text, line, column, jumps)

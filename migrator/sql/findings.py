@@ -51,7 +51,10 @@ REFUSED = {
         " in the line, or keep '+goose' out of the comment"
     ),
     "unfinished": "{why}; {mend}",
-    "envsub": "a variable cannot be replaced: {why}; {mend}",
+    "envsub": (
+        "a variable cannot be replaced: {why}; set it, mend the expression,"
+        " or write a plain dollar as '\\$'"
+    ),
     "unreadable": "the file cannot be read: {why}; mend its permissions",
     "bom": ("the file starts with a byte order mark; save it as UTF-8 without BOM"),
     "carriage_return": (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from migrator.model import Section, Split
+from migrator.sql.by_lexer import LexerParser
 from migrator.sql.by_line import LineParser
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half, bad_characters
@@ -39,9 +40,13 @@ def parse(
             by_line.run()
             transaction, halves = by_line.structure.transaction, by_line.halves
             for half in halves.values():
-                half.check(findings, transaction=transaction)
+                half.check(findings, transaction=transaction, copy="copy")
         case Split.POSTGRES:
-            raise NotImplementedError
+            by_lexer = LexerParser(text, environ, findings)
+            by_lexer.run()
+            transaction, halves = by_lexer.structure.transaction, by_lexer.halves
+            for half in halves.values():
+                half.check(findings, transaction=transaction, copy="copy_in_block")
         case _:
             assert_never(split)
     if "\0" in text or not _is_utf8(text):

@@ -45,6 +45,7 @@ class Half:
         self.statements: list[Statement] = []
         self._suspects: list[_Suspect] = []
         self._blocks: list[int] = []
+        self._trusted: int | None = None
 
     def note(
         self, statement: Statement, *, block: bool, cuts: tuple[int, ...] = ()
@@ -57,12 +58,21 @@ class Half:
         if cuts or not is_plain(statement.text):
             self._suspects.append(_Suspect(index, block, cuts))
 
-    def check(self, findings: Findings, *, transaction: bool) -> None:
-        """Note what goose would do to these statements that their author does not see."""
-        behind = 0
+    def trust_no_more(self) -> None:
+        """Leave what follows unchecked: goose lost a line here, the rest is noise."""
+        if self._trusted is None:
+            self._trusted = len(self.statements)
+
+    def check(self, findings: Findings, *, transaction: bool, copy: str) -> None:
+        """
+        Note what would be done to these statements that their author does not see.
+
+        *copy* is the kind of fault that a COPY with rows is.
+        """
+        behind, last = 0, self._trusted
         for suspect in self._suspects:
-            if suspect.index >= behind:
-                check = _Check(self, findings, transaction=transaction)
+            if suspect.index >= behind and (last is None or suspect.index < last):
+                check = _Check(self, findings, transaction=transaction, copy=copy)
                 behind = check.look(suspect)
 
     def end_of_run(self, index: int) -> int:
@@ -72,8 +82,11 @@ class Half:
 
 
 class _Check:
-    def __init__(self, half: Half, findings: Findings, *, transaction: bool) -> None:
+    def __init__(
+        self, half: Half, findings: Findings, *, transaction: bool, copy: str
+    ) -> None:
         self._half = half
+        self._copy = copy
         self._findings = findings
         self._transaction = transaction
 
@@ -97,7 +110,7 @@ class _Check:
             self._add("psql_command", statement, part.start, said=said)
             return True
         if copies_in(text, part):
-            self._add("copy", statement, part.start)
+            self._add(self._copy, statement, part.start)
             return True
         return False
 

@@ -107,14 +107,18 @@ def parts(text: str, start: int = 0) -> Iterator[Part]:
         start, unclosed = skip_blank(text, part.end)
 
 
-def skip_blank(text: str, start: int) -> tuple[int, bool]:
+def skip_blank(text: str, start: int, stop: int | None = None) -> tuple[int, bool]:
     """
     Return where the blanks and comments from *start* end, and whether one never does.
 
-    When a block comment is never closed, the place is its start.
+    The place is not behind *stop*, but for a block comment that reaches over it. When
+    a block comment is never closed, the place is its start.
     """
+    stop = len(text) if stop is None else stop
     while True:
-        start = _blank_end(text, start, len(text))
+        start = _blank_end(text, start, stop)
+        if start >= stop:
+            return start, False
         if not text.startswith("/*", start):
             return start, False
         token = token_at(text, start)

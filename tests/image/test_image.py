@@ -325,3 +325,13 @@ class TestVerdict:
         run = migrator.run(write(GOOD), options=options)
 
         assert finished(run) == (20, "run.finished", 20)
+
+    def test_unreadable_file(self, migrator: Migrator, write: Write) -> None:
+        """A file that only its owner may read, as umask 077 leaves it, is named."""
+        migrations = write(GOOD)
+        (migrations / "00003_fill.sql").chmod(0o600)
+        run = migrator.run(migrations)
+
+        assert finished(run) == (10, "run.finished", 10)
+        assert "00003_fill.sql" in run.events[-1]["error"]
+        assert migrator.target.versions() == []

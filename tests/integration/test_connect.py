@@ -1,0 +1,275 @@
+"""Which connection failures are waited for, and which end the run at once."""
+
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from migrator.backoff import Backoff
+from migrator.cancellation import Cancellation
+from migrator.errors import AccessDeniedError, UnavailableError, UsageError
+from migrator.events import DatabaseWaited
+from migrator.pg.database import Database
+from migrator.pg.dsn import parse_dsn
+from tests.support import Recorder
+
+
+def connect(
+    dsn: str,
+    observe: Callable[[object], None] = lambda event: None,
+    patience: float = 0.3,
+) -> psycopg.Connection:
+    """Connect as a run does."""
+    database = Database(dsn=parse_dsn(dsn), patience=Backoff(total_s=patience))
+    return database.connect(observe, Cancellation())
+
+
+def changed(dsn: str, **parameters: str) -> str:
+    """The DSN with other parameters."""
+    return make_conninfo("", **{**conninfo_to_dict(dsn), **parameters})
+
+
+def fatal(sqlstate: str, message: str) -> bytes:
+    """An ErrorResponse in German, as a server with translations sends it."""
+    fields = {b"S": "FATAL", b"C": sqlstate, b"M": message}
+    fields[b"S"] = "SCHWERWIEGEND"
+    body = b"".join(k + v.encode() + b"\0" for k, v in fields.items()) + b"\0"
+    return b"E" + struct.pack("!I", len(body) + 4) + body
+
+
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A port whose every connection gets *answer*: failures that no server repeats."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                answer(peer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"postgresql://u:secret@127.0.0.1:{listener.getsockname()[1]}/db"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def speaking(message: bytes) -> Callable[[socket.socket], None]:
+    """Refuse encryption, read the startup packet, say *message*."""
+
+    def answer(peer: socket.socket) -> None:
+        first = peer.recv(1024)
+        while first[4:8] in {struct.pack("!I", 80877103), struct.pack("!I", 80877104)}:
+            peer.sendall(b"N")
+            first = peer.recv(1024)
+        peer.sendall(message)
+
+    return answer
+
+
+def test_a_missing_database_is_not_waited_for(server: str) -> None:
+    """It ends at once, with the SQLSTATE that libpq does not give."""
+    with pytest.raises(AccessDeniedError) as caught:
+        connect(changed(server, dbname="nowhere"), patience=60)
+
+    assert caught.value.server.sqlstate == "3D000"
+    assert 'database "nowhere" does not exist' in str(caught.value)
+
+
+def test_a_missing_role_is_not_waited_for(server: str) -> None:
+    """Nor is a wrong password: both are class 28."""
+    with pytest.raises(AccessDeniedError) as caught:
+        connect(changed(server, user="nobody_here", password="x"), patience=60)
+
+    assert (caught.value.server.sqlstate or "")[:2] == "28"
+
+
+def test_too_many_connections_are_waited_for(
+    server: str, database: str, conn: psycopg.Connection
+) -> None:
+    """A full server may have room later."""
+    role = f"limited_{conn.info.backend_pid}"
+    conn.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 0")
+    recorder = Recorder()
+
+    with pytest.raises(UnavailableError) as caught:
+        connect(changed(database, user=role, password="x"), recorder)
+
+    conn.execute(f"DROP ROLE {role}")
+    assert caught.value.server.sqlstate == "53300"
+    assert recorder.names.count("database.waited") >= 1
+
+
+@pytest.mark.parametrize("sqlstate", ["57P03", "57P01", "53300", "08006"])
+def test_a_server_that_starts_is_waited_for_in_any_language(sqlstate: str) -> None:
+    """What is transient is read from the SQLSTATE, not from the words."""
+    recorder = Recorder()
+    message = "das Datenbanksystem startet"
+
+    with (
+        answering(speaking(fatal(sqlstate, message))) as dsn,
+        pytest.raises(UnavailableError) as caught,
+    ):
+        connect(dsn, recorder)
+
+    assert caught.value.server.sqlstate == sqlstate
+    assert caught.value.server.message == message
+    waited = [e for e in recorder.events if isinstance(e, DatabaseWaited)]
+    assert {e.sqlstate for e in waited} == {sqlstate}
+
+
+@pytest.mark.parametrize("sqlstate", ["28P01", "28000", "3D000", "42501"])
+def test_a_no_is_a_no_in_any_language(sqlstate: str) -> None:
+    """Credentials, database and privileges end the wait at once."""
+    message = "Passwort-Authentifizierung fehlgeschlagen"
+
+    with (
+        answering(speaking(fatal(sqlstate, message))) as dsn,
+        pytest.raises(AccessDeniedError) as caught,
+    ):
+        connect(dsn, patience=60)
+
+    assert caught.value.server.sqlstate == sqlstate
+
+
+def test_a_refused_parameter_is_a_usage_error(server: str) -> None:
+    """A misspelt run-time parameter of the URL names itself."""
+    with pytest.raises(UsageError) as caught:
+        connect(changed(server, options="-c serch_path=x"), patience=60)
+
+    assert "serch_path" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    ["postgresql://u@127.0.0.1:1/db", "postgresql://u@no-such-host.invalid/db"],
+    ids=["refused", "unresolved"],
+)
+def test_an_unreachable_host_is_waited_for(dsn: str) -> None:
+    """Nobody listens, or nobody has the name: both may change."""
+    recorder = Recorder()
+
+    with pytest.raises(UnavailableError) as caught:
+        connect(dsn, recorder)
+
+    assert caught.value.server.sqlstate is None
+    assert recorder.names.count("database.waited") >= 1
+
+
+def test_a_server_that_comes_up_late_is_reached(server: str) -> None:
+    """The wait ends when the server takes connections."""
+    refusals = iter([fatal("57P03", "startet")] * 4)
+    recorder = Recorder()
+    real = psycopg.connect(server).info
+    target = (real.host, real.port)
+
+    def answer(peer: socket.socket) -> None:
+        refusal = next(refusals, None)
+        if refusal is not None:
+            speaking(refusal)(peer)
+        else:
+            _pipe(peer, target)
+
+    with answering(answer) as dsn:
+        late = conninfo_to_dict(dsn)
+        reached = changed(server, host=str(late["host"]), port=str(late["port"]))
+        with connect(reached, recorder, patience=30) as conn:
+            row = conn.execute("SELECT 1").fetchone()
+
+    assert row == (1,)
+    assert recorder.names == [
+        "database.waited",
+        "database.waited",
+        "database.connected",
+    ]
+
+
+def _pipe(peer: socket.socket, target: tuple[str, int]) -> None:
+    """Carry bytes both ways until one side closes."""
+    host, port = target
+    if host.startswith("/"):
+        upstream = socket.socket(socket.AF_UNIX)
+        upstream.connect(f"{host}/.s.PGSQL.{port}")
+    else:
+        upstream = socket.create_connection((host, port))
+
+    def carry(source: socket.socket, sink: socket.socket) -> None:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.close()
+
+    with upstream:
+        back = threading.Thread(target=carry, args=(upstream, peer), daemon=True)
+        back.start()
+        try:
+            carry(peer, upstream)
+        except OSError:
+            return
+
+
+def test_tls_that_is_not_offered_is_not_waited_for() -> None:
+    """A server without TLS does not grow it."""
+    with answering(speaking(b"")) as dsn, pytest.raises(AccessDeniedError) as caught:
+        connect(f"{dsn}?sslmode=require", patience=60)
+
+    assert "does not support SSL" in str(caught.value)
+
+
+def test_tls_that_cannot_be_verified_is_not_waited_for(tmp_path: Path) -> None:
+    """A certificate of an unknown authority stays unknown."""
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    subprocess.run(
+        f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -days 2"
+        f" -keyout {key} -out {certificate}".split(),
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["postgresql"])
+
+    def answer(peer: socket.socket) -> None:
+        peer.recv(1024)
+        peer.sendall(b"S")
+        try:
+            context.wrap_socket(peer, server_side=True).close()
+        except OSError:
+            return
+
+    with answering(answer) as dsn, pytest.raises(AccessDeniedError) as caught:
+        connect(f"{dsn}?sslmode=verify-full&sslrootcert=system", patience=60)
+
+    assert "certificate verify failed" in str(caught.value)
+
+
+def test_our_sessions_are_calm(database: str) -> None:
+    """Timeouts that a role or database inherits do not end a migration."""
+    with connect(database) as conn:
+        admin = conn.info.dbname
+        conn.execute(f'ALTER DATABASE "{admin}" SET statement_timeout = 1')
+        conn.execute(f'ALTER DATABASE "{admin}" SET idle_session_timeout = 1')
+
+    names = (
+        "statement_timeout",
+        "idle_session_timeout",
+        "idle_in_transaction_session_timeout",
+        "lock_timeout",
+    )
+    with connect(database) as conn:
+        conn.execute("SELECT pg_sleep(0.05)")
+        values = [conn.execute(f"SHOW {name}".encode()).fetchone() for name in names]
+
+    assert values == [("0",), ("0",), ("0",), ("5s",)]

@@ -1,0 +1,198 @@
+"""SIGTERM, SIGINT and the deadline, in every phase of a real process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from migrator.pg.lock import GOOSE_LOCK_KEY
+from tests.support import Result, parsed, write
+
+
+ROOT = Path(__file__).parents[2]
+SLEEPING = "CREATE TABLE b ();\nSELECT pg_sleep(60);"
+
+
+@contextmanager
+def started(
+    dsn: str, directory: Path, **environ: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The real entry point as a process; ended with the block, whatever happens."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "entrypoint.py")],
+        env={
+            "PATH": os.environ["PATH"],
+            "MIGRATOR_DATABASE_URL": dsn,
+            "MIGRATOR_MIGRATIONS_DIR": str(directory),
+            "MIGRATOR_LOG_FORMAT": "json",
+            **environ,
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ended(process: subprocess.Popen[str], signum: int | None = None) -> Result:
+    """Send the signal, wait, and return what the process said."""
+    if signum is not None:
+        process.send_signal(signum)
+    text, _ = process.communicate(timeout=20)
+    return parsed(process.returncode, text)
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it did not happen within 20 s"
+        time.sleep(0.02)
+
+
+def sessions(conn: psycopg.Connection, query: str) -> int:
+    """How many other sessions of this database run or last ran the query."""
+    row = conn.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND query LIKE %s",
+        [query],
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def applied(conn: psycopg.Connection) -> list[int]:
+    """Versions in goose's table."""
+    rows = conn.execute("SELECT version_id FROM goose_db_version ORDER BY id")
+    return [version for (version,) in rows]
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
+def test_in_a_statement(
+    database: str, conn: psycopg.Connection, tmp_path: Path, signum: int, code: int
+) -> None:
+    """The statement is cancelled, its migration rolled back, nobody is left behind."""
+    directory = write(
+        tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();", "2_b.sql": SLEEPING}
+    )
+
+    with started(database, directory) as process:
+        until(lambda: sessions(conn, "SELECT pg_sleep%"))
+        result = ended(process, signum)
+
+    assert result.exit_code == result.verdict["exit_code"] == code
+    assert result.verdict["applied"] == [1]
+    assert [line["event"] for line in result.lines[-3:]] == [
+        "migration.failed",
+        "run.interrupted",
+        "run.finished",
+    ]
+    assert applied(conn) == [0, 1]
+    until(lambda: sessions(conn, "%") == 0)
+
+
+def test_while_waiting_for_the_lock(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The wait ends at once."""
+    directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+
+    with started(database, directory) as process:
+        until(lambda: sessions(conn, "%pg_locks%"))
+        result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
+    assert "lock.contended" in [line["event"] for line in result.lines]
+
+
+def test_while_waiting_for_the_server(tmp_path: Path) -> None:
+    """The wait ends at once; nothing was touched."""
+    directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
+
+    with started("postgresql://u@127.0.0.1:1/db", directory) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline() + process.stdout.readline()
+        result = ended(process, signal.SIGTERM)
+
+    assert "database.waited" in first
+    assert result.exit_code == 143
+
+
+def test_in_the_sleep_of_a_retry(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A retry is not begun any more."""
+    conn.execute("CREATE TABLE a ()")
+    directory = write(tmp_path / "m", {"1_a.sql": "ALTER TABLE a ADD x int;"})
+
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE a")
+        with started(database, directory, MIGRATOR_LOCK_TIMEOUT="50ms") as process:
+            assert process.stdout is not None
+            while "migration.retried" not in process.stdout.readline():
+                pass
+            result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
+    assert applied(conn) == [0]
+
+
+def test_half_way_through_a_no_transaction_file(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """What is not clean is not called clean: 14 in place of 143."""
+    content = f"-- +goose Up\n-- +goose NO TRANSACTION\n{SLEEPING}\n"
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+
+    with started(database, directory) as process:
+        until(lambda: sessions(conn, "SELECT pg_sleep%"))
+        result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 14
+    assert "stopped by SIGTERM" in result.verdict["error"]
+    assert conn.execute("SELECT to_regclass('b')").fetchone() == ("b",)
+
+
+def test_the_deadline(database: str, conn: psycopg.Connection, tmp_path: Path) -> None:
+    """It cancels and rolls back as a signal does, with its own code."""
+    directory = write(tmp_path / "m", {"1_b.sql": SLEEPING})
+
+    with started(database, directory, MIGRATOR_DEADLINE="2s") as process:
+        result = ended(process)
+
+    assert result.exit_code == 24
+    assert result.verdict["retryable"] is True
+    assert applied(conn) == [0]
+    until(lambda: sessions(conn, "%") == 0)
+
+
+def test_a_killed_process_leaves_a_clean_database(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """SIGKILL in a migration: the next run applies it as if nothing had happened."""
+    directory = write(
+        tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();", "2_b.sql": SLEEPING}
+    )
+    with started(database, directory) as process:
+        until(lambda: sessions(conn, "SELECT pg_sleep%"))
+        process.kill()
+        process.wait()
+    (directory / "2_b.sql").write_text("-- +goose Up\nCREATE TABLE b ();\n")
+
+    with started(database, directory, MIGRATOR_LOCK_WAIT="60s") as process:
+        result = ended(process)
+
+    assert result.exit_code == 0
+    assert applied(conn) == [0, 1, 2]
