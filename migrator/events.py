@@ -335,4 +335,5 @@ class RunFinished(Event):
 
 def catalogue() -> tuple[type[Event], ...]:
     """Return every event there is, in the order of this module."""
-    return tuple(Event.__subclasses__())
+    # dataclass(slots=True) makes each class anew, and the first one may linger
+    return tuple({event.name: event for event in Event.__subclasses__()}.values())

@@ -207,7 +207,7 @@ def _started(settings: Settings, dsn: Dsn | None) -> RunStarted:
         command=settings.command,
         migrator_version=__version__,
         database=None if dsn is None else str(dsn),
-        migrations_dir=str(settings.migrations_dir),
+        migrations_dir=str(settings.migrations_dir.absolute()),
     )
 
 
@@ -239,7 +239,7 @@ def _runner(
 
 def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:
     return Request(
-        directory=settings.migrations_dir,
+        directory=settings.migrations_dir.absolute(),
         split=settings.split,
         environ=environ,
         runner=runner,

@@ -101,7 +101,10 @@ def with_database(dsn: str, name: str) -> str:
 
 def _container() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - slow
+    from testcontainers.core.config import testcontainers_config  # noqa: PLC0415 - slow
 
+    # the fixture ends its container itself; Ryuk's image may be out of reach
+    testcontainers_config.ryuk_disabled = True
     command = " ".join(f"-c {option}" for option in _FAST)
     container = PostgresContainer(IMAGE, driver=None).with_command(command)
     with container as running:

@@ -25,14 +25,17 @@ if TYPE_CHECKING:
     from migrator.pg.dsn import Dsn
 
 _PQERRORS_VERBOSE = 2
-_SQLSTATE = re.compile(r"^[^\n:]{1,40}:  ?([0-9A-Z]{5}): (.*)$", re.MULTILINE)
+_SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
 # libpq's own words before any server answers; its wheel has no translations
 _TLS = re.compile(
-    r"certificate|SSL error|does not support SSL|private key file|sslmode|sslrootcert"
-    r"|no pg_hba\.conf entry",
+    r"certificate|SSL error|does not support SSL|private key file|sslmode|sslrootcert",
     re.IGNORECASE,
 )
-_NO_PASSWORD = re.compile(r"no password supplied|password authentication failed")
+# the last two only where libpq cannot be asked for the SQLSTATE
+_DENIED = re.compile(
+    r"no password supplied|pg_hba\.conf|authentication failed|\" does not exist"
+)
+_NO_USER = re.compile(r"local user with ID \d+ does not exist")
 # 57P01-57P03 shutting down or starting, 53 too many connections, 08 connection, 55
 # "not in this state" and 25006 read-only come and go; FIELD for the others is no
 _TRANSIENT = ("57P", "53", "08", "55", "25006", "XX000")
@@ -126,27 +129,35 @@ def classified(server: ServerMessage) -> MigratorError:
     """Return the error for a connection that failed with *server*'s words."""
     state = server.sqlstate
     if state is None:
-        if _TLS.search(server.message):
-            return AccessDeniedError(
-                server, mend="check sslmode, sslrootcert, sslcert and sslkey"
-            )
-        if _NO_PASSWORD.search(server.message):
-            return AccessDeniedError(server, mend="check user and password")
-        return ConnectFailedError(server)
+        return _classified_by_words(server)
     if state.startswith(_TRANSIENT):
         return ConnectFailedError(server)
-    mends = {
-        "28": "check user, password and pg_hba.conf",
-        "3D": "create the database, or correct its name in the URL",
-        "42501": "grant CONNECT on the database to this role",
-    }
-    mend = next((m for start, m in mends.items() if state.startswith(start)), None)
+    mend = next((m for start, m in _MENDS.items() if state.startswith(start)), None)
     if mend is not None:
         return AccessDeniedError(server, mend=mend)
     return UsageError(
         f"the server refused the connection's parameters: {server.message}"
         f" (SQLSTATE {state}); check `options` and other parameters of the URL"
     )
+
+
+_MENDS = {
+    "28": "check user, password and pg_hba.conf",
+    "3D": "create the database, or correct its name in the URL",
+    "42501": "grant CONNECT on the database to this role",
+}
+
+
+def _classified_by_words(server: ServerMessage) -> MigratorError:
+    if _TLS.search(server.message):
+        mend = "check sslmode, sslrootcert, sslcert and sslkey"
+        return AccessDeniedError(server, mend=mend)
+    if _NO_USER.search(server.message):
+        return UsageError("no user: name one in the URL, or set PGUSER")
+    if _DENIED.search(server.message):
+        mend = "check user, password and the database's name"
+        return AccessDeniedError(server, mend=mend)
+    return ConnectFailedError(server)
 
 
 def _diagnosed(dsn: Dsn, text: str) -> ServerMessage:

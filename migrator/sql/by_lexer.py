@@ -16,7 +16,15 @@ from migrator.sql.gotext import BLANKS
 from migrator.sql.hazards import Half
 from migrator.sql.lexer import tokenize
 from migrator.sql.source import expand_lines
-from migrator.sql.split import Inside, Part, Stop, copies_in, part_at, skip_blank
+from migrator.sql.split import (
+    PLAIN_NEXT,
+    Inside,
+    Part,
+    Stop,
+    copies_in,
+    part_at,
+    skip_blank,
+)
 from migrator.sql.structure import Structure
 
 
@@ -68,6 +76,8 @@ class LexerParser:
         """Read what comes next: an annotation, or a statement; return its end."""
         mark = self._mark
         stop = mark.dashes if mark else self._end
+        if self.structure.side is not None:
+            at = self._plain(at, stop)
         start, unclosed = skip_blank(self._text, at, stop)
         if mark and start == stop:
             return self._annotation(mark)
@@ -84,6 +94,14 @@ class LexerParser:
         if mark and mark.dashes < part.end:
             return self._crossed(part)
         return self._statement(part)
+
+    def _plain(self, at: int, stop: int) -> int:
+        """Read the statements up to *stop* in which there is nothing to look at."""
+        statements, source = self._half.statements, self._source
+        while match := PLAIN_NEXT.match(self._text, at, stop):
+            at = match.end()
+            statements.append(source.whole(match.start(1), match[1]))
+        return at
 
     def _pass(self, at: int) -> None:
         while self._mark and self._mark.dashes < at:

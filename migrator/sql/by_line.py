@@ -14,7 +14,7 @@ from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS, trim
 from migrator.sql.hazards import Half, unfinished
-from migrator.sql.split import is_plain
+from migrator.sql.split import PLAIN_NEXT
 from migrator.sql.structure import Structure
 
 
@@ -101,7 +101,7 @@ class LineParser:
             line = self._lines[index]
             if (
                 _STARTS_PLAIN(line)
-                and is_plain(line)
+                and PLAIN_NEXT.fullmatch(line, 0, len(line.rstrip(BLANKS)))
                 and not (self._buffer.lines or self.structure.block)
                 and not (self._lost or self.structure.envsub)
                 and "--" not in line

@@ -72,15 +72,15 @@ ESCAPED = rf"{_ESCAPED_OPEN}'"
 # Everything that starts none of the above, in runs
 _OTHER = rf"[^ \t\n\r\f\v{_LETTER}0-9'\"$;()/\-]++"
 
-NEUTRAL = (
-    rf"(?:{_OTHER}|{SPACE}|{ESCAPED}|(?![eE]'){WORD}|{NUMBER}|{STRING}|{NAME}"
-    rf"|{COMMENT}|-|/(?!\*)|(?!{TAG})\$)*+"
+NEUTRAL_TOKEN = (
+    rf"{_OTHER}|{SPACE}|{ESCAPED}|(?![eE]'){WORD}|{NUMBER}|{STRING}|{NAME}"
+    rf"|{COMMENT}|-|/(?!\*)|(?!{TAG})\$"
 )
 """
-A run of tokens that never end a statement, open nothing and nest in nothing.
+A token that ends no statement, opens nothing and nests in nothing.
 
-It stops before `;`, a parenthesis, a dollar quote, a block comment, and what is
-never closed.
+That leaves out `;`, parentheses, dollar quotes, block comments, and what is never
+closed.
 """
 
 _TOKEN = re.compile(

@@ -44,6 +44,13 @@ class Source:
         column = at - self.text.rfind("\n", 0, at)
         return self._file_line(self._number_at(at)), column
 
+    def whole(self, start: int, text: str) -> Statement:
+        """Return the statement *text* that starts at *start*."""
+        if self._lines is not None:
+            return self.statement([(start, start + len(text))])
+        line, column = self.place(start)
+        return Statement(text, line, column)
+
     def statement(
         self, pieces: list[tuple[int, int]], *, data: str | None = None
     ) -> Statement:

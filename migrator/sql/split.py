@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from migrator.sql.lexer import (
-    NEUTRAL,
+    NEUTRAL_TOKEN,
     SPACE,
     Kind,
     Token,
@@ -63,20 +63,37 @@ class Part:
     """Where that was opened."""
 
 
-_RUN = re.compile(NEUTRAL)
+_RUN = re.compile(rf"(?:{NEUTRAL_TOKEN})*+")
 _BLANK = re.compile(rf"(?:{SPACE}|--[^\n\r]*+)*+")
 
-# One statement that holds nothing in which a `;` could hide but plain strings, quoted
-# names and parentheses, four deep. Left to the tokens: E'' and all after it (its
-# continuation has backslashes), dollars, comments, routines, COPY.
-_ATOM = r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)"
-_NESTED = rf"(?:{_ATOM})*+"
-for _ in range(4):
-    _NESTED = rf"(?:{_ATOM}|\({_NESTED}\))*+"
-_PLAIN = re.compile(
-    r"(?!(?:[cC][rR][eE][aA][tT][eE]|[cC][oO][pP][yY])(?![A-Za-z0-9_]))"
-    rf"[A-Za-z]{_NESTED};[ \t\n\r\f\v]*+"
-)
+# How deep parentheses nest before the tokens are asked
+_DEEP = 4
+
+
+def _statement(atom: str) -> str:
+    """Return the pattern of a statement made of *atom* and of parentheses around it."""
+    nested = rf"(?:{atom})*+"
+    for _ in range(_DEEP):
+        nested = rf"(?:{atom}|\({nested}\))*+"
+    return (
+        r"(?!(?:[cC][rR][eE][aA][tT][eE]|[cC][oO][pP][yY])(?![A-Za-z0-9_]))"
+        rf"([A-Za-z]{nested};)"
+    )
+
+
+# Most statements, in one step. The first pattern reads long runs: nothing in it but
+# plain strings, quoted names and parentheses; an E'' ends it, for its continuation has
+# backslashes. The second reads word by word and knows E'' and line comments. Routines,
+# COPY, dollar quotes and block comments are left to the tokens.
+_PLAIN = _statement(r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)")
+_WHOLE = _statement(NEUTRAL_TOKEN)
+_REST = r"[ \t\n\r\f\v]*+(?:--[^\n\r]*+)?+"
+_IS_PLAIN = re.compile(_PLAIN + _REST)
+_IS_WHOLE = re.compile(_WHOLE + _REST)
+_AT_WHOLE = re.compile(_WHOLE)
+
+PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
+"""Blanks and one whole statement, as group 1, without anything to trip over."""
 
 _HEAD_WORDS = 5
 
@@ -87,7 +104,7 @@ def is_plain(text: str) -> bool:
 
     True is certain; False means that the tokens must be asked.
     """
-    return _PLAIN.fullmatch(text) is not None
+    return (_IS_PLAIN.fullmatch(text) or _IS_WHOLE.fullmatch(text)) is not None
 
 
 def parts(text: str, start: int = 0) -> Iterator[Part]:
@@ -134,10 +151,9 @@ def _blank_end(text: str, start: int, end: int) -> int:
 
 def part_at(text: str, start: int) -> Part:
     """Return the statement whose first token stands at *start*."""
-    match = _PLAIN.match(text, start)
+    match = PLAIN_NEXT.match(text, start) or _AT_WHOLE.match(text, start)
     if match is not None:
-        end = start + len(match.group().rstrip(" \t\n\r\f\v"))
-        return Part(start, end, Stop.SEMICOLON)
+        return Part(start, match.end(1), Stop.SEMICOLON)
     if text[start : start + 6].lower() == "create" and _is_routine(text, start):
         return _routine(text, start)
     return _simple(text, start)

@@ -173,8 +173,8 @@ def test_a_server_that_comes_up_late_is_reached(server: str) -> None:
     """The wait ends when the server takes connections."""
     refusals = iter([fatal("57P03", "startet")] * 4)
     recorder = Recorder()
-    real = psycopg.connect(server).info
-    target = (real.host, real.port)
+    with psycopg.connect(server) as real:
+        target = (real.info.host, real.info.port)
 
     def answer(peer: socket.socket) -> None:
         refusal = next(refusals, None)

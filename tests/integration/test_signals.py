@@ -25,7 +25,7 @@ def started(
     dsn: str, directory: Path, **environ: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The real entry point as a process; ended with the block, whatever happens."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(ROOT / "entrypoint.py")],
         env={
             "PATH": os.environ["PATH"],
@@ -36,12 +36,11 @@ def started(
         },
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def ended(process: subprocess.Popen[str], signum: int | None = None) -> Result:
