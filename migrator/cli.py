@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from migrator import __version__
 from migrator.errors import UsageError
@@ -35,8 +35,9 @@ def main(
     """Run the migrator once and return the exit code; arguments are for tests."""
     environ = os.environ if environ is None else environ
     stdout = sys.stdout if stdout is None else stdout
-    arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    arguments: Mapping[str, str] = {}
     try:
+        arguments = _arguments(sys.argv[1:] if argv is None else argv)
         settings = read_settings(environ, arguments)
         secrets = secrets_of(settings, environ)
     except UsageError as error:
@@ -50,8 +51,16 @@ def main(
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a fault as everything else is told: on stdout, with the verdict."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise in place of printing and exiting."""
+        raise UsageError(f"{message}; see --help")
+
+
 def _arguments(argv: Sequence[str]) -> Mapping[str, str]:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="migrator",
         description="Migrate a PostgreSQL schema once and exit.",
         epilog=_COMMANDS,

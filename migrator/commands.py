@@ -29,13 +29,18 @@ class Request:
 
 
 def up(request: Request) -> None:
-    """Apply everything that is pending."""
-    request.runner.run(request.files(), Up())
+    """
+    Apply everything that is pending.
+
+    Raises:
+        FilesInvalidError: Before any connection when the directory has faults.
+    """
+    request.runner.run(_usable(request.files()), Up())
 
 
 def up_to(request: Request) -> None:
-    """Apply what is pending up to and including the target."""
-    request.runner.run(request.files(), Up(to=request.target))
+    """Apply what is pending up to and including the target; else as `up`."""
+    request.runner.run(_usable(request.files()), Up(to=request.target))
 
 
 def status(request: Request) -> None:
@@ -70,6 +75,12 @@ def validate(request: Request) -> None:
             newest=files.newest,
         )
     )
+
+
+def _usable(files: Files) -> Files:
+    if files.faults:
+        raise FilesInvalidError(files.faults)
+    return files
 
 
 def listed(files: Files, history: History) -> Iterator[MigrationListed]:

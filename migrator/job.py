@@ -1,6 +1,7 @@
 """One process, one job, one verdict: settings to the core, signals to cancellation."""
 
 import os
+import re
 import signal
 import time
 import traceback
@@ -146,15 +147,22 @@ def _signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """
-    Return what no output may hold: passwords of the URL and of libpq's environment.
+    Return what no output may hold: passwords of the URL, and what variables hold
+    whose names say secret; ENVSUB may put them into a statement.
 
     Raises:
         UsageError: The URL cannot be read.
     """
     url = _url(settings)
-    found = () if url.startswith(SCHEME) else parse_dsn(url).secrets
-    named = (environ.get("PGPASSWORD"), environ.get("PGSSLPASSWORD"))
-    return (*found, *(value for value in named if value))
+    dsn = Dsn(()) if url.startswith(SCHEME) else parse_dsn(url)
+    named = {v for n, v in environ.items() if v and _SECRET.search(n)}
+    return (*dsn.secrets, *sorted(named - set(dsn.public)))
+
+
+# but not the names of files that hold secrets, and not libpq's PGPASSFILE
+_SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|_KEY)$", re.IGNORECASE)
+    r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_KEY)$", re.IGNORECASE
+)
 
 
 def work_of(settings: Settings, environ: Mapping[str, str]) -> Work:

@@ -45,15 +45,15 @@ class Dsn:
         return make_conninfo("", **{**_CALM, **dict(self.parameters)})
 
     @property
+    def public(self) -> tuple[str, ...]:
+        """Return what is printed anyway: user, database, host, port."""
+        return tuple(value for name, value in self.parameters if name in _PUBLIC)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
-        """Return what must never be printed."""
-        return tuple(
-            value
-            for name, value in self.parameters
-            if name in _secret_names()
-            and value
-            and value not in [v for n, v in self.parameters if n in _PUBLIC]
-        )
+        """Return what must never be printed; what is public too is no secret."""
+        hidden = (v for name, v in self.parameters if name in _secret_names())
+        return tuple(value for value in hidden if value and value not in self.public)
 
     def __str__(self) -> str:
         shown = dict(self.parameters)

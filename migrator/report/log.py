@@ -1,6 +1,8 @@
 """Events as log lines on stdout: JSON, or readable on a terminal."""
 
+import json
 from collections.abc import MutableMapping
+from contextlib import suppress
 from dataclasses import fields as dataclass_fields
 from typing import Any, TextIO
 
@@ -41,14 +43,27 @@ def log_to(
 
     def tell(event: Event) -> None:
         severity = event.severity
-        if _LEVELS[severity] >= least or event.name == "run.finished":
+        if _LEVELS[severity] < least and event.name != "run.finished":
+            return
+        try:
             logger.info(event.name, level=severity, **bound, **fields_of(event))
+        except (OSError, ValueError):
+            # whoever read us has gone (BrokenPipeError, then "closed file"): no reason
+            # to stop a migration half way; closed, it cannot fail again at exit
+            with suppress(OSError):
+                stream.close()
 
     return tell
 
 
 def _json() -> Processor:
-    return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    return structlog.processors.JSONRenderer(_dumps)
+
+
+def _dumps(fields: Fields, **options: Any) -> str:
+    """Return JSON that stays valid UTF-8 when a file's name or text is not."""
+    text = json.dumps(fields, ensure_ascii=False, default=str)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _console(stream: TextIO) -> Processor:

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 
 MASK = "********"
+# CREATE and ALTER ROLE, quoted by the server in an error's message or context
+_LITERAL = re.compile(r"(\bpassword\s+)[eu]?&?'(?:[^']|'')*(?:'|$)", re.IGNORECASE)
 _SHORT = 6
 
 
@@ -24,8 +26,8 @@ class Redactor:
         self._pattern = re.compile("|".join(map(_pattern, longest_first)) or r"(?!)")
 
     def text(self, value: str) -> str:
-        """Return *value* without secrets."""
-        return self._pattern.sub(MASK, value)
+        """Return *value* without secrets and without the literal of a PASSWORD '…'."""
+        return self._pattern.sub(MASK, _LITERAL.sub(rf"\1'{MASK}'", value))
 
     def value(self, value: Any) -> Any:
         """Return *value* with every string in it masked."""

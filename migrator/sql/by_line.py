@@ -97,17 +97,17 @@ class LineParser:
         if self._carried and first < last:
             self._carried = False
             self._expand(self._lines[first], first + 1, (Direction.UP,))
+        statements = self._half.statements
         for index in range(first, last):
             line = self._lines[index]
             if (
-                _STARTS_PLAIN(line)
-                and PLAIN_NEXT.fullmatch(line, 0, len(line.rstrip(BLANKS)))
-                and not (self._buffer.lines or self.structure.block)
+                not (self._buffer.lines or self.structure.block)
                 and not (self._lost or self.structure.envsub)
                 and "--" not in line
+                and _STARTS_PLAIN(line)
+                and PLAIN_NEXT.fullmatch(text := line.rstrip(BLANKS))
             ):
-                text = line if line[-1] == ";" else line.rstrip(BLANKS)
-                self._half.statements.append(Statement(text, index + 1))
+                statements.append(Statement(text, index + 1))
             else:
                 self._line(line, index + 1)
 
@@ -238,6 +238,8 @@ class _Buffer:
     def statement(self) -> Statement:
         """Return what was read, without the blanks at its ends."""
         raw = "\n".join(self.lines)
+        if not self._jumps and raw[:1].strip(BLANKS):
+            return Statement(raw.rstrip(BLANKS), self._first)
         text = raw.lstrip(BLANKS)
         lead = raw[: len(raw) - len(text)]
         number = lead.count("\n")

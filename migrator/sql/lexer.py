@@ -48,9 +48,11 @@ SPACE = r"[ \t\n\r\f\v]++"
 # In scan.l: comment; a line comment has no escapes, and a CR ends it too
 COMMENT = r"--[^\n\r]*+"
 # In scan.l: ident_start, ident_cont: every non-ASCII character is a letter; `$`
-# continues a name but cannot start one
-_LETTER = r"A-Za-z_\x80-\U0010ffff"
-WORD = rf"[{_LETTER}][{_LETTER}0-9$]*+"
+# continues a name but cannot start one. Written as what they are not: such a set
+# compiles a hundred times faster than one that counts up to U+10FFFF.
+_LETTER = r"[^\x00-@\[-^`{-\x7f]"
+_LETTER_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
+WORD = rf"{_LETTER}[^\x00-#%-/:-@\[-^`{{-\x7f]*+"
 # In scan.l: decinteger, numeric, real. `$` does not continue a number: 1$a$ opens.
 NUMBER = r"[0-9]++(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]++)?+"
 # In scan.l: xq; a doubled quote goes on, a backslash is a character like others
@@ -58,7 +60,7 @@ STRING = r"'(?:[^']++|'')*+'"
 # In scan.l: xd
 NAME = r'"(?:[^"]++|"")*+"'
 # In scan.l: dolqdelim; the tag is a name without `$`
-TAG = rf"\$(?:[{_LETTER}][{_LETTER}0-9]*+)?\$"
+TAG = rf"\$(?:{_LETTER}{_LETTER_DIGIT}*+)?\$"
 # In scan.l: xcstart
 _BLOCK = r"/\*"
 # In scan.l: xe, xeescape; and quotecontinue: after a line end the next quote continues
@@ -70,7 +72,7 @@ _CONTINUE = (
 _ESCAPED_OPEN = rf"[eE]'{_ESCAPED_BODY}(?:'{_CONTINUE}{_ESCAPED_BODY})*+"
 ESCAPED = rf"{_ESCAPED_OPEN}'"
 # Everything that starts none of the above, in runs
-_OTHER = rf"[^ \t\n\r\f\v{_LETTER}0-9'\"$;()/\-]++"
+_OTHER = r"[\x00-\x08\x0e-\x1f!#%&*+,.:<=>?@\[\\\]^`{|}~\x7f]++"
 
 NEUTRAL_TOKEN = (
     rf"{_OTHER}|{SPACE}|{ESCAPED}|(?![eE]'){WORD}|{NUMBER}|{STRING}|{NAME}"
@@ -92,6 +94,7 @@ _TOKEN = re.compile(
     r"|(?P<OPEN_STRING>')|(?P<OPEN_NAME>\")"
     rf"|(?P<OTHER>{NUMBER}|{_OTHER}|[\s\S])"
 )
+_KINDS = {kind.name: kind for kind in Kind}
 # In scan.l: xcstart, xcstop inside xc: block comments nest
 _NESTING = re.compile(r"/\*|\*/")
 
@@ -125,7 +128,7 @@ def token_at(text: str, start: int) -> Token:
         return Token(Kind.STRING, start, len(text), closed=False)
     if name == "OPEN_NAME":
         return Token(Kind.NAME, start, len(text), closed=False)
-    return Token(Kind[str(name)], start, end)
+    return Token(_KINDS[str(name)], start, end)
 
 
 # In scan.l: xdolq; only the same tag closes, and `$` before it hides nothing

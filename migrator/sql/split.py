@@ -12,7 +12,9 @@ from enum import Enum
 
 from migrator.sql.lexer import (
     NEUTRAL_TOKEN,
+    COMMENT,
     SPACE,
+    TAG,
     Kind,
     Token,
     token_at,
@@ -63,39 +65,47 @@ class Part:
     """Where that was opened."""
 
 
+# A tuple: it compares by identity first, a set hashes in Python
+_BLANKS = (Kind.SPACE, Kind.COMMENT, Kind.BLOCK)
 _RUN = re.compile(rf"(?:{NEUTRAL_TOKEN})*+")
-_BLANK = re.compile(rf"(?:{SPACE}|--[^\n\r]*+)*+")
 
+# Routines and COPY, which the tokens must read; a block comment before the second word
+# makes the patterns below fail anyway
+_GAP = rf"(?:{SPACE}|{COMMENT})*+"
+_HEAD = (
+    rf"(?i:copy|create{_GAP}(?:or{_GAP}replace{_GAP})?+(?:function|procedure))"
+    r"(?![A-Za-z0-9_$\x80-\U0010ffff])"
+)
 # How deep parentheses nest before the tokens are asked
 _DEEP = 4
 
 
 def _statement(atom: str) -> str:
-    """Return the pattern of a statement made of *atom* and of parentheses around it."""
-    nested = rf"(?:{atom})*+"
-    for _ in range(_DEEP):
-        nested = rf"(?:{atom}|\({nested}\))*+"
-    return (
-        r"(?!(?:[cC][rR][eE][aA][tT][eE]|[cC][oO][pP][yY])(?![A-Za-z0-9_]))"
-        rf"([A-Za-z]{nested};)"
-    )
+    """
+    Return the pattern of a statement made of *atom* and of parentheses around it.
+
+    A `LEVEL` in *atom* becomes a number: group names must differ.
+    """
+    nested = rf"(?:{atom})*+".replace("LEVEL", "0")
+    for level in range(1, _DEEP + 1):
+        nested = rf"(?:{atom}|\({nested}\))*+".replace("LEVEL", str(level))
+    return rf"(?!{_HEAD})([A-Za-z]{nested};)"
 
 
 # Most statements, in one step. The first pattern reads long runs: nothing in it but
 # plain strings, quoted names and parentheses; an E'' ends it, for its continuation has
-# backslashes. The second reads word by word and knows E'' and line comments. Routines,
-# COPY, dollar quotes and block comments are left to the tokens.
+# backslashes. The second reads word by word and knows E'', line comments and dollar
+# quotes. Routines, COPY and block comments are left to the tokens. What repeats does
+# so possessively, so nothing is read twice.
 _PLAIN = _statement(r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)")
-_WHOLE = _statement(NEUTRAL_TOKEN)
-_REST = r"[ \t\n\r\f\v]*+(?:--[^\n\r]*+)?+"
-_IS_PLAIN = re.compile(_PLAIN + _REST)
-_IS_WHOLE = re.compile(_WHOLE + _REST)
+_DOLLAR = rf"(?P<tagLEVEL>{TAG})(?:[^$]++|(?!(?P=tagLEVEL))\$)*+(?P=tagLEVEL)"
+_WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLAR}")
+_BETWEEN = re.compile(_GAP)
+_REST = re.compile(_GAP + r"\Z")
 _AT_WHOLE = re.compile(_WHOLE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
 """Blanks and one whole statement, as group 1, without anything to trip over."""
-
-_HEAD_WORDS = 5
 
 
 def is_plain(text: str) -> bool:
@@ -104,7 +114,8 @@ def is_plain(text: str) -> bool:
 
     True is certain; False means that the tokens must be asked.
     """
-    return (_IS_PLAIN.fullmatch(text) or _IS_WHOLE.fullmatch(text)) is not None
+    match = PLAIN_NEXT.match(text) or _AT_WHOLE.match(text)
+    return match is not None and _REST.match(text, match.end()) is not None
 
 
 def parts(text: str, start: int = 0) -> Iterator[Part]:
@@ -145,7 +156,7 @@ def skip_blank(text: str, start: int, stop: int | None = None) -> tuple[int, boo
 
 
 def _blank_end(text: str, start: int, end: int) -> int:
-    match = _BLANK.match(text, start, end)
+    match = _BETWEEN.match(text, start, end)
     return match.end() if match else start
 
 
@@ -189,6 +200,9 @@ def _unfinished(start: int, end: int, depth: int, opened: int) -> Part:
     return Part(start, end, Stop.TEXT)
 
 
+_HEAD_WORDS = 5
+
+
 # In psqlscan.l, rule {identifier}: CREATE [OR REPLACE] {FUNCTION|PROCEDURE}
 def _is_routine(text: str, start: int) -> bool:
     head = words(text, start, limit=_HEAD_WORDS)
@@ -224,7 +238,7 @@ class _Depth:
 
     def take(self, text: str, token: Token) -> None:
         """Count *token*."""
-        if token.kind in {Kind.SPACE, Kind.COMMENT, Kind.BLOCK}:
+        if token.kind in _BLANKS:
             return
         word = (
             text[token.start : token.end].lower()
@@ -279,7 +293,7 @@ def copies_in(text: str, part: Part) -> bool:
     for token in tokenize(text[part.start : part.end]):
         word = text[part.start + token.start : part.start + token.end].lower()
         depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
-        if token.kind in {Kind.SPACE, Kind.COMMENT, Kind.BLOCK}:
+        if token.kind in _BLANKS:
             continue
         if not depth and before == "from" and word == "stdin":
             return True

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import AccessDeniedError, UnavailableError, UsageError
-from migrator.events import DatabaseWaited
+from migrator.events import DatabaseWaited, Observer
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
 from tests.support import Recorder
@@ -24,7 +24,7 @@ from tests.support import Recorder
 
 def connect(
     dsn: str,
-    observe: Callable[[object], None] = lambda event: None,
+    observe: Observer = lambda event: None,
     patience: float = 0.3,
 ) -> psycopg.Connection:
     """Connect as a run does."""

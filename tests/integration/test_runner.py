@@ -1,7 +1,6 @@
 """The main loop against a real server."""
 
 import threading
-from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -17,6 +16,7 @@ from migrator.errors import (
     StatementFailedError,
     StatementTimeoutError,
 )
+from migrator.events import Event, Observer
 from migrator.model import Files, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
@@ -39,7 +39,7 @@ def runner(
     policy: Policy = QUICK,
     session: Session | None = None,
     table: str = "goose_db_version",
-    observe: Callable[[object], None] = lambda event: None,
+    observe: Observer = lambda event: None,
 ) -> Runner:
     """A runner with little patience."""
     database = Database(
@@ -408,8 +408,8 @@ def test_a_lock_that_is_released_in_time_is_waited_for(
     patient = Policy(retry_patience=Backoff(total_s=30, first_s=0.05))
     recorder = Recorder()
 
-    def observe(event: object) -> None:
-        recorder(event)  # type: ignore[arg-type]
+    def observe(event: Event) -> None:
+        recorder(event)
         if recorder.names[-1] == "migration.retried":
             other.close()
 

@@ -1,0 +1,254 @@
+"""The commands, from the command line to a real server."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from migrator.cli import main
+from tests.support import run, write
+
+
+EXAMPLE = Path(__file__).parents[2] / "migrations"
+
+
+@pytest.fixture
+def environ(database: str, tmp_path: Path) -> dict[str, str]:
+    """Three small files and a database."""
+    directory = write(
+        tmp_path / "m",
+        {f"{n}_{c}.sql": f"CREATE TABLE {c} ();" for n, c in enumerate("abc", 1)},
+    )
+    return {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_MIGRATIONS_DIR": str(directory),
+    }
+
+
+def test_the_example_is_applied_once(database: str) -> None:
+    """The first run applies all, the second finds nothing to do."""
+    names = sorted(path.name for path in EXAMPLE.glob("*.sql"))
+    environ = {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_MIGRATIONS_DIR": str(EXAMPLE),
+    }
+
+    first = run("up", **environ)
+    second = run("up", **environ)
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert [line["path"] for line in first.events("migration.applied")] == names
+    assert second.verdict["applied"] == []
+    assert second.verdict["version_after"] == len(names)
+
+
+def test_up_is_the_default(environ: dict[str, str]) -> None:
+    """A container without arguments migrates."""
+    result = run(**environ)
+
+    assert (result.exit_code, result.verdict["command"]) == (0, "up")
+    assert result.verdict["applied"] == [1, 2, 3]
+
+
+def test_up_to(environ: dict[str, str]) -> None:
+    """Its version is included; it comes from the argument or the environment."""
+    first = run("up-to", "1", **environ)
+    second = run("up-to", **environ, MIGRATOR_TARGET="2")
+
+    assert (first.verdict["applied"], second.verdict["applied"]) == ([1], [2])
+
+
+def test_status(environ: dict[str, str], conn: psycopg.Connection) -> None:
+    """One line a migration; a row without a file and a missed file are told apart."""
+    run("up-to", "1", **environ)
+    conn.execute(
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, true), (9, true)"
+    )
+
+    result = run("status", **environ)
+
+    states = [
+        (line["version"], line["path"], line["state"], line["applied_at"] is not None)
+        for line in result.events("migration.listed")
+    ]
+    assert states == [
+        (1, "1_a.sql", "applied", True),
+        (2, "2_b.sql", "missing", False),
+        (3, "3_c.sql", "applied", True),
+        (9, None, "unknown", True),
+    ]
+
+
+def test_version(environ: dict[str, str]) -> None:
+    """0 before anything is applied, and nothing is created by asking."""
+    before = run("version", **environ)
+    run("up", **environ)
+    after = run("version", **environ)
+
+    answers = [r.events("version.read")[0]["version"] for r in (before, after)]
+    assert answers == [0, 3]
+
+
+def test_validate_needs_no_database(environ: dict[str, str]) -> None:
+    """It counts what it has read."""
+    directory = environ["MIGRATOR_MIGRATIONS_DIR"]
+
+    result = run("validate", MIGRATOR_MIGRATIONS_DIR=directory)
+
+    (told,) = result.events("files.validated")
+    assert (result.exit_code, told["files"], told["newest"]) == (0, 3, 3)
+
+
+def test_an_older_image_warns(
+    environ: dict[str, str], conn: psycopg.Connection
+) -> None:
+    """A rollback of the application starts; `fail` stops it."""
+    run("up", **environ)
+    conn.execute(
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9, true)"
+    )
+
+    warned = run("up", **environ)
+    failed = run("up", **environ, MIGRATOR_ON_DB_AHEAD="fail")
+
+    assert [line["versions"] for line in warned.events("ahead.found")] == [[9]]
+    assert (warned.exit_code, failed.exit_code) == (0, 11)
+
+
+def test_goose_variables_are_enough(
+    environ: dict[str, str], conn: psycopg.Connection
+) -> None:
+    """A team that swaps the image keeps its environment."""
+    result = run(
+        GOOSE_DRIVER="postgres",
+        GOOSE_DBSTRING=environ["MIGRATOR_DATABASE_URL"],
+        GOOSE_MIGRATION_DIR=environ["MIGRATOR_MIGRATIONS_DIR"],
+        GOOSE_TABLE="public.my_versions",
+    )
+
+    assert result.exit_code == 0
+    row = conn.execute("SELECT count(*) FROM public.my_versions").fetchone()
+    assert row == (4,)
+
+
+def test_libpq_variables_are_enough(
+    environ: dict[str, str], conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PGHOST and its like, without any URL."""
+    directory = environ["MIGRATOR_MIGRATIONS_DIR"]
+    names = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE"}
+    names |= {"user": "PGUSER", "password": "PGPASSWORD"}
+    for field, name in names.items():
+        monkeypatch.setenv(name, str(getattr(conn.info, field)))
+
+    result = run(**os.environ, MIGRATOR_MIGRATIONS_DIR=directory)
+
+    assert result.exit_code == 0
+
+
+def test_substitution_reads_the_environment(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """ENVSUB takes its values from the process's environment."""
+    content = "-- +goose Up\n-- +goose ENVSUB ON\nCREATE TABLE ${NAME:-b} ();\n"
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+
+    result = run(
+        "up",
+        MIGRATOR_DATABASE_URL=database,
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+        NAME="zebra",
+    )
+
+    assert result.exit_code == 0
+    assert conn.execute("SELECT to_regclass('zebra')").fetchone() == ("zebra",)
+
+
+def test_the_termination_message(environ: dict[str, str], tmp_path: Path) -> None:
+    """It agrees with the exit code and the last line, also for bad settings."""
+    place = tmp_path / "termination-log"
+    place.touch()
+
+    result = run("up", **environ, MIGRATOR_TERMINATION_LOG=str(place))
+    good = place.read_text()
+    bad = run("up", MIGRATOR_TERMINATION_LOG=str(place), MIGRATOR_X="1")
+
+    assert result.exit_code == 0
+    assert good.startswith('{"outcome":"ok","exit_code":0,')
+    assert bad.exit_code == 2
+    assert place.read_text().startswith('{"outcome":"usage","exit_code":2,')
+
+
+def test_the_console(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For a person: sentences in place of JSON."""
+    exit_code = main(["up"], {**environ, "MIGRATOR_LOG_FORMAT": "console"})
+
+    lines = capsys.readouterr().out.splitlines()
+    assert exit_code == 0
+    assert lines[2:5] == [
+        "lock acquired",
+        "3 to apply, from version 0 to 3",
+        "run   1_a.sql",
+    ]
+    assert lines[5].startswith("OK    1_a.sql  (1 statements, ")
+    assert lines[-1].startswith("done in ")
+
+
+def test_debug_tells_statements(environ: dict[str, str]) -> None:
+    """The level decides how much is told; the verdict is always told."""
+    debug = run("up", **environ, MIGRATOR_LOG_LEVEL="debug")
+    error = run("up", **environ, MIGRATOR_LOG_LEVEL="error")
+
+    assert [line["command"] for line in debug.events("statement.finished")] == [
+        "CREATE TABLE"
+    ] * 3
+    assert [line["event"] for line in error.lines] == ["run.finished"]
+
+
+def test_a_wrong_flag_is_told_as_everything_else() -> None:
+    """With exit code 2 and the verdict on stdout."""
+    result = run("up", "--dry")
+
+    assert result.exit_code == 2
+    assert result.verdict["error"] == "unrecognized arguments: --dry; see --help"
+
+
+def test_secrets_of_the_environment_are_masked(database: str, tmp_path: Path) -> None:
+    """Also where the server quotes a statement into which ENVSUB has put one."""
+    content = "-- +goose Up\n-- +goose ENVSUB ON\nSELECT '${APP_PASSWORD}'::int;\n"
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+
+    result = run(
+        "up",
+        MIGRATOR_DATABASE_URL=database,
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+        APP_PASSWORD="hunter2",
+    )
+
+    assert result.exit_code == 13
+    assert 'for type integer: "********"' in result.verdict["error"]
+    assert "hunter2" not in str(result.lines)
+
+
+def test_a_reader_that_goes_away_stops_nothing(environ: dict[str, str]) -> None:
+    """The migration is more important than its log."""
+    command = [sys.executable, str(EXAMPLE.parent / "entrypoint.py"), "up"]
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        command,
+        env={**environ, "PATH": os.environ["PATH"]},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert run("version", **environ).events("version.read")[0]["version"] == 3

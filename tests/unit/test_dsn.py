@@ -1,0 +1,122 @@
+"""DSNs in libpq's and pgx's grammar."""
+
+import pytest
+
+from migrator.errors import UsageError
+from migrator.pg.dsn import from_environment, parse_dsn
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "postgres://u:p@h:5433/d?sslmode=disable",
+            {"user": "u", "password": "p", "host": "h", "port": "5433", "dbname": "d"}
+            | {"sslmode": "disable"},
+            id="url",
+        ),
+        pytest.param(
+            "postgresql://h:1,g:2/d",
+            {"host": "h,g", "port": "1,2", "dbname": "d"},
+            id="hosts",
+        ),
+        pytest.param(
+            "postgresql://u:p%40%2F@h/d",
+            {"user": "u", "password": "p@/", "host": "h", "dbname": "d"},
+            id="encoded",
+        ),
+        pytest.param(
+            "postgresql://u:p@ss@h/d",
+            {"user": "u", "password": "p@ss", "host": "h", "dbname": "d"},
+            id="unencoded-at-as-go-reads-it",
+        ),
+        pytest.param(
+            "postgresql:///d?host=/var/run",
+            {"host": "/var/run", "dbname": "d"},
+            id="socket",
+        ),
+        pytest.param(
+            "postgresql://h/d?search_path=a,b&statement_timeout=5s",
+            {"host": "h", "dbname": "d"}
+            | {"options": "-c search_path=a,b -c statement_timeout=5s"},
+            id="run-time-parameters",
+        ),
+        pytest.param(
+            "postgresql://h/d?options=-c%20a%3Db&search_path=x%20y",
+            {"host": "h", "dbname": "d", "options": r"-c a=b -c search_path=x\ y"},
+            id="options-are-kept",
+        ),
+        pytest.param(
+            "postgresql://h/d?pool_max_conns=5&default_query_exec_mode=exec",
+            {"host": "h", "dbname": "d"},
+            id="what-only-pgx-knows-is-dropped",
+        ),
+        pytest.param(
+            "host=h user = u password='it''s' database=d".replace("''", r"\'"),
+            {"host": "h", "user": "u", "password": "it's", "dbname": "d"},
+            id="keywords",
+        ),
+        pytest.param(
+            "host=h search_path=app",
+            {"host": "h", "options": "-c search_path=app"},
+            id="both",
+        ),
+        pytest.param("", {}, id="nothing"),
+    ],
+)
+def test_what_can_be_read(text: str, expected: dict[str, str]) -> None:
+    """The parameters that libpq gets."""
+    assert dict(parse_dsn(text).parameters) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mysql://u:hunter2@h/d",
+        "postgresql://u:hun/ter2@h/d",
+        "postgresql://u:hunter2%@h/d",
+        "postgresql://u:hunter2@h/d?port=x",
+        "host=h password='hunter2",
+        "hunter2",
+        "postgresql:/u:hunter2@h/d",
+    ],
+)
+def test_what_cannot_be_read_is_not_repeated(text: str) -> None:
+    """The error shows how to write one, and nothing of what was written."""
+    with pytest.raises(UsageError) as caught:
+        parse_dsn(text)
+
+    assert "postgresql://" in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
+def test_what_is_shown_and_what_is_secret() -> None:
+    """A DSN prints without its password."""
+    dsn = parse_dsn("postgresql://u:hunter2@h:5433/d?sslpassword=swordfish")
+
+    assert (str(dsn), repr(dsn)) == (
+        "postgresql://u@h:5433/d",
+        "Dsn(postgresql://u@h:5433/d)",
+    )
+    assert sorted(dsn.secrets) == ["hunter2", "swordfish"]
+
+
+def test_a_password_that_is_also_the_user_is_not_masked() -> None:
+    """Masking it would hide every mention of the user and protect nothing."""
+    assert parse_dsn("postgresql://postgres:postgres@h/d").secrets == ()
+
+
+def test_the_connection_is_calm_by_default() -> None:
+    """Keepalives and a connect timeout, unless the DSN has its own."""
+    conninfo = parse_dsn("postgresql://h/d?keepalives_idle=7").conninfo
+
+    assert "keepalives_idle=7" in conninfo
+    assert "connect_timeout=10" in conninfo
+
+
+def test_libpqs_own_variables() -> None:
+    """They name a database when one of them does."""
+    found = from_environment({"PGHOST": "h", "PGDATABASE": "d", "PGPASSWORD": "x"})
+
+    assert str(found) == "postgresql://h/d"
+    assert from_environment({"PGPASSWORD": "x"}) is None

@@ -1,0 +1,144 @@
+"""Which steps run, from numbers alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from migrator.errors import (
+    DatabaseAheadError,
+    Fault,
+    FilesInvalidError,
+    MissingMigrationsError,
+)
+from migrator.model import Files, History, Row, Section, Up, WhenAhead
+from migrator.plan import ahead, make_plan
+from tests.support import files, migration
+
+
+def history(*versions: int) -> History:
+    """A table with goose's row 0 and the given versions, in that order."""
+    return History(tuple(Row(v, True, None) for v in (0, *versions)), exists=True)
+
+
+def on_disk(*versions: int) -> Files:
+    """Files of the given versions."""
+    return files(*(migration(version) for version in versions))
+
+
+def planned(found: Files, table: History, goal: Up, **options: bool) -> list[int]:
+    """The versions that would run."""
+    return [s.migration.version for s in make_plan(found, table, goal, **options)]  # type: ignore[arg-type]
+
+
+FAULT = Fault(path="x", line=1, column=1, slug="test", message="broken.")
+
+
+@pytest.mark.parametrize(
+    ("disk", "table", "to", "expected"),
+    [
+        pytest.param([1, 2, 3], [], None, [1, 2, 3], id="all"),
+        pytest.param([1, 2, 3], [1], None, [2, 3], id="the-rest"),
+        pytest.param([1, 2, 3], [1, 2, 3], None, [], id="nothing"),
+        pytest.param([9, 10, 11], [], 10, [9, 10], id="up-to-includes-its-target"),
+        pytest.param([9, 10, 12], [], 11, [9, 10], id="the-target-need-not-exist"),
+        pytest.param([1, 2], [1], 0, [], id="up-to-0"),
+        pytest.param([1, 2], [1, 2, 7], None, [], id="rows-without-files"),
+        pytest.param([3, 20260101000000], [3], None, [20260101000000], id="mixed"),
+    ],
+)
+def test_pending_files_run_in_version_order(
+    disk: list[int], table: list[int], to: int | None, expected: list[int]
+) -> None:
+    """What has no row and is not above the target runs, ascending."""
+    assert planned(on_disk(*disk), history(*table), Up(to)) == expected
+
+
+def test_a_late_file_stops_the_plan() -> None:
+    """
+    A file below the newest applied version is refused by default.
+
+    goose: `internal/gooseutil/resolve.go`, UpVersions.
+    """
+    with pytest.raises(MissingMigrationsError) as caught:
+        make_plan(on_disk(1, 2, 3), history(1, 3), Up())
+
+    assert (caught.value.paths, caught.value.newest) == (("00002_test.sql",), 3)
+
+
+def test_a_late_file_above_the_target_stops_nothing() -> None:
+    """With up-to, only files up to the target count, as with goose's command."""
+    assert planned(on_disk(1, 2, 3), history(1, 3), Up(to=1)) == []
+
+
+def test_late_files_run_first_when_they_are_allowed() -> None:
+    """Missing ones ascending, then new ones."""
+    found = planned(on_disk(1, 2, 3, 4), history(1, 3), Up(), allow_missing=True)
+
+    assert found == [2, 4]
+
+
+def test_a_row_that_says_not_applied_counts_as_applied() -> None:
+    """goose's `up` looks for any row of the version."""
+    table = History((Row(0, True, None), Row(1, False, None)), exists=True)
+
+    assert planned(on_disk(1, 2), table, Up()) == [2]
+
+
+@pytest.mark.parametrize("when", [WhenAhead.WARN, WhenAhead.IGNORE])
+def test_a_database_ahead_is_no_error_by_default(when: WhenAhead) -> None:
+    """A rolled-back deployment must start."""
+    found = make_plan(on_disk(1), history(1, 2), Up(), when_ahead=when)
+
+    assert found == ()
+
+
+def test_a_database_ahead_can_be_an_error() -> None:
+    """`fail` names the versions that no file has."""
+    with pytest.raises(DatabaseAheadError) as caught:
+        make_plan(on_disk(1), history(1, 2, 3), Up(), when_ahead=WhenAhead.FAIL)
+
+    assert (caught.value.versions, caught.value.newest_file) == ((2, 3), 1)
+
+
+def test_only_newer_versions_are_ahead() -> None:
+    """A row between the files is unknown, not ahead."""
+    assert ahead(on_disk(1, 5), history(1, 3, 5, 9, 7)) == (7, 9)
+
+
+def test_faults_of_what_would_run_stop_the_plan() -> None:
+    """All of them are told together."""
+    broken = [replace(migration(n), up=Section(faults=(FAULT,))) for n in (1, 2)]
+    other = replace(FAULT, path="y")
+
+    with pytest.raises(FilesInvalidError) as caught:
+        make_plan(Files(tuple(broken), faults=(other,)), history(), Up())
+
+    assert caught.value.faults == (other, FAULT)
+
+
+def test_faults_of_what_would_not_run_stop_nothing() -> None:
+    """An applied file, and an unused Down, may be broken."""
+    old = replace(migration(1), up=Section(faults=(FAULT,)))
+    new = replace(migration(2), down=Section(faults=(FAULT,)))
+
+    assert planned(files(old, new), history(1), Up()) == [2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "current"),
+    [
+        pytest.param([], 0, id="empty"),
+        pytest.param([(0, True)], 0, id="fresh"),
+        pytest.param([(0, True), (1, True), (2, True)], 2, id="plain"),
+        pytest.param([(0, True), (2, True), (1, True)], 1, id="applied-last-wins"),
+        pytest.param([(0, True), (1, True), (1, False)], 0, id="old-goose-rolled-back"),
+        pytest.param([(0, True), (1, False), (1, True)], 1, id="and-applied-again"),
+    ],
+)
+def test_the_current_version_is_gooses(
+    rows: list[tuple[int, bool]], current: int
+) -> None:
+    """goose's GetDBVersion: by row, not by number."""
+    table = History(tuple(Row(v, applied, None) for v, applied in rows), exists=True)
+
+    assert table.current == current

@@ -1,0 +1,205 @@
+"""The environment becomes settings, or all its faults."""
+
+from pathlib import Path
+
+import pytest
+
+from migrator.errors import UsageError
+from migrator.model import Split, WhenAhead
+from migrator.settings import Settings, read_settings, service_links
+
+
+NOWHERE = Path("/nonexistent")
+
+
+def read(**environ: str) -> Settings:
+    """Settings of an environment without a secrets directory."""
+    return read_settings(environ, secrets_dir=NOWHERE)
+
+
+def faults(arguments: dict[str, str] | None = None, /, **environ: str) -> list[str]:
+    """The faults of an environment."""
+    with pytest.raises(UsageError) as caught:
+        read_settings(environ, arguments, secrets_dir=NOWHERE)
+    return list(caught.value.faults)
+
+
+def url(settings: Settings) -> str | None:
+    """The database URL in clear."""
+    given = settings.database_url
+    return None if given is None else given.get_secret_value()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30.0),
+        ("5m", 300.0),
+        ("1h30m", 5400.0),
+        ("500ms", 0.5),
+        ("1.5s", 1.5),
+        ("90", 90.0),
+        ("0.25", 0.25),
+        ("0", 0.0),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    """Go's units, or plain seconds."""
+    assert read(MIGRATOR_LOCK_WAIT=text).lock_wait == seconds
+
+
+@pytest.mark.parametrize("text", ["5x", "-1", "1m30", "nan", "inf", "1 h", "m"])
+def test_what_is_no_duration(text: str) -> None:
+    """The fault names the variable and shows how to write one."""
+    assert faults(MIGRATOR_LOCK_WAIT=text) == [
+        "MIGRATOR_LOCK_WAIT: write a duration such as 30s, 5m, 1h30m, or seconds"
+    ]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """An operator mends them in one go."""
+    told = faults(
+        {"command": "upp"},
+        MIGRATOR_LOCK_WAITS="1s",
+        MIGRATOR_ON_DB_AHEAD="panic",
+        MIGRATOR_TARGET="x",
+        MIGRATOR_TABLE_FILE="/nonexistent/table",
+        GOOSE_DRIVER="mysql",
+    )
+
+    assert told == [
+        "MIGRATOR_TABLE_FILE: cannot read /nonexistent/table: No such file or directory",
+        "MIGRATOR_LOCK_WAITS is not a setting; did you mean MIGRATOR_LOCK_WAIT?",
+        "GOOSE_DRIVER=mysql: only PostgreSQL is migrated; unset it",
+        (
+            "MIGRATOR_COMMAND: input should be 'up', 'up-to', 'status', 'version'"
+            " or 'validate'"
+        ),
+        (
+            "MIGRATOR_TARGET: input should be a valid integer, unable to parse string as"
+            " an integer"
+        ),
+        "MIGRATOR_ON_DB_AHEAD: input should be 'warn', 'fail' or 'ignore'",
+    ]
+
+
+def test_up_to_needs_its_version() -> None:
+    """From the argument or the environment."""
+    told = faults({"command": "up-to"})
+
+    assert told == ["up-to needs a version: `up-to 42`, or MIGRATOR_TARGET"]
+    assert read(MIGRATOR_COMMAND="up-to", MIGRATOR_TARGET="42").target == 42
+
+
+def test_arguments_override_the_environment() -> None:
+    """`docker run image status` beats MIGRATOR_COMMAND."""
+    settings = read_settings(
+        {"MIGRATOR_COMMAND": "up"}, {"command": "status"}, secrets_dir=NOWHERE
+    )
+
+    assert settings.command == "status"
+
+
+def test_words_become_enums() -> None:
+    """Choices are written in lower case."""
+    settings = read(MIGRATOR_SPLIT="postgres", MIGRATOR_ON_DB_AHEAD="fail")
+
+    assert (settings.split, settings.on_db_ahead) == (Split.POSTGRES, WhenAhead.FAIL)
+
+
+def test_an_empty_variable_is_unset() -> None:
+    """As goose reads it; surrounding white space is not part of a value."""
+    settings = read(MIGRATOR_TABLE="", MIGRATOR_DATABASE_URL="postgresql://h/db\n")
+
+    assert (settings.table, url(settings)) == ("goose_db_version", "postgresql://h/db")
+
+
+def test_every_variable_has_a_file_twin(tmp_path: Path) -> None:
+    """Its text is the value, without the newline that editors add."""
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://h/db\n")
+
+    assert url(read(MIGRATOR_DATABASE_URL_FILE=str(secret))) == "postgresql://h/db"
+
+
+def test_a_variable_and_its_twin_exclude_each_other(tmp_path: Path) -> None:
+    """Neither wins silently."""
+    told = faults(MIGRATOR_TABLE="a", MIGRATOR_TABLE_FILE=str(tmp_path / "b"))
+
+    assert told == ["set MIGRATOR_TABLE or MIGRATOR_TABLE_FILE, not both"]
+
+
+@pytest.mark.parametrize("name", ["migrator_database_url", "MIGRATOR_DATABASE_URL"])
+def test_the_secrets_directory_is_read(tmp_path: Path, name: str) -> None:
+    """Docker and compose mount secrets there."""
+    (tmp_path / name).write_text("postgresql://h/db\n")
+
+    assert url(read_settings({}, secrets_dir=tmp_path)) == "postgresql://h/db"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"MIGRATOR_DATABASE_URL": "postgresql://a"}, "postgresql://a"),
+        ({"GOOSE_DBSTRING": "postgresql://b"}, "postgresql://b"),
+        ({"DATABASE_URL": "postgresql://c"}, "postgresql://c"),
+        (
+            {"DATABASE_URL": "postgresql://c", "GOOSE_DBSTRING": "postgresql://b"},
+            "postgresql://b",
+        ),
+        (
+            {"MIGRATOR_DATABASE_URL": "postgresql://a", "GOOSE_DBSTRING": "x"},
+            "postgresql://a",
+        ),
+        ({}, None),
+    ],
+)
+def test_fallbacks_of_the_url(environ: dict[str, str], expected: str | None) -> None:
+    """Ours, then goose's, then everybody's."""
+    assert url(read(**environ)) == expected
+
+
+def test_gooses_variables() -> None:
+    """A team that swaps the image keeps its environment."""
+    settings = read(
+        GOOSE_DRIVER="postgres",
+        GOOSE_MIGRATION_DIR="/db",
+        GOOSE_TABLE="ops.versions",
+        GOOSE_COMMAND="up-to",
+        GOOSE_COMMAND_ARG="7",
+    )
+
+    assert settings.model_dump(
+        include={"migrations_dir", "table", "command", "target"}
+    ) == {
+        "migrations_dir": Path("/db"),
+        "table": "ops.versions",
+        "command": "up-to",
+        "target": 7,
+    }
+
+
+def test_service_links_are_no_faults() -> None:
+    """Kubernetes sets them for a Service called migrator, or migrator-db."""
+    links = {
+        "MIGRATOR_PORT": "tcp://10.0.0.1:80",
+        "MIGRATOR_PORT_80_TCP_ADDR": "10.0.0.1",
+        "MIGRATOR_SERVICE_HOST": "10.0.0.1",
+        "MIGRATOR_SERVICE_PORT_HTTP": "80",
+        "MIGRATOR_DB_PORT_5432_TCP": "tcp://10.0.0.2:5432",
+    }
+
+    assert read(**links) == Settings()
+    assert list(service_links({**links, "MIGRATOR_TABLE": "x"})) == sorted(links)
+
+
+def test_no_secret_is_shown() -> None:
+    """Neither by the settings nor by their faults."""
+    told = faults(
+        MIGRATOR_DATABASE_URL="postgresql://u:hunter2@h/db", MIGRATOR_X="hunter2"
+    )
+
+    assert "hunter2" not in "".join(told)
+    assert "hunter2" not in repr(
+        read(MIGRATOR_DATABASE_URL="postgresql://u:hunter2@h/db")
+    )

@@ -1,0 +1,114 @@
+"""Delays and cancellation."""
+
+import pytest
+
+from migrator.backoff import Backoff
+from migrator.cancellation import Cancellation, Interruption
+from migrator.errors import DeadlineError, InterruptedRunError
+
+
+REASON = InterruptedRunError(15, name="SIGTERM")
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_delays_double_up_to_the_most() -> None:
+    """And the last one ends with the patience."""
+    clock, delays = Clock(), []
+
+    for delay in Backoff(total_s=10, first_s=1, most_s=4).delays(
+        clock=clock, jitter=lambda low, high: high
+    ):
+        delays.append(delay)
+        clock.now += delay
+
+    assert delays == [1, 2, 4, 3]
+
+
+def test_jitter_is_between_half_and_the_whole() -> None:
+    """Pods that started together drift apart."""
+    delays = Backoff(total_s=10, first_s=4).delays(
+        clock=Clock(), jitter=lambda low, high: low
+    )
+
+    assert next(delays) == 2
+
+
+def test_time_that_attempts_take_counts() -> None:
+    """The patience is a time, not a number of attempts."""
+    clock = Clock()
+    delays = Backoff(total_s=10).delays(clock=clock)
+    next(delays)
+    clock.now += 10
+
+    assert next(delays, None) is None
+
+
+def test_no_patience_is_one_attempt() -> None:
+    """0 yields nothing."""
+    assert list(Backoff(total_s=0).delays()) == []
+
+
+def test_a_request_outside_of_an_armed_block_waits_for_a_check() -> None:
+    """COMMIT is let finish."""
+    cancellation = Cancellation()
+    cancellation.request(REASON)
+
+    with pytest.raises(InterruptedRunError):
+        cancellation.check()
+
+
+def test_a_request_inside_an_armed_block_raises_there() -> None:
+    """As a KeyboardInterrupt, which psycopg answers by cancelling the statement."""
+    cancellation, seen = Cancellation(), []
+
+    def wait() -> None:
+        try:
+            cancellation.request(REASON)
+        except KeyboardInterrupt as interruption:
+            seen.append(type(interruption))
+            raise
+
+    with pytest.raises(InterruptedRunError) as caught, cancellation.armed():
+        wait()
+
+    assert caught.value is REASON
+    assert seen == [Interruption]
+
+
+def test_an_armed_block_is_not_entered_after_a_request() -> None:
+    """Nothing new begins."""
+    cancellation, entered = Cancellation(), False
+    cancellation.request(REASON)
+
+    with pytest.raises(InterruptedRunError), cancellation.armed():
+        entered = True
+
+    assert not entered
+
+
+def test_the_first_reason_counts() -> None:
+    """A deadline during a rollback does not rename the signal."""
+    cancellation = Cancellation()
+    cancellation.request(REASON)
+    cancellation.request(DeadlineError(1))
+
+    with pytest.raises(InterruptedRunError):
+        cancellation.check()
+
+
+def test_a_sleep_is_not_begun_after_a_request() -> None:
+    """It would be slept through otherwise."""
+    cancellation = Cancellation()
+    cancellation.request(REASON)
+
+    with pytest.raises(InterruptedRunError):
+        cancellation.sleep(3600)
