@@ -161,8 +161,6 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
 
 # but not the names of files that hold secrets, and not libpq's PGPASSFILE
 _SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|_KEY)$", re.IGNORECASE)
-    r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_KEY)$", re.IGNORECASE
-)
 
 
 def work_of(settings: Settings, environ: Mapping[str, str]) -> Work:

@@ -1,0 +1,67 @@
+"""What can happen, in the past tense; the core speaks in these and never logs."""
+
+from migrator.events.base import Event, Observer
+from migrator.events.database import (
+    DatabaseConnected,
+    DatabaseWaited,
+    LockAcquired,
+    LockContended,
+    ServerNoticed,
+)
+from migrator.events.finding import (
+    AheadFound,
+    FaultFound,
+    FilesValidated,
+    MigrationListed,
+    VersionRead,
+)
+from migrator.events.migration import (
+    MigrationApplied,
+    MigrationFailed,
+    MigrationRetried,
+    MigrationStarted,
+    StatementFinished,
+)
+from migrator.events.run import (
+    PlanMade,
+    RunCrashed,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+    SettingIgnored,
+)
+
+
+__all__ = [
+    "AheadFound",
+    "DatabaseConnected",
+    "DatabaseWaited",
+    "Event",
+    "FaultFound",
+    "FilesValidated",
+    "LockAcquired",
+    "LockContended",
+    "MigrationApplied",
+    "MigrationFailed",
+    "MigrationListed",
+    "MigrationRetried",
+    "MigrationStarted",
+    "Observer",
+    "PlanMade",
+    "RunCrashed",
+    "RunFinished",
+    "RunInterrupted",
+    "RunStarted",
+    "ServerNoticed",
+    "SettingIgnored",
+    "StatementFinished",
+    "VersionRead",
+    "catalogue",
+]
+
+
+def catalogue() -> tuple[type[Event], ...]:
+    """Return every event there is, by name."""
+    # dataclass(slots=True) makes each class anew, and the first one may linger
+    found = {event.name: event for event in Event.__subclasses__()}
+    return tuple(found[name] for name in sorted(found))

@@ -1,0 +1,80 @@
+"""What happens between us and the server."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from migrator.events.base import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseWaited(Event):
+    """The server did not take a connection yet; the next attempt follows."""
+
+    name: ClassVar[str] = "database.waited"
+    level: ClassVar[str] = "warning"
+
+    attempt: int
+    waited_s: float
+    next_attempt_s: float
+    reason: str
+    sqlstate: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseConnected(Event):
+    """The first connection stands."""
+
+    name: ClassVar[str] = "database.connected"
+
+    host: str
+    port: int
+    dbname: str
+    user: str
+    server_version: str
+    backend_pid: int
+    attempts: int
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockContended(Event):
+    """Another migrator holds the lock; we look again soon."""
+
+    name: ClassVar[str] = "lock.contended"
+
+    waited_s: float
+    holder: str | None
+    """Its pid, application, client, state and age, where they can be seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockAcquired(Event):
+    """We are the one migrator of this database now."""
+
+    name: ClassVar[str] = "lock.acquired"
+
+    kind: str
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerNoticed(Event):
+    """PostgreSQL sent a NOTICE, WARNING or the like."""
+
+    name: ClassVar[str] = "server.noticed"
+
+    version: int | None
+    path: str | None
+    line: int | None
+    notice: str
+    """The severity's word, never translated."""
+
+    sqlstate: str | None
+    message: str
+    detail: str | None
+    hint: str | None
+
+    @property
+    def severity(self) -> str:
+        """Return the log level: the server's warnings are ours."""
+        return "warning" if self.notice == "WARNING" else "info"

@@ -1,0 +1,72 @@
+"""What is found in files and tables, and answers of commands that only look."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from migrator.events.base import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultFound(Event):
+    """A migration file has a fault; an error when it stops the run."""
+
+    name: ClassVar[str] = "fault.found"
+
+    path: str
+    line: int
+    column: int
+    slug: str
+    message: str
+    fatal: bool
+
+    @property
+    def severity(self) -> str:
+        """Return the log level: a fault that stops nothing is a warning."""
+        return "error" if self.fatal else "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AheadFound(Event):
+    """The database has versions that are newer than every file."""
+
+    name: ClassVar[str] = "ahead.found"
+    level: ClassVar[str] = "warning"
+
+    versions: tuple[int, ...]
+    newest_file: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationListed(Event):
+    """One line of `status`."""
+
+    name: ClassVar[str] = "migration.listed"
+
+    version: int
+    path: str | None
+    """Null for a version that the table has and the files have not."""
+
+    state: str
+    """`applied`, `pending`, `missing` (older than the newest applied), `unknown`."""
+
+    applied_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRead(Event):
+    """What `version` answers."""
+
+    name: ClassVar[str] = "version.read"
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesValidated(Event):
+    """What `validate` answers when nothing is wrong."""
+
+    name: ClassVar[str] = "files.validated"
+
+    files: int
+    statements: int
+    newest: int

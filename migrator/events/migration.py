@@ -1,0 +1,84 @@
+"""What happens to one migration."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from migrator.events.base import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationStarted(Event):
+    """One step begins."""
+
+    name: ClassVar[str] = "migration.started"
+
+    version: int
+    path: str
+    direction: str
+    statements: int
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementFinished(Event):
+    """One statement is through; told at info when it took a second or more."""
+
+    name: ClassVar[str] = "statement.finished"
+    level: ClassVar[str] = "debug"
+
+    version: int
+    path: str
+    line: int
+    statement: int
+    command: str
+    """PostgreSQL's command tag, with the number of rows where it has one."""
+
+    duration_s: float
+
+    @property
+    def severity(self) -> str:
+        """Return the log level: slow statements are worth a line."""
+        return "info" if self.duration_s >= 1 else "debug"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationRetried(Event):
+    """A migration met other sessions' locks, was rolled back and runs again."""
+
+    name: ClassVar[str] = "migration.retried"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    line: int
+    attempt: int
+    next_attempt_s: float
+    sqlstate: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationApplied(Event):
+    """One step is committed and recorded."""
+
+    name: ClassVar[str] = "migration.applied"
+
+    version: int
+    path: str
+    direction: str
+    statements: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationFailed(Event):
+    """One step did not come through; the error's fields follow in `run.finished`."""
+
+    name: ClassVar[str] = "migration.failed"
+    level: ClassVar[str] = "error"
+
+    version: int
+    path: str
+    direction: str
+    duration_s: float
+    error: str

@@ -1,0 +1,101 @@
+"""What happens to a run as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from migrator.events.base import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """The job has read its settings and begins."""
+
+    name: ClassVar[str] = "run.started"
+
+    command: str
+    migrator_version: str
+    database: str | None
+    """Where, without credentials; null for commands that need no database."""
+
+    migrations_dir: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingIgnored(Event):
+    """A variable looks like ours and is not, for example a Kubernetes service link."""
+
+    name: ClassVar[str] = "setting.ignored"
+    level: ClassVar[str] = "warning"
+
+    variable: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade(Event):
+    """What this run is going to do, decided under the lock, or nothing to do."""
+
+    name: ClassVar[str] = "plan.made"
+
+    version: int
+    """What the database is at."""
+
+    target: int
+    """What it will be at."""
+
+    pending: tuple[str, ...]
+    """Files to run, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInterrupted(Event):
+    """A signal or the deadline came; we cancel, roll back and unlock."""
+
+    name: ClassVar[str] = "run.interrupted"
+    level: ClassVar[str] = "warning"
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCrashed(Event):
+    """A bug of ours came to light; the traceback is for its report."""
+
+    name: ClassVar[str] = "run.crashed"
+    level: ClassVar[str] = "error"
+
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """The verdict with all totals: the last line of every run."""
+
+    name: ClassVar[str] = "run.finished"
+
+    command: str
+    outcome: str
+    """The exit code's name."""
+
+    exit_code: int
+    retryable: bool
+    """Whether the same run may succeed later without anybody's doing."""
+
+    error: str | None
+    hint: str | None
+    failed: Mapping[str, Any] | None
+    """Version, path, line, column, statement, SQLSTATE, detail of what failed."""
+
+    version_before: int | None
+    version_after: int | None
+    applied: tuple[int, ...]
+    pending: int | None
+    """How many of the planned steps were not done; null before there was a plan."""
+
+    duration_s: float
+
+    @property
+    def severity(self) -> str:
+        """Return the log level."""
+        return "error" if self.exit_code else "info"
