@@ -168,7 +168,6 @@ class TestContent:
             "import zoneinfo; zoneinfo.ZoneInfo('Europe/Berlin')",
             "import tempfile; tempfile.TemporaryFile()",
             "import psycopg; assert psycopg.pq.__impl__ == 'binary'",
-            "from migrator import MigrationRunner",
         ],
     )
     def test_python_migrations_find_a_whole_python(self, image: str, code: str) -> None:
