@@ -17,7 +17,12 @@ from migrator.settings import Settings, read_settings
 _COMMANDS = """\
 commands:
   up           apply everything that is pending (the default)
+  up-by-one    apply the next pending migration
   up-to N      apply what is pending up to and including version N
+  down         take back what was applied last
+  down-to N    take back what was applied, down to but not including version N
+  redo         take back what was applied last, and apply it again
+  reset        take back every migration
   status       tell every migration with its state; creates nothing
   version      tell the version that the database is at; creates nothing
   validate     check all files; needs no database

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from migrator.errors import FilesInvalidError
 from migrator.events import FilesValidated, MigrationListed, VersionRead
-from migrator.model import Files, History, Row, Split, Up
+from migrator.model import Down, Files, History, Redo, Reset, Row, Split, Up
 from migrator.runner import Runner
 from migrator.source.load import load
 
@@ -41,6 +41,31 @@ def up(request: Request) -> None:
 def up_to(request: Request) -> None:
     """Apply what is pending up to and including the target; else as `up`."""
     request.runner.run(_usable(request.files()), Up(to=request.target))
+
+
+def up_by_one(request: Request) -> None:
+    """Apply the next pending file."""
+    request.runner.run(_usable(request.files()), Up(most=1))
+
+
+def down(request: Request) -> None:
+    """Take back what was applied last."""
+    request.runner.run(_usable(request.files()), Down())
+
+
+def down_to(request: Request) -> None:
+    """Take back what was applied, down to but not including the target."""
+    request.runner.run(_usable(request.files()), Down(to=request.target))
+
+
+def redo(request: Request) -> None:
+    """Take back what was applied last, and apply it again."""
+    request.runner.run(_usable(request.files()), Redo())
+
+
+def reset(request: Request) -> None:
+    """Take back every file that is applied."""
+    request.runner.run(_usable(request.files()), Reset())
 
 
 def status(request: Request) -> None:
@@ -105,7 +130,12 @@ def _state(row: Row | None, path: str | None, number: int, newest: int) -> str:
 
 COMMANDS: Mapping[str, Callable[[Request], None]] = {
     "up": up,
+    "up-by-one": up_by_one,
     "up-to": up_to,
+    "down": down,
+    "down-to": down_to,
+    "redo": redo,
+    "reset": reset,
     "status": status,
     "version": version,
     "validate": validate,

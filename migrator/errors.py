@@ -8,6 +8,7 @@ Everything that can go wrong, by what the operator has to do about it.
   x HistoryConflictError    files and table disagree: decide
     - MissingMigrationsError
     - DatabaseAheadError
+    - NoFileError
     - BadTableError
   x StatementFailedError    fix the SQL; its migration is rolled back
   x PartialError            a human must look at the database
@@ -87,9 +88,6 @@ class Place:
 class MigratorError(Exception):
     """The root: every error that the core raises on purpose."""
 
-    hint: str | None = None
-    """What to do now, when the message alone does not say it."""
-
 
 class UsageError(MigratorError):
     """The environment, an argument or a secret file cannot be used; all faults."""
@@ -144,6 +142,17 @@ class DatabaseAheadError(HistoryConflictError):
             f"the database is ahead of the files: it has {_listed(self.versions)},"
             f" the newest file is {newest_file}; deploy the newer files,"
             " or set MIGRATOR_ON_DB_AHEAD=warn when this is a rollback"
+        )
+
+
+class NoFileError(HistoryConflictError):
+    """A version is to be taken back, and no file says how."""
+
+    def __init__(self, version: int, *, newest_file: int) -> None:
+        self.version = version
+        super().__init__(
+            f"version {version} is applied, but has no file (the newest is"
+            f" {newest_file}); take it back with the files that it came from"
         )
 
 

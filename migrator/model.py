@@ -1,7 +1,7 @@
 """The nouns of a migration run, all immutable."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from migrator.errors import Fault, Place
@@ -144,15 +144,38 @@ class Step:
         """Return the statements this step runs, in order."""
         return self.migration.section(self.direction).statements
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Return what is wrong with what this step runs."""
+        return self.migration.section(self.direction).faults
+
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """Apply what is pending: all, or up to and including version *to*."""
+    """Apply what is pending, at most *most* files, up to and including version *to*."""
+
+    to: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Take back what was applied last; with *to*, all down to but not that version."""
 
     to: int | None = None
 
 
-Goal = Up
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """Take back what was applied last, and apply it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Take back every file that is applied, the newest version first."""
+
+
+Goal = Up | Down | Redo | Reset
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +208,29 @@ class History:
         return max(self.versions, default=0)
 
     @property
-    def current(self) -> int:
+    def latest(self) -> tuple[int, ...]:
         """
-        Return the version applied last, 0 when nothing is.
+        Return the applied versions, the one applied last first; without 0.
 
-        The newest row that says applied, unless a newer row of the same version
-        says the contrary (goose's GetDBVersion).
+        By row, not by number. An older row says nothing about a version that a newer
+        row has spoken of (goose's GetDBVersion).
         """
-        undone: set[int] = set()
+        newest: dict[int, bool] = {}
         for row in reversed(self.rows):
-            if row.is_applied and row.version not in undone:
-                return row.version
-            undone.add(row.version)
-        return 0
+            newest.setdefault(row.version, row.is_applied)
+        return tuple(
+            version for version, applied in newest.items() if applied and version
+        )
+
+    @property
+    def current(self) -> int:
+        """Return the version applied last, 0 when nothing is."""
+        return next(iter(self.latest), 0)
+
+    def after(self, step: Step) -> "History":
+        """Return what the table says once *step* is recorded."""
+        version = step.migration.version
+        if step.direction is Direction.UP:
+            return replace(self, rows=(*self.rows, Row(version, True, None)))
+        kept = tuple(row for row in self.rows if row.version != version)
+        return replace(self, rows=kept)

@@ -1,11 +1,28 @@
 """Decide which steps run; knows files, versions and a goal, no database."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
+from typing import assert_never
+
 from migrator.errors import (
     DatabaseAheadError,
     FilesInvalidError,
     MissingMigrationsError,
+    NoFileError,
 )
-from migrator.model import Direction, Files, Goal, History, Migration, Step, WhenAhead
+from migrator.model import (
+    Direction,
+    Down,
+    Files,
+    Goal,
+    History,
+    Migration,
+    Redo,
+    Reset,
+    Step,
+    Up,
+    WhenAhead,
+)
 
 
 def make_plan(
@@ -19,29 +36,39 @@ def make_plan(
     """
     Return the steps that lead from *history* to *goal*, in running order.
 
-    A version counts as applied when the table has any row for it (goose's
+    Up: a version counts as applied when the table has any row for it (goose's
     `UpVersions`). Files older than the newest applied version run first, when they
     are allowed; *goal* bounds both kinds. Versions 9, 10, 12 with `Up(to=11)` give
-    9 and 10: the target need not exist, as with goose. Only faults in what would run
-    stop the plan.
+    9 and 10: the target need not exist, as with goose.
+
+    Down: by the order in which versions were applied. `Down(to=9)` ends before the
+    first one that is not greater than 9 (goose's `DownTo`).
+
+    Only faults in what would run stop the plan.
 
     Raises:
         FilesInvalidError: A file that would have to run has faults, or the
             directory has.
         MissingMigrationsError: A file is older than the newest applied version.
         DatabaseAheadError: *when_ahead* is FAIL and the table has newer versions.
+        NoFileError: What is to be taken back has no file.
     """
-    surplus = ahead(files, history)
-    if surplus and when_ahead is WhenAhead.FAIL:
-        raise DatabaseAheadError(surplus, newest_file=files.newest)
-    pending = _pending(files, history, goal)
-    missing = tuple(m for m in pending if m.version < history.newest)
-    if missing and not allow_missing:
-        raise MissingMigrationsError(
-            tuple(m.path for m in missing), newest=history.newest
-        )
-    _check_faults(files, pending)
-    return tuple(Step(migration, Direction.UP) for migration in pending)
+    match goal:
+        case Up():
+            _check_ahead(files, history, when_ahead)
+            steps = _up(files, history, goal, allow_missing=allow_missing)
+        case Down():
+            steps = _down(files, _to_take_back(history, goal))
+        case Redo():
+            down = _down(files, history.latest[:1])
+            steps = (*down, *(Step(s.migration, Direction.UP) for s in down))
+        case Reset():
+            on_disk = {m.version for m in files.migrations} & set(history.latest)
+            steps = _down(files, sorted(on_disk, reverse=True))
+        case _:
+            assert_never(goal)
+    _check_faults(files, steps)
+    return steps
 
 
 def ahead(files: Files, history: History) -> tuple[int, ...]:
@@ -49,16 +76,47 @@ def ahead(files: Files, history: History) -> tuple[int, ...]:
     return tuple(sorted(v for v in history.versions if v > files.newest))
 
 
-def _pending(files: Files, history: History, goal: Goal) -> tuple[Migration, ...]:
+def _check_ahead(files: Files, history: History, when_ahead: WhenAhead) -> None:
+    surplus = ahead(files, history)
+    if surplus and when_ahead is WhenAhead.FAIL:
+        raise DatabaseAheadError(surplus, newest_file=files.newest)
+
+
+def _up(
+    files: Files, history: History, goal: Up, *, allow_missing: bool
+) -> tuple[Step, ...]:
     limit = files.newest if goal.to is None else goal.to
-    return tuple(
+    applied, newest = history.versions, history.newest
+    pending = [
         migration
         for migration in files.migrations
-        if migration.version not in history.versions and migration.version <= limit
-    )
+        if migration.version not in applied and migration.version <= limit
+    ]
+    missing = tuple(m.path for m in pending if m.version < newest)
+    if missing and not allow_missing:
+        raise MissingMigrationsError(missing, newest=newest)
+    return tuple(Step(m, Direction.UP) for m in pending[: goal.most])
 
 
-def _check_faults(files: Files, pending: tuple[Migration, ...]) -> None:
-    found = (*files.faults, *(f for m in pending for f in m.up.faults))
+def _to_take_back(history: History, goal: Down) -> Sequence[int]:
+    if goal.to is None:
+        return history.latest[:1]
+    limit = goal.to
+    return tuple(takewhile(lambda version: version > limit, history.latest))
+
+
+def _down(files: Files, versions: Iterable[int]) -> tuple[Step, ...]:
+    known = {migration.version: migration for migration in files.migrations}
+    return tuple(Step(_known(known, v), Direction.DOWN) for v in versions)
+
+
+def _known(known: Mapping[int, Migration], version: int) -> Migration:
+    if version not in known:
+        raise NoFileError(version, newest_file=max(known, default=0))
+    return known[version]
+
+
+def _check_faults(files: Files, steps: tuple[Step, ...]) -> None:
+    found = (*files.faults, *(fault for step in steps for fault in step.faults))
     if found:
         raise FilesInvalidError(tuple(dict.fromkeys(found)))

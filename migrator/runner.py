@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import reduce
 
 import psycopg
 
@@ -27,11 +28,12 @@ from migrator.events import (
     FaultFound,
     MigrationApplied,
     MigrationFailed,
+    MigrationReverted,
     MigrationStarted,
     Observer,
     PlanMade,
 )
-from migrator.model import Files, Goal, History, Step, WhenAhead
+from migrator.model import Direction, Files, Goal, History, Step, WhenAhead
 from migrator.pg.database import Database
 from migrator.pg.execute import Executor
 from migrator.pg.lock import session_lock
@@ -119,8 +121,10 @@ class Runner:
             check()
             if number:
                 executor.settle(step)
-            if self._take(executor, step):
+            after = history.after(step)
+            if self._take(executor, step, after.current):
                 taken.append(step)
+            history = after
         return tuple(taken)
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
@@ -160,7 +164,7 @@ class Runner:
         ):
             yield check
 
-    def _take(self, executor: Executor, step: Step) -> bool:
+    def _take(self, executor: Executor, step: Step, current: int) -> bool:
         started = time.monotonic()
         self.observe(_started(step))
         try:
@@ -175,15 +179,13 @@ class Runner:
             self.observe(_failed(step, error, time.monotonic() - started))
             raise
         if taken:
-            self.observe(_applied(step, time.monotonic() - started))
+            self.observe(_taken(step, current, time.monotonic() - started))
         return taken
 
     def _tell_plan(self, history: History, plan: tuple[Step, ...]) -> None:
-        reached = (history.newest, *(step.migration.version for step in plan))
         paths = tuple(step.migration.path for step in plan)
-        self.observe(
-            PlanMade(version=history.current, target=max(reached), pending=paths)
-        )
+        target = reduce(History.after, plan, history).current
+        self.observe(PlanMade(version=history.current, target=target, pending=paths))
 
     def _tell_ahead(self, files: Files, history: History) -> None:
         surplus = ahead(files, history)
@@ -218,12 +220,15 @@ def _started(step: Step) -> MigrationStarted:
     )
 
 
-def _applied(step: Step, duration: float) -> MigrationApplied:
-    return MigrationApplied(
+def _taken(
+    step: Step, current: int, duration: float
+) -> MigrationApplied | MigrationReverted:
+    up = step.direction is Direction.UP
+    return (MigrationApplied if up else MigrationReverted)(
         version=step.migration.version,
         path=step.migration.path,
-        direction=step.direction.value,
         statements=len(step.statements),
+        current=current,
         duration_s=round(duration, 3),
     )
 

@@ -61,7 +61,18 @@ def seconds(text: object) -> object:
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]
-Command = Literal["up", "up-to", "status", "version", "validate"]
+Command = Literal[
+    "up",
+    "up-by-one",
+    "up-to",
+    "down",
+    "down-to",
+    "redo",
+    "reset",
+    "status",
+    "version",
+    "validate",
+]
 
 
 class Settings(BaseSettings):
@@ -71,10 +82,10 @@ class Settings(BaseSettings):
 
     command: Command = Field(
         default="up",
-        description="what to do: `up`, `up-to`, `status`, `version`, `validate`",
+        description="what to do: `up`, `down`, `status` and so on, as listed above",
     )
     target: int | None = Field(
-        default=None, ge=0, description="the version that `up-to` goes to"
+        default=None, ge=0, description="the version that `up-to` and `down-to` go to"
     )
     database_url: SecretStr | None = Field(
         default=None,
@@ -230,8 +241,9 @@ def read_settings(
         settings = Settings(**values)
     except ValidationError as error:
         raise UsageError(*faults, *map(_told, error.errors())) from None
-    if settings.command == "up-to" and settings.target is None:
-        faults.append("up-to needs a version: `up-to 42`, or MIGRATOR_TARGET")
+    if settings.command.endswith("-to") and settings.target is None:
+        name = settings.command
+        faults.append(f"{name} needs a version: `{name} 42`, or MIGRATOR_TARGET")
     if faults:
         raise UsageError(*faults)
     return settings

@@ -19,6 +19,7 @@ from migrator.events.migration import (
     MigrationApplied,
     MigrationFailed,
     MigrationRetried,
+    MigrationReverted,
     MigrationStarted,
     StatementFinished,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "MigrationFailed",
     "MigrationListed",
     "MigrationRetried",
+    "MigrationReverted",
     "MigrationStarted",
     "Observer",
     "PlanMade",

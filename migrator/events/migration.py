@@ -59,14 +59,31 @@ class MigrationRetried(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationApplied(Event):
-    """One step is committed and recorded."""
+    """One step up is committed and recorded."""
 
     name: ClassVar[str] = "migration.applied"
 
     version: int
     path: str
-    direction: str
     statements: int
+    current: int
+    """What the database is at now."""
+
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationReverted(Event):
+    """One step down is committed, and the version's rows are gone."""
+
+    name: ClassVar[str] = "migration.reverted"
+
+    version: int
+    path: str
+    statements: int
+    current: int
+    """What the database is at now."""
+
     duration_s: float
 
 

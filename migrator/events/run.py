@@ -90,6 +90,7 @@ class RunFinished(Event):
     version_before: int | None
     version_after: int | None
     applied: tuple[int, ...]
+    reverted: tuple[int, ...]
     pending: int | None
     """How many of the planned steps were not done; null before there was a plan."""
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import assert_never
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -17,7 +18,7 @@ from psycopg.pq import TransactionStatus
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError, PartialError, Place
 from migrator.events import Observer, ServerNoticed, StatementFinished
-from migrator.model import Statement, Step
+from migrator.model import Direction, Statement, Step
 from migrator.pg.connect import Session, settle
 from migrator.pg.failures import explained
 from migrator.pg.store import Table
@@ -48,7 +49,7 @@ class Executor:
 
     def take(self, step: Step) -> bool:
         """
-        Run *step* and record it; False when another migrator has recorded it already.
+        Run *step* and record it; False when another migrator has done so already.
 
         Raises:
             StatementFailedError: The server refused a statement; all is rolled back.
@@ -133,8 +134,15 @@ class Executor:
             self.conn.execute(command.encode())
 
     def _record(self, step: Step) -> bool:
+        version = step.migration.version
         with self._explaining(*_nowhere(step)):
-            return self.table.record(self.conn, step.migration.version)
+            match step.direction:
+                case Direction.UP:
+                    return self.table.record(self.conn, version)
+                case Direction.DOWN:
+                    return self.table.forget(self.conn, version)
+                case _:
+                    assert_never(step.direction)
 
     def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
         inside = self.conn.info.transaction_status is TransactionStatus.INTRANS

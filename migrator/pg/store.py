@@ -137,6 +137,13 @@ class Table:
         )
         return conn.execute(query).rowcount == 1
 
+    def forget(self, conn: psycopg.Connection, version: int) -> bool:
+        """Delete every row of *version*, as goose does; False when there is none."""
+        query = sql.SQL("DELETE FROM {} WHERE version_id = {}").format(
+            self.identifier, sql.Literal(version)
+        )
+        return conn.execute(query).rowcount > 0
+
 
 def lost_or(
     server: ServerMessage, error: psycopg.Error, *, doing: str

@@ -40,7 +40,7 @@ def _listed(f: Mapping[str, Any]) -> str:
 def _planned(f: Mapping[str, Any]) -> str:
     if not f["pending"]:
         return f"nothing to do: the database is at version {f['version']}"
-    return f"{len(f['pending'])} to apply, from version {f['version']} to {f['target']}"
+    return f"{len(f['pending'])} to run, from version {f['version']} to {f['target']}"
 
 
 def _fault(f: Mapping[str, Any]) -> str:
@@ -78,8 +78,9 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "lock.acquired": lambda f: "lock acquired",
     "plan.made": _planned,
     "fault.found": _fault,
-    "migration.started": lambda f: f"run   {f['path']}",
+    "migration.started": lambda f: f"{f['direction']:<4}  {f['path']}",
     "migration.applied": _ran,
+    "migration.reverted": _ran,
     "migration.failed": lambda f: f"FAIL  {f['path']}  ({f['duration_s']:.2f} s)",
     "migration.listed": _listed,
     "version.read": lambda f: str(f["version"]),

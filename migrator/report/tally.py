@@ -7,6 +7,7 @@ from migrator.errors import FilesInvalidError, MigratorError, Place, ServerMessa
 from migrator.events import (
     Event,
     MigrationApplied,
+    MigrationReverted,
     PlanMade,
     RunFinished,
     VersionRead,
@@ -22,23 +23,30 @@ class Tally:
         self._before: int | None = None
         self._planned: int | None = None
         self._applied: list[int] = []
+        self._reverted: list[int] = []
+        self._after: int | None = None
 
     def see(self, event: Event) -> None:
         """Count *event*."""
         match event:
             case PlanMade(version=version, pending=pending):
-                self._before, self._planned = version, len(pending)
+                self._before = self._after = version
+                self._planned = len(pending)
             case VersionRead(version=version):
-                self._before = version
-            case MigrationApplied(version=version):
+                self._before = self._after = version
+            case MigrationApplied(version=version, current=current):
                 self._applied.append(version)
+                self._after = current
+            case MigrationReverted(version=version, current=current):
+                self._reverted.append(version)
+                self._after = current
             case _:
                 pass
 
     def verdict(self, error: BaseException | None, *, duration_s: float) -> RunFinished:
         """Return the canonical last line of a run that *error* ended, or None did."""
         code = exit_code(error)
-        done = len(self._applied)
+        done = len(self._applied) + len(self._reverted)
         return RunFinished(
             command=self._command,
             outcome=code.name.lower(),
@@ -48,8 +56,9 @@ class Tally:
             hint=_hint(error),
             failed=_failed(error),
             version_before=self._before,
-            version_after=self._applied[-1] if done else self._before,
+            version_after=self._after,
             applied=tuple(self._applied),
+            reverted=tuple(self._reverted),
             pending=None if self._planned is None else self._planned - done,
             duration_s=round(duration_s, 3),
         )

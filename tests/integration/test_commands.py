@@ -61,6 +61,63 @@ def test_up_to(environ: dict[str, str]) -> None:
     assert (first.verdict["applied"], second.verdict["applied"]) == ([1], [2])
 
 
+def test_down_and_its_kin(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Each takes back what it says, rows included, and nothing to do is no error."""
+    both = "-- +goose Up\nCREATE TABLE {0} ();\n-- +goose Down\nDROP TABLE {0};\n"
+    concurrent = both.replace("Up\n", "Up\n-- +goose NO TRANSACTION\n")
+    directory = write(
+        tmp_path / "m",
+        {
+            "1_a.sql": both.format("a"),
+            "2_b.sql": concurrent.format("b"),
+            "3_c.sql": both.format("c"),
+            "4_d.sql": "-- +goose Up\nCREATE TABLE IF NOT EXISTS d ();\n",
+        },
+    )
+    environ = {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_MIGRATIONS_DIR": str(directory),
+    }
+
+    def told(*argv: str) -> tuple[list[int], list[int], int]:
+        verdict = run(*argv, **environ).verdict
+        assert verdict["exit_code"] == 0
+        return verdict["applied"], verdict["reverted"], verdict["version_after"]
+
+    assert told("down") == ([], [], 0)
+    assert told("up-by-one") == ([1], [], 1)
+    assert told("up") == ([2, 3, 4], [], 4)
+    assert told("down") == ([], [4], 3)
+    assert told("redo") == ([3], [3], 3)
+    assert told("down-to", "1") == ([], [3, 2], 1)
+    assert told("up") == ([2, 3, 4], [], 4)
+    assert told("reset") == ([], [4, 3, 2, 1], 0)
+    assert told("redo") == ([], [], 0)
+    assert conn.execute("SELECT version_id FROM goose_db_version").fetchall() == [(0,)]
+
+
+def test_a_failing_down_is_rolled_back(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The version stays applied."""
+    content = (
+        "-- +goose Up\nCREATE TABLE a ();\n-- +goose Down\nDROP TABLE a;\nSELECT 1/0;\n"
+    )
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+    environ = {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_MIGRATIONS_DIR": str(directory),
+    }
+    run("up", **environ)
+
+    result = run("down", **environ)
+
+    assert (result.exit_code, result.verdict["version_after"]) == (13, 1)
+    assert conn.execute("SELECT to_regclass('a')").fetchone() == ("a",)
+
+
 def test_status(environ: dict[str, str], conn: psycopg.Connection) -> None:
     """One line a migration; a row without a file and a missed file are told apart."""
     run("up-to", "1", **environ)
@@ -192,8 +249,8 @@ def test_the_console(
     assert exit_code == 0
     assert lines[2:5] == [
         "lock acquired",
-        "3 to apply, from version 0 to 3",
-        "run   1_a.sql",
+        "3 to run, from version 0 to 3",
+        "up    1_a.sql",
     ]
     assert lines[5].startswith("OK    1_a.sql  (1 statements, ")
     assert lines[-1].startswith("done in ")

@@ -9,8 +9,22 @@ from migrator.errors import (
     Fault,
     FilesInvalidError,
     MissingMigrationsError,
+    NoFileError,
 )
-from migrator.model import Files, History, Row, Section, Up, WhenAhead
+from migrator.model import (
+    Direction,
+    Down,
+    Files,
+    Goal,
+    History,
+    Redo,
+    Reset,
+    Row,
+    Section,
+    Step,
+    Up,
+    WhenAhead,
+)
 from migrator.plan import ahead, make_plan
 from tests.support import files, migration
 
@@ -122,6 +136,66 @@ def test_faults_of_what_would_not_run_stop_nothing() -> None:
     new = replace(migration(2), down=Section(faults=(FAULT,)))
 
     assert planned(files(old, new), history(1), Up()) == [2]
+
+
+@pytest.mark.parametrize(
+    ("applied", "goal", "expected"),
+    [
+        pytest.param([1, 2, 3], Down(), ["down 3"], id="down"),
+        pytest.param([], Down(), [], id="down-at-0"),
+        pytest.param([1, 3, 2], Down(), ["down 2"], id="what-was-applied-last"),
+        pytest.param([1, 2, 3], Down(to=1), ["down 3", "down 2"], id="down-to"),
+        pytest.param([1, 2, 3], Down(to=0), ["down 3", "down 2", "down 1"], id="to-0"),
+        pytest.param([1, 2, 3], Down(to=9), [], id="down-to-above"),
+        pytest.param([1, 3, 2], Down(to=2), [], id="down-to-ends-by-row-order"),
+        pytest.param([1, 3, 2], Down(to=1), ["down 2", "down 3"], id="by-row-order"),
+        pytest.param([1, 2], Redo(), ["down 2", "up 2"], id="redo"),
+        pytest.param([], Redo(), [], id="redo-at-0"),
+        pytest.param([1, 3, 2], Reset(), ["down 3", "down 2", "down 1"], id="reset"),
+        pytest.param([2, 9], Reset(), ["down 2"], id="reset-knows-files-only"),
+        pytest.param([1], Up(most=1), ["up 2"], id="up-by-one"),
+        pytest.param([1, 2, 3], Up(most=1), [], id="up-by-one-at-the-end"),
+    ],
+)
+def test_other_goals(applied: list[int], goal: Goal, expected: list[str]) -> None:
+    """
+    Down goes by the order in which versions were applied.
+
+    goose: `down.go` DownTo, `redo.go`, `reset.go`; nothing to do is no error.
+    """
+    steps = make_plan(on_disk(1, 2, 3), history(*applied), goal)
+
+    found = [f"{step.direction.value} {step.migration.version}" for step in steps]
+    assert found == expected
+
+
+@pytest.mark.parametrize("goal", [Down(), Down(to=0), Redo()])
+def test_what_has_no_file_cannot_be_taken_back(goal: Goal) -> None:
+    """The error names the version."""
+    with pytest.raises(NoFileError) as caught:
+        make_plan(on_disk(1, 2), history(1, 9), goal)
+
+    assert caught.value.version == 9
+
+
+def test_faults_of_a_down_stop_a_down() -> None:
+    """And those of its Up do not."""
+    broken_down = replace(migration(2), down=Section(faults=(FAULT,)))
+    broken_up = replace(migration(2), up=Section(faults=(FAULT,)))
+
+    with pytest.raises(FilesInvalidError):
+        make_plan(files(broken_down), history(2), Down())
+
+    assert len(make_plan(files(broken_up), history(2), Down())) == 1
+
+
+def test_a_step_changes_the_history() -> None:
+    """Up adds a row, down takes every row of the version away."""
+    before = history(1, 2, 2)
+    up, down = Step(migration(3), Direction.UP), Step(migration(2), Direction.DOWN)
+
+    assert before.after(up).latest == (3, 2, 1)
+    assert before.after(down) == history(1)
 
 
 @pytest.mark.parametrize(

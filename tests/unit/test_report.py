@@ -63,7 +63,7 @@ def test_the_verdict_of_a_success() -> None:
     for version in (2, 3):
         tally.see(
             MigrationApplied(
-                version=version, path="", direction="up", statements=1, duration_s=0.1
+                version=version, path="", statements=1, current=version, duration_s=0.1
             )
         )
 
@@ -78,6 +78,7 @@ def test_the_verdict_of_a_success() -> None:
         version_before=1,
         version_after=3,
         applied=(2, 3),
+        reverted=(),
         pending=0,
         duration_s=1.235,
     )

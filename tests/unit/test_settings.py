@@ -72,8 +72,8 @@ def test_all_faults_are_told_at_once() -> None:
         "MIGRATOR_LOCK_WAITS is not a setting; did you mean MIGRATOR_LOCK_WAIT?",
         "GOOSE_DRIVER=mysql: only PostgreSQL is migrated; unset it",
         (
-            "MIGRATOR_COMMAND: input should be 'up', 'up-to', 'status', 'version'"
-            " or 'validate'"
+            "MIGRATOR_COMMAND: input should be 'up', 'up-by-one', 'up-to', 'down', 'down-to',"
+            " 'redo', 'reset', 'status', 'version' or 'validate'"
         ),
         (
             "MIGRATOR_TARGET: input should be a valid integer, unable to parse string as"

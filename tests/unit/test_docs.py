@@ -1,0 +1,324 @@
+"""README, CHANGELOG and manifests say what the code does."""
+
+import inspect
+import json
+import re
+import signal
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from migrator import errors
+from migrator.cli import main
+from migrator.commands import COMMANDS
+from migrator.events import Event, catalogue
+from migrator.exits import MEANINGS, ExitCode, exit_code
+from migrator.report.schema import schema
+from migrator.settings import FALLBACKS, Command, Settings, seconds, variable
+from migrator.sql.findings import HAZARDS
+
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+MARKDOWN = sorted((*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md")))
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    head = tuple(head)
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def marked(name: str) -> str:
+    """Return what stands in the README between `<!-- name -->` and `<!-- end -->`."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", README, re.DOTALL)
+    assert found is not None, f"the README has no <!-- {name} -->"
+    return found[1].strip()
+
+
+def fenced(language: str, text: str = README) -> list[str]:
+    """Return the code blocks of *language*."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def summary(documented: object) -> str:
+    """Return the first paragraph of a docstring, in one line."""
+    return " ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split())
+
+
+def commands() -> str:
+    """Return the table of commands."""
+    rows = ((f"`{name}`", summary(does)) for name, does in COMMANDS.items())
+    return table(("command", "what it does"), rows)
+
+
+def shown(default: object) -> str:
+    """Return a setting's default as it is written into the environment."""
+    match default:
+        case None:
+            return "-"
+        case bool():
+            return f"`{str(default).lower()}`"
+        case float():
+            return f"`{duration(default)}`"
+        case Enum():
+            return f"`{default.value}`"
+        case _:
+            return f"`{default}`"
+
+
+def duration(number: float) -> str:
+    """Return seconds as a duration: 60s, 5m, 0."""
+    if not number:
+        return "0"
+    return f"{number / 60:g}m" if number > 60 and not number % 60 else f"{number:g}s"
+
+
+def settings() -> str:
+    """Return the table of settings."""
+    rows = (
+        (f"`{variable(name)}`", shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+    return table(("variable", "default", "meaning"), rows)
+
+
+def fallbacks() -> str:
+    """Return the table of other tools' names for our settings."""
+    rows = (
+        (f"`{variable(name)}`", ", ".join(f"`{other}`" for other in others))
+        for name, others in FALLBACKS.items()
+    )
+    return table(("variable", "then"), rows)
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes."""
+    rows = (
+        (str(int(code)), code.name.lower(), it.summary, it.database, it.again)
+        for code, it in MEANINGS.items()
+    )
+    return table(("code", "name", "meaning", "database", "again"), rows)
+
+
+def levels(event: type[Event]) -> str:
+    """Return the log levels that an event is told at; some depend on its fields."""
+    getter = inspect.getattr_static(event, "severity").fget
+    own = [level for level in LEVELS if level in getter.__code__.co_consts]
+    return " or ".join(own or [event.level])
+
+
+def events() -> str:
+    """Return the table of events."""
+    rows = ((f"`{event.name}`", levels(event), summary(event)) for event in catalogue())
+    return table(("event", "level", "what happened"), rows)
+
+
+def layers() -> str:
+    """Return the layers that import-linter checks, as a code block."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    found = next(each["layers"] for each in contracts if each["type"] == "layers")
+    return "\n".join(("```", *found, "```"))
+
+
+def modules() -> str:
+    """Return the table of modules, each folder behind the modules beside it."""
+    package = ROOT / "migrator"
+    paths = sorted(package.rglob("*.py"), key=lambda path: (path.parent, path.name))
+    names = (str(path.relative_to(package)) for path in paths)
+    rows = (
+        (f"`{name.removesuffix('__init__.py')}`", module_summary(package / name))
+        for name in names
+        if name != "__init__.py"
+    )
+    return table(("module", "its job"), rows)
+
+
+def module_summary(path: Path) -> str:
+    """Return the first paragraph of a module's docstring, without importing it."""
+    found = re.match(r'"""\s*(.*?)\s*(?:"""|\n\n)', path.read_text(), re.DOTALL)
+    return " ".join(found[1].split()) if found else ""
+
+
+def make() -> str:
+    """Return the table of make's targets."""
+    targets = re.findall(
+        r"^([a-z-]+):.*## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    return table(("command", ""), ((f"`make {name}`", does) for name, does in targets))
+
+
+def kinds(parent: type[errors.MigratorError]) -> Iterator[type[errors.MigratorError]]:
+    """Yield the errors below *parent* that leave the core: those of `errors.py`."""
+    for kind in parent.__subclasses__():
+        if kind.__module__ == errors.__name__:
+            yield kind
+        yield from kinds(kind)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a Markdown text's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    bare = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in bare}
+
+
+@pytest.mark.parametrize(
+    "generated",
+    [commands, settings, fallbacks, exit_codes, events, layers, modules, make],
+)
+def test_the_readme_shows_the_code(generated: Callable[[], str]) -> None:
+    """What stands between markers in the README is what the code says."""
+    name = generated.__name__.replace("_", " ")
+    expected = generated()
+
+    assert marked(name) == expected, (
+        f"paste between <!-- {name} --> and <!-- end -->:\n\n{expected}\n"
+    )
+
+
+def test_every_setting_has_a_meaning() -> None:
+    """A field without a description would be an empty cell."""
+    silent = [n for n, field in Settings.model_fields.items() if not field.description]
+
+    assert silent == []
+
+
+def test_durations_are_shown_as_they_are_read() -> None:
+    """A duration copied from the README gives the default that it stands for."""
+    defaults = [
+        field.default
+        for field in Settings.model_fields.values()
+        if isinstance(field.default, float)
+    ]
+
+    assert [seconds(duration(default)) for default in defaults] == defaults
+    assert [duration(x) for x in (0.0, 5.0, 60.0, 300.0)] == ["0", "5s", "60s", "5m"]
+
+
+def test_commands_are_the_same_everywhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Setting, functions and --help name the same commands, in the same order."""
+    with pytest.raises(SystemExit):
+        main(["--help"], {})
+    listing = capsys.readouterr().out.partition("commands:\n")[2]
+
+    assert get_args(Command) == tuple(COMMANDS)
+    assert re.findall(r"^  ([a-z-]+) ", listing, re.MULTILINE) == list(COMMANDS)
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    """The table has a row for each code, in ascending order."""
+    assert list(MEANINGS) == sorted(ExitCode)
+
+
+@pytest.mark.parametrize("kind", sorted(set(kinds(errors.MigratorError)), key=str))
+def test_every_error_has_an_exit_code(kind: type[errors.MigratorError]) -> None:
+    """What the core raises on purpose is no bug of ours, and has its row."""
+    error = kind.__new__(kind)
+    if isinstance(error, errors.InterruptedRunError):
+        error.signum = signal.SIGTERM
+    code = exit_code(error)
+
+    assert code not in {ExitCode.OK, ExitCode.INTERNAL}
+    assert code in MEANINGS
+
+
+def test_every_event_is_in_the_schema() -> None:
+    """The schema of the log lines is valid and has one case for each event."""
+    found = schema()
+    Draft202012Validator.check_schema(found)
+    cases = [
+        (case["properties"]["event"]["const"], bool(case["description"]))
+        for case in found["oneOf"]
+    ]
+
+    assert cases == [(event.name, True) for event in catalogue()]
+
+
+def test_the_log_in_the_readme_is_valid() -> None:
+    """The example of a failed run has the fields that a run writes today."""
+    lines = [json.loads(line) for text in fenced("json") for line in text.splitlines()]
+    validator = Draft202012Validator(schema())
+
+    assert [list(validator.iter_errors(line)) for line in lines] == [[], []]
+    assert lines[-1]["exit_code"] == ExitCode[lines[-1]["outcome"].upper()]
+
+
+def test_every_hazard_is_explained() -> None:
+    """The README's table of refused files has a row for each kind of hazard."""
+    named = re.findall(r"^\| `(\w+)` \|", marked("hazards"), re.MULTILINE)
+
+    assert sorted(named) == sorted(HAZARDS)
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each relative link names a file that is there, and a heading in it."""
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", path.read_text())
+    targets = [
+        ((path.parent / file).resolve() if file else path, anchor)
+        for file, anchor in links
+    ]
+    broken = [
+        (target.name, anchor)
+        for target, anchor in targets
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text()))
+    ]
+
+    assert broken == []
+
+
+def test_the_image_reads_where_the_readme_copies() -> None:
+    """The two lines of an image of one's own put the files where they are looked for."""
+    stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    workdir = re.findall(r"^WORKDIR (.*)$", stage, re.MULTILINE)[-1]
+    read_from = Path(workdir) / Settings.model_fields["migrations_dir"].default
+
+    assert fenced("dockerfile") == [f"FROM migrator\nCOPY migrations {read_from}\n"]
+
+
+def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
+    """The README's services start and are confined like those that are tested."""
+
+    def comparable(text: str) -> dict[str, Any]:
+        services: dict[str, Any] = yaml.safe_load(text)["services"]
+        own = ("build", "image", "volumes")
+        services["app"] = {"depends_on": services["app"]["depends_on"]}
+        services["migrate"] = {
+            name: value
+            for name, value in services["migrate"].items()
+            if name not in own
+        }
+        return services
+
+    (snippet,) = fenced("yaml")
+
+    assert comparable(snippet) == comparable((ROOT / "compose.yaml").read_text())
+
+
+def test_the_changelog_tells_what_comes_next() -> None:
+    """Changes are collected under [Unreleased], in the sections of Keep a Changelog."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    first, *_ = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    sections = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+
+    assert first == "[Unreleased]"
+    assert sections <= {
+        "Security",
+        "Removed",
+        "Deprecated",
+        "Added",
+        "Changed",
+        "Fixed",
+    }
