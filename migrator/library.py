@@ -1,0 +1,175 @@
+"""
+The migrator as a library: for a start-up, a test fixture, a script.
+
+Nothing is global: no environment is read, no logging is configured, no signal is
+handled. What happens is told to the *observe* that the caller gives.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from migrator.backoff import Backoff
+from migrator.commands import listed
+from migrator.errors import UsageError
+from migrator.events import MigrationListed, Observer
+from migrator.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
+from migrator.pg.connect import Session
+from migrator.pg.database import Database
+from migrator.pg.dsn import Dsn, parse_dsn
+from migrator.pg.store import Store
+from migrator.runner import Policy, Runner
+from migrator.source.load import load
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Every file, and every applied version without a file, by version ascending."""
+
+    version: int
+    """What `version()` says."""
+
+    migrations: tuple[MigrationListed, ...]
+
+    def __iter__(self) -> Iterator[MigrationListed]:
+        return iter(self.migrations)
+
+    def __len__(self) -> int:
+        return len(self.migrations)
+
+
+def _nobody(event: object) -> None:
+    """Listen to nothing."""
+
+
+class MigrationRunner:
+    """
+    Migrates one database with the files of one directory.
+
+    Each call reads the files, connects, does its work and disconnects.
+
+    Args:
+        database: A URL or DSN; or an open connection, of which only the address and
+            the credentials are taken: its own session is not touched.
+
+        migrations: The directory.
+
+        table: The tracking table, `schema.table` allowed.
+
+        policy: Out-of-order files, database ahead, lock, retries.
+
+        session: Timeouts, role and search path of the sessions that migrate.
+
+        split: Who says where a statement ends.
+
+        connect_wait_s: How long to wait for a server that does not answer yet.
+
+        environ: Where ENVSUB takes its values from.
+
+        observe: Called with each event, in the thread that runs.
+
+    Raises:
+        UsageError: The DSN or the path is empty or cannot be read; the connection
+            is closed.
+    """
+
+    def __init__(
+        self,
+        database: str | psycopg.Connection,
+        migrations: str | Path,
+        *,
+        table: str = "goose_db_version",
+        policy: Policy | None = None,
+        session: Session | None = None,
+        split: Split = Split.GOOSE,
+        connect_wait_s: float = 0.0,
+        environ: Mapping[str, str] | None = None,
+        observe: Observer = _nobody,
+    ) -> None:
+        if not str(migrations):
+            raise UsageError("the path of the migrations is empty; name a directory")
+        self._directory = Path(migrations).absolute()
+        self._split = split
+        self._environ = environ or {}
+        self._runner = Runner(
+            database=Database(
+                dsn=_dsn(database),
+                session=session or Session(),
+                patience=Backoff(total_s=connect_wait_s),
+            ),
+            store=Store(table),
+            policy=policy or Policy(),
+            observe=observe,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End; there is nothing to close, for no call leaves a connection behind."""
+
+    def up(self, to: int | None = None) -> tuple[Step, ...]:
+        """
+        Apply what is pending, up to and including *to*, and return the steps.
+
+        Raises:
+            MigratorError: What was applied before it stays; see `migrator.errors`.
+        """
+        return self._run(Up(to=to))
+
+    def up_by_one(self) -> Step | None:
+        """Apply the next pending file; None when there is none. Raises as `up`."""
+        return next(iter(self._run(Up(most=1))), None)
+
+    def down(self) -> Step | None:
+        """Take back what was applied last; None at version 0. Raises as `up`."""
+        return next(iter(self._run(Down())), None)
+
+    def down_to(self, to: int) -> tuple[Step, ...]:
+        """Take back what was applied, down to but not including *to*; as `up`."""
+        return self._run(Down(to=to))
+
+    def redo(self) -> tuple[Step, ...]:
+        """Take back what was applied last and apply it again. Raises as `up`."""
+        return self._run(Redo())
+
+    def reset(self) -> tuple[Step, ...]:
+        """Take back every file that is applied. Raises as `up`."""
+        return self._run(Reset())
+
+    def version(self) -> int:
+        """Return the version applied last, 0 when nothing is; creates nothing."""
+        with self._runner.look() as (_, history):
+            return history.current
+
+    def status(self) -> Status:
+        """Return every migration with its state; creates nothing."""
+        files = self._files()
+        with self._runner.look() as (_, history):
+            return Status(history.current, tuple(listed(files, history)))
+
+    def _run(self, goal: Goal) -> tuple[Step, ...]:
+        return self._runner.run(self._files(), goal)
+
+    def _files(self) -> Files:
+        return load(self._directory, split=self._split, environ=self._environ)
+
+
+def _dsn(database: str | psycopg.Connection) -> Dsn:
+    if isinstance(database, str):
+        if not database:
+            raise UsageError("the database URL is empty; write postgresql://…")
+        return parse_dsn(database)
+    if database.closed:
+        raise UsageError("the connection is closed; give an open one, or a URL")
+    known = {**database.info.get_parameters(), "password": database.info.password}
+    return Dsn(tuple((name, value) for name, value in known.items() if value))
