@@ -8,25 +8,14 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from migrator import __version__
+from migrator.commands import COMMANDS, summary
 from migrator.errors import UsageError
 from migrator.exits import ExitCode
 from migrator.job import Reporting, run_job, secrets_of, work_of
 from migrator.settings import Settings, read_settings
 
 
-_COMMANDS = """\
-commands:
-  up           apply everything that is pending (the default)
-  up-by-one    apply the next pending migration
-  up-to N      apply what is pending up to and including version N
-  down         take back what was applied last
-  down-to N    take back what was applied, down to but not including version N
-  redo         take back what was applied last, and apply it again
-  reset        take back every migration
-  status       tell every migration with its state; creates nothing
-  version      tell the version that the database is at; creates nothing
-  validate     check all files; needs no database
-
+_ENVIRONMENT = """\
 The environment says the rest: MIGRATOR_DATABASE_URL, MIGRATOR_MIGRATIONS_DIR and so
 on; the README lists every variable and every exit code.
 """
@@ -68,14 +57,22 @@ def _arguments(argv: Sequence[str]) -> Mapping[str, str]:
     parser = _Parser(
         prog="migrator",
         description="Migrate a PostgreSQL schema once and exit.",
-        epilog=_COMMANDS,
+        epilog=f"commands:\n{_commands()}\n\n{_ENVIRONMENT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", nargs="?", metavar="COMMAND")
     parser.add_argument("target", nargs="?", metavar="VERSION")
+    parser.add_argument(
+        "--check", action="store_const", const="true", help="exit 3 when pending"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     given = vars(parser.parse_args(argv))
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _commands() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(f"  {name:<{width}}  {summary(name)}" for name in COMMANDS)
 
 
 def _reporting(settings: Settings, stdout: TextIO) -> Reporting:

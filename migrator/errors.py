@@ -8,6 +8,8 @@ Everything that can go wrong, by what the operator has to do about it.
   x HistoryConflictError    files and table disagree: decide
     - MissingMigrationsError
     - DatabaseAheadError
+    - UnknownTargetError
+    - HistoryExistsError
     - NoFileError
     - BadTableError
   x StatementFailedError    fix the SQL; its migration is rolled back
@@ -26,63 +28,8 @@ Messages end with the way out. `exits.py` gives each branch its exit code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One thing wrong in one migration file, with its place and its mend."""
-
-    path: str
-    """The file's name inside the migrations directory."""
-
-    line: int
-    """From 1; 0 when the fault is the file's, not a line's."""
-
-    column: int
-    """From 1, in characters; 0 when the fault is the file's or the line's."""
-
-    slug: str
-    """What kind of fault: a stable word for machines, such as `empty_block`."""
-
-    message: str
-    """Reason and mend, one sentence each."""
-
-    def __str__(self) -> str:
-        place = ":".join(str(n) for n in (self.line, self.column) if n)
-        return f"{self.path}:{place}: {self.message}" if place else self._bare()
-
-    def _bare(self) -> str:
-        return f"{self.path}: {self.message}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerMessage:
-    """What PostgreSQL said about an error, field by field (PQresultErrorField)."""
-
-    sqlstate: str | None
-    message: str
-    detail: str | None = None
-    hint: str | None = None
-    context: str | None = None
-    schema: str | None = None
-    table: str | None = None
-    constraint: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where in a migration file something happened."""
-
-    version: int
-    path: str
-    line: int
-    column: int
-    statement: int
-    """The statement's number in its section, from 1."""
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
+from migrator.facts import Fault, Place, ServerMessage
 
 
 class MigratorError(Exception):
@@ -102,7 +49,9 @@ class PendingError(MigratorError):
 
     def __init__(self, pending: Sequence[int]) -> None:
         self.pending = tuple(pending)
-        super().__init__(f"pending: {_listed(self.pending)}; run `up` to apply them")
+        super().__init__(
+            f"not applied: {_listed(self.pending)}; run `up` to apply them"
+        )
 
 
 class FilesInvalidError(MigratorError):
@@ -142,6 +91,28 @@ class DatabaseAheadError(HistoryConflictError):
             f"the database is ahead of the files: it has {_listed(self.versions)},"
             f" the newest file is {newest_file}; deploy the newer files,"
             " or set MIGRATOR_ON_DB_AHEAD=warn when this is a rollback"
+        )
+
+
+class UnknownTargetError(HistoryConflictError):
+    """The version asked for has no file."""
+
+    def __init__(self, target: int, *, versions: Sequence[int]) -> None:
+        self.target = target
+        near = sorted(versions, key=lambda version: abs(version - target))[:3]
+        super().__init__(
+            f"no file has version {target}; the nearest are {_listed(sorted(near))}"
+        )
+
+
+class HistoryExistsError(HistoryConflictError):
+    """A baseline was asked for, and the table has versions already."""
+
+    def __init__(self, versions: Sequence[int]) -> None:
+        self.versions = tuple(versions)
+        super().__init__(
+            f"the tracking table has versions already: {_listed(self.versions)};"
+            " a baseline is for a database without any: run `status` and `up`"
         )
 
 

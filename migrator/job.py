@@ -16,7 +16,9 @@ from typing import TextIO
 from migrator import __version__
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation, Interruption
-from migrator.commands import COMMANDS, OFFLINE, Request
+from migrator.commands import COMMANDS, OFFLINE
+from migrator.commands.request import Request
+from migrator.environment import service_links
 from migrator.errors import (
     DeadlineError,
     FilesInvalidError,
@@ -42,7 +44,7 @@ from migrator.report.log import fields_of, log_to
 from migrator.report.redact import Redactor
 from migrator.report.tally import Tally
 from migrator.runner import Policy, Runner, fault_found
-from migrator.settings import Settings, service_links
+from migrator.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,4 +252,6 @@ def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> 
         environ=environ,
         runner=runner,
         target=settings.target,
+        check=settings.check,
+        patience=Backoff(total_s=settings.wait, first_s=0.2, most_s=5),
     )

@@ -14,7 +14,7 @@ from typing import Self
 import psycopg
 
 from migrator.backoff import Backoff
-from migrator.commands import listed
+from migrator.commands.look import listed
 from migrator.errors import UsageError
 from migrator.events import MigrationListed, Observer
 from migrator.model import Down, Files, Goal, Redo, Reset, Split, Step, Up

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from migrator.errors import Fault, Place
+from migrator.facts import Fault, Place
 
 
 class Direction(Enum):

@@ -13,7 +13,7 @@ Retrying, waiting, explaining and telling live in the verbs called here.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import reduce
@@ -22,17 +22,19 @@ import psycopg
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import Fault, MigratorError
+from migrator.errors import ConnectionLostError, HistoryExistsError, MigratorError
 from migrator.events import (
     AheadFound,
     FaultFound,
     MigrationApplied,
     MigrationFailed,
+    MigrationRecorded,
     MigrationReverted,
     MigrationStarted,
     Observer,
     PlanMade,
 )
+from migrator.facts import Fault
 from migrator.model import Direction, Files, Goal, History, Step, WhenAhead
 from migrator.pg.database import Database
 from migrator.pg.execute import Executor
@@ -82,6 +84,48 @@ class Runner:
         with closing(self.database.connect(self.observe, self.cancellation)) as conn:
             yield conn, self.store.look(conn)[0]
 
+    def watch(self) -> Iterator[History]:
+        """
+        Yield what the tracking table says, as often as somebody asks.
+
+        A lost connection is opened again; raises as `Database.connect`.
+        """
+        while True:
+            with suppress(ConnectionLostError), self.look() as (conn, history):
+                yield history
+                while True:
+                    yield self.store.look(conn)[0]
+
+    def plan(self, files: Files, goal: Goal) -> tuple[Step, ...]:
+        """Return what `run` would do now; raises what it would, and changes nothing."""
+        with self.look() as (_, history):
+            plan = self._plan(files, history, goal)
+        self._tell_ahead(files, history)
+        self._tell_faults(files)
+        self._tell_plan(history, plan)
+        return plan
+
+    def baseline(self, files: Files, target: int) -> None:
+        """
+        Record the files up to *target* as applied, all or none, and run nothing.
+
+        Raises:
+            HistoryExistsError: The tracking table has versions already.
+        """
+        adopted = [m for m in files.migrations if m.version <= target]
+        with self.look() as (conn, _), self._locked(lambda: False) as check:
+            table = self.store.ensure(conn)
+            history = table.read(conn)
+            if check is None or history.versions:
+                raise HistoryExistsError(sorted(history.versions))
+            with conn.transaction():
+                for migration in adopted:
+                    table.record(conn, migration.version)
+        for migration in adopted:
+            self.observe(
+                MigrationRecorded(version=migration.version, path=migration.path)
+            )
+
     def run(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """
         Bring the database to *goal* and return the steps taken.
@@ -99,7 +143,15 @@ class Runner:
             if not plan:
                 self._tell_plan(history, plan)
                 return ()
-            with self._locked(conn, files, goal) as check:
+
+            def done() -> bool:
+                history = self.store.look(conn)[0]
+                plan = self._plan(files, history, goal)
+                if not plan:
+                    self._tell_plan(history, plan)
+                return not plan
+
+            with self._locked(done) as check:
                 return self._run_locked(conn, files, goal, check) if check else ()
 
     def _run_locked(
@@ -137,21 +189,11 @@ class Runner:
         )
 
     @contextmanager
-    def _locked(
-        self, conn: psycopg.Connection, files: Files, goal: Goal
-    ) -> Iterator[Callable[[], None] | None]:
-        """Yield the check that the lock is still ours, None when nothing is left."""
+    def _locked(self, done: Callable[[], bool]) -> Iterator[Callable[[], None] | None]:
+        """Yield the check that the lock is still ours; None when *done* says so."""
         if self.policy.lock is Lock.NONE:
             yield lambda: None
             return
-
-        def done() -> bool:
-            history = self.store.look(conn)[0]
-            plan = self._plan(files, history, goal)
-            if not plan:
-                self._tell_plan(history, plan)
-            return not plan
-
         with (
             closing(self.database.connect_again(self.cancellation)) as guard,
             session_lock(

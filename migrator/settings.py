@@ -1,13 +1,11 @@
 """Every variable: its type, its default, its meaning in one line."""
 
-import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -15,27 +13,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from migrator.environment import SECRETS_DIR, Environment, variable
 from migrator.errors import UsageError
 from migrator.model import Split, WhenAhead
 from migrator.runner import Lock
 
 
-PREFIX = "MIGRATOR_"
-SECRETS_DIR = Path("/run/secrets")
-# Kubernetes sets these for every Service of the namespace whose name begins with
-# "migrator" (kubernetes.io "Service": environment variables), unless the pod says
-# enableServiceLinks: false.
-_SERVICE_LINK = re.compile(
-    r"MIGRATOR_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
-)
-FALLBACKS: Mapping[str, tuple[str, ...]] = {
-    "database_url": ("GOOSE_DBSTRING", "DATABASE_URL"),
-    "migrations_dir": ("GOOSE_MIGRATION_DIR",),
-    "table": ("GOOSE_TABLE",),
-    "command": ("GOOSE_COMMAND",),
-    "target": ("GOOSE_COMMAND_ARG",),
-}
-_DRIVERS = ("postgres", "pgx")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 
@@ -69,10 +52,14 @@ Command = Literal[
     "down-to",
     "redo",
     "reset",
+    "baseline",
     "status",
     "version",
+    "plan",
+    "wait",
     "validate",
 ]
+_TARGETED = ("up-to", "down-to", "baseline")
 
 
 class Settings(BaseSettings):
@@ -85,7 +72,16 @@ class Settings(BaseSettings):
         description="what to do: `up`, `down`, `status` and so on, as listed above",
     )
     target: int | None = Field(
-        default=None, ge=0, description="the version that `up-to` and `down-to` go to"
+        default=None,
+        ge=0,
+        description="the version N of a command that has one",
+    )
+    check: bool = Field(
+        default=False,
+        description="`status` and `plan` exit with 3 when something is pending",
+    )
+    wait: Duration = Field(
+        default=300.0, description="how long `wait` waits for the version"
     )
     database_url: SecretStr | None = Field(
         default=None,
@@ -168,60 +164,6 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-class Environment(PydanticBaseSettingsSource):
-    """`MIGRATOR_X`, its file, the secrets directory, then other tools' names for it."""
-
-    def __init__(self, environ: Mapping[str, str], secrets_dir: Path) -> None:
-        super().__init__(Settings)
-        self.environ = {n: v.strip() for n, v in environ.items() if v.strip()}
-        self.secrets_dir = secrets_dir
-        self.faults: list[str] = []
-
-    def get_field_value(
-        self, field: FieldInfo, field_name: str
-    ) -> tuple[str | None, str, bool]:
-        """Return the first value that a source has for *field_name*."""
-        name = variable(field_name)
-        if name in self.environ and f"{name}_FILE" in self.environ:
-            self.faults.append(f"set {name} or {name}_FILE, not both")
-        readers: tuple[Callable[[], str | None], ...] = (
-            lambda: self.environ.get(name),
-            lambda: self._file(name),
-            lambda: self._secret(name),
-            lambda: self._fallback(field_name),
-        )
-        return next((v for read in readers if (v := read())), None), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the values that are set, by field."""
-        found = {
-            field_name: self.get_field_value(field, field_name)[0]
-            for field_name, field in Settings.model_fields.items()
-        }
-        return {name: value for name, value in found.items() if value is not None}
-
-    def _file(self, name: str) -> str | None:
-        path = self.environ.get(f"{name}_FILE")
-        return None if path is None else self._text(Path(path), f"{name}_FILE")
-
-    def _secret(self, name: str) -> str | None:
-        places = (self.secrets_dir / name.lower(), self.secrets_dir / name)
-        path = next((place for place in places if place.is_file()), None)
-        return None if path is None else self._text(path, name)
-
-    def _text(self, path: Path, name: str) -> str | None:
-        try:
-            return path.read_text(encoding="utf-8").strip() or None
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            self.faults.append(f"{name}: cannot read {path}: {reason}")
-            return None
-
-    def _fallback(self, field_name: str) -> str | None:
-        names = FALLBACKS.get(field_name, ())
-        return next((self.environ[n] for n in names if n in self.environ), None)
-
-
 def read_settings(
     environ: Mapping[str, str],
     arguments: Mapping[str, str] | None = None,
@@ -234,56 +176,22 @@ def read_settings(
     Raises:
         UsageError: One text for each fault, all faults at once, no secret in any.
     """
-    source = Environment(environ, secrets_dir)
-    values = {**source(), **(arguments or {})}
-    faults = [*source.faults, *_unknown(source.environ), *_driver(source.environ)]
+    source = Environment(environ, tuple(Settings.model_fields), secrets_dir)
+    values: dict[str, Any] = {**source.values(), **(arguments or {})}
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        raise UsageError(*faults, *map(_told, error.errors())) from None
-    if settings.command.endswith("-to") and settings.target is None:
-        name = settings.command
-        faults.append(f"{name} needs a version: `{name} 42`, or MIGRATOR_TARGET")
+        raise UsageError(*source.faults, *map(_told, error.errors())) from None
+    faults = [*source.faults, *_incomplete(settings)]
     if faults:
         raise UsageError(*faults)
     return settings
 
 
-def service_links(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield variables that look like ours and are Kubernetes' service links."""
-    for name in sorted(environ):
-        if _SERVICE_LINK.fullmatch(name) and name not in _known():
-            yield name
-
-
-def variable(field_name: str) -> str:
-    """Return the environment variable of a field."""
-    return PREFIX + field_name.upper()
-
-
-def _known() -> frozenset[str]:
-    names = [variable(field_name) for field_name in Settings.model_fields]
-    return frozenset((*names, *(f"{name}_FILE" for name in names)))
-
-
-def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    known = _known()
-    for name in sorted(environ):
-        if (
-            not name.startswith(PREFIX)
-            or name in known
-            or _SERVICE_LINK.fullmatch(name)
-        ):
-            continue
-        near = difflib.get_close_matches(name, sorted(known), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        yield f"{name} is not a setting{hint}"
-
-
-def _driver(environ: Mapping[str, str]) -> Iterator[str]:
-    driver = environ.get("GOOSE_DRIVER")
-    if driver is not None and driver not in _DRIVERS:
-        yield f"GOOSE_DRIVER={driver}: only PostgreSQL is migrated; unset it"
+def _incomplete(settings: Settings) -> Iterator[str]:
+    name = settings.command
+    if name in _TARGETED and settings.target is None:
+        yield f"{name} needs a version: `{name} 42`, or MIGRATOR_TARGET"
 
 
 def _told(error: ErrorDetails) -> str:

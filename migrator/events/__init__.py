@@ -13,11 +13,14 @@ from migrator.events.finding import (
     FaultFound,
     FilesValidated,
     MigrationListed,
+    StatementPlanned,
+    VersionAwaited,
     VersionRead,
 )
 from migrator.events.migration import (
     MigrationApplied,
     MigrationFailed,
+    MigrationRecorded,
     MigrationRetried,
     MigrationReverted,
     MigrationStarted,
@@ -45,6 +48,7 @@ __all__ = [
     "MigrationApplied",
     "MigrationFailed",
     "MigrationListed",
+    "MigrationRecorded",
     "MigrationRetried",
     "MigrationReverted",
     "MigrationStarted",
@@ -57,6 +61,8 @@ __all__ = [
     "ServerNoticed",
     "SettingIgnored",
     "StatementFinished",
+    "StatementPlanned",
+    "VersionAwaited",
     "VersionRead",
     "catalogue",
 ]

@@ -53,6 +53,31 @@ class MigrationListed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatementPlanned(Event):
+    """One statement that `up` would run."""
+
+    name: ClassVar[str] = "statement.planned"
+
+    version: int
+    path: str
+    line: int
+    statement: int
+    transaction: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionAwaited(Event):
+    """`wait` has looked, and the database is not there yet."""
+
+    name: ClassVar[str] = "version.awaited"
+
+    current: int
+    missing: tuple[int, ...]
+    next_attempt_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRead(Event):
     """What `version` answers."""
 

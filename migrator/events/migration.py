@@ -73,6 +73,16 @@ class MigrationApplied(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationRecorded(Event):
+    """`baseline` has recorded one file as applied, without running it."""
+
+    name: ClassVar[str] = "migration.recorded"
+
+    version: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationReverted(Event):
     """One step down is committed, and the version's rows are gone."""
 

@@ -13,12 +13,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import pq
 
-from migrator.errors import (
-    AccessDeniedError,
-    MigratorError,
-    ServerMessage,
-    UsageError,
-)
+from migrator.errors import AccessDeniedError, MigratorError, UsageError
+from migrator.facts import ServerMessage
 
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from migrator.cancellation import Cancellation
-from migrator.errors import MigratorError, PartialError, Place
+from migrator.errors import MigratorError, PartialError
 from migrator.events import Observer, ServerNoticed, StatementFinished
+from migrator.facts import Place
 from migrator.model import Direction, Statement, Step
 from migrator.pg.connect import Session, settle
 from migrator.pg.failures import explained

@@ -9,11 +9,11 @@ from migrator.errors import (
     ConnectionLostError,
     ContentionError,
     MigratorError,
-    Place,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,
 )
+from migrator.facts import Place
 from migrator.model import Statement
 from migrator.pg.connect import server_message
 

@@ -8,8 +8,9 @@ import psycopg
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import ConnectionLostError, LockedError, ServerMessage
+from migrator.errors import ConnectionLostError, LockedError
 from migrator.events import LockAcquired, LockContended, Observer
+from migrator.facts import ServerMessage
 
 
 GOOSE_LOCK_KEY = 4097083626

@@ -11,8 +11,8 @@ from migrator.errors import (
     ConnectionLostError,
     MigratorError,
     ReadOnlyServerError,
-    ServerMessage,
 )
+from migrator.facts import ServerMessage
 from migrator.model import History, Row
 from migrator.pg.connect import server_message
 

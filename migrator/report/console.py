@@ -83,6 +83,11 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "migration.reverted": _ran,
     "migration.failed": lambda f: f"FAIL  {f['path']}  ({f['duration_s']:.2f} s)",
     "migration.listed": _listed,
+    "version.awaited": lambda f: (
+        f"at version {f['current']}, waiting for {len(f['missing'])} more"
+    ),
+    "statement.planned": lambda f: f"-- {f['path']}:{f['line']}\n{f['text']}",
+    "migration.recorded": lambda f: f"recorded  {f['path']}",
     "version.read": lambda f: str(f["version"]),
     "files.validated": lambda f: (
         f"{f['files']} files with {f['statements']} statements are valid"

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from migrator.errors import FilesInvalidError, MigratorError, Place, ServerMessage
+from migrator.errors import FilesInvalidError, MigratorError
 from migrator.events import (
     Event,
     MigrationApplied,
@@ -13,6 +13,7 @@ from migrator.events import (
     VersionRead,
 )
 from migrator.exits import RETRYABLE, exit_code
+from migrator.facts import Place, ServerMessage
 
 
 class Tally:

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrator.errors import Fault, FilesInvalidError
+from migrator.errors import FilesInvalidError
+from migrator.facts import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +76,26 @@ def _entries(directory: Path) -> Iterable["os.DirEntry[str]"]:
 
 
 def _judge(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault | None:
-    stem, dot, extension = entry.name.rpartition(".")
-    if not dot or extension.lower() not in {"sql", "go"}:
-        return None
-    version = version_of(entry.name)
+    extension = entry.name.rpartition(".")[2]
     if extension == "sql":
-        if isinstance(version, str):
-            return _fault(name, "bad_name", f"{version}; {_NAME_MEND}")
-        if not entry.is_file():
-            return _fault(name, "no_file", _NO_FILE)
-        return Candidate(version, name, entry.path)
-    if isinstance(version, str) or not entry.is_file():
+        return _judge_sql(entry, name)
+    lost = extension.lower() == "sql" or (
+        extension == "go" and not entry.name.endswith("_test.go")
+    )
+    if not lost or isinstance(version_of(entry.name), str) or not entry.is_file():
         return None
     if extension == "go":
-        return None if stem.endswith("_test") else _fault(name, "go_file", _GO)
-    if extension.lower() == "sql":
-        return _fault(name, "bad_extension", _EXTENSION)
-    return None
+        return _fault(name, "go_file", _GO)
+    return _fault(name, "bad_extension", _EXTENSION)
+
+
+def _judge_sql(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault:
+    version = version_of(entry.name)
+    if isinstance(version, str):
+        return _fault(name, "bad_name", f"{version}; {_NAME_MEND}")
+    if not entry.is_file():
+        return _fault(name, "no_file", _NO_FILE)
+    return Candidate(version, name, entry.path)
 
 
 def version_of(name: str) -> int | str:

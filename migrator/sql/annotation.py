@@ -49,7 +49,10 @@ class Mark:
     """Where its line starts."""
 
     dashes: int
-    """Where its `--` starts."""
+    """
+    Where PostgreSQL's lexer sees something in it: at its `--`, or before, for a blank
+    that is none to the server.
+    """
 
     end: int
     """Where its line ends, before the line end."""
@@ -62,6 +65,7 @@ class Mark:
 
 
 _GOOSE = re.compile("[gG][oO][oO][sS][eE]")
+_SERVER_BLANKS = " \t\n\r\f\v"
 _INVISIBLE = "\ufeff\u200b"
 # A comment that starts like an annotation: `--+GOOSE`, `-- + goose`
 _LIKE_ONE = re.compile(r"--[\s-]*\+\s*goose", re.IGNORECASE)
@@ -96,7 +100,7 @@ def _mark(text: str, line: int, start: int) -> Mark | None:
         verdict, annotation, said = Verdict.NEAR, _meant(text), bare
     else:
         return None
-    dashes = start + text.index(bare.lstrip(_INVISIBLE)[:1])
+    dashes = start + len(text) - len(text.lstrip(_SERVER_BLANKS))
     return Mark(line, start, dashes, start + len(text), verdict, annotation, said)
 
 

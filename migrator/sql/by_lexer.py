@@ -86,6 +86,9 @@ class LexerParser:
             return self._unclosed(Inside.BLOCK, start)
         if start > stop or start == self._end:
             return start
+        return self._sql(start, mark)
+
+    def _sql(self, start: int, mark: Mark | None) -> int:
         if self.structure.side is None:
             return self._before_up(start)
         if self._text[start] == "\\":

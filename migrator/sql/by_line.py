@@ -113,8 +113,7 @@ class LineParser:
 
     @property
     def _half(self) -> Half:
-        assert self.structure.side is not None
-        return self.halves[self.structure.side]
+        return self.halves[self.structure.side or Direction.UP]
 
     def _preamble(self, first: int, last: int) -> None:
         for index in range(first, last):
@@ -201,7 +200,7 @@ _COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
 
 # parser.go: endsWithSemicolon; words by bufio.ScanWords
 def ends_statement(line: str) -> bool:
-    """Say whether the last word before the first that starts with `--` ends with `;`."""
+    """Say whether the last word before the first with `--` in front ends with `;`."""
     if "--" in line:
         match = _COMMENT_WORD.search(line)
         line = line[: match.start()] if match else line

@@ -15,7 +15,6 @@ Grammar (interpolate's parser.go):
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
 from migrator.sql.gotext import trim
 
@@ -77,7 +76,7 @@ class _Reader:
             for item in expression
         )
 
-    # parser.go: parseExpression
+    # In parser.go, parseExpression
     def expression(self, stop: str = "") -> _Expression:
         found: _Expression = []
         while (char := self._peek()) and char not in stop:
@@ -85,14 +84,14 @@ class _Reader:
             if two in _ESCAPES:
                 self._at += 2
                 found.append(_ESCAPES[two])
-            elif char == "$" and len(two) == 2:
+            elif char == "$" and len(two) > 1:
                 found.append(self._expansion())
             else:
                 self._at += 1
                 found.append(char + self._until("$\\" + stop))
         return found
 
-    # parser.go: parseExpansion
+    # In parser.go, parseExpansion
     def _expansion(self) -> _Expansion:
         position = self._at
         self._at += 1
@@ -101,14 +100,14 @@ class _Reader:
             return self._brace(position)
         return _Expansion(self._name(), position, _or_empty)
 
-    # parser.go: parseBraceExpansion
+    # In parser.go, parseBraceExpansion
     def _brace(self, position: int) -> _Expansion:
         name = self._name()
         resolve: Callable[[str | None], str] = _or_empty
         if self._peek() != "}":
             resolve = self._operation(name, position)
         if self._peek() != "}":
-            self._fail("'}' is missing", position)
+            raise SubstitutionError("'}' is missing", position)
         self._at += 1
         return _Expansion(name, position, resolve)
 
@@ -126,9 +125,9 @@ class _Reader:
             return lambda value: self.resolve(content) if value is None else value
         if operator == "?":
             return self._required(name, content, position)
-        self._fail(f"{operator!r} is no operation", position)
+        raise SubstitutionError(f"{operator!r} is no operation", position)
 
-    # parser.go: parseRequiredExpansion
+    # In parser.go, parseRequiredExpansion
     def _required(
         self, name: str, message: _Expression, position: int
     ) -> Callable[[str | None], str]:
@@ -140,7 +139,7 @@ class _Reader:
 
         return resolve
 
-    # parser.go: parseSubstringExpansion
+    # In parser.go, parseSubstringExpansion
     def _substring(self, position: int) -> Callable[[str | None], str]:
         offset = self._number(":}", position)
         length: int | None = None
@@ -151,19 +150,15 @@ class _Reader:
 
     def _number(self, stop: str, position: int) -> int:
         text = trim(self._until(stop))
-        # Go's strconv.Atoi: decimal digits with an optional sign, 64 bit
-        if (
-            not re.fullmatch(r"[+-]?[0-9]+", text)
-            or not -(1 << 63) <= int(text) < 1 << 63
-        ):
-            self._fail(f"{text!r} is not a number", position)
+        if not _NUMBER.fullmatch(text) or not -(1 << 63) <= int(text) < 1 << 63:
+            raise SubstitutionError(f"{text!r} is not a number", position)
         return int(text)
 
     # parser.go: scanIdentifier; Unicode letters (L), then also numbers (N) and `_`
     def _name(self) -> str:
         start = self._at
         if not self._peek().isalpha():
-            self._fail("a variable's name starts with a letter", start)
+            raise SubstitutionError("a variable's name starts with a letter", start)
         while (char := self._peek()).isalpha() or char.isnumeric() or char == "_":
             self._at += 1
         return self._line[start : self._at]
@@ -178,15 +173,14 @@ class _Reader:
     def _peek(self) -> str:
         return self._line[self._at : self._at + 1]
 
-    def _fail(self, reason: str, position: int) -> NoReturn:
-        raise SubstitutionError(reason, position)
-
 
 # parser.go: scanUntil, by what ends it
 _RUNS = {
     stop: re.compile(rf"[^{re.escape(stop)}\ufffd]*+")
     for stop in ("$\\", "$\\}", ":}", "}")
 }
+# Go's strconv.Atoi: decimal digits with an optional sign; 64 bit have 19 digits
+_NUMBER = re.compile(r"[+-]?0*+[0-9]{0,19}(?<=[0-9])")
 # parser.go: parseExpression; a doubled backslash stays doubled
 _ESCAPES = {"\\\\": "\\\\", "\\$": "$", "$$": "$", "$(": "$("}
 

@@ -1,6 +1,6 @@
 """The faults of one file: what each kind says, and which half of the file it stops."""
 
-from migrator.errors import Fault
+from migrator.facts import Fault
 from migrator.model import Direction
 
 
@@ -83,8 +83,8 @@ HAZARDS = {
     ),
     "unclosed": "{inside} is opened here and never closed; close it",
     "merged": (
-        "goose sends this together with the statement before it, as one transaction,"
-        " and one of them cannot run in a transaction; {mend}"
+        "this is sent together with the statement before it, as one transaction,"
+        " in which one of them cannot run; {mend}"
     ),
     "lost_after_cr": (
         "goose takes the whole line for a comment, PostgreSQL only what stands before"
@@ -120,7 +120,8 @@ class Findings:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._faults: dict[Direction, list[Fault]] = {side: [] for side in BOTH}
+        self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
+        self._slugs: set[tuple[Direction, str]] = set()
 
     def add(
         self,
@@ -140,17 +141,17 @@ class Findings:
             message=_TEXTS[slug].format(**fields),
         )
         for side in sides:
-            if fault not in self._faults[side]:
-                self._faults[side].append(fault)
+            self._faults[side][fault] = None
+            self._slugs.add((side, slug))
 
     @property
     def sides(self) -> tuple[Direction, Direction]:
         """Return the halves of a file, Up first."""
         return BOTH
 
-    def has(self, side: Direction, *slugs: str) -> bool:
-        """Say whether one of *slugs* was noted for *side*."""
-        return any(fault.slug in slugs for fault in self._faults[side])
+    def has(self, side: Direction, slug: str) -> bool:
+        """Say whether a *slug* was noted for *side*."""
+        return (side, slug) in self._slugs
 
     def of(self, side: Direction) -> tuple[Fault, ...]:
         """Return the faults that stop *side*, in the file's order."""

@@ -97,7 +97,7 @@ class _Check:
         found = list(parts(statement.text))
         if any(self._foreign(statement, part) for part in found):
             return self._half.end_of_run(suspect.index)
-        self._merged(statement, found)
+        self._merged(statement, found, block=suspect.block)
         if suspect.block or not found or found[-1].stop is Stop.SEMICOLON:
             return suspect.index + 1
         return self._split(suspect.index)
@@ -116,11 +116,11 @@ class _Check:
 
     # A simple query of several statements is one implicit transaction: protocol-flow,
     # "Multiple Statements in a Simple Query"
-    def _merged(self, statement: Statement, found: list[Part]) -> None:
-        if self._transaction or len(found) < 2:  # noqa: PLR2004  # two are merged
-            return
-        if any(refuses_transaction(statement.text, part) for part in found):
-            self._add("merged", statement, found[1].start, mend=_SEPARATE)
+    def _merged(self, statement: Statement, found: list[Part], *, block: bool) -> None:
+        merged = len(found) > 1 and not self._transaction
+        if merged and any(refuses_transaction(statement.text, part) for part in found):
+            mend = _OWN_BLOCK if block else _OWN_LINE
+            self._add("merged", statement, found[1].start, mend=mend)
 
     def _split(self, index: int) -> int:
         """Compare goose's ends with PostgreSQL's from here to the next block."""
@@ -128,8 +128,7 @@ class _Check:
         run = _Run(self._half.statements[index:end])
         for part in parts(run.text):
             first = run.first_end_inside(part)
-            if part.stop is Stop.OPEN and part.inside not in _DEPTHS:
-                assert part.inside is not None
+            if part.inside is not None and part.inside not in _DEPTHS:
                 statement, at = run.find(part.since)
                 self._add("unclosed", statement, at, inside=part.inside.value)
             elif first is not None:
@@ -161,7 +160,8 @@ class _Check:
 
 _DEPTHS = {Inside.PARENTHESES, Inside.BODY}
 _TEXTS = {Kind.STRING, Kind.NAME, Kind.BLOCK}
-_SEPARATE = "give each its own line that ends with ';'"
+_OWN_LINE = "give each its own line that ends with ';'"
+_OWN_BLOCK = "give each its own StatementBegin and StatementEnd"
 
 
 class _Run:
@@ -222,11 +222,7 @@ def _why_unfinished(text: str) -> tuple[int, str, str]:
     if last.stop is Stop.SEMICOLON:
         return last.end - 1, "goose does not see this ';', for more follows it", _MOVE
     if last.stop is Stop.OPEN and last.inside is not None:
-        return (
-            last.since,
-            f"{last.inside.value} is opened here and never closed",
-            "close it",
-        )
+        return last.since, f"{last.inside.value} is opened here", "close it"
     return last.start, "this statement has no ';'", "end its last line with ';'"
 
 
@@ -254,7 +250,7 @@ def refuses_transaction(text: str, part: Part) -> bool:
 
 
 def bad_characters(statements: list[Statement]) -> Iterator[tuple[str, int, int]]:
-    """Yield slug, line and column of the first character in each that cannot be sent."""
+    """Yield slug, line and column of what cannot be sent, one for each statement."""
     for statement in statements:
         for text in (statement.text, statement.data or ""):
             match = _UNSENDABLE.search(text)

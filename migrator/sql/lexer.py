@@ -87,13 +87,14 @@ closed.
 
 _TOKEN = re.compile(
     rf"(?P<SPACE>{SPACE})|(?P<COMMENT>{COMMENT})"
-    rf"|(?P<ESCAPED>{_ESCAPED_OPEN}(?P<closed>')?+)"
+    rf"|(?P<ESCAPED>{_ESCAPED_OPEN}(?P<closed>'?))"
     rf"|(?P<WORD>{WORD})|(?P<STRING>{STRING})|(?P<NAME>{NAME})"
     r"|(?P<SEMICOLON>;)|(?P<OPEN>\()|(?P<CLOSE>\))"
     rf"|(?P<BLOCK>{_BLOCK})|(?P<DOLLAR>{TAG})"
     r"|(?P<OPEN_STRING>')|(?P<OPEN_NAME>\")"
     rf"|(?P<OTHER>{NUMBER}|{_OTHER}|[\s\S])"
 )
+_UNCLOSED = {"OPEN_STRING": Kind.STRING, "OPEN_NAME": Kind.NAME}
 _KINDS = {kind.name: kind for kind in Kind}
 # In scan.l: xcstart, xcstop inside xc: block comments nest
 _NESTING = re.compile(r"/\*|\*/")
@@ -115,19 +116,18 @@ def tokenize(text: str, start: int = 0) -> Iterator[Token]:
 def token_at(text: str, start: int) -> Token:
     """Return the token that starts at *start*, which must lie before the end."""
     match = _TOKEN.match(text, start)
-    assert match is not None, "the last alternative matches every character"
+    if match is None:  # never: its last alternative takes every character
+        return Token(Kind.OTHER, start, start + 1)
     end, name = match.end(), match.lastgroup
     if name == "DOLLAR":
         return _quoted(text, start, end, match.group())
     if name == "BLOCK":
         return _block(text, start, end)
     if name == "ESCAPED":
-        closed = match["closed"] is not None
+        closed = match["closed"] != ""
         return Token(Kind.STRING, start, end if closed else len(text), closed)
-    if name == "OPEN_STRING":
-        return Token(Kind.STRING, start, len(text), closed=False)
-    if name == "OPEN_NAME":
-        return Token(Kind.NAME, start, len(text), closed=False)
+    if name in _UNCLOSED:
+        return Token(_UNCLOSED[name], start, len(text), closed=False)
     return Token(_KINDS[str(name)], start, end)
 
 

@@ -1,6 +1,5 @@
 """A file's text with its variables expanded, and the way back to the file's lines."""
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -86,11 +85,12 @@ class Source:
             return number + 1
         return self._lines[min(number, len(self._lines) - 1)]
 
-    # Called with places that mostly ascend: what was counted is not counted again
+    # Places come mostly in order: what was counted is not counted again
     def _number_at(self, at: int) -> int:
         if at < self._at:
-            self._at = self._number = 0
-        self._number += self.text.count("\n", self._at, at)
+            self._number -= self.text.count("\n", at, self._at)
+        else:
+            self._number += self.text.count("\n", self._at, at)
         self._at = at
         return self._number
 

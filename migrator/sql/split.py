@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from migrator.sql.lexer import (
-    NEUTRAL_TOKEN,
     COMMENT,
+    NEUTRAL_TOKEN,
     SPACE,
-    TAG,
     Kind,
     Token,
     token_at,
@@ -81,25 +80,22 @@ _DEEP = 4
 
 
 def _statement(atom: str) -> str:
-    """
-    Return the pattern of a statement made of *atom* and of parentheses around it.
-
-    A `LEVEL` in *atom* becomes a number: group names must differ.
-    """
-    nested = rf"(?:{atom})*+".replace("LEVEL", "0")
-    for level in range(1, _DEEP + 1):
-        nested = rf"(?:{atom}|\({nested}\))*+".replace("LEVEL", str(level))
+    """Return the pattern of a statement made of *atom* and of parentheses around it."""
+    nested = rf"(?:{atom})*+"
+    for _ in range(_DEEP):
+        nested = rf"(?:{atom}|\({nested}\))*+"
     return rf"(?!{_HEAD})([A-Za-z]{nested};)"
 
 
 # Most statements, in one step. The first pattern reads long runs: nothing in it but
 # plain strings, quoted names and parentheses; an E'' ends it, for its continuation has
-# backslashes. The second reads word by word and knows E'', line comments and dollar
-# quotes. Routines, COPY and block comments are left to the tokens. What repeats does
-# so possessively, so nothing is read twice.
+# backslashes. The second reads word by word and knows E'', line comments and `$$`.
+# Routines, COPY, tagged dollar quotes and block comments are left to the tokens. What
+# repeats does so possessively, so nothing is read twice; and without groups in it,
+# which CPython's re confuses ("The span of capturing group is wrong").
 _PLAIN = _statement(r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)")
-_DOLLAR = rf"(?P<tagLEVEL>{TAG})(?:[^$]++|(?!(?P=tagLEVEL))\$)*+(?P=tagLEVEL)"
-_WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLAR}")
+_DOLLARS = r"\$\$(?:[^$]++|\$(?!\$))*+\$\$"
+_WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLARS}")
 _BETWEEN = re.compile(_GAP)
 _REST = re.compile(_GAP + r"\Z")
 _AT_WHOLE = re.compile(_WHOLE)
@@ -240,11 +236,8 @@ class _Depth:
         """Count *token*."""
         if token.kind in _BLANKS:
             return
-        word = (
-            text[token.start : token.end].lower()
-            if token.end - token.start < 10
-            else ""
-        )
+        named = token.kind in (Kind.WORD, Kind.OTHER)
+        word = text[token.start : token.end].lower() if named else ""
         if token.kind is Kind.OPEN:
             self.opened = self.opened if self else token.start
             self.parentheses += 1

@@ -13,7 +13,7 @@ from migrator.sql.findings import BOTH, Findings
 
 
 class Structure:
-    """Follows the annotations of one file; goes on behind an error as well as it can."""
+    """Follows the annotations of one file; after an error it goes on."""
 
     def __init__(self, findings: Findings) -> None:
         self.side: Direction | None = None
@@ -27,7 +27,7 @@ class Structure:
         self._findings = findings
 
     def take(self, mark: Mark) -> Annotation | None:
-        """Follow *mark*; return what it changed, None when it is refused or no annotation."""
+        """Follow *mark*; return what it changed, None when it changed nothing."""
         match mark.verdict:
             case Verdict.TAKEN:
                 pass

@@ -1,11 +1,14 @@
-"""README, CHANGELOG and manifests say what the code does."""
+"""
+README and CHANGELOG say what the code does.
+
+`python -m tests.unit.test_docs` puts the tables made from the code into the README.
+"""
 
 import inspect
 import json
 import re
-import signal
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
@@ -14,13 +17,14 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from migrator import errors
+from migrator import MigrationRunner
 from migrator.cli import main
 from migrator.commands import COMMANDS
+from migrator.environment import FALLBACKS, variable
 from migrator.events import Event, catalogue
-from migrator.exits import MEANINGS, ExitCode, exit_code
+from migrator.exits import MEANINGS, ExitCode
 from migrator.report.schema import schema
-from migrator.settings import FALLBACKS, Command, Settings, seconds, variable
+from migrator.settings import Command, Settings, seconds
 from migrator.sql.findings import HAZARDS
 
 
@@ -157,14 +161,6 @@ def make() -> str:
     return table(("command", ""), ((f"`make {name}`", does) for name, does in targets))
 
 
-def kinds(parent: type[errors.MigratorError]) -> Iterator[type[errors.MigratorError]]:
-    """Yield the errors below *parent* that leave the core: those of `errors.py`."""
-    for kind in parent.__subclasses__():
-        if kind.__module__ == errors.__name__:
-            yield kind
-        yield from kinds(kind)
-
-
 def anchors(text: str) -> set[str]:
     """Return the anchors of a Markdown text's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
@@ -172,17 +168,32 @@ def anchors(text: str) -> set[str]:
     return {heading.replace(" ", "-") for heading in bare}
 
 
-@pytest.mark.parametrize(
-    "generated",
-    [commands, settings, fallbacks, exit_codes, events, layers, modules, make],
-)
+GENERATED = (commands, settings, fallbacks, exit_codes, events, layers, modules, make)
+
+
+def marker(generated: Callable[[], str]) -> str:
+    """Return the name in the README's comment before what *generated* returns."""
+    return generated.__name__.replace("_", " ")
+
+
+def renewed(text: str) -> str:
+    """Return *text* with all that is generated made anew."""
+    for generated in GENERATED:
+        start, end = f"<!-- {marker(generated)} -->\n", "\n<!-- end -->"
+        before, _, rest = text.partition(start)
+        after = rest.partition(end)[2]
+        text = f"{before}{start}\n{generated()}\n{end}{after}"
+    return text
+
+
+@pytest.mark.parametrize("generated", GENERATED)
 def test_the_readme_shows_the_code(generated: Callable[[], str]) -> None:
     """What stands between markers in the README is what the code says."""
-    name = generated.__name__.replace("_", " ")
-    expected = generated()
+    name, expected = marker(generated), generated()
 
     assert marked(name) == expected, (
-        f"paste between <!-- {name} --> and <!-- end -->:\n\n{expected}\n"
+        "run `python -m tests.unit.test_docs`, or paste between"
+        f" <!-- {name} --> and <!-- end -->:\n\n{expected}\n"
     )
 
 
@@ -217,23 +228,6 @@ def test_commands_are_the_same_everywhere(
     assert re.findall(r"^  ([a-z-]+) ", listing, re.MULTILINE) == list(COMMANDS)
 
 
-def test_every_exit_code_has_a_meaning() -> None:
-    """The table has a row for each code, in ascending order."""
-    assert list(MEANINGS) == sorted(ExitCode)
-
-
-@pytest.mark.parametrize("kind", sorted(set(kinds(errors.MigratorError)), key=str))
-def test_every_error_has_an_exit_code(kind: type[errors.MigratorError]) -> None:
-    """What the core raises on purpose is no bug of ours, and has its row."""
-    error = kind.__new__(kind)
-    if isinstance(error, errors.InterruptedRunError):
-        error.signum = signal.SIGTERM
-    code = exit_code(error)
-
-    assert code not in {ExitCode.OK, ExitCode.INTERNAL}
-    assert code in MEANINGS
-
-
 def test_every_event_is_in_the_schema() -> None:
     """The schema of the log lines is valid and has one case for each event."""
     found = schema()
@@ -251,7 +245,10 @@ def test_the_log_in_the_readme_is_valid() -> None:
     lines = [json.loads(line) for text in fenced("json") for line in text.splitlines()]
     validator = Draft202012Validator(schema())
 
-    assert [list(validator.iter_errors(line)) for line in lines] == [[], []]
+    assert [line["event"] for line in lines] == ["migration.failed", "run.finished"]
+    assert [list(validator.iter_errors(line)) for line in lines] == [[], []], (
+        "run a migration that fails and paste its last two lines"
+    )
     assert lines[-1]["exit_code"] == ExitCode[lines[-1]["outcome"].upper()]
 
 
@@ -288,6 +285,17 @@ def test_the_image_reads_where_the_readme_copies() -> None:
     assert fenced("dockerfile") == [f"FROM migrator\nCOPY migrations {read_from}\n"]
 
 
+def test_the_library_is_used_as_it_is() -> None:
+    """The README's example calls what `MigrationRunner` has."""
+    (example,) = fenced("python")
+    called = re.findall(r"\brunner\.(\w+)\(", example)
+    public = [name for name in called if hasattr(MigrationRunner, name)]
+    compile(example, "README.md", "exec")
+
+    assert called == public
+    assert "up" in called
+
+
 def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
     """The README's services start and are confined like those that are tested."""
 
@@ -322,3 +330,7 @@ def test_the_changelog_tells_what_comes_next() -> None:
         "Changed",
         "Fixed",
     }
+
+
+if __name__ == "__main__":
+    (ROOT / "README.md").write_text(renewed(README))

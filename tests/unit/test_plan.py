@@ -6,11 +6,11 @@ import pytest
 
 from migrator.errors import (
     DatabaseAheadError,
-    Fault,
     FilesInvalidError,
     MissingMigrationsError,
     NoFileError,
 )
+from migrator.facts import Fault
 from migrator.model import (
     Direction,
     Down,

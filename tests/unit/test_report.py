@@ -5,14 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from migrator.errors import (
-    Fault,
-    FilesInvalidError,
-    Place,
-    ServerMessage,
-    StatementFailedError,
-)
+from migrator.errors import FilesInvalidError, StatementFailedError
 from migrator.events import MigrationApplied, PlanMade, RunFinished
+from migrator.facts import Fault, Place, ServerMessage
 from migrator.report import termination
 from migrator.report.log import fields_of
 from migrator.report.redact import Redactor

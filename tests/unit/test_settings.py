@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from migrator.environment import service_links
 from migrator.errors import UsageError
 from migrator.model import Split, WhenAhead
-from migrator.settings import Settings, read_settings, service_links
+from migrator.settings import Settings, read_settings
 
 
 NOWHERE = Path("/nonexistent")
@@ -73,7 +74,7 @@ def test_all_faults_are_told_at_once() -> None:
         "GOOSE_DRIVER=mysql: only PostgreSQL is migrated; unset it",
         (
             "MIGRATOR_COMMAND: input should be 'up', 'up-by-one', 'up-to', 'down', 'down-to',"
-            " 'redo', 'reset', 'status', 'version' or 'validate'"
+            " 'redo', 'reset', 'baseline', 'status', 'version', 'plan', 'wait' or 'validate'"
         ),
         (
             "MIGRATOR_TARGET: input should be a valid integer, unable to parse string as"
@@ -190,7 +191,7 @@ def test_service_links_are_no_faults() -> None:
     }
 
     assert read(**links) == Settings()
-    assert list(service_links({**links, "MIGRATOR_TABLE": "x"})) == sorted(links)
+    assert service_links({**links, "MIGRATOR_TABLE": "x"}) == tuple(sorted(links))
 
 
 def test_no_secret_is_shown() -> None:

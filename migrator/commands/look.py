@@ -1,0 +1,140 @@
+"""Commands that only look: they take no lock and create nothing."""
+
+from collections.abc import Iterator
+
+from migrator.commands.request import Request
+from migrator.errors import FilesInvalidError, PendingError
+from migrator.events import (
+    FilesValidated,
+    MigrationListed,
+    StatementPlanned,
+    VersionAwaited,
+    VersionRead,
+)
+from migrator.model import Files, History, Row, Step, Up
+
+
+def status(request: Request) -> None:
+    """
+    Tell every migration with its state; --check exits 3 when one is pending.
+
+    Raises:
+        PendingError: A check was asked for, and something is pending or missing.
+    """
+    files = request.files()
+    with request.runner.look() as (_, history):
+        lines = tuple(listed(files, history))
+    for line in lines:
+        request.runner.observe(line)
+    unapplied = [line.version for line in lines if line.state in {"pending", "missing"}]
+    if request.check and unapplied:
+        raise PendingError(unapplied)
+
+
+def version(request: Request) -> None:
+    """Tell the version that the database is at."""
+    with request.runner.look() as (_, history):
+        request.runner.observe(VersionRead(version=history.current))
+
+
+def plan(request: Request) -> None:
+    """
+    Tell what `up` would run, statement by statement; --check exits 3 for any.
+
+    Raises:
+        PendingError: A check was asked for, and something is pending.
+        MigratorError: What `up` would stop on before it runs anything.
+    """
+    steps = request.runner.plan(request.usable_files(), Up(to=request.target))
+    for step in steps:
+        for line in planned(step):
+            request.runner.observe(line)
+    if request.check and steps:
+        raise PendingError([step.migration.version for step in steps])
+
+
+def wait(request: Request) -> None:
+    """
+    Wait until the database has version N, or else all that the files have.
+
+    Raises:
+        PendingError: The patience ended before.
+        UnavailableError: The server did not answer.
+    """
+    target = request.target
+    wanted = {target} if target is not None else _versions(request.usable_files())
+    delays = request.patience.delays()
+    for history in request.runner.watch():
+        missing = sorted(wanted - history.versions)
+        if not missing:
+            request.runner.observe(VersionRead(version=history.current))
+            return
+        delay = next(delays, None)
+        if delay is None:
+            raise PendingError(missing)
+        request.runner.observe(
+            VersionAwaited(
+                current=history.current,
+                missing=tuple(missing),
+                next_attempt_s=round(delay, 3),
+            )
+        )
+        request.runner.cancellation.sleep(delay)
+
+
+def validate(request: Request) -> None:
+    """
+    Check all files; needs no database.
+
+    Raises:
+        FilesInvalidError: All faults of all files.
+    """
+    files = request.files()
+    if files.all_faults:
+        raise FilesInvalidError(files.all_faults)
+    sections = [s for m in files.migrations for s in (m.up, m.down)]
+    request.runner.observe(
+        FilesValidated(
+            files=len(files.migrations),
+            statements=sum(len(section.statements) for section in sections),
+            newest=files.newest,
+        )
+    )
+
+
+def listed(files: Files, history: History) -> Iterator[MigrationListed]:
+    """Yield a line for each file and each applied version, by version ascending."""
+    paths = {migration.version: migration.path for migration in files.migrations}
+    rows = {row.version: row for row in history.rows if row.version}
+    for number in sorted(paths.keys() | rows.keys()):
+        row, path = rows.get(number), paths.get(number)
+        yield MigrationListed(
+            version=number,
+            path=path,
+            state=_state(row, path, number, history.newest),
+            applied_at=row.at if row else None,
+        )
+
+
+def planned(step: Step) -> Iterator[StatementPlanned]:
+    """Yield a line for each statement of *step*."""
+    migration = step.migration
+    for number, statement in enumerate(step.statements, 1):
+        yield StatementPlanned(
+            version=migration.version,
+            path=migration.path,
+            line=statement.line,
+            statement=number,
+            transaction=migration.transaction,
+            text=statement.text,
+        )
+
+
+def _versions(files: Files) -> set[int]:
+    return {migration.version for migration in files.migrations}
+
+
+def _state(row: Row | None, path: str | None, number: int, newest: int) -> str:
+    if row is not None:
+        return "applied" if path is not None else "unknown"
+    return "missing" if number < newest else "pending"

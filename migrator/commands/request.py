@@ -1,0 +1,49 @@
+"""What a command needs to know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from migrator.backoff import Backoff
+from migrator.errors import FilesInvalidError
+from migrator.model import Files, Goal, Split
+from migrator.runner import Runner
+from migrator.source.load import load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The files' place, the database's runner, and the command's own arguments."""
+
+    directory: Path
+    split: Split
+    environ: Mapping[str, str]
+    """What ENVSUB substitutes from."""
+
+    runner: Runner
+    target: int | None = None
+    check: bool = False
+    """Whether pending migrations are an error for a command that only looks."""
+
+    patience: Backoff = field(default_factory=lambda: Backoff(total_s=300, most_s=5))
+    """How long `wait` waits."""
+
+    def files(self) -> Files:
+        """Read the migrations directory, once."""
+        return load(self.directory, split=self.split, environ=self.environ)
+
+    def usable_files(self) -> Files:
+        """
+        Read the migrations directory, for a command that goes by all of its versions.
+
+        Raises:
+            FilesInvalidError: It has faults of its own: names, duplicates, Go files.
+        """
+        files = self.files()
+        if files.faults:
+            raise FilesInvalidError(files.faults)
+        return files
+
+    def run(self, goal: Goal) -> None:
+        """Bring the database to *goal*; raises as `Runner.run`."""
+        self.runner.run(self.usable_files(), goal)

@@ -1,0 +1,108 @@
+"""
+Where values of settings come from: variables, files, secrets, other tools' names.
+
+It knows the names of the settings' fields, not their types.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+
+PREFIX = "MIGRATOR_"
+SECRETS_DIR = Path("/run/secrets")
+FALLBACKS: Mapping[str, tuple[str, ...]] = {
+    "database_url": ("GOOSE_DBSTRING", "DATABASE_URL"),
+    "migrations_dir": ("GOOSE_MIGRATION_DIR",),
+    "table": ("GOOSE_TABLE",),
+    "command": ("GOOSE_COMMAND",),
+    "target": ("GOOSE_COMMAND_ARG",),
+}
+# Kubernetes sets these for every Service of the namespace whose name begins with
+# "migrator" (kubernetes.io "Service": environment variables), unless the pod says
+# enableServiceLinks: false.
+_SERVICE_LINK = re.compile(
+    r"MIGRATOR_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+)
+_DRIVERS = ("postgres", "pgx")
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+class Environment:
+    """`MIGRATOR_X`, its file, the secrets directory, then other tools' names for it."""
+
+    def __init__(
+        self, environ: Mapping[str, str], fields: Collection[str], secrets_dir: Path
+    ) -> None:
+        self._environ = {n: v.strip() for n, v in environ.items() if v.strip()}
+        self._fields = fields
+        self._secrets_dir = secrets_dir
+        self.faults: list[str] = []
+
+    def values(self) -> dict[str, str]:
+        """
+        Return what is set, by field; empty values are unset, as with goose.
+
+        What is wrong with the environment itself is in `faults` afterwards.
+        """
+        found = {field: self._value(field) for field in self._fields}
+        self.faults.extend((*self._unknown(), *self._driver()))
+        return {field: value for field, value in found.items() if value is not None}
+
+    def _value(self, field: str) -> str | None:
+        name = variable(field)
+        if name in self._environ and f"{name}_FILE" in self._environ:
+            self.faults.append(f"set {name} or {name}_FILE, not both")
+        readers: tuple[Callable[[], str | None], ...] = (
+            lambda: self._environ.get(name),
+            lambda: self._file(name),
+            lambda: self._secret(name),
+            lambda: self._fallback(field),
+        )
+        return next((value for read in readers if (value := read())), None)
+
+    def _file(self, name: str) -> str | None:
+        path = self._environ.get(f"{name}_FILE")
+        return None if path is None else self._text(Path(path), f"{name}_FILE")
+
+    def _secret(self, name: str) -> str | None:
+        places = (self._secrets_dir / name.lower(), self._secrets_dir / name)
+        path = next((place for place in places if place.is_file()), None)
+        return None if path is None else self._text(path, name)
+
+    def _text(self, path: Path, name: str) -> str | None:
+        try:
+            return path.read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            self.faults.append(f"{name}: cannot read {path}: {reason}")
+            return None
+
+    def _fallback(self, field: str) -> str | None:
+        names = FALLBACKS.get(field, ())
+        return next((self._environ[n] for n in names if n in self._environ), None)
+
+    def _unknown(self) -> Iterator[str]:
+        names = [variable(field) for field in self._fields]
+        known = {*names, *(f"{name}_FILE" for name in names)}
+        for name in sorted(set(self._environ) - known):
+            if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(name):
+                continue
+            near = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"{name} is not a setting{hint}"
+
+    def _driver(self) -> Iterator[str]:
+        driver = self._environ.get("GOOSE_DRIVER")
+        if driver is not None and driver not in _DRIVERS:
+            yield f"GOOSE_DRIVER={driver}: only PostgreSQL is migrated; unset it"
+
+
+def service_links(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return variables that look like ours and are Kubernetes' service links."""
+    return tuple(name for name in sorted(environ) if _SERVICE_LINK.fullmatch(name))

@@ -1,0 +1,59 @@
+"""What errors are about: a fault in a file, the server's words, a place."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong in one migration file, with its place and its mend."""
+
+    path: str
+    """The file's name inside the migrations directory."""
+
+    line: int
+    """From 1; 0 when the fault is the file's, not a line's."""
+
+    column: int
+    """From 1, in characters; 0 when the fault is the file's or the line's."""
+
+    slug: str
+    """What kind of fault: a stable word for machines, such as `empty_block`."""
+
+    message: str
+    """Reason and mend, one sentence each."""
+
+    def __str__(self) -> str:
+        place = ":".join(str(n) for n in (self.line, self.column) if n)
+        return f"{self.path}:{place}: {self.message}" if place else self._bare()
+
+    def _bare(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMessage:
+    """What PostgreSQL said about an error, field by field (PQresultErrorField)."""
+
+    sqlstate: str | None
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+    context: str | None = None
+    schema: str | None = None
+    table: str | None = None
+    constraint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a migration file something happened."""
+
+    version: int
+    path: str
+    line: int
+    column: int
+    statement: int
+    """The statement's number in its section, from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
