@@ -1,21 +1,33 @@
 """argv and environ in, exit code out: the only place that sees the process."""
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 from migrator import __version__
 from migrator.commands import COMMANDS, summary
+from migrator.environment import with_env_file
 from migrator.errors import UsageError
 from migrator.exits import ExitCode
+from migrator.flags import FLAGS, HELP, POSTGRES, VERSION, arguments
 from migrator.job import Reporting, run_job, secrets_of, work_of
 from migrator.settings import Settings, read_settings
 
 
-_ENVIRONMENT = """\
+_HELP = """\
+usage: migrator [FLAGS] [COMMAND [VERSION]]
+       migrator [FLAGS] {drivers} DBSTRING COMMAND [VERSION]
+
+Migrate a PostgreSQL schema once and exit.
+
+flags, with one dash or two, anywhere on the line:
+{flags}
+
+commands:
+{commands}
+
 The environment says the rest: MIGRATOR_DATABASE_URL, MIGRATOR_MIGRATIONS_DIR and so
 on; the README lists every variable and every exit code.
 """
@@ -27,17 +39,23 @@ def main(
     stdout: TextIO | None = None,
 ) -> int:
     """Run the migrator once and return the exit code; arguments are for tests."""
-    environ = os.environ if environ is None else environ
     stdout = sys.stdout if stdout is None else stdout
-    arguments: Mapping[str, str] = {}
+    given: Mapping[str, str] = {}
+    variables: Mapping[str, str] = os.environ if environ is None else environ
     try:
-        arguments = _arguments(sys.argv[1:] if argv is None else argv)
-        settings = read_settings(environ, arguments)
-        secrets = secrets_of(settings, environ)
+        given = arguments(sys.argv[1:] if argv is None else argv)
+        if {HELP, VERSION} & given.keys():
+            stdout.write(_help() if HELP in given else f"{__version__}\n")
+            return ExitCode.OK
+        variables = with_env_file(variables, given)
+        settings = read_settings(variables, given)
+        secrets = secrets_of(settings, variables)
     except UsageError as error:
-        return _refused(error, arguments, environ, stdout)
+        return _refused(error, given, variables, stdout)
+    if environ is None:
+        os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
     return run_job(
-        work_of(settings, environ),
+        work_of(settings, variables),
         reporting=_reporting(settings, stdout),
         secrets=secrets,
         stdout=stdout,
@@ -45,29 +63,11 @@ def main(
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a fault as everything else is told: on stdout, with the verdict."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise in place of printing and exiting."""
-        raise UsageError(f"{message}; see --help")
-
-
-def _arguments(argv: Sequence[str]) -> Mapping[str, str]:
-    parser = _Parser(
-        prog="migrator",
-        description="Migrate a PostgreSQL schema once and exit.",
-        epilog=f"commands:\n{_commands()}\n\n{_ENVIRONMENT}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("command", nargs="?", metavar="COMMAND")
-    parser.add_argument("target", nargs="?", metavar="VERSION")
-    parser.add_argument(
-        "--check", action="store_const", const="true", help="exit 3 when pending"
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    given = vars(parser.parse_args(argv))
-    return {name: value for name, value in given.items() if value is not None}
+def _help() -> str:
+    flags = [(f"-{name} {flag.value}".rstrip(), flag) for name, flag in FLAGS.items()]
+    wide = max(len(shown) for shown, _ in flags)
+    listed = "\n".join(f"  {shown:<{wide}}  {flag.meaning}" for shown, flag in flags)
+    return _HELP.format(flags=listed, commands=_commands(), drivers="|".join(POSTGRES))
 
 
 def _commands() -> str:
@@ -86,7 +86,7 @@ def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
 
 def _refused(
     error: UsageError,
-    arguments: Mapping[str, str],
+    given: Mapping[str, str],
     environ: Mapping[str, str],
     stdout: TextIO,
 ) -> ExitCode:
@@ -98,7 +98,7 @@ def _refused(
     log_format = environ.get("MIGRATOR_LOG_FORMAT", "auto")
     place = environ.get("MIGRATOR_TERMINATION_LOG") or "/dev/termination-log"
     reporting = Reporting(
-        command=arguments.get("command") or environ.get("MIGRATOR_COMMAND") or "up",
+        command=given.get("command") or environ.get("MIGRATOR_COMMAND") or "up",
         console=_console(log_format, stdout),
         termination_log=Path(place),
     )

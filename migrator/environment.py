@@ -6,8 +6,13 @@ It knows the names of the settings' fields, not their types.
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+
+from migrator.envfile import read_env_file
+from migrator.errors import UsageError
+from migrator.flags import POSTGRES, arguments
 
 
 PREFIX = "MIGRATOR_"
@@ -18,14 +23,19 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "table": ("GOOSE_TABLE",),
     "command": ("GOOSE_COMMAND",),
     "target": ("GOOSE_COMMAND_ARG",),
+    "name": ("GOOSE_COMMAND_ARG",),
+    "log_level": ("GOOSE_VERBOSE",),
 }
+# kukymbr/goose-docker, entrypoint.sh: these words stand before GOOSE_COMMAND's, and
+# of the other variable only whether it is empty counts
+_EXTRA_ARGS = "GOOSE_EXTRA_ARGS"
+_SWITCHES = {"GOOSE_VERBOSE": "debug"}
 # Kubernetes sets these for every Service of the namespace whose name begins with
 # "migrator" (kubernetes.io "Service": environment variables), unless the pod says
 # enableServiceLinks: false.
 _SERVICE_LINK = re.compile(
     r"MIGRATOR_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
 )
-_DRIVERS = ("postgres", "pgx")
 
 
 def variable(field: str) -> str:
@@ -43,6 +53,7 @@ class Environment:
         self._fields = fields
         self._secrets_dir = secrets_dir
         self.faults: list[str] = []
+        self._extra = self._extra_args()
 
     def values(self) -> dict[str, str]:
         """
@@ -84,8 +95,17 @@ class Environment:
             return None
 
     def _fallback(self, field: str) -> str | None:
-        names = FALLBACKS.get(field, ())
-        return next((self._environ[n] for n in names if n in self._environ), None)
+        if field in self._extra:
+            return self._extra[field]
+        names = [name for name in FALLBACKS.get(field, ()) if name in self._environ]
+        return next((_SWITCHES.get(n, self._environ[n]) for n in names), None)
+
+    def _extra_args(self) -> Mapping[str, str]:
+        try:
+            return _extra_args(self._environ)
+        except UsageError as error:
+            self.faults.extend(error.faults)
+            return {}
 
     def _unknown(self) -> Iterator[str]:
         names = [variable(field) for field in self._fields]
@@ -99,8 +119,33 @@ class Environment:
 
     def _driver(self) -> Iterator[str]:
         driver = self._environ.get("GOOSE_DRIVER")
-        if driver is not None and driver not in _DRIVERS:
+        if driver is not None and driver not in POSTGRES:
             yield f"GOOSE_DRIVER={driver}: only PostgreSQL is migrated; unset it"
+
+
+def with_env_file(
+    environ: Mapping[str, str], given: Mapping[str, str]
+) -> Mapping[str, str]:
+    """
+    Return *environ* and what it lacks from the file that it or an argument names.
+
+    Raises:
+        UsageError: The file cannot be read, or GOOSE_EXTRA_ARGS cannot.
+    """
+    named = environ.get(variable("env_file"), "").strip()
+    path = given.get("env_file") or named or _extra_args(environ).get("env_file")
+    if path is None or path == "none":
+        return environ
+    return {**read_env_file(Path(path)), **environ}
+
+
+def _extra_args(environ: Mapping[str, str]) -> Mapping[str, str]:
+    try:
+        return arguments(shlex.split(environ.get(_EXTRA_ARGS, "")))
+    except UsageError as error:
+        raise UsageError(*(f"{_EXTRA_ARGS}: {f}" for f in error.faults)) from error
+    except ValueError as error:
+        raise UsageError(f"{_EXTRA_ARGS}: {str(error).lower()}") from error
 
 
 def service_links(environ: Mapping[str, str]) -> tuple[str, ...]:

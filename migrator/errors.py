@@ -12,6 +12,7 @@ Everything that can go wrong, by what the operator has to do about it.
     - HistoryExistsError
     - NoFileError
     - BadTableError
+  x DriftError              applied files have changed: restore them, or decide
   x StatementFailedError    fix the SQL; its migration is rolled back
   x PartialError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
@@ -29,7 +30,7 @@ Messages end with the way out. `exits.py` gives each branch its exit code.
 
 from collections.abc import Sequence
 
-from migrator.facts import Fault, Place, ServerMessage
+from migrator.facts import Drift, Fault, Place, ServerMessage
 
 
 class MigratorError(Exception):
@@ -135,6 +136,18 @@ class BadTableError(HistoryConflictError):
         super().__init__(
             f"{table} is not a goose tracking table: {reason};"
             " point MIGRATOR_TABLE at the right one"
+        )
+
+
+class DriftError(MigratorError):
+    """Applied files have changed, and the settings say that they must not."""
+
+    def __init__(self, drifts: Sequence[Drift]) -> None:
+        self.drifts = tuple(drifts)
+        listed = _listed([drift.path for drift in self.drifts])
+        super().__init__(
+            f"applied, and changed since: {listed}; restore the files and put the"
+            " change into a new one, or set MIGRATOR_ON_DRIFT=warn"
         )
 
 

@@ -101,6 +101,7 @@ _CODES: dict[type[errors.MigratorError], ExitCode] = {
     errors.PendingError: ExitCode.PENDING,
     errors.FilesInvalidError: ExitCode.FILES_INVALID,
     errors.HistoryConflictError: ExitCode.HISTORY_CONFLICT,
+    errors.DriftError: ExitCode.DRIFT,
     errors.StatementFailedError: ExitCode.FAILED,
     errors.PartialError: ExitCode.PARTIAL,
     errors.AccessDeniedError: ExitCode.ACCESS_DENIED,

@@ -57,3 +57,16 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """An applied file that says something else today."""
+
+    version: int
+    path: str
+    applied: str
+    """The checksum of what was applied."""
+
+    found: str
+    """The checksum of what is on disk."""

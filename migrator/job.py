@@ -39,6 +39,7 @@ from migrator.pg.database import Database
 from migrator.pg.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.embedded import SCHEME, embedded_server
 from migrator.pg.store import Store
+from migrator.pg.unversioned import Unversioned
 from migrator.report import termination
 from migrator.report.log import fields_of, log_to
 from migrator.report.redact import Redactor
@@ -231,6 +232,7 @@ def _runner(
     policy = Policy(
         allow_missing=settings.allow_missing,
         when_ahead=settings.on_db_ahead,
+        when_drifted=settings.on_drift,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
         retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),
@@ -238,7 +240,7 @@ def _runner(
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
     return Runner(
         database=Database(dsn=dsn, session=session, patience=patience),
-        store=Store(settings.table),
+        store=Unversioned() if settings.no_versioning else Store(settings.table, keep_ledger=settings.history),
         policy=policy,
         observe=observe,
         cancellation=cancellation,
@@ -254,4 +256,7 @@ def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> 
         target=settings.target,
         check=settings.check,
         patience=Backoff(total_s=settings.wait, first_s=0.2, most_s=5),
+        name=settings.name or "",
+        kind=settings.kind,
+        sequential=settings.sequential,
     )

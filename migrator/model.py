@@ -24,8 +24,8 @@ class Split(Enum):
     """PostgreSQL's lexer; StatementBegin/End are optional."""
 
 
-class WhenAhead(Enum):
-    """What to do when the database has versions newer than every file."""
+class When(Enum):
+    """What to do about something that is odd and may be right."""
 
     WARN = "warn"
     FAIL = "fail"
@@ -71,12 +71,37 @@ class Statement:
         return line + number - start
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A Python module as it was read, and its function that one direction calls."""
+
+    text: str
+    file: str
+    """The whole path, for tracebacks."""
+
+    function: str
+    line: int
+    """The file's line of the function's `def`, from 1."""
+
+    @property
+    def call(self) -> Statement:
+        """Return the call, as if it were a statement: for telling, not for sending."""
+        return Statement(f"{self.function}(conn)", self.line)
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One direction of a migration: what it runs, and what is wrong with it."""
 
     statements: tuple[Statement, ...] = ()
     faults: tuple[Fault, ...] = ()
+    script: Script | None = None
+    """What a migration in Python runs in place of statements."""
+
+    @property
+    def told(self) -> tuple[Statement, ...]:
+        """Return what is listed and counted: the statements, or the script's call."""
+        return self.statements if self.script is None else (self.script.call,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +115,10 @@ class Migration:
     up: Section
     down: Section
     transaction: bool = True
-    """False for a file that says NO TRANSACTION; it holds for both directions."""
+    """False for a file that wants none; it holds for both directions."""
+
+    checksum: str = ""
+    """SHA-256 of the content, normalised; empty when nobody has read it."""
 
     def section(self, direction: Direction) -> Section:
         """Return the half that *direction* runs."""
@@ -143,6 +171,16 @@ class Step:
     def statements(self) -> tuple[Statement, ...]:
         """Return the statements this step runs, in order."""
         return self.migration.section(self.direction).statements
+
+    @property
+    def script(self) -> Script | None:
+        """Return what this step runs in place of statements."""
+        return self.migration.section(self.direction).script
+
+    @property
+    def told(self) -> tuple[Statement, ...]:
+        """Return what is listed and counted of what this step runs."""
+        return self.migration.section(self.direction).told
 
     @property
     def faults(self) -> tuple[Fault, ...]:

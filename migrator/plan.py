@@ -10,6 +10,7 @@ from migrator.errors import (
     MissingMigrationsError,
     NoFileError,
 )
+from migrator.facts import Drift
 from migrator.model import (
     Direction,
     Down,
@@ -19,9 +20,10 @@ from migrator.model import (
     Migration,
     Redo,
     Reset,
+    Row,
     Step,
     Up,
-    WhenAhead,
+    When,
 )
 
 
@@ -31,7 +33,7 @@ def make_plan(
     goal: Goal,
     *,
     allow_missing: bool = False,
-    when_ahead: WhenAhead = WhenAhead.WARN,
+    when_ahead: When = When.WARN,
 ) -> tuple[Step, ...]:
     """
     Return the steps that lead from *history* to *goal*, in running order.
@@ -71,14 +73,35 @@ def make_plan(
     return steps
 
 
+def assumed(files: Files, goal: Goal) -> History:
+    """
+    Return what *goal* goes by when nobody asks the tracking table.
+
+    Up finds nothing applied; all else finds every file applied, in version order
+    (goose's `upToNoVersioning` and `downToNoVersioning`).
+    """
+    if isinstance(goal, Up):
+        return History()
+    return History(tuple(Row(m.version, True, None) for m in files.migrations))
+
+
 def ahead(files: Files, history: History) -> tuple[int, ...]:
     """Return the applied versions that are newer than every file, ascending."""
     return tuple(sorted(v for v in history.versions if v > files.newest))
 
 
-def _check_ahead(files: Files, history: History, when_ahead: WhenAhead) -> None:
+def drifted(files: Files, applied: Mapping[int, str]) -> tuple[Drift, ...]:
+    """Return the files whose checksum is not the one they were *applied* with."""
+    return tuple(
+        Drift(m.version, m.path, applied[m.version], m.checksum)
+        for m in files.migrations
+        if applied.get(m.version, m.checksum) != m.checksum
+    )
+
+
+def _check_ahead(files: Files, history: History, when_ahead: When) -> None:
     surplus = ahead(files, history)
-    if surplus and when_ahead is WhenAhead.FAIL:
+    if surplus and when_ahead is When.FAIL:
         raise DatabaseAheadError(surplus, newest_file=files.newest)
 
 

@@ -14,7 +14,7 @@ Retrying, waiting, explaining and telling live in the verbs called here.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import reduce
 
@@ -22,9 +22,15 @@ import psycopg
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import ConnectionLostError, HistoryExistsError, MigratorError
+from migrator.errors import (
+    ConnectionLostError,
+    DriftError,
+    HistoryExistsError,
+    MigratorError,
+)
 from migrator.events import (
     AheadFound,
+    DriftFound,
     FaultFound,
     MigrationApplied,
     MigrationFailed,
@@ -35,13 +41,14 @@ from migrator.events import (
     PlanMade,
 )
 from migrator.facts import Fault
-from migrator.model import Direction, Files, Goal, History, Step, WhenAhead
+from migrator.model import Direction, Files, Goal, History, Step, When
 from migrator.pg.database import Database
 from migrator.pg.execute import Executor
 from migrator.pg.lock import session_lock
 from migrator.pg.retry import retrying
 from migrator.pg.store import Store
-from migrator.plan import ahead, make_plan
+from migrator.pg.unversioned import Unversioned
+from migrator.plan import ahead, assumed, drifted, make_plan
 
 
 class Lock(Enum):
@@ -56,7 +63,8 @@ class Policy:
     """How a run decides and how long it is patient."""
 
     allow_missing: bool = False
-    when_ahead: WhenAhead = WhenAhead.WARN
+    when_ahead: When = When.WARN
+    when_drifted: When = When.WARN
     lock: Lock = Lock.SESSION
     lock_patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
     retry_patience: Backoff = field(
@@ -73,7 +81,7 @@ class Runner:
     """Brings one database to a goal."""
 
     database: Database
-    store: Store = field(default_factory=Store)
+    store: Store | Unversioned = field(default_factory=Store)
     policy: Policy = field(default_factory=Policy)
     observe: Observer = _nobody
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -98,8 +106,9 @@ class Runner:
 
     def plan(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """Return what `run` would do now; raises what it would, and changes nothing."""
-        with self.look() as (_, history):
+        with self.look() as (conn, history):
             plan = self._plan(files, history, goal)
+            self._check_drift(conn, files)
         self._tell_ahead(files, history)
         self._tell_faults(files)
         self._tell_plan(history, plan)
@@ -118,9 +127,7 @@ class Runner:
             history = table.read(conn)
             if check is None or history.versions:
                 raise HistoryExistsError(sorted(history.versions))
-            with conn.transaction():
-                for migration in adopted:
-                    table.record(conn, migration.version)
+            table.adopt(conn, adopted)
         for migration in adopted:
             self.observe(
                 MigrationRecorded(version=migration.version, path=migration.path)
@@ -138,6 +145,7 @@ class Runner:
         """
         with self.look() as (conn, history):
             plan = self._plan(files, history, goal)
+            self._check_drift(conn, files)
             self._tell_ahead(files, history)
             self._tell_faults(files)
             if not plan:
@@ -180,9 +188,10 @@ class Runner:
         return tuple(taken)
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
+        unversioned = isinstance(self.store, Unversioned)
         return make_plan(
             files,
-            history,
+            assumed(files, goal) if unversioned else history,
             goal,
             allow_missing=self.policy.allow_missing,
             when_ahead=self.policy.when_ahead,
@@ -229,9 +238,25 @@ class Runner:
         target = reduce(History.after, plan, history).current
         self.observe(PlanMade(version=history.current, target=target, pending=paths))
 
+    def _check_drift(self, conn: psycopg.Connection, files: Files) -> None:
+        """
+        Tell of applied files that have changed.
+
+        Raises:
+            DriftError: There are some, and the policy says that there must not be.
+        """
+        table = self.store.look(conn)[1]
+        if self.policy.when_drifted is When.IGNORE or table is None:
+            return
+        drifts = drifted(files, table.checksums(conn))
+        for drift in drifts:
+            self.observe(DriftFound(**asdict(drift)))
+        if drifts and self.policy.when_drifted is When.FAIL:
+            raise DriftError(drifts)
+
     def _tell_ahead(self, files: Files, history: History) -> None:
         surplus = ahead(files, history)
-        if surplus and self.policy.when_ahead is WhenAhead.WARN:
+        if surplus and self.policy.when_ahead is When.WARN:
             self.observe(AheadFound(versions=surplus, newest_file=files.newest))
 
     def _tell_faults(self, files: Files) -> None:
@@ -257,7 +282,7 @@ def _started(step: Step) -> MigrationStarted:
         version=step.migration.version,
         path=step.migration.path,
         direction=step.direction.value,
-        statements=len(step.statements),
+        statements=len(step.told),
         transaction=step.migration.transaction,
     )
 
@@ -269,7 +294,7 @@ def _taken(
     return (MigrationApplied if up else MigrationReverted)(
         version=step.migration.version,
         path=step.migration.path,
-        statements=len(step.statements),
+        statements=len(step.told),
         current=current,
         duration_s=round(duration, 3),
     )

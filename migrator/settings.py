@@ -15,7 +15,9 @@ from pydantic_settings import (
 
 from migrator.environment import SECRETS_DIR, Environment, variable
 from migrator.errors import UsageError
-from migrator.model import Split, WhenAhead
+from migrator.model import Split, When
+from migrator.pg.dsn import parse_dsn
+from migrator.pg.embedded import SCHEME as EMBEDDED
 from migrator.runner import Lock
 
 
@@ -58,8 +60,11 @@ Command = Literal[
     "plan",
     "wait",
     "validate",
+    "create",
+    "fix",
 ]
 _TARGETED = ("up-to", "down-to", "baseline")
+_VERSIONED = ("baseline", "status", "version", "wait")
 
 
 class Settings(BaseSettings):
@@ -79,6 +84,16 @@ class Settings(BaseSettings):
     check: bool = Field(
         default=False,
         description="`status` and `plan` exit with 3 when something is pending",
+    )
+    name: str | None = Field(
+        default=None, min_length=1, description="what `create` calls the new file"
+    )
+    kind: Literal["sql", "py"] = Field(
+        default="sql", description="what `create` makes: `sql` or `py`"
+    )
+    sequential: bool = Field(
+        default=False,
+        description="`create` gives the next number as version, not a timestamp",
     )
     wait: Duration = Field(
         default=300.0, description="how long `wait` waits for the version"
@@ -102,12 +117,25 @@ class Settings(BaseSettings):
         description="who says where a statement ends: `goose` (`;` at a line's end,"
         " StatementBegin/End) or `postgres` (PostgreSQL's own lexical rules)",
     )
+    no_versioning: bool = Field(
+        default=False,
+        description="run the files whatever was applied, and leave the table alone",
+    )
     allow_missing: bool = Field(
         default=False, description="apply files older than the newest applied version"
     )
-    on_db_ahead: WhenAhead = Field(
-        default=WhenAhead.WARN,
+    on_db_ahead: When = Field(
+        default=When.WARN,
         description="database newer than the files: `warn`, `fail`, `ignore`",
+    )
+    on_drift: When = Field(
+        default=When.WARN,
+        description="an applied file has changed: `warn`, `fail`, `ignore`",
+    )
+    history: bool = Field(
+        default=True,
+        description="keep a side table of our own, `migrator_history`, with content and"
+        " times of what was applied",
     )
     connect_wait: Duration = Field(
         default=60.0, description="how long to wait for the server to take connections"
@@ -133,6 +161,10 @@ class Settings(BaseSettings):
         description="PostgreSQL's `statement_timeout` for our statements; 0 is none",
     )
     deadline: Duration = Field(default=0.0, description="for the whole run; 0 is none")
+    env_file: str | None = Field(
+        default=None,
+        description="a file of `NAME=value` lines for what the environment lacks",
+    )
     role: str | None = Field(
         default=None, min_length=1, description="`SET ROLE` on our sessions"
     )
@@ -178,6 +210,8 @@ def read_settings(
     """
     source = Environment(environ, tuple(Settings.model_fields), secrets_dir)
     values: dict[str, Any] = {**source.values(), **(arguments or {})}
+    if values.get("command") == "create" and values.get("target") == values.get("name"):
+        values.pop("target", None)  # GOOSE_COMMAND_ARG is a name here
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -189,9 +223,22 @@ def read_settings(
 
 
 def _incomplete(settings: Settings) -> Iterator[str]:
-    name = settings.command
+    name, url = settings.command, settings.database_url
     if name in _TARGETED and settings.target is None:
         yield f"{name} needs a version: `{name} 42`, or MIGRATOR_TARGET"
+    if name == "create" and settings.name is None:
+        yield "create needs a name: `create add_users`, or MIGRATOR_NAME"
+    if name not in (*_TARGETED, "plan", "wait") and settings.target is not None:
+        yield f"{name} takes no version: leave {settings.target} out"
+    if name not in {"status", "plan"} and settings.check:
+        yield f"{name} takes no --check: `status` and `plan` do"
+    if url is not None and not url.get_secret_value().startswith(EMBEDDED):
+        try:
+            parse_dsn(url.get_secret_value())
+        except UsageError as error:
+            yield from error.faults
+    if name in _VERSIONED and settings.no_versioning:
+        yield f"{name} asks the tracking table: leave MIGRATOR_NO_VERSIONING out"
 
 
 def _told(error: ErrorDetails) -> str:

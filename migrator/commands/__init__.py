@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from migrator.commands import change, look
+from migrator.commands import change, files, look
 from migrator.commands.request import Request
 
 
@@ -20,8 +20,10 @@ COMMANDS: Mapping[str, Callable[[Request], None]] = {
     "plan": look.plan,
     "wait": look.wait,
     "validate": look.validate,
+    "create": files.create,
+    "fix": files.fix,
 }
-OFFLINE = frozenset({"validate"})
+OFFLINE = frozenset({"validate", "create", "fix"})
 """Commands that need no database."""
 
 

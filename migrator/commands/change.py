@@ -36,7 +36,7 @@ def redo(request: Request) -> None:
 
 
 def reset(request: Request) -> None:
-    """Take back every migration."""
+    """Take back every migration that has a file."""
     request.run(Reset())
 
 

@@ -96,7 +96,7 @@ def validate(request: Request) -> None:
     request.runner.observe(
         FilesValidated(
             files=len(files.migrations),
-            statements=sum(len(section.statements) for section in sections),
+            statements=sum(len(section.told) for section in sections),
             newest=files.newest,
         )
     )
@@ -119,7 +119,7 @@ def listed(files: Files, history: History) -> Iterator[MigrationListed]:
 def planned(step: Step) -> Iterator[StatementPlanned]:
     """Yield a line for each statement of *step*."""
     migration = step.migration
-    for number, statement in enumerate(step.statements, 1):
+    for number, statement in enumerate(step.told, 1):
         yield StatementPlanned(
             version=migration.version,
             path=migration.path,

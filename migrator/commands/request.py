@@ -28,6 +28,15 @@ class Request:
     patience: Backoff = field(default_factory=lambda: Backoff(total_s=300, most_s=5))
     """How long `wait` waits."""
 
+    name: str = ""
+    """What `create` calls the new file, before it is put into snake case."""
+
+    kind: str = "sql"
+    """What `create` makes: `sql` or `py`."""
+
+    sequential: bool = False
+    """Whether `create` counts up, rather than taking the time."""
+
     def files(self) -> Files:
         """Read the migrations directory, once."""
         return load(self.directory, split=self.split, environ=self.environ)

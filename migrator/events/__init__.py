@@ -7,9 +7,12 @@ from migrator.events.database import (
     LockAcquired,
     LockContended,
     ServerNoticed,
+    SettingsSkipped,
 )
+from migrator.events.file import FileCreated, FileRenamed
 from migrator.events.finding import (
     AheadFound,
+    DriftFound,
     FaultFound,
     FilesValidated,
     MigrationListed,
@@ -24,6 +27,7 @@ from migrator.events.migration import (
     MigrationRetried,
     MigrationReverted,
     MigrationStarted,
+    ScriptPrinted,
     StatementFinished,
 )
 from migrator.events.run import (
@@ -38,10 +42,13 @@ from migrator.events.run import (
 
 __all__ = [
     "AheadFound",
+    "DriftFound",
     "DatabaseConnected",
     "DatabaseWaited",
     "Event",
     "FaultFound",
+    "FileCreated",
+    "FileRenamed",
     "FilesValidated",
     "LockAcquired",
     "LockContended",
@@ -58,8 +65,10 @@ __all__ = [
     "RunFinished",
     "RunInterrupted",
     "RunStarted",
+    "ScriptPrinted",
     "ServerNoticed",
     "SettingIgnored",
+    "SettingsSkipped",
     "StatementFinished",
     "StatementPlanned",
     "VersionAwaited",

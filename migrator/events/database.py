@@ -32,6 +32,9 @@ class DatabaseConnected(Event):
     user: str
     server_version: str
     backend_pid: int
+    pooler: bool
+    """Whether a pooler such as PgBouncer stands between; then the pid is its own."""
+
     attempts: int
     waited_s: float
 
@@ -44,7 +47,7 @@ class LockContended(Event):
 
     waited_s: float
     holder: str | None
-    """Its pid, application, client, state and age, where they can be seen."""
+    """Who it is: its session, or what stands in the lease table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,21 @@ class LockAcquired(Event):
     name: ClassVar[str] = "lock.acquired"
 
     kind: str
+    """`session` (goose's advisory lock) or `table` (goose's lease)."""
+
     waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsSkipped(Event):
+    """Our settings do not hold for a NO TRANSACTION file: a pooler is in between."""
+
+    name: ClassVar[str] = "settings.skipped"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    settings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,22 @@ class AheadFound(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DriftFound(Event):
+    """An applied file says something else today."""
+
+    name: ClassVar[str] = "drift.found"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    applied: str
+    """The checksum of what was applied."""
+
+    found: str
+    """The checksum of what is on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationListed(Event):
     """One line of `status`."""
 

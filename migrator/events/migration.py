@@ -31,7 +31,7 @@ class StatementFinished(Event):
     line: int
     statement: int
     command: str
-    """PostgreSQL's command tag, with the number of rows where it has one."""
+    """PostgreSQL's command tag, with its number of rows; or a script's call."""
 
     duration_s: float
 
@@ -39,6 +39,17 @@ class StatementFinished(Event):
     def severity(self) -> str:
         """Return the log level: slow statements are worth a line."""
         return "info" if self.duration_s >= 1 else "debug"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptPrinted(Event):
+    """A migration in Python has printed a line."""
+
+    name: ClassVar[str] = "script.printed"
+
+    version: int
+    path: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 
 from migrator.errors import AccessDeniedError, MigratorError, UsageError
 from migrator.facts import ServerMessage
+from migrator.pg.pooler import Link, calls, pooled
 
 
 if TYPE_CHECKING:
@@ -59,10 +60,12 @@ class Session:
             wanted["transaction_timeout"] = "0"
         if self.search_path is not None:
             wanted["search_path"] = self.search_path
+        if self.role is not None:
+            wanted["role"] = self.role
         return wanted
 
 
-def open_connection(dsn: Dsn) -> psycopg.Connection:
+def open_connection(dsn: Dsn) -> Link:
     """
     Connect once, in autocommit and without prepared statements.
 
@@ -72,7 +75,7 @@ def open_connection(dsn: Dsn) -> psycopg.Connection:
         UsageError: The server refuses a parameter of the DSN.
     """
     try:
-        return psycopg.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
+        return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise classified(_diagnosed(dsn, str(error))) from error
 
@@ -87,23 +90,18 @@ class ConnectFailedError(MigratorError):
 
 def settle(conn: psycopg.Connection, session: Session) -> None:
     """
-    Put *conn* into the state that every migration begins in.
+    Put *conn* back into the state that every migration begins in.
 
     Undoes what a file set for the session (`SET`, `set_config`, `SET ROLE`): pg_dump
-    empties the search path, for one. One round trip.
+    empties the search path, for one. One round trip; none behind a pooler, where the
+    transactions do it (`migrator.pg.pooler`).
     """
-    from psycopg import sql  # noqa: PLC0415 - not needed to find nothing to do
-
-    commands = [sql.SQL("RESET SESSION AUTHORIZATION; RESET ALL")]
-    if session.role is not None:
-        commands.append(sql.SQL("SET ROLE ") + sql.Identifier(session.role))  # type: ignore[arg-type]
-    pairs = session.settings(conn.info.server_version).items()
-    calls = [
-        sql.SQL("set_config({}, {}, false)").format(sql.Literal(n), sql.Literal(v))
-        for n, v in pairs
-    ]
-    commands.append(sql.SQL("SELECT ") + sql.SQL(", ").join(calls))  # type: ignore[arg-type]
-    conn.execute(sql.SQL("; ").join(commands))
+    if pooled(conn):
+        return
+    wanted = session.settings(conn.info.server_version)
+    # RESET ALL leaves the role alone
+    reset = sql.SQL("RESET SESSION AUTHORIZATION; RESET ALL; SELECT {}")
+    conn.execute(reset.format(calls(wanted, sql.SQL("false"))))
 
 
 def server_message(error: psycopg.Error) -> ServerMessage:

@@ -1,13 +1,14 @@
 """The database of a run: opens connections to it, waiting where waiting helps."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import UnavailableError
+from migrator.errors import MigratorError, UnavailableError
 from migrator.events import DatabaseConnected, DatabaseWaited, Observer
 from migrator.pg.connect import (
     ConnectFailedError,
@@ -15,9 +16,15 @@ from migrator.pg.connect import (
     classified,
     open_connection,
     server_message,
-    settle,
 )
 from migrator.pg.dsn import Dsn
+from migrator.pg.pooler import (
+    REFUSES_OPTIONS,
+    Link,
+    introduce,
+    pooled,
+    without_options,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +78,24 @@ class Database:
         return quick.connect(lambda event: None, cancellation)
 
     def _settled(self) -> psycopg.Connection:
-        conn = open_connection(self.dsn)
+        conn, options = self._opened()
         try:
-            settle(conn, self.session)
+            settings = self.session.settings(conn.info.server_version)
+            introduce(conn, {**options, **settings})
         except psycopg.Error as error:
             conn.close()
             raise classified(server_message(error)) from error
         return conn
+
+    def _opened(self) -> tuple[Link, Mapping[str, str]]:
+        """Connect; return also the options that a pooler did not take."""
+        try:
+            return open_connection(self.dsn), {}
+        except MigratorError as error:
+            if REFUSES_OPTIONS not in str(error):
+                raise
+        dsn, options = without_options(self.dsn)
+        return open_connection(dsn), options
 
 
 def _waited(
@@ -102,6 +120,7 @@ def _connected(
         user=conn.info.user,
         server_version=conn.info.parameter_status("server_version") or "",
         backend_pid=conn.info.backend_pid,
+        pooler=pooled(conn),
         attempts=attempts,
         waited_s=round(waited, 3),
     )

@@ -7,10 +7,10 @@ comes last: what stops it half way is a `PartialError`.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import assert_never
+from functools import partial
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -19,10 +19,12 @@ from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError, PartialError
 from migrator.events import Observer, ServerNoticed, StatementFinished
 from migrator.facts import Place
-from migrator.model import Direction, Statement, Step
+from migrator.model import Script, Statement, Step
 from migrator.pg.connect import Session, settle
 from migrator.pg.failures import explained
+from migrator.pg.script import ScriptCall
 from migrator.pg.store import Table
+from migrator.pg.unversioned import Unversioned
 
 
 _ENDS = ("COMMIT", "PREPARE TRANSACTION")
@@ -43,7 +45,7 @@ class Executor:
     """Runs steps on one connection and tells what happens."""
 
     conn: psycopg.Connection
-    table: Table
+    table: Table | Unversioned
     session: Session
     observe: Observer
     cancellation: Cancellation
@@ -60,8 +62,10 @@ class Executor:
                 ended the transaction that was to hold it.
             AccessDeniedError, StatementTimeoutError: As they say; rolled back.
         """
+        if step.script is not None:
+            return self._take_script(step, step.script)
         if step.migration.transaction:
-            return self._in_transaction(step)
+            return self._in_transaction(step, partial(self._run_all, step))
         return self._in_autocommit(step)
 
     def settle(self, step: Step) -> None:
@@ -74,19 +78,23 @@ class Executor:
         with self._explaining(*_nowhere(step)):
             settle(self.conn, self.session)
 
-    def _in_transaction(self, step: Step) -> bool:
+    def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
+        started = time.monotonic()
         try:
             self._command("BEGIN", step)
-            for place, statement in _placed(step):
-                self._still_ours(self._run(statement, place), place)
-            recorded = self._record(step)
+            run()
+            recorded = self._enter(step, started)
             self._command("COMMIT" if recorded else "ROLLBACK", step)
         finally:
             _roll_back(self.conn)
         return recorded
 
+    def _run_all(self, step: Step) -> None:
+        for place, statement in _placed(step):
+            self._still_ours(self._run(statement, place), place)
+
     def _in_autocommit(self, step: Step) -> bool:
-        total = len(step.statements)
+        started, total = time.monotonic(), len(step.statements)
         for place, statement in _placed(step):
             try:
                 self._run(statement, place)
@@ -95,11 +103,33 @@ class Executor:
                 _roll_back(self.conn)
                 if place.statement == 1 and not _LEAVES_TRACES.search(statement.text):
                     raise
-                raise _partial(error, place, total) from error
+                raise _partial(error, place, _part(place, total)) from error
         try:
-            return self._record(step)
+            return self._enter_alone(step, started)
         except MigratorError as error:
-            raise _partial(error, _nowhere(step)[0], total) from error
+            place = _nowhere(step)[0]
+            raise _partial(error, place, _part(place, total)) from error
+
+    def _take_script(self, step: Step, script: Script) -> bool:
+        call = ScriptCall(
+            script,
+            step.migration.place(script.call, 1),
+            self.conn,
+            self.session,
+            self.observe,
+            self.cancellation,
+        )
+        with self._noticing(call.place), call.loaded() as function:
+            if step.migration.transaction:
+                return self._in_transaction(step, partial(call.run_inside, function))
+            started = time.monotonic()
+            try:
+                call.run_outside(function)
+                with self._explaining(*_nowhere(step)), self.conn.transaction():
+                    return self._enter(step, started)
+            except MigratorError as error:
+                _roll_back(self.conn)
+                raise _partial(error, call.place, call.part) from error
 
     def _still_idle(self, place: Place, *, last: bool) -> None:
         idle = self.conn.info.transaction_status is TransactionStatus.IDLE
@@ -134,16 +164,14 @@ class Executor:
         with self._explaining(*_nowhere(step)):
             self.conn.execute(command.encode())
 
-    def _record(self, step: Step) -> bool:
-        version = step.migration.version
+    def _enter(self, step: Step, started: float) -> bool:
+        took_s = time.monotonic() - started
         with self._explaining(*_nowhere(step)):
-            match step.direction:
-                case Direction.UP:
-                    return self.table.record(self.conn, version)
-                case Direction.DOWN:
-                    return self.table.forget(self.conn, version)
-                case _:
-                    assert_never(step.direction)
+            return self.table.enter(self.conn, step, took_s=took_s)
+
+    def _enter_alone(self, step: Step, started: float) -> bool:
+        with self._explaining(*_nowhere(step)), self.conn.transaction():
+            return self._enter(step, started)
 
     def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
         inside = self.conn.info.transaction_status is TransactionStatus.INTRANS
@@ -214,15 +242,18 @@ def _roll_back(conn: psycopg.Connection) -> None:
     try:
         if not conn.closed:
             conn.rollback()
-    except psycopg.OperationalError:
+    except psycopg.Error:
         conn.close()
 
 
-def _partial(error: MigratorError, place: Place, total: int) -> PartialError:
+def _part(place: Place, total: int) -> str:
+    return f"statement {place.statement} of {total} of a NO TRANSACTION migration"
+
+
+def _partial(error: MigratorError, place: Place, what: str) -> PartialError:
     return PartialError(
         getattr(error, "place", None) or place,
-        reason=f"statement {place.statement} of {total} of a NO TRANSACTION migration"
-        f" did not come through: {_words(error)}",
+        reason=f"{what} did not come through: {_words(error)}",
         mend=_FINISH,
         server=getattr(error, "server", None),
     )

@@ -1,6 +1,8 @@
 """goose's tracking table: looked at, created, written; nothing else touches it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 import psycopg
 from psycopg import sql
@@ -13,8 +15,10 @@ from migrator.errors import (
     ReadOnlyServerError,
 )
 from migrator.facts import ServerMessage
-from migrator.model import History, Row
+from migrator.model import Direction, History, Migration, Row, Step
 from migrator.pg.connect import server_message
+from migrator.pg.ledger import Action, Ledger
+from migrator.pg.pooler import settled
 
 
 _FIND = """
@@ -40,6 +44,7 @@ _INSERT = """
 INSERT INTO {table} (version_id, is_applied)
 SELECT {version}, true
 WHERE NOT EXISTS (SELECT FROM {table} WHERE version_id = {version})
+RETURNING id
 """
 
 
@@ -48,6 +53,8 @@ class Store:
     """The tracking table, named as the settings do: `table` or `schema.table`."""
 
     name: str = "goose_db_version"
+    keep_ledger: bool = True
+    """Whether to write our own side table as well."""
 
     def look(self, conn: psycopg.Connection) -> tuple[History, "Table | None"]:
         """
@@ -60,8 +67,9 @@ class Store:
             AccessDeniedError: The role may not read it.
         """
         try:
-            table = self._find(conn)
-            return (History(), None) if table is None else (table.read(conn), table)
+            with settled(conn):
+                table = self._find(conn)
+                return (History(), None) if table is None else (table.read(conn), table)
         except psycopg.Error as error:
             raise self._explained(error) from error
 
@@ -76,23 +84,29 @@ class Store:
             AccessDeniedError: The role may not create or write it.
         """
         try:
-            with conn.transaction():
+            with conn.transaction(), settled(conn):
                 table = self._find(conn) or self._create(conn)
                 if not table.read(conn).rows:
                     table.record(conn, 0)
+                if table.ledger is not None and not table.ledger.create(conn):
+                    table = replace(table, ledger=None)
         except psycopg.Error as error:
             raise self._explained(error) from error
         return table
 
     def _find(self, conn: psycopg.Connection) -> "Table | None":
         row = conn.execute(_FIND, [self.name]).fetchone()
-        return Table(*row) if row else None
+        return self._table(*row) if row else None
+
+    def _table(self, schema: str, name: str) -> "Table":
+        ledger = Ledger(schema, name) if self.keep_ledger else None
+        return Table(schema, name, ledger)
 
     def _create(self, conn: psycopg.Connection) -> "Table":
         schema, name = conn.execute(_WHERE, [self.name]).fetchone() or (None, None)
         if schema is None or name is None:
             raise BadTableError(self.name, reason="no schema of the search path exists")
-        table = Table(schema, name)
+        table = self._table(schema, name)
         conn.execute(sql.SQL(_CREATE).format(table.identifier))
         return table
 
@@ -119,6 +133,8 @@ class Table:
 
     schema: str
     name: str
+    ledger: Ledger | None = None
+    """Where content and times are kept, unless somebody does without."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -130,12 +146,51 @@ class Table:
         rows = conn.execute(sql.SQL(_ROWS).format(self.identifier)).fetchall()
         return History(tuple(Row(*row) for row in rows), exists=True)
 
-    def record(self, conn: psycopg.Connection, version: int) -> bool:
-        """Write *version* as applied; False when it has a row already."""
+    def checksums(self, conn: psycopg.Connection) -> Mapping[int, str]:
+        """Return the checksums of what was applied, as far as the ledger knows them."""
+        return {} if self.ledger is None else self.ledger.checksums(conn)
+
+    def record(self, conn: psycopg.Connection, version: int) -> int | None:
+        """Write *version* as applied and return the row's id; None when it has one."""
         query = sql.SQL(_INSERT).format(
             table=self.identifier, version=sql.Literal(version)
         )
-        return conn.execute(query).rowcount == 1
+        row = conn.execute(query).fetchone()
+        return None if row is None else int(row[0])
+
+    def adopt(
+        self, conn: psycopg.Connection, migrations: Iterable[Migration]
+    ) -> None:
+        """Write *migrations* as applied without having run them, all or none."""
+        with conn.transaction():
+            for migration in migrations:
+                row = self.record(conn, migration.version)
+                if self.ledger is not None:
+                    self.ledger.write(
+                        conn, migration, Action.BASELINE, tracking_id=row, duration_s=0
+                    )
+
+    def enter(self, conn: psycopg.Connection, step: Step, *, took_s: float) -> bool:
+        """
+        Enter *step*, in the transaction that *conn* is in, also into the ledger.
+
+        False when the table says already what the step leads to: another migrator,
+        perhaps one without a lock, was quicker.
+        """
+        row, version = None, step.migration.version
+        match step.direction:
+            case Direction.UP:
+                action, row = Action.UP, self.record(conn, version)
+                entered = row is not None
+            case Direction.DOWN:
+                action, entered = Action.DOWN, self.forget(conn, version)
+            case _:
+                assert_never(step.direction)
+        if entered and self.ledger is not None:
+            self.ledger.write(
+                conn, step.migration, action, tracking_id=row, duration_s=took_s
+            )
+        return entered
 
     def forget(self, conn: psycopg.Connection, version: int) -> bool:
         """Delete every row of *version*, as goose does; False when there is none."""

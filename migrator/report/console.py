@@ -87,6 +87,9 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"at version {f['current']}, waiting for {len(f['missing'])} more"
     ),
     "statement.planned": lambda f: f"-- {f['path']}:{f['line']}\n{f['text']}",
+    "script.printed": lambda f: str(f["message"]),
+    "file.created": lambda f: f"created  {f['path']}",
+    "file.renamed": lambda f: f"renamed  {f['before']} -> {f['path']}",
     "migration.recorded": lambda f: f"recorded  {f['path']}",
     "version.read": lambda f: str(f["version"]),
     "files.validated": lambda f: (

@@ -47,6 +47,19 @@ def discover(directory: Path) -> Directory:
         FilesInvalidError: There is no such directory, it cannot be read, or nothing
             in it is or wants to be a migration.
     """
+    found = survey(directory)
+    if not found.candidates and not found.faults:
+        raise FilesInvalidError([_directory_fault(directory, _NO_FILES)])
+    return found
+
+
+def survey(directory: Path) -> Directory:
+    """
+    Return what `discover` does, also when there is nothing in *directory*.
+
+    Raises:
+        FilesInvalidError: There is no such directory, or it cannot be read.
+    """
     faults: list[Fault] = []
     found: dict[int, Candidate] = {}
     for entry in _entries(directory):
@@ -60,8 +73,6 @@ def discover(directory: Path) -> Directory:
             first = found.setdefault(judged.version, judged)
             if first is not judged:
                 faults.append(_duplicate(first, judged))
-    if not found and not faults:
-        raise FilesInvalidError([_directory_fault(directory, _NO_FILES)])
     return Directory(tuple(found[key] for key in sorted(found)), tuple(faults))
 
 
@@ -78,8 +89,12 @@ def _entries(directory: Path) -> Iterable["os.DirEntry[str]"]:
 def _judge(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault | None:
     extension = entry.name.rpartition(".")[2]
     if extension == "sql":
-        return _judge_sql(entry, name)
-    lost = extension.lower() == "sql" or (
+        return _judge_migration(entry, name)
+    if extension == "py":
+        # helpers.py, conftest.py and the like are nobody's migrations
+        mine = isinstance(version_of(entry.name), int)
+        return _judge_migration(entry, name) if mine else None
+    lost = extension.lower() in {"sql", "py"} or (
         extension == "go" and not entry.name.endswith("_test.go")
     )
     if not lost or isinstance(version_of(entry.name), str) or not entry.is_file():
@@ -89,7 +104,7 @@ def _judge(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault | None:
     return _fault(name, "bad_extension", _EXTENSION)
 
 
-def _judge_sql(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault:
+def _judge_migration(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault:
     version = version_of(entry.name)
     if isinstance(version, str):
         return _fault(name, "bad_name", f"{version}; {_NAME_MEND}")
@@ -144,4 +159,4 @@ _GO = (
     "a migration in Go cannot run here; write it in SQL, or run it with its own binary"
     " and move the file out of the directory"
 )
-_EXTENSION = "only .sql in lower case is read; rename the file"
+_EXTENSION = "only .sql and .py in lower case are read; rename the file"

@@ -1,9 +1,11 @@
 """A directory to migrations: every file is read once, before anything runs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from migrator.model import Files, Migration, Split
+from migrator.source.checksum import checksum
 from migrator.source.discover import Candidate, discover
 from migrator.source.parse import parse_file, unreadable
 
@@ -35,6 +37,13 @@ def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migrati
         data = Path(found.path).read_bytes()
     except OSError as error:
         return unreadable(error, version=found.version, path=found.name)
-    return parse_file(
+    if found.name.endswith(".py"):
+        from migrator.source.pymigration import parse_module  # noqa: PLC0415 - they are rare
+
+        return parse_module(
+            data, version=found.version, path=found.name, file=found.path
+        )
+    migration = parse_file(
         data, version=found.version, path=found.name, split=split, environ=environ
     )
+    return replace(migration, checksum=checksum(data))

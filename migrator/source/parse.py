@@ -10,6 +10,7 @@ from migrator.sql.goose import parse
 # goose reads lines with a bufio.Scanner whose buffer holds 4 MiB, the line end included
 LONGEST_LINE = 4 * 1024 * 1024 - 1
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def parse_file(
@@ -22,6 +23,9 @@ def parse_file(
     that are not UTF-8 become surrogate escapes, and faults where they would be sent.
     """
     findings = Findings(path)
+    if data.startswith(_UTF16):
+        findings.add("bom", 1)
+        return _faulty(findings, version=version, path=path)
     if data.startswith(_BOM):
         findings.add("bom", 1)
         data = data[len(_BOM) :]
@@ -48,17 +52,20 @@ def unreadable(error: OSError, *, version: int, path: str) -> Migration:
     """Return a migration of which only the name could be read."""
     findings = Findings(path)
     findings.add("unreadable", 0, 0, why=error.strerror or type(error).__name__)
+    return _faulty(findings, version=version, path=path)
+
+
+def _faulty(findings: Findings, *, version: int, path: str) -> Migration:
     up, down = (Section((), findings.of(side)) for side in findings.sides)
     return Migration(version=version, path=path, up=up, down=down)
 
 
 # bufio.ScanLines, dropCR: one CR before the line end, and one at the file's end
 def _without_cr(data: bytes, findings: Findings) -> bytes:
-    if b"\n" not in data.rstrip(b"\r\n"):
-        if b"\r" in data.rstrip(b"\r\n"):
-            findings.add("carriage_return", 0, 0)
-            data = data.replace(b"\r", b"\n")
-        return data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    inner = data.rstrip(b"\r\n")
+    if b"\r" in inner and b"\n" not in inner:
+        findings.add("carriage_return", 0, 0)
+        data = data.replace(b"\r", b"\n")
     return data.replace(b"\r\n", b"\n").removesuffix(b"\r")
 
 

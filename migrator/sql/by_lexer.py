@@ -21,11 +21,11 @@ from migrator.sql.split import (
     Inside,
     Part,
     Stop,
-    copies_in,
     part_at,
     skip_blank,
 )
 from migrator.sql.structure import Structure
+from migrator.sql.words import copies_in
 
 
 class LexerParser:
@@ -132,7 +132,7 @@ class LexerParser:
     def _statement(self, part: Part) -> int:
         if part.stop is Stop.OPEN and part.inside in _QUOTES:
             return self._unclosed(part.inside, part.since)
-        if copies_in(self._text, part):
+        if copies_in(self._text, part.start, part.end):
             return self._copy(part)
         if part.end - part.start > 1 or part.stop is not Stop.SEMICOLON:
             self._store([(part.start, part.end)])
@@ -170,7 +170,7 @@ class LexerParser:
             if self.structure.take(mark) is Annotation.BEGIN:
                 return self._block(pieces, mark)
         start = pieces[0][0]
-        if copies_in(self._text, Part(start, mark.start, Stop.TEXT)):
+        if copies_in(self._text, start, mark.start):
             self._add("copy_unended", start)
         self._store(pieces)
         return mark.start

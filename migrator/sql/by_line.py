@@ -56,9 +56,7 @@ class LineParser:
 
     def _mark(self, mark: Mark) -> None:
         block = self.structure.block
-        side = self.structure.side
-        down = mark.annotation is Annotation.DOWN and mark.verdict is not Verdict.NEAR
-        if down and side is Direction.UP and not block:
+        if self.structure.ends_up(mark):
             self._end_of_side()
         followed = self.structure.take(mark)
         if followed is None:
@@ -232,7 +230,6 @@ class _Buffer:
         for _ in range(line.count("\n")):
             self._jumps.append((self._height, number))
             self._height += 1
-            self._next = 0
 
     def statement(self) -> Statement:
         """Return what was read, without the blanks at its ends."""

@@ -1,5 +1,7 @@
 """The faults of one file: what each kind says, and which half of the file it stops."""
 
+from collections.abc import Mapping
+
 from migrator.facts import Fault
 from migrator.model import Direction
 
@@ -47,7 +49,7 @@ REFUSED = {
         " such as '-- +goose Up', or remove the line"
     ),
     "annotation_unknown": (
-        "goose knows no annotation {said!r}; write {known} and nothing else"
+        "goose knows no annotation '{said}'; write {known} and nothing else"
         " in the line, or keep '+goose' out of the comment"
     ),
     "unfinished": "{why}; {mend}",
@@ -107,7 +109,7 @@ HAZARDS = {
         "COPY … FROM stdin cannot stand in a block; remove StatementBegin and"
         " StatementEnd around it"
     ),
-    "psql_command": ("{said!r} is a command of psql, not SQL; remove the line"),
+    "psql_command": ("'{said}' is a command of psql, not SQL; remove the line"),
     "nul": "the server takes no NUL character; remove it",
     "invalid_utf8": "this is not UTF-8; save the file as UTF-8",
 }
@@ -118,8 +120,9 @@ _TEXTS = REFUSED | HAZARDS
 class Findings:
     """Collects the faults of one file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, texts: Mapping[str, str] = _TEXTS) -> None:
         self._path = path
+        self._texts = texts
         self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._slugs: set[tuple[Direction, str]] = set()
 
@@ -138,7 +141,7 @@ class Findings:
             line=line,
             column=column,
             slug=slug,
-            message=_TEXTS[slug].format(**fields),
+            message=self._texts[slug].format(**fields),
         )
         for side in sides:
             self._faults[side][fault] = None

@@ -34,28 +34,31 @@ def parse(
 
     Faults found before, such as a byte order mark, are in *findings* already.
     """
-    match split:
-        case Split.GOOSE:
-            by_line = LineParser(text, environ, findings)
-            by_line.run()
-            transaction, halves = by_line.structure.transaction, by_line.halves
-            for half in halves.values():
-                half.check(findings, transaction=transaction, copy="copy")
-        case Split.POSTGRES:
-            by_lexer = LexerParser(text, environ, findings)
-            by_lexer.run()
-            transaction, halves = by_lexer.structure.transaction, by_lexer.halves
-            for half in halves.values():
-                half.check(findings, transaction=transaction, copy="copy_in_block")
-        case _:
-            assert_never(split)
-    if "\0" in text or not _is_utf8(text):
-        for half in halves.values():
+    parser, copy = _parser(text, split, environ, findings)
+    parser.run()
+    structure, halves = parser.structure, parser.halves
+    checked = "\0" not in text and _is_utf8(text) and not structure.expands
+    for half in halves.values():
+        half.check(findings, transaction=structure.transaction, copy=copy)
+        if not checked:
             _characters(half, findings)
     up, down = (
         Section(tuple(halves[side].statements), findings.of(side)) for side in BOTH
     )
-    return Parsed(up, down, transaction)
+    return Parsed(up, down, structure.transaction)
+
+
+def _parser(
+    text: str, split: Split, environ: Mapping[str, str], findings: Findings
+) -> tuple[LineParser | LexerParser, str]:
+    """Return the parser, and the kind of fault that a COPY it cannot serve is."""
+    match split:
+        case Split.GOOSE:
+            return LineParser(text, environ, findings), "copy"
+        case Split.POSTGRES:
+            return LexerParser(text, environ, findings), "copy_in_block"
+        case _:
+            assert_never(split)
 
 
 def _is_utf8(text: str) -> bool:

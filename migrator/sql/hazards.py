@@ -20,12 +20,11 @@ from migrator.sql.split import (
     Inside,
     Part,
     Stop,
-    copies_in,
     inside,
     is_plain,
     parts,
-    words,
 )
+from migrator.sql.words import copies_in, refuses_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +94,21 @@ class _Check:
         statement = self._half.statements[suspect.index]
         self._cuts(statement, suspect.cuts)
         found = list(parts(statement.text))
-        if any(self._foreign(statement, part) for part in found):
-            return self._half.end_of_run(suspect.index)
+        for part in found:
+            if self._foreign(statement, part):
+                return self._half.end_of_run(suspect.index)
         self._merged(statement, found, block=suspect.block)
         if suspect.block or not found or found[-1].stop is Stop.SEMICOLON:
             return suspect.index + 1
         return self._split(suspect.index)
 
-    # COPY rows and psql's commands are no SQL: what follows is not looked at
     def _foreign(self, statement: Statement, part: Part) -> bool:
+        """Note what is no SQL; say whether rows follow, which are not looked at."""
         text = statement.text
         if text[part.start] == "\\":
             said = text[part.start : part.end].split("\n", 1)[0][:40]
             self._add("psql_command", statement, part.start, said=said)
-            return True
-        if copies_in(text, part):
+        if copies_in(text, part.start, part.end):
             self._add(self._copy, statement, part.start)
             return True
         return False
@@ -118,7 +117,9 @@ class _Check:
     # "Multiple Statements in a Simple Query"
     def _merged(self, statement: Statement, found: list[Part], *, block: bool) -> None:
         merged = len(found) > 1 and not self._transaction
-        if merged and any(refuses_transaction(statement.text, part) for part in found):
+        if merged and any(
+            refuses_transaction(statement.text, part.start) for part in found
+        ):
             mend = _OWN_BLOCK if block else _OWN_LINE
             self._add("merged", statement, found[1].start, mend=mend)
 
@@ -139,18 +140,19 @@ class _Check:
         return end
 
     def _cuts(self, statement: Statement, cuts: tuple[int, ...]) -> None:
-        for number, line in statement.jumps:
-            if line - 1 not in cuts:
-                continue
-            at = _line_start(statement.text, number)
-            token = next(t for t in tokenize(statement.text) if t.end >= at)
-            if token.kind in _TEXTS and token.start < at < token.end:
-                self._findings.add(
-                    "annotation_inside",
-                    line - 1,
-                    sides=(self._half.side,),
-                    inside=INSIDE[token.kind].value,
-                )
+        """Note annotations that were taken out of a string, a name or a comment."""
+        places = list(_line_starts(statement, cuts))
+        if not places:
+            return
+        for token in tokenize(statement.text):
+            while places and places[0][0] < token.end:
+                at, line = places.pop(0)
+                if token.kind in _TEXTS and token.start < at:
+                    sides = (self._half.side,)
+                    where = INSIDE[token.kind].value
+                    self._findings.add(
+                        "annotation_inside", line, sides=sides, inside=where
+                    )
 
     def _add(self, slug: str, statement: Statement, at: int, **fields: object) -> None:
         line, column = statement.locate(at + 1)
@@ -200,11 +202,18 @@ class _Run:
 _COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
 
 
-def _line_start(text: str, number: int) -> int:
-    at = 0
-    for _ in range(number):
-        at = text.index("\n", at) + 1
-    return at
+def _line_starts(
+    statement: Statement, cuts: tuple[int, ...]
+) -> Iterator[tuple[int, int]]:
+    """Yield where lines were taken out of a statement, and their file lines."""
+    taken = set(cuts)
+    at, number = 0, 0
+    for jump, line in statement.jumps:
+        for _ in range(jump - number):
+            at = statement.text.index("\n", at) + 1
+        number = jump
+        if line - 1 in taken:
+            yield at, line - 1
 
 
 def unfinished(left: Statement, side: Direction, findings: Findings) -> None:
@@ -229,34 +238,20 @@ def _why_unfinished(text: str) -> tuple[int, str, str]:
 _COMMENT_ONLY = "remove the comment, or the line above it that holds nothing but blanks"
 _MOVE = "move the comment above the statement"
 
-# "cannot run inside a transaction block": PreventInTransactionBlock in PostgreSQL's
-# sources, by the words of a statement
-_OWN_TRANSACTION = re.compile(
-    r"vacuum\b|alter system\b|cluster$"
-    r"|(?:create|drop) (?:database|tablespace|subscription)\b"
-    r"|(?:create(?: unique)?|drop) index concurrently\b"
-    r"|reindex (?:database|system|schema)\b|reindex\b.* concurrently\b"
-    r"|alter database\b.* set tablespace\b"
-    r"|alter subscription\b.* refresh\b"
-    r"|alter table\b.* detach partition\b.* concurrently\b"
-)
-_WORDS = 40
-
-
-def refuses_transaction(text: str, part: Part) -> bool:
-    """Say whether a statement cannot run inside a transaction block."""
-    said = " ".join(words(text, part.start, limit=_WORDS))
-    return _OWN_TRANSACTION.match(said) is not None
-
 
 def bad_characters(statements: list[Statement]) -> Iterator[tuple[str, int, int]]:
     """Yield slug, line and column of what cannot be sent, one for each statement."""
     for statement in statements:
-        for text in (statement.text, statement.data or ""):
-            match = _UNSENDABLE.search(text)
-            if match:
-                slug = "nul" if match.group() == "\0" else "invalid_utf8"
-                yield slug, *statement.locate(match.start() + 1)
+        if match := _UNSENDABLE.search(statement.text):
+            yield _slug(match), *statement.locate(match.start() + 1)
+        elif match := _UNSENDABLE.search(statement.data or ""):
+            rows = match.string[: match.start()]
+            line = statement.locate(len(statement.text))[0] + 1 + rows.count("\n")
+            yield _slug(match), line, match.start() - rows.rfind("\n")
 
 
 _UNSENDABLE = re.compile("[\0\udc80-\udcff]")
+
+
+def _slug(match: re.Match[str]) -> str:
+    return "nul" if match.group() == "\0" else "invalid_utf8"

@@ -52,7 +52,8 @@ COMMENT = r"--[^\n\r]*+"
 # compiles a hundred times faster than one that counts up to U+10FFFF.
 _LETTER = r"[^\x00-@\[-^`{-\x7f]"
 _LETTER_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
-WORD = rf"{_LETTER}[^\x00-#%-/:-@\[-^`{{-\x7f]*+"
+IN_WORD = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
+WORD = rf"{_LETTER}{IN_WORD}*+"
 # In scan.l: decinteger, numeric, real. `$` does not continue a number: 1$a$ opens.
 NUMBER = r"[0-9]++(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]++)?+"
 # In scan.l: xq; a doubled quote goes on, a backslash is a character like others

@@ -12,6 +12,7 @@ from enum import Enum
 
 from migrator.sql.lexer import (
     COMMENT,
+    IN_WORD,
     NEUTRAL_TOKEN,
     SPACE,
     Kind,
@@ -19,6 +20,7 @@ from migrator.sql.lexer import (
     token_at,
     tokenize,
 )
+from migrator.sql.words import BLANK_KINDS, is_routine
 
 
 class Stop(Enum):
@@ -64,8 +66,6 @@ class Part:
     """Where that was opened."""
 
 
-# A tuple: it compares by identity first, a set hashes in Python
-_BLANKS = (Kind.SPACE, Kind.COMMENT, Kind.BLOCK)
 _RUN = re.compile(rf"(?:{NEUTRAL_TOKEN})*+")
 
 # Routines and COPY, which the tokens must read; a block comment before the second word
@@ -73,7 +73,7 @@ _RUN = re.compile(rf"(?:{NEUTRAL_TOKEN})*+")
 _GAP = rf"(?:{SPACE}|{COMMENT})*+"
 _HEAD = (
     rf"(?i:copy|create{_GAP}(?:or{_GAP}replace{_GAP})?+(?:function|procedure))"
-    r"(?![A-Za-z0-9_$\x80-\U0010ffff])"
+    rf"(?!{IN_WORD})"
 )
 # How deep parentheses nest before the tokens are asked
 _DEEP = 4
@@ -84,7 +84,7 @@ def _statement(atom: str) -> str:
     nested = rf"(?:{atom})*+"
     for _ in range(_DEEP):
         nested = rf"(?:{atom}|\({nested}\))*+"
-    return rf"(?!{_HEAD})([A-Za-z]{nested};)"
+    return rf"(?!{_HEAD})((?=[A-Za-z]){nested};)"
 
 
 # Most statements, in one step. The first pattern reads long runs: nothing in it but
@@ -161,7 +161,7 @@ def part_at(text: str, start: int) -> Part:
     match = PLAIN_NEXT.match(text, start) or _AT_WHOLE.match(text, start)
     if match is not None:
         return Part(start, match.end(1), Stop.SEMICOLON)
-    if text[start : start + 6].lower() == "create" and _is_routine(text, start):
+    if is_routine(text, start):
         return _routine(text, start)
     return _simple(text, start)
 
@@ -196,27 +196,6 @@ def _unfinished(start: int, end: int, depth: int, opened: int) -> Part:
     return Part(start, end, Stop.TEXT)
 
 
-_HEAD_WORDS = 5
-
-
-# In psqlscan.l, rule {identifier}: CREATE [OR REPLACE] {FUNCTION|PROCEDURE}
-def _is_routine(text: str, start: int) -> bool:
-    head = words(text, start, limit=_HEAD_WORDS)
-    kind = head[3:4] if head[1:3] == ["or", "replace"] else head[1:2]
-    return kind in (["function"], ["procedure"])
-
-
-def words(text: str, start: int = 0, *, limit: int) -> list[str]:
-    """Return the first words of a statement in lower case, up to its first `;`."""
-    found: list[str] = []
-    for token in tokenize(text, start):
-        if token.kind is Kind.SEMICOLON or len(found) == limit:
-            break
-        if token.kind is Kind.WORD:
-            found.append(text[token.start : token.end].lower())
-    return found
-
-
 class _Depth:
     """
     How deep a routine's text is in parentheses and in BEGIN ATOMIC … END.
@@ -234,7 +213,7 @@ class _Depth:
 
     def take(self, text: str, token: Token) -> None:
         """Count *token*."""
-        if token.kind in _BLANKS:
+        if token.kind in BLANK_KINDS:
             return
         named = token.kind in (Kind.WORD, Kind.OTHER)
         word = text[token.start : token.end].lower() if named else ""
@@ -273,25 +252,6 @@ def _routine(text: str, start: int) -> Part:
     if depth.body:
         return Part(start, len(text), Stop.OPEN, Inside.BODY, depth.opened)
     return _unfinished(start, len(text), depth.parentheses, depth.opened)
-
-
-_COPY = re.compile(r"copy(?![a-z0-9_$\x80-\U0010ffff])", re.IGNORECASE)
-
-
-def copies_in(text: str, part: Part) -> bool:
-    """Say whether *part* is a `COPY … FROM stdin`, whose rows follow it."""
-    if not _COPY.match(text, part.start):
-        return False
-    depth, before = 0, ""
-    for token in tokenize(text[part.start : part.end]):
-        word = text[part.start + token.start : part.start + token.end].lower()
-        depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
-        if token.kind in _BLANKS:
-            continue
-        if not depth and before == "from" and word == "stdin":
-            return True
-        before = word
-    return False
 
 
 def inside(text: str, part: Part, at: int) -> Inside | None:

@@ -24,6 +24,9 @@ class Structure:
 
         self.transaction = True
         self.envsub = False
+        self.expands = False
+        """Whether variables were expanded anywhere."""
+
         self._findings = findings
 
     def take(self, mark: Mark) -> Annotation | None:
@@ -43,7 +46,15 @@ class Structure:
                 )
             case _:
                 assert_never(mark.verdict)
-        return None if mark.annotation is None else self._follow(mark, mark.annotation)
+        if mark.annotation is None or _in_a_body(mark):
+            return None
+        return self._follow(mark, mark.annotation)
+
+    def ends_up(self, mark: Mark) -> bool:
+        """Say whether *mark*, not taken yet, ends the Up half in good order."""
+        down = mark.annotation is Annotation.DOWN and mark.verdict is not Verdict.NEAR
+        good = self.side is Direction.UP and not self.block
+        return down and good and not _in_a_body(mark)
 
     def finish(self) -> None:
         """Note what is missing at the file's end."""
@@ -76,7 +87,7 @@ class Structure:
             case Annotation.NO_TRANSACTION:
                 self.transaction = False
             case Annotation.ENVSUB_ON:
-                self.envsub = True
+                self.envsub = self.expands = True
             case Annotation.ENVSUB_OFF:
                 self.envsub = False
             case _:
@@ -110,3 +121,8 @@ class Structure:
             return "begin_in_block"
         self.block = mark.line
         return None
+
+
+def _in_a_body(mark: Mark) -> bool:
+    """Say whether *mark*, an indented Down, may as well be text of a function."""
+    return mark.verdict is Verdict.INDENTED and mark.annotation is Annotation.DOWN

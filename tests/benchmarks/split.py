@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from migrator.model import Split  # noqa: E402  # the checkout, not an installed one
-from migrator.source.load import load  # noqa: E402
-from tests.compat import goose  # noqa: E402
+from migrator.model import Split  # the checkout, not an installed one
+from migrator.source.load import load
+from tests.compat import goose
 
 
 _MB = 1_000_000
@@ -62,6 +62,7 @@ def _rows(size: int) -> Iterator[str]:
 
 
 def _escaped(size: int) -> Iterator[str]:
+    """What the quick patterns leave to the tokens: the slowest there is."""
     row = "INSERT INTO notes VALUES ({}, E'a\\'b\\n', $x$ it's $x$); -- note {}\n"
     yield "-- +goose Up\n"
     for n in range(size // len(row.format(1_000_000, 1_000_000))):

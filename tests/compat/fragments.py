@@ -3,7 +3,14 @@
 import random
 
 
-ENVIRON = {"A": "alpha", "EMPTY": "", "SEMI": "1;", "LINES": "x;\ny", "Q": "it's", "U": "äöü"}
+ENVIRON = {
+    "A": "alpha",
+    "EMPTY": "",
+    "SEMI": "1;",
+    "LINES": "x;\ny",
+    "Q": "it's",
+    "U": "äöü",
+}
 
 _ANNOTATIONS = (
     "-- +goose Up",
@@ -188,7 +195,9 @@ def _piece(rng: random.Random) -> list[bytes]:
         return [b"-- +goose StatementBegin", *some, b"-- +goose StatementEnd"]
     if kind < 0.35:
         some.insert(0, rng.choice(_ENVSUB).encode())
-        return [b"-- +goose ENVSUB ON", *some, b"-- +goose ENVSUB OFF"][: rng.choice((2, 9))]
+        return [b"-- +goose ENVSUB ON", *some, b"-- +goose ENVSUB OFF"][
+            : rng.choice((2, 9))
+        ]
     if kind < 0.45:
         return [b"-- +goose NO TRANSACTION", *some]
     return some

@@ -30,7 +30,7 @@ def made(conn: psycopg.Connection) -> list[str]:
     """The tables in `public` but goose's."""
     rows = conn.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        " AND tablename <> 'goose_db_version' ORDER BY 1"
+        " AND tablename NOT IN ('goose_db_version', 'migrator_history') ORDER BY 1"
     )
     return [name for (name,) in rows]
 

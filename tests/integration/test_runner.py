@@ -62,7 +62,7 @@ def relations(conn: psycopg.Connection) -> set[str]:
     """Names of the tables and indexes that migrations made in `public`."""
     rows = conn.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-        " AND relkind IN ('r', 'i') AND relname NOT LIKE 'goose%'"
+        " AND relkind IN ('r', 'i') AND relname NOT SIMILAR TO '(goose|migrator)%'"
     )
     return {name for (name,) in rows}
 

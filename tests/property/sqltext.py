@@ -15,7 +15,8 @@ def noise(rng: random.Random, longest: int = 40) -> str:
 def near_sql(rng: random.Random) -> str:
     """Return a SELECT of noise: seldom valid, often unclosed."""
     return "SELECT " + "".join(
-        rng.choice((*_INSIDE, "1", ", ", "'x'", "E'", "$$x$$", "/**/", "as a$b$")) for _ in range(rng.randint(1, 8))
+        rng.choice((*_INSIDE, "1", ", ", "'x'", "E'", "$$x$$", "/**/", "as a$b$"))
+        for _ in range(rng.randint(1, 8))
     )
 
 
@@ -43,7 +44,9 @@ def _statement(rng: random.Random) -> str:
             f"CREATE{_gap(rng)}OR REPLACE RULE r AS ON INSERT TO pg_temp.t DO ALSO"
             f" ({_select(rng)};{_gap(rng)}{_select(rng)}{rng.choice((';', ''))})"
         )
-    return f"PREPARE p{rng.getrandbits(60)} (int) AS SELECT $1{_gap(rng)}, {_value(rng)}"
+    return (
+        f"PREPARE p{rng.getrandbits(60)} (int) AS SELECT $1{_gap(rng)}, {_value(rng)}"
+    )
 
 
 def _routine(rng: random.Random) -> str:
@@ -52,9 +55,16 @@ def _routine(rng: random.Random) -> str:
     if kind < 0.3:
         return f"{head} LANGUAGE plpgsql AS {_dollar(rng, 'BEGIN RETURN 1; END;')}"
     if kind < 0.4:
-        return f"{head} RETURN{_gap(rng)}{_value(rng)}::text"
-    body = ";".join(f"{_gap(rng)}{_select(rng)}{_gap(rng)}" for _ in range(rng.randint(1, 3)))
-    last = rng.choice(("SELECT 'x'::text", "SELECT CASE WHEN true THEN 'a' ELSE (CASE WHEN false THEN 'b' END) END"))
+        return f"{head} RETURN{_gap(rng)}CAST({_value(rng)} AS text)"
+    body = ";".join(
+        f"{_gap(rng)}{_select(rng)}{_gap(rng)}" for _ in range(rng.randint(1, 3))
+    )
+    last = rng.choice(
+        (
+            "SELECT 'x'::text",
+            "SELECT CASE WHEN true THEN 'a' ELSE (CASE WHEN false THEN 'b' END) END",
+        )
+    )
     return f"{head} BEGIN{_gap(rng)}ATOMIC {body}; {last}; END"
 
 
@@ -78,7 +88,9 @@ def _value(rng: random.Random) -> str:
         return f"CASE{_gap(rng)}WHEN true THEN {_string(rng)} END"
     if kind < 0.7:
         return f"({_gap(rng)}{_string(rng)}{_gap(rng)})"
-    return rng.choice(("1", "1.5", "1e5", ".5", "1-1", "2/1", "1 - -1", "1<2", "- 1", "5%2"))
+    return rng.choice(
+        ("1", "1.5", "1e5", ".5", "1-1", "2/1", "1 - -1", "1<2", "- 1", "5%2")
+    )
 
 
 def _string(rng: random.Random) -> str:
@@ -99,7 +111,11 @@ def _string(rng: random.Random) -> str:
 
 
 def _escaped(rng: random.Random) -> str:
-    return _inside(rng).replace("\\", rng.choice(("\\\\", "\\n"))).replace("'", rng.choice(("''", "\\'")))
+    return (
+        _inside(rng)
+        .replace("\\", rng.choice(("\\\\", "\\n")))
+        .replace("'", rng.choice(("''", "\\'")))
+    )
 
 
 def _inside(rng: random.Random) -> str:
@@ -115,9 +131,40 @@ def _dollar(rng: random.Random, body: str) -> str:
 
 def _name(rng: random.Random) -> str:
     quoted = '"x' + _inside(rng).replace('"', '""') + '"'
-    return rng.choice(("a", "a$b$", "é$$", "_1", quoted, 'U&"x;"', "end", "case", '"end"', "e", "begin"))
+    return rng.choice(
+        (
+            "a",
+            "a$b$",
+            "é$$",
+            "_1",
+            quoted,
+            'U&"x;"',
+            "end",
+            "case",
+            '"end"',
+            "e",
+            "begin",
+        )
+    )
 
 
 def _gap(rng: random.Random) -> str:
-    comments = ("/* ; */", "/* ' */", "/* /* ; */ $$ */", "-- ;'\n", "--\\\n", "--$$\r", "/***/", "/*/**/*/", "-- /*\n")
-    return " " + "".join(rng.choice((" ", "\n", "\t", "", *comments)) for _ in range(rng.randint(0, 2))) + " "
+    comments = (
+        "/* ; */",
+        "/* ' */",
+        "/* /* ; */ $$ */",
+        "-- ;'\n",
+        "--\\\n",
+        "--$$\r",
+        "/***/",
+        "/*/**/*/",
+        "-- /*\n",
+    )
+    return (
+        " "
+        + "".join(
+            rng.choice((" ", "\n", "\t", "", *comments))
+            for _ in range(rng.randint(0, 2))
+        )
+        + " "
+    )

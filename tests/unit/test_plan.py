@@ -23,7 +23,7 @@ from migrator.model import (
     Section,
     Step,
     Up,
-    WhenAhead,
+    When,
 )
 from migrator.plan import ahead, make_plan
 from tests.support import files, migration
@@ -98,8 +98,8 @@ def test_a_row_that_says_not_applied_counts_as_applied() -> None:
     assert planned(on_disk(1, 2), table, Up()) == [2]
 
 
-@pytest.mark.parametrize("when", [WhenAhead.WARN, WhenAhead.IGNORE])
-def test_a_database_ahead_is_no_error_by_default(when: WhenAhead) -> None:
+@pytest.mark.parametrize("when", [When.WARN, When.IGNORE])
+def test_a_database_ahead_is_no_error_by_default(when: When) -> None:
     """A rolled-back deployment must start."""
     found = make_plan(on_disk(1), history(1, 2), Up(), when_ahead=when)
 
@@ -109,7 +109,7 @@ def test_a_database_ahead_is_no_error_by_default(when: WhenAhead) -> None:
 def test_a_database_ahead_can_be_an_error() -> None:
     """`fail` names the versions that no file has."""
     with pytest.raises(DatabaseAheadError) as caught:
-        make_plan(on_disk(1), history(1, 2, 3), Up(), when_ahead=WhenAhead.FAIL)
+        make_plan(on_disk(1), history(1, 2, 3), Up(), when_ahead=When.FAIL)
 
     assert (caught.value.versions, caught.value.newest_file) == ((2, 3), 1)
 

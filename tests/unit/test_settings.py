@@ -6,7 +6,7 @@ import pytest
 
 from migrator.environment import service_links
 from migrator.errors import UsageError
-from migrator.model import Split, WhenAhead
+from migrator.model import Split, When
 from migrator.settings import Settings, read_settings
 
 
@@ -105,7 +105,7 @@ def test_words_become_enums() -> None:
     """Choices are written in lower case."""
     settings = read(MIGRATOR_SPLIT="postgres", MIGRATOR_ON_DB_AHEAD="fail")
 
-    assert (settings.split, settings.on_db_ahead) == (Split.POSTGRES, WhenAhead.FAIL)
+    assert (settings.split, settings.on_db_ahead) == (Split.POSTGRES, When.FAIL)
 
 
 def test_an_empty_variable_is_unset() -> None:

@@ -1,0 +1,37 @@
+"""Commands that change the migrations directory; they need no database."""
+
+from datetime import UTC, datetime
+
+from migrator.commands.request import Request
+from migrator.events import FileCreated, FileRenamed
+from migrator.source import create as making
+
+
+def create(request: Request) -> None:
+    """
+    Make a migration file NAME of type sql (the default; goose's is go) or py.
+
+    Raises:
+        UsageError: The name has no letter and no digit.
+        FilesInvalidError: The directory cannot be written.
+    """
+    path = making.create(
+        request.directory,
+        request.name,
+        kind=request.kind,
+        sequential=request.sequential,
+        now=datetime.now(UTC),
+    )
+    request.runner.observe(FileCreated(path=path))
+
+
+def fix(request: Request) -> None:
+    """
+    Give files with timestamps the next sequential versions, before they are applied.
+
+    Raises:
+        FilesInvalidError: Names have faults, or a file cannot be renamed.
+    """
+    for renaming in making.renamings(request.directory):
+        making.rename(request.directory, renaming)
+        request.runner.observe(FileRenamed(path=renaming.after, before=renaming.before))

@@ -1,0 +1,218 @@
+"""
+goose's lease: a row that says who migrates, and until when it is to be believed.
+
+The statements are those of goose v3.27.3, lock/internal/store/postgres.go; what stands
+there as Go's `%s` and `$1` is filled in. Go services with `lock.NewPostgresTableLocker`
+exclude us and are excluded. It needs no session of its own and so works through a
+transaction pooler; what it needs is somebody who renews it.
+"""
+
+import os
+import secrets
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import pq, sql
+
+from migrator.errors import AccessDeniedError, MigratorError
+from migrator.pg.connect import server_message
+from migrator.pg.pooler import answered, setting
+from migrator.pg.store import lost_or
+
+
+GOOSE_LOCK_ID = 4097083626
+"""crc32("goose"), lock/session_locker_options.go: DefaultLockID, for both lockers."""
+
+TABLE = "goose_lock"
+"""lock/table_locker_options.go: DefaultLockTableName."""
+
+LEASE_S = 30
+"""lock/postgres.go: NewPostgresTableLocker, LeaseDuration."""
+
+FIND = """
+SELECT schemaname FROM pg_tables WHERE schemaname = current_schema()
+AND tablename = 'goose_lock'
+"""
+CREATE = """
+CREATE TABLE {table} (
+    lock_id bigint NOT NULL PRIMARY KEY,
+    locked boolean NOT NULL DEFAULT false,
+    locked_at timestamptz NULL,
+    locked_by text NULL,
+    lease_expires_at timestamptz NULL,
+    updated_at timestamptz NULL
+)
+"""
+ACQUIRE = """
+INSERT INTO {table} (lock_id, locked, locked_at, locked_by, lease_expires_at, updated_at)
+VALUES ({id}, true, now(), {holder}, now() + {lease}::interval, now())
+ON CONFLICT (lock_id) DO UPDATE SET
+    locked = true,
+    locked_at = now(),
+    locked_by = {holder},
+    lease_expires_at = now() + {lease}::interval,
+    updated_at = now()
+WHERE {table}.locked = false OR {table}.lease_expires_at < now()
+RETURNING locked_by, lease_expires_at
+"""
+RELEASE = """
+UPDATE {table} SET
+    locked = false,
+    locked_at = NULL,
+    locked_by = NULL,
+    lease_expires_at = NULL,
+    updated_at = now()
+WHERE lock_id = {id} AND locked_by = {holder}
+RETURNING lock_id
+"""
+RENEW = """
+UPDATE {table} SET
+    lease_expires_at = now() + {lease}::interval,
+    updated_at = now()
+WHERE lock_id = {id} AND locked_by = {holder} AND locked = true
+RETURNING lease_expires_at
+"""
+CLEAN_UP = """
+UPDATE {table} SET
+    locked = false,
+    locked_at = NULL,
+    locked_by = NULL,
+    lease_expires_at = NULL,
+    updated_at = now()
+WHERE locked = true AND lease_expires_at < now()
+RETURNING lock_id
+"""
+_HOLDER = """
+SELECT format('%s, since %s, lease until %s', coalesce(locked_by, 'somebody'),
+    coalesce(date_trunc('second', locked_at)::text, '-'),
+    coalesce(date_trunc('second', lease_expires_at)::text, '-'))
+FROM {table}
+WHERE lock_id = {id} AND locked AND NOT coalesce(lease_expires_at < now(), false)
+"""
+_READABLE = """
+SELECT CASE WHEN has_table_privilege(oid, 'SELECT') THEN relnamespace::regnamespace END
+FROM pg_class
+WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+  AND relname = 'goose_lock'
+"""
+_CONTENDED = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+)
+
+
+def holder_id() -> str:
+    """Return who we are: `hostname-pid-hex`, as lock/internal/table/locker.go: New."""
+    name = socket.gethostname() or "unknown-hostname"
+    return f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease table, found once, and our name in it."""
+
+    schema: str
+    holder: str = field(default_factory=holder_id)
+
+    @classmethod
+    def ensure(cls, conn: psycopg.Connection) -> "Lease":
+        """
+        Return the table, created as goose creates it when there is none.
+
+        Raises:
+            AccessDeniedError: The role may not create it, or there is no schema.
+        """
+        with explaining():
+            found = answered(conn, sql.SQL(FIND))
+            if found is None:
+                created = sql.SQL(CREATE).format(table=sql.Identifier(TABLE))
+                try:
+                    answered(conn, created)
+                except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
+                    pass  # another migrator was quicker, as in CreateLockTable
+                found = answered(conn, sql.SQL(FIND))
+        if found is None:
+            raise AssertionError("the table that was created is not there")
+        return cls(str(found[0]))
+
+    @classmethod
+    def existing(cls, conn: psycopg.Connection) -> "Lease | None":
+        """Return the table where there is one that we may read; creates nothing."""
+        found = answered(conn, sql.SQL(_READABLE))
+        return cls(str(found[0])) if found and found[0] else None
+
+    def acquire(self, conn: psycopg.Connection) -> bool:
+        """Take the lease if it is free or has ended; say whether it is ours now."""
+        try:
+            row = answered(conn, self._query(ACQUIRE))
+        except _CONTENDED:
+            return False
+        return row is not None and row[0] == self.holder
+
+    def holder_of(self, conn: psycopg.Connection) -> str | None:
+        """Return who has the lease, since when and until when; None when it is free."""
+        row = answered(conn, self._query(_HOLDER))
+        return str(row[0]) if row else None
+
+    def clean_up(self, conn: psycopg.Connection) -> None:
+        """Free the leases that have ended, of every lock, as goose before each retry."""
+        try:
+            answered(conn, self._query(CLEAN_UP))
+        except _CONTENDED:
+            return
+
+    def renew(self, conn: psycopg.Connection, give_up: Callable[[], bool]) -> bool:
+        """Prolong the lease; False when it is not ours any more. Raises as `ask`."""
+        return ask(conn, self._query(RENEW), give_up)
+
+    def release(self, conn: psycopg.Connection, give_up: Callable[[], bool]) -> bool:
+        """Free the lease; False when it was not ours any more. Raises as `ask`."""
+        return ask(conn, self._query(RELEASE), give_up)
+
+    def _query(self, text: str) -> sql.Composed:
+        return sql.SQL(text).format(
+            table=sql.Identifier(self.schema, TABLE),
+            id=sql.Literal(GOOSE_LOCK_ID),
+            holder=sql.Literal(self.holder),
+            lease=sql.Literal(f"{LEASE_S} seconds"),
+        )
+
+
+def ask(
+    conn: psycopg.Connection, query: sql.Composed, give_up: Callable[[], bool]
+) -> bool:
+    """
+    Send *query* and tell whether it returned a row; wait only until *give_up* says so.
+
+    psycopg's own wait has no end: neither a network that is gone nor a pooler that
+    has no server session to spare may hold us up while a lease runs out.
+
+    Raises:
+        psycopg.Error: It failed, or was given up; then *conn* is closed.
+    """
+    try:
+        conn.pgconn.send_query(setting(conn, query.as_bytes(conn)))
+        found = False
+        while (result := _result(conn.pgconn, give_up)) is not None:
+            if result.status not in {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}:
+                raise psycopg.errors.error_from_result(result)
+            found = result.ntuples > 0
+    except BaseException:
+        conn.close()
+        raise
+    return found
+
+
+def _result(
+    pgconn: "pq.abc.PGconn", give_up: Callable[[], bool]
+) -> "pq.abc.PGresult | None":
+    while pgconn.is_busy():
+        if give_up():
+            raise psycopg.OperationalError("no answer in time")
+        select.select([pgconn.socket], [], [], 0.1)
+        pgconn.consume_input()
+    return pgconn.get_result()

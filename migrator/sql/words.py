@@ -1,0 +1,72 @@
+"""What kind of statement a text is, by its words."""
+
+import re
+
+from migrator.sql.lexer import IN_WORD, Kind, tokenize
+
+
+# A tuple: it compares by identity first, a set of enums hashes in Python
+BLANK_KINDS = (Kind.SPACE, Kind.COMMENT, Kind.BLOCK)
+_CREATE = re.compile("create", re.IGNORECASE)
+_ROUTINE_WORDS = 5
+
+
+# In psqlscan.l, rule {identifier}: CREATE [OR REPLACE] {FUNCTION|PROCEDURE}
+def is_routine(text: str, start: int) -> bool:
+    """Say whether a statement creates a routine, whose body may hold statements."""
+    if not _CREATE.match(text, start):
+        return False
+    head = words(text, start, limit=_ROUTINE_WORDS)
+    kind = head[3:4] if head[1:3] == ["or", "replace"] else head[1:2]
+    return head[0] == "create" and kind in (["function"], ["procedure"])
+
+
+def words(text: str, start: int = 0, *, limit: int) -> list[str]:
+    """Return the first words of a statement in lower case, up to its first `;`."""
+    found: list[str] = []
+    for token in tokenize(text, start):
+        if token.kind is Kind.SEMICOLON or len(found) == limit:
+            break
+        if token.kind is Kind.WORD:
+            found.append(text[token.start : token.end].lower())
+    return found
+
+
+_COPY = re.compile(rf"copy(?!{IN_WORD})", re.IGNORECASE)
+
+
+def copies_in(text: str, start: int, end: int) -> bool:
+    """Say whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
+    if not _COPY.match(text, start):
+        return False
+    text = text[start:end]
+    depth, before = 0, ""
+    for token in tokenize(text):
+        if token.kind in BLANK_KINDS:
+            continue
+        depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
+        word = text[token.start : token.end].lower()
+        if not depth and before == "from" and word == "stdin":
+            return True
+        before = word
+    return False
+
+
+# "cannot run inside a transaction block": PreventInTransactionBlock in PostgreSQL's
+# sources, by the words of a statement
+_OWN_TRANSACTION = re.compile(
+    r"vacuum\b|alter system\b|cluster$"
+    r"|(?:create|drop) (?:database|tablespace|subscription)\b"
+    r"|(?:create(?: unique)?|drop) index concurrently\b"
+    r"|reindex (?:database|system|schema)\b|reindex\b.* concurrently\b"
+    r"|alter database\b.* set tablespace\b"
+    r"|alter subscription\b.* refresh\b"
+    r"|alter table\b.* detach partition\b.* concurrently\b"
+)
+_TRANSACTION_WORDS = 40
+
+
+def refuses_transaction(text: str, start: int = 0) -> bool:
+    """Say whether the statement at *start* cannot run inside a transaction block."""
+    said = " ".join(words(text, start, limit=_TRANSACTION_WORDS))
+    return _OWN_TRANSACTION.match(said) is not None

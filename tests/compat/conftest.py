@@ -1,0 +1,40 @@
+"""goose itself, built once."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.compat import goose, program
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """goose's parser, and the files of its own tests."""
+
+    goose: goose.Goose
+    testdata: tuple[Path, ...]
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    """goose's own parser as a program; built with Go from goose's module."""
+    if shutil.which("go") is None:
+        pytest.skip("go is not installed: goose cannot be asked")
+    folder = tmp_path_factory.mktemp("goose")
+    return Oracle(goose.build(folder), tuple(goose.testdata(folder)))
+
+
+@pytest.fixture(scope="session")
+def goose_command() -> program.Program:
+    """goose's command; compiled once, and kept in the user's cache between runs."""
+    if shutil.which("go") is None:
+        pytest.skip("go is not installed: goose cannot be run")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        return program.goose(program.install(cache / "migrator-tests"))
+    except subprocess.CalledProcessError as error:
+        pytest.fail(f"goose was not built: {error.stderr.decode()}")

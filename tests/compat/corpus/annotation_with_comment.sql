@@ -1,0 +1,2 @@
+-- +goose Up -- first
+SELECT 1;

@@ -1,0 +1,3 @@
+-- +goose StatementBegin
+-- +goose StatementEnd
+-- +goose Up

@@ -1,0 +1,3 @@
+/* first */
+-- +goose Up
+SELECT 1;

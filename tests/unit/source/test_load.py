@@ -1,0 +1,80 @@
+"""A directory, read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from migrator.errors import FilesInvalidError
+from migrator.model import Files, Migration, Section, Split, Statement
+from migrator.source.load import load
+
+
+@pytest.mark.parametrize("split", Split)
+def test_files_become_migrations(tmp_path: Path, split: Split) -> None:
+    """Each file is a migration with its halves, in the order of versions."""
+    (tmp_path / "2_b.sql").write_text("-- +goose Up\n-- +goose NO TRANSACTION\n")
+    (tmp_path / "1_a.sql").write_text(
+        "-- +goose Up\nSELECT 1;\n-- +goose Down\nSELECT 2;\n"
+    )
+    one = Section((Statement("SELECT 1;", 2),))
+    two = Section((Statement("SELECT 2;", 4),))
+    files = load(tmp_path, split=split, environ={})
+    read = tuple(replace(each, checksum="") for each in files.migrations)
+
+    assert replace(files, migrations=read) == Files(
+        (
+            Migration(version=1, path="1_a.sql", up=one, down=two),
+            Migration(
+                version=2,
+                path="2_b.sql",
+                up=Section(),
+                down=Section(),
+                transaction=False,
+            ),
+        )
+    )
+
+
+def test_the_environment_is_the_callers(tmp_path: Path) -> None:
+    """ENVSUB looks variables up in what it is given."""
+    (tmp_path / "1_a.sql").write_text("-- +goose Up\n-- +goose ENVSUB ON\nSELECT $A;\n")
+    files = load(tmp_path, split=Split.GOOSE, environ={"A": "1"})
+
+    assert files.migrations[0].up.statements == (Statement("SELECT 1;", 3),)
+
+
+def test_faults_stay_where_they_matter(tmp_path: Path) -> None:
+    """A file's faults are in its halves, the directory's in the result."""
+    (tmp_path / "1_a.sql").write_text("-- +goose Up\n-- +goose Down\nSELECT 1\n")
+    (tmp_path / "2.sql").touch()
+    files = load(tmp_path, split=Split.GOOSE, environ={})
+
+    assert [fault.slug for fault in files.faults] == ["bad_name"]
+    assert files.migrations[0].up == Section()
+    assert [fault.slug for fault in files.migrations[0].down.faults] == ["unfinished"]
+
+
+def test_a_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a migration with a fault in both halves: its version may be applied."""
+    (tmp_path / "1_a.sql").touch()
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    (migration,) = load(tmp_path, split=Split.GOOSE, environ={}).migrations
+
+    assert migration.version == 1
+    assert migration.up == migration.down
+    assert [str(fault) for fault in migration.up.faults] == [
+        "1_a.sql: the file cannot be read: Permission denied; mend its permissions"
+    ]
+
+
+def test_a_directory_without_migrations(tmp_path: Path) -> None:
+    """Nothing to do is not what an empty mount means."""
+    with pytest.raises(FilesInvalidError, match="there is no migration in it"):
+        load(tmp_path, split=Split.GOOSE, environ={})
