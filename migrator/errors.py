@@ -21,6 +21,7 @@ Everything that can go wrong, by what the operator has to do about it.
   x LockedError             try again: another migrator works
   x ContentionError         try again: the application held the locks
   x ConnectionLostError     try again: the session died
+    - LockLostError
   x StatementTimeoutError   try again, with a longer statement timeout
   x DeadlineError           try again: our own deadline came first
   x InterruptedRunError     try again: somebody stopped us
@@ -256,6 +257,20 @@ class ConnectionLostError(MigratorError):
         super().__init__(
             f"the connection was lost while {doing}: {server.message};"
             " run again: what was not committed is rolled back"
+        )
+
+
+class LockLostError(ConnectionLostError):
+    """The migration lock went to somebody else, or could not be kept, while we ran."""
+
+    def __init__(self, reason: str) -> None:
+        self.server = ServerMessage(sqlstate=None, message=reason)
+        self.doing = "holding the migration lock"
+        self.place = None
+        MigratorError.__init__(
+            self,
+            f"the migration lock was lost: {reason};"
+            " run again: what was not committed is rolled back",
         )
 
 

@@ -210,8 +210,9 @@ def read_settings(
     """
     source = Environment(environ, tuple(Settings.model_fields), secrets_dir)
     values: dict[str, Any] = {**source.values(), **(arguments or {})}
-    if values.get("command") == "create" and values.get("target") == values.get("name"):
-        values.pop("target", None)  # GOOSE_COMMAND_ARG is a name here
+    argument = environ.get("GOOSE_COMMAND_ARG", "").strip()
+    if values.get("command") == "create" and values.get("target") == argument:
+        del values["target"]  # there it is a name
     try:
         settings = Settings(**values)
     except ValidationError as error:

@@ -12,15 +12,13 @@ import secrets
 import select
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import pq, sql
 
-from migrator.errors import AccessDeniedError, MigratorError
-from migrator.pg.connect import server_message
 from migrator.pg.pooler import answered, setting
-from migrator.pg.store import lost_or
 
 
 GOOSE_LOCK_ID = 4097083626
@@ -93,10 +91,9 @@ FROM {table}
 WHERE lock_id = {id} AND locked AND NOT coalesce(lease_expires_at < now(), false)
 """
 _READABLE = """
-SELECT CASE WHEN has_table_privilege(oid, 'SELECT') THEN relnamespace::regnamespace END
-FROM pg_class
-WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
-  AND relname = 'goose_lock'
+SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = current_schema() AND c.relname = 'goose_lock'
+  AND has_table_privilege(c.oid, 'SELECT')
 """
 _CONTENDED = (
     psycopg.errors.LockNotAvailable,
@@ -124,20 +121,15 @@ class Lease:
         Return the table, created as goose creates it when there is none.
 
         Raises:
-            AccessDeniedError: The role may not create it, or there is no schema.
+            psycopg.Error: The role may not create it, or there is no schema for it.
         """
-        with explaining():
-            found = answered(conn, sql.SQL(FIND))
-            if found is None:
-                created = sql.SQL(CREATE).format(table=sql.Identifier(TABLE))
-                try:
-                    answered(conn, created)
-                except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
-                    pass  # another migrator was quicker, as in CreateLockTable
-                found = answered(conn, sql.SQL(FIND))
+        found = answered(conn, sql.SQL(FIND))
         if found is None:
-            raise AssertionError("the table that was created is not there")
-        return cls(str(found[0]))
+            # as in CreateLockTable: another migrator may have been quicker
+            with suppress(psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
+                answered(conn, sql.SQL(CREATE).format(table=sql.Identifier(TABLE)))
+            found = answered(conn, sql.SQL(FIND))
+        return cls(str(found[0])) if found else cls.ensure(conn)
 
     @classmethod
     def existing(cls, conn: psycopg.Connection) -> "Lease | None":

