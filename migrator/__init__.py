@@ -2,13 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+from migrator.about import VERSION
+
 
 if TYPE_CHECKING:
     from migrator.library import MigrationRunner, Status
 
 __all__ = ["MigrationRunner", "Status", "__version__"]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from migrator import __version__
+from migrator.about import VERSION
 from migrator.commands import COMMANDS, summary
 from migrator.environment import with_env_file
 from migrator.errors import UsageError
@@ -45,7 +45,7 @@ def main(
     try:
         given = arguments(sys.argv[1:] if argv is None else argv)
         if {HELP, VERSION} & given.keys():
-            stdout.write(_help() if HELP in given else f"{__version__}\n")
+            stdout.write(_help() if HELP in given else f"{VERSION}\n")
             return ExitCode.OK
         variables = with_env_file(variables, given)
         settings = read_settings(variables, given)

@@ -21,6 +21,7 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "database_url": ("GOOSE_DBSTRING", "DATABASE_URL"),
     "migrations_dir": ("GOOSE_MIGRATION_DIR",),
     "table": ("GOOSE_TABLE",),
+    "lock": ("GOOSE_LOCK",),
     "command": ("GOOSE_COMMAND",),
     "target": ("GOOSE_COMMAND_ARG",),
     "name": ("GOOSE_COMMAND_ARG",),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from migrator import __version__
+from migrator.about import VERSION
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation, Interruption
 from migrator.commands import COMMANDS, OFFLINE
@@ -214,7 +214,7 @@ def _dsn(
 def _started(settings: Settings, dsn: Dsn | None) -> RunStarted:
     return RunStarted(
         command=settings.command,
-        migrator_version=__version__,
+        migrator_version=VERSION,
         database=None if dsn is None else str(dsn),
         migrations_dir=str(settings.migrations_dir.absolute()),
     )

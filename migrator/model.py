@@ -248,7 +248,7 @@ class History:
     @property
     def latest(self) -> tuple[int, ...]:
         """
-        Return the applied versions, the one applied last first; without 0.
+        Return the applied versions, the one applied last first; 0 where its row is.
 
         By row, not by number. An older row says nothing about a version that a newer
         row has spoken of (goose's GetDBVersion).
@@ -256,9 +256,7 @@ class History:
         newest: dict[int, bool] = {}
         for row in reversed(self.rows):
             newest.setdefault(row.version, row.is_applied)
-        return tuple(
-            version for version, applied in newest.items() if applied and version
-        )
+        return tuple(version for version, applied in newest.items() if applied)
 
     @property
     def current(self) -> int:

@@ -62,7 +62,7 @@ def make_plan(
         case Down():
             steps = _down(files, _to_take_back(history, goal))
         case Redo():
-            down = _down(files, history.latest[:1])
+            down = _down(files, _to_take_back(history, Down()))
             steps = (*down, *(Step(s.migration, Direction.UP) for s in down))
         case Reset():
             on_disk = {m.version for m in files.migrations} & set(history.latest)
@@ -122,10 +122,9 @@ def _up(
 
 
 def _to_take_back(history: History, goal: Down) -> Sequence[int]:
-    if goal.to is None:
-        return history.latest[:1]
-    limit = goal.to
-    return tuple(takewhile(lambda version: version > limit, history.latest))
+    limit = goal.to or 0
+    found = tuple(takewhile(lambda version: version > limit, history.latest))
+    return found[:1] if goal.to is None else found
 
 
 def _down(files: Files, versions: Iterable[int]) -> tuple[Step, ...]:

@@ -3,7 +3,7 @@ The main loop: look, lock, look again, plan, do.
 
     files = load(directory)             every file is read and parsed first
     history = store.look(conn)          no lock: may only find nothing to do
-    with session_lock(another conn):    polled, on a connection that stays idle
+    with self._locked(conn, …):         polled, on another connection
         table = store.ensure(conn)
         for step in make_plan(...):     from what the table says now
             executor.take(step)         its own transaction, with its version row
@@ -13,9 +13,13 @@ Retrying, waiting, explaining and telling live in the verbs called here.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    suppress,
+)
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from functools import reduce
 
 import psycopg
@@ -43,19 +47,15 @@ from migrator.events import (
 from migrator.facts import Fault
 from migrator.model import Direction, Files, Goal, History, Step, When
 from migrator.pg.database import Database
+from migrator.pg.exclusion import Exclusion, Lock
 from migrator.pg.execute import Executor
-from migrator.pg.lock import session_lock
+from migrator.pg.heartbeat import HEARTBEAT_S
+from migrator.pg.lock import Hold
+from migrator.pg.pooler import warn_of_settings
 from migrator.pg.retry import retrying
 from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
 from migrator.plan import ahead, assumed, drifted, make_plan
-
-
-class Lock(Enum):
-    """How migrators exclude each other."""
-
-    SESSION = "session"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,11 @@ class Policy:
     allow_missing: bool = False
     when_ahead: When = When.WARN
     when_drifted: When = When.WARN
-    lock: Lock = Lock.SESSION
+    lock: Lock = Lock.AUTO
     lock_patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    heartbeat_s: float = HEARTBEAT_S
+    """How often the lease is renewed, where the lock is one."""
+
     retry_patience: Backoff = field(
         default_factory=lambda: Backoff(total_s=300, first_s=0.5, most_s=10)
     )
@@ -122,10 +125,10 @@ class Runner:
             HistoryExistsError: The tracking table has versions already.
         """
         adopted = [m for m in files.migrations if m.version <= target]
-        with self.look() as (conn, _), self._locked(lambda: False) as check:
+        with self.look() as (conn, _), self._locked(conn, lambda: False) as lock:
             table = self.store.ensure(conn)
             history = table.read(conn)
-            if check is None or history.versions:
+            if lock is None or history.versions:
                 raise HistoryExistsError(sorted(history.versions))
             table.adopt(conn, adopted)
         for migration in adopted:
@@ -159,26 +162,32 @@ class Runner:
                     self._tell_plan(history, plan)
                 return not plan
 
-            with self._locked(done) as check:
-                return self._run_locked(conn, files, goal, check) if check else ()
+            with self._locked(conn, done) as lock:
+                return self._run_locked(conn, files, goal, lock) if lock else ()
 
     def _run_locked(
         self,
         conn: psycopg.Connection,
         files: Files,
         goal: Goal,
-        check: Callable[[], None],
+        lock: Hold,
     ) -> tuple[Step, ...]:
         table = self.store.ensure(conn)
         history = table.read(conn)
         plan = self._plan(files, history, goal)
         self._tell_plan(history, plan)
         executor = Executor(
-            conn, table, self.database.session, self.observe, self.cancellation
+            conn,
+            table,
+            self.database.session,
+            self.observe,
+            self.cancellation,
+            lock.held,
         )
+        warn_of_settings(conn, plan, self.observe)
         taken = []
         for number, step in enumerate(plan):
-            check()
+            lock.check()
             if number:
                 executor.settle(step)
             after = history.after(step)
@@ -197,23 +206,23 @@ class Runner:
             when_ahead=self.policy.when_ahead,
         )
 
-    @contextmanager
-    def _locked(self, done: Callable[[], bool]) -> Iterator[Callable[[], None] | None]:
-        """Yield the check that the lock is still ours; None when *done* says so."""
-        if self.policy.lock is Lock.NONE:
-            yield lambda: None
-            return
-        with (
-            closing(self.database.connect_again(self.cancellation)) as guard,
-            session_lock(
-                guard,
-                patience=self.policy.lock_patience,
-                done=done,
-                observe=self.observe,
-                cancellation=self.cancellation,
-            ) as check,
-        ):
-            yield check
+    def _locked(
+        self, conn: psycopg.Connection, done: Callable[[], bool]
+    ) -> AbstractContextManager[Hold | None]:
+        """Hold the lock for what *conn* does; yield None when *done* says so."""
+        policy = self.policy
+        exclusion = Exclusion(
+            lock=policy.lock,
+            patience=policy.lock_patience,
+            heartbeat_s=policy.heartbeat_s,
+        )
+        return exclusion.held(
+            self.database,
+            conn,
+            done=done,
+            observe=self.observe,
+            cancellation=self.cancellation,
+        )
 
     def _take(self, executor: Executor, step: Step, current: int) -> bool:
         started = time.monotonic()

@@ -18,7 +18,7 @@ from migrator.errors import UsageError
 from migrator.model import Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.runner import Lock
+from migrator.pg.exclusion import Lock
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -141,9 +141,10 @@ class Settings(BaseSettings):
         default=60.0, description="how long to wait for the server to take connections"
     )
     lock: Lock = Field(
-        default=Lock.SESSION,
-        description="how migrators exclude each other: `session`"
-        " (goose's advisory lock), `none`",
+        default=Lock.AUTO,
+        description="how migrators exclude each other: `session` (goose's advisory"
+        " lock), `table` (goose's lease), `none`, or `auto`: `table` behind a pooler,"
+        " else `session`",
     )
     lock_wait: Duration = Field(
         default=300.0, description="how long to wait for another migrator"

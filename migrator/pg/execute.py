@@ -9,19 +9,21 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from migrator.cancellation import Cancellation
-from migrator.errors import MigratorError, PartialError
+from migrator.errors import MigratorError, PartialError, StatementFailedError
 from migrator.events import Observer, ServerNoticed, StatementFinished
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
 from migrator.pg.connect import Session, settle
 from migrator.pg.failures import explained
+from migrator.pg.pooler import begin, commit, settled
+from migrator.pg.printed import out_of_print
 from migrator.pg.script import ScriptCall
 from migrator.pg.store import Table
 from migrator.pg.unversioned import Unversioned
@@ -49,6 +51,8 @@ class Executor:
     session: Session
     observe: Observer
     cancellation: Cancellation
+    held: Callable[[], None] = lambda: None
+    """Raises once the migration lock is known to be lost; asks nobody."""
 
     def take(self, step: Step) -> bool:
         """
@@ -62,8 +66,16 @@ class Executor:
                 ended the transaction that was to hold it.
             AccessDeniedError, StatementTimeoutError: As they say; rolled back.
         """
+        try:
+            return self._take(step)
+        except StatementFailedError:
+            self.held()  # then it was we who cancelled it
+            raise
+
+    def _take(self, step: Step) -> bool:
         if step.script is not None:
-            return self._take_script(step, step.script)
+            aside = replace(self, observe=out_of_print(self.observe))
+            return aside._take_script(step, step.script)  # noqa: SLF001 - our own
         if step.migration.transaction:
             return self._in_transaction(step, partial(self._run_all, step))
         return self._in_autocommit(step)
@@ -81,10 +93,11 @@ class Executor:
     def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
         started = time.monotonic()
         try:
-            self._command("BEGIN", step)
+            self._command(begin(self.conn), step)
             run()
             recorded = self._enter(step, started)
-            self._command("COMMIT" if recorded else "ROLLBACK", step)
+            self.held()
+            self._command(commit(self.conn) if recorded else b"ROLLBACK", step)
         finally:
             _roll_back(self.conn)
         return recorded
@@ -140,6 +153,7 @@ class Executor:
 
     def _run(self, statement: Statement, place: Place) -> tuple[str, ...]:
         """Send one statement text and return the command tags of its results."""
+        self.held()
         started = time.monotonic()
         with (
             self._noticing(place),
@@ -160,9 +174,9 @@ class Executor:
         )
         return tags
 
-    def _command(self, command: str, step: Step) -> None:
+    def _command(self, command: bytes, step: Step) -> None:
         with self._explaining(*_nowhere(step)):
-            self.conn.execute(command.encode())
+            self.conn.execute(command)
 
     def _enter(self, step: Step, started: float) -> bool:
         took_s = time.monotonic() - started
@@ -170,7 +184,11 @@ class Executor:
             return self.table.enter(self.conn, step, took_s=took_s)
 
     def _enter_alone(self, step: Step, started: float) -> bool:
-        with self._explaining(*_nowhere(step)), self.conn.transaction():
+        with (
+            self._explaining(*_nowhere(step)),
+            settled(self.conn),
+            self.conn.transaction(),
+        ):
             return self._enter(step, started)
 
     def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
@@ -191,6 +209,7 @@ class Executor:
         try:
             yield
         except psycopg.Error as error:
+            self.held()
             limit_s, took_s = (
                 self.session.statement_timeout_s,
                 time.monotonic() - started,

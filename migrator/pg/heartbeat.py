@@ -27,7 +27,7 @@ HEARTBEAT_S = 5.0
 """lock/postgres.go: NewPostgresTableLocker, HeartbeatInterval."""
 
 _AGAIN_S = 1.0
-_RELEASE_S = 5.0
+_CANCEL_S = 5.0
 
 
 class Heartbeat:
@@ -47,7 +47,7 @@ class Heartbeat:
         work: psycopg.Connection,
         opened: Callable[[], psycopg.Connection],
         since: float,
-        every_s: float = HEARTBEAT_S,
+        every_s: float,
     ) -> None:
         self._lease = lease
         self._conn = conn
@@ -114,7 +114,7 @@ class Heartbeat:
     def _renew(self) -> bool:
         """Prolong the lease; False when it is lost or this attempt did not work."""
         with self._turn, suppress(psycopg.Error, MigratorError):
-            if self._lost is not None:
+            if self._lost is not None or self._hopeless():
                 return False
             if self._conn.closed:
                 self._conn = self._opened()
@@ -130,10 +130,10 @@ class Heartbeat:
         return self._ended.is_set() or time.monotonic() >= self._until
 
     def _release(self) -> None:
-        patience = time.monotonic() + _RELEASE_S
-        if self._conn.closed:
+        if self._conn.closed and self._lost is None:
             self._conn = self._opened()
-        self._lease.release(self._conn, lambda: time.monotonic() >= patience)
+        if not self._conn.closed:
+            self._lease.release(self._conn)
 
 
 def _too_late(conn: psycopg.Connection) -> str:
@@ -151,7 +151,7 @@ def _cancel(conn: psycopg.Connection) -> None:
     if conn.info.transaction_status is not TransactionStatus.ACTIVE:
         return
     try:
-        conn.cancel_safe(timeout=_RELEASE_S)
+        conn.cancel_safe(timeout=_CANCEL_S)
     except psycopg.Error:
         with suppress(OSError), socket.socket(fileno=os.dup(conn.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)

@@ -11,6 +11,7 @@ import os
 import secrets
 import select
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ TABLE = "goose_lock"
 LEASE_S = 30
 """lock/postgres.go: NewPostgresTableLocker, LeaseDuration."""
 
+_RELEASE_S = 5
+"""What cannot be freed in this time ends by itself."""
+
 FIND = """
 SELECT schemaname FROM pg_tables WHERE schemaname = current_schema()
 AND tablename = 'goose_lock'
@@ -45,7 +49,8 @@ CREATE TABLE {table} (
 )
 """
 ACQUIRE = """
-INSERT INTO {table} (lock_id, locked, locked_at, locked_by, lease_expires_at, updated_at)
+INSERT INTO {table}
+    (lock_id, locked, locked_at, locked_by, lease_expires_at, updated_at)
 VALUES ({id}, true, now(), {holder}, now() + {lease}::interval, now())
 ON CONFLICT (lock_id) DO UPDATE SET
     locked = true,
@@ -93,8 +98,13 @@ WHERE lock_id = {id} AND locked AND NOT coalesce(lease_expires_at < now(), false
 _READABLE = """
 SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = current_schema() AND c.relname = 'goose_lock'
-  AND has_table_privilege(c.oid, 'SELECT')
+  AND has_table_privilege(c.oid, 'SELECT') AND 5 = (
+      SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN
+      ('lock_id', 'locked', 'locked_at', 'locked_by', 'lease_expires_at'))
 """
+_QUICKER = (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation)
+"""What `CREATE TABLE` says when another migrator has been quicker."""
+
 _CONTENDED = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.SerializationFailure,
@@ -125,15 +135,14 @@ class Lease:
         """
         found = answered(conn, sql.SQL(FIND))
         if found is None:
-            # as in CreateLockTable: another migrator may have been quicker
-            with suppress(psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
+            with suppress(*_QUICKER):  # as in CreateLockTable
                 answered(conn, sql.SQL(CREATE).format(table=sql.Identifier(TABLE)))
             found = answered(conn, sql.SQL(FIND))
         return cls(str(found[0])) if found else cls.ensure(conn)
 
     @classmethod
     def existing(cls, conn: psycopg.Connection) -> "Lease | None":
-        """Return the table where there is one that we may read; creates nothing."""
+        """Return goose's table where there is one that we may read; creates nothing."""
         found = answered(conn, sql.SQL(_READABLE))
         return cls(str(found[0])) if found and found[0] else None
 
@@ -151,7 +160,7 @@ class Lease:
         return str(row[0]) if row else None
 
     def clean_up(self, conn: psycopg.Connection) -> None:
-        """Free the leases that have ended, of every lock, as goose before each retry."""
+        """Free leases that have ended, of every lock, as goose before each retry."""
         try:
             answered(conn, self._query(CLEAN_UP))
         except _CONTENDED:
@@ -161,9 +170,10 @@ class Lease:
         """Prolong the lease; False when it is not ours any more. Raises as `ask`."""
         return ask(conn, self._query(RENEW), give_up)
 
-    def release(self, conn: psycopg.Connection, give_up: Callable[[], bool]) -> bool:
+    def release(self, conn: psycopg.Connection) -> bool:
         """Free the lease; False when it was not ours any more. Raises as `ask`."""
-        return ask(conn, self._query(RELEASE), give_up)
+        end = time.monotonic() + _RELEASE_S
+        return ask(conn, self._query(RELEASE), lambda: time.monotonic() >= end)
 
     def _query(self, text: str) -> sql.Composed:
         return sql.SQL(text).format(
@@ -190,13 +200,17 @@ def ask(
         conn.pgconn.send_query(setting(conn, query.as_bytes(conn)))
         found = False
         while (result := _result(conn.pgconn, give_up)) is not None:
-            if result.status not in {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}:
-                raise psycopg.errors.error_from_result(result)
-            found = result.ntuples > 0
+            found = _has_rows(result)
     except BaseException:
         conn.close()
         raise
     return found
+
+
+def _has_rows(result: "pq.abc.PGresult") -> bool:
+    if result.status not in {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}:
+        raise psycopg.errors.error_from_result(result)
+    return result.ntuples > 0
 
 
 def _result(

@@ -12,7 +12,7 @@ from enum import Enum
 import psycopg
 from psycopg import sql
 
-from migrator import __version__
+from migrator.about import VERSION
 from migrator.model import Migration
 
 
@@ -117,7 +117,7 @@ class Ledger:
             migration.path,
             migration.checksum,
             round(duration_s * 1000),
-            __version__,
+            VERSION,
         )
         conn.execute(sql.SQL(_WRITE).format(self.identifier), values)
 

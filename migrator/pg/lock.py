@@ -8,7 +8,7 @@ later one therefore always sees the earlier one.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from migrator.cancellation import Cancellation
 from migrator.errors import AccessDeniedError, LockedError, LockLostError, UsageError
 from migrator.events import LockAcquired, LockContended, Observer
 from migrator.pg.connect import server_message
-from migrator.pg.heartbeat import HEARTBEAT_S, Heartbeat
+from migrator.pg.heartbeat import Heartbeat
 from migrator.pg.lease import GOOSE_LOCK_ID, Lease
 from migrator.pg.pooler import answered
 from migrator.pg.store import lost_or
@@ -46,7 +46,7 @@ SELECT format(
     l.pid, coalesce(nullif(a.application_name, ''), '-'),
     coalesce(host(a.client_addr), 'local'), coalesce(a.state, 'state hidden'),
     coalesce(extract(epoch FROM now() - a.state_change)::int, 0))
-{_OURS} AND l.pid <> pg_backend_pid() LIMIT 1
+{_OURS} LIMIT 1
 """
 
 
@@ -109,7 +109,7 @@ def lease_lock(
     done: Callable[[], bool],
     observe: Observer,
     cancellation: Cancellation,
-    heartbeat_s: float = HEARTBEAT_S,
+    heartbeat_s: float,
 ) -> Iterator[Hold | None]:
     """
     Hold goose's lease for the length of the block, renewed on *conn* by a thread.
@@ -158,6 +158,7 @@ class _Claim(Protocol):
 class _SessionClaim:
     conn: psycopg.Connection
     kind: str = "session"
+    mine: bool = False
 
     def take(self) -> bool:
         keys = [self.conn.info.backend_pid, GOOSE_LOCK_KEY]
@@ -168,10 +169,10 @@ class _SessionClaim:
                 " is in between: set MIGRATOR_LOCK=auto or table, or connect to the"
                 " server itself"
             )
-        if row[0] and self._leased() is not None:
+        self.mine = bool(row[0])
+        if self.mine and self._leased() is not None:
             self.drop()
-            return False
-        return bool(row[0])
+        return self.mine
 
     def holder(self) -> str | None:
         return _session_of(self.conn) or self._leased()
@@ -179,11 +180,11 @@ class _SessionClaim:
     def drop(self) -> None:
         """Unlock; where the session is gone, the server has done it already."""
         try:
-            if not self.conn.closed:
-                self.conn.execute("SET client_min_messages = error")
+            if self.mine and not self.conn.closed:
                 self.conn.execute(_UNLOCK, [GOOSE_LOCK_KEY])
-        except psycopg.OperationalError:
+        except psycopg.Error:
             self.conn.close()
+        self.mine = False
 
     def _leased(self) -> str | None:
         lease = Lease.existing(self.conn)
@@ -212,7 +213,7 @@ class _LeaseClaim:
 
     def drop(self) -> None:
         if not self.conn.closed:
-            self.lease.release(self.conn, lambda: False)
+            self.lease.release(self.conn)
 
 
 def _acquire(

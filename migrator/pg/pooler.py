@@ -14,14 +14,16 @@ server session for all clients, where comparing sessions would show nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import Conninfo
+from psycopg.pq import Conninfo, TransactionStatus
 
 from migrator.errors import UsageError
+from migrator.events import Observer, SettingsSkipped
+from migrator.model import Step
 from migrator.pg.dsn import Dsn
 
 
@@ -40,6 +42,14 @@ Undoes what a file set for the session, such as pg_dump's empty search path, but
 what PgBouncer itself keeps apart for its clients (src/varcache.c: lookup). Deferred
 constraints come first: they are checked under the file's settings, as at COMMIT.
 """
+
+
+_NEEDS_SESSION = (
+    "{}: a NO TRANSACTION migration has no role and search_path of ours through a"
+    " pooler, which keeps no session for it: connect to the server itself, or give the"
+    " login role these defaults with ALTER ROLE and leave MIGRATOR_ROLE,"
+    " MIGRATOR_SEARCH_PATH and the URL's search_path out"
+)
 
 
 class Link(psycopg.Connection):
@@ -85,8 +95,8 @@ def setting(conn: psycopg.Connection, query: bytes) -> bytes:
     found = wanted(conn)
     if found is None:
         return query
-    calls = sql.SQL("SELECT {}; ").format(calls(found, sql.SQL("true")))
-    return calls.as_bytes(conn) + query
+    ours = sql.SQL("SELECT {}; ").format(calls(found, sql.SQL("true")))
+    return ours.as_bytes(conn) + query
 
 
 def answered(
@@ -112,13 +122,37 @@ def commit(conn: psycopg.Connection) -> bytes:
 
 @contextmanager
 def settled(conn: psycopg.Connection) -> Iterator[None]:
-    """Run the block under our settings, which behind a pooler means in a transaction."""
-    if not pooled(conn):
+    """
+    Run the block under our settings, which behind a pooler means in a transaction.
+
+    One that is open already is one of ours, and has them.
+    """
+    idle = conn.info.transaction_status is TransactionStatus.IDLE
+    if not pooled(conn) or not idle:
         yield
         return
     with conn.transaction():
         conn.execute(setting(conn, b""))
         yield
+
+
+def warn_of_settings(
+    conn: psycopg.Connection, plan: Iterable[Step], observe: Observer
+) -> None:
+    """
+    Say what does not hold behind a pooler for the NO TRANSACTION files of *plan*.
+
+    Raises:
+        UsageError: They would run as another role, or in another schema.
+    """
+    names = tuple(sorted(wanted(conn) or ()))
+    loose = [step.migration for step in plan if not step.migration.transaction]
+    if not names or not loose:
+        return
+    if not {"role", "search_path"}.isdisjoint(names):
+        raise UsageError(_NEEDS_SESSION.format(loose[0].path))
+    for each in loose:
+        observe(SettingsSkipped(version=each.version, path=each.path, settings=names))
 
 
 def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
@@ -135,7 +169,7 @@ def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
 
 
 def _parameters(options: str) -> Iterator[tuple[str, str]]:
-    """Read `-c name=value` and `--name=value` as postgres.c: process_postgres_switches."""
+    """Read `-c name=value`, `--name=value`: postgres.c, process_postgres_switches."""
     # pg_split_opts in postinit.c: a backslash takes the next character as it is
     words = re.sub(r"(^|\s)-c\s+", r"\1-c", options)
     for word in re.findall(r"(?:\\.|[^\s\\])+", words):
@@ -154,7 +188,7 @@ def _default_options() -> str:
 
 
 def calls(wanted: Mapping[str, str], local: sql.Composable) -> sql.Composed:
-    """Return calls that set *wanted*, for the transaction alone where *local* is true."""
+    """Return calls that set *wanted*; where *local* is true, for the transaction."""
     call = sql.SQL("set_config({}, {}, {})")
     return sql.SQL(", ").join(
         call.format(sql.Literal(name), sql.Literal(value), local)

@@ -6,13 +6,12 @@ Inside the migration's transaction `conn.transaction()` makes savepoints, and
 out by the state in which it leaves the connection.
 """
 
-import io
 import linecache
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -33,6 +32,7 @@ from migrator.facts import Place, ServerMessage
 from migrator.model import Script, Statement
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
+from migrator.pg.printed import printed
 
 
 Function = Callable[[psycopg.Connection], object]
@@ -68,7 +68,7 @@ class ScriptCall:
         module.__file__ = file
         sys.modules[module.__name__] = module
         try:
-            with _printed(self._tell):
+            with printed(self._tell):
                 with self.cancellation.armed(), self._explaining():
                     code = compile(text, file, "exec", dont_inherit=True)
                     exec(code, vars(module))  # noqa: S102 - the migration itself
@@ -208,36 +208,6 @@ def _holding(conn: psycopg.Connection) -> Iterator[None]:
         yield
     finally:
         del vars(conn)["commit"], vars(conn)["rollback"]
-
-
-@contextmanager
-def _printed(tell: Callable[[str], None]) -> Iterator[None]:
-    """Hand on what the block prints, line by line."""
-    stdout = _Printed(tell)
-    try:
-        with redirect_stdout(stdout):
-            yield
-    finally:
-        stdout.end()
-
-
-class _Printed(io.TextIOBase):
-    """A stdout that hands on each line, without the blank ones."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._rest = ""
-
-    def write(self, text: str) -> int:
-        """Hand on the lines that *text* ends."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in filter(str.strip, lines):
-            self._tell(line)
-        return len(text)
-
-    def end(self) -> None:
-        """Hand on what no line end followed."""
-        self.write("\n")
 
 
 def _forget_habits(conn: psycopg.Connection[Any]) -> None:

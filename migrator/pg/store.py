@@ -84,7 +84,7 @@ class Store:
             AccessDeniedError: The role may not create or write it.
         """
         try:
-            with conn.transaction(), settled(conn):
+            with settled(conn), conn.transaction():
                 table = self._find(conn) or self._create(conn)
                 if not table.read(conn).rows:
                     table.record(conn, 0)
@@ -143,12 +143,14 @@ class Table:
 
     def read(self, conn: psycopg.Connection) -> History:
         """Return all rows, oldest first."""
-        rows = conn.execute(sql.SQL(_ROWS).format(self.identifier)).fetchall()
+        with settled(conn):
+            rows = conn.execute(sql.SQL(_ROWS).format(self.identifier)).fetchall()
         return History(tuple(Row(*row) for row in rows), exists=True)
 
     def checksums(self, conn: psycopg.Connection) -> Mapping[int, str]:
         """Return the checksums of what was applied, as far as the ledger knows them."""
-        return {} if self.ledger is None else self.ledger.checksums(conn)
+        with settled(conn):
+            return {} if self.ledger is None else self.ledger.checksums(conn)
 
     def record(self, conn: psycopg.Connection, version: int) -> int | None:
         """Write *version* as applied and return the row's id; None when it has one."""
@@ -162,7 +164,7 @@ class Table:
         self, conn: psycopg.Connection, migrations: Iterable[Migration]
     ) -> None:
         """Write *migrations* as applied without having run them, all or none."""
-        with conn.transaction():
+        with settled(conn), conn.transaction():
             for migration in migrations:
                 row = self.record(conn, migration.version)
                 if self.ledger is not None:

@@ -9,17 +9,18 @@ One Python file's bytes to a migration; nothing of it is run to find its faults.
 """
 
 import ast
+import codecs
 import sys
 import warnings
 from collections.abc import Iterator
-from importlib.util import decode_source, find_spec
+from importlib.util import find_spec
 
 from migrator.model import Direction, Migration, Script, Section
 from migrator.sql.findings import BOTH, Findings
 
 
 _TEXTS = {
-    "encoding": "this is not {encoding}; save the file as UTF-8",
+    "encoding": "this is not UTF-8; save the file as UTF-8",
     "syntax": "this is not Python {version}: {why}; correct it",
     "no_up": "there is no 'def up(conn)' at the top level; write one",
     "no_def": (
@@ -74,17 +75,18 @@ def parse_module(data: bytes, *, version: int, path: str, file: str) -> Migratio
 def _parsed(
     data: bytes, file: str, findings: Findings
 ) -> tuple[ast.Module, str] | None:
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = decode_source(data)
+        text = data.decode().replace("\r\n", "\n").replace("\r", "\n")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text, file)
             # finds what is no matter of grammar, such as a `return` outside functions
             compile(tree, file, "exec", dont_inherit=True)
     except UnicodeDecodeError as error:
-        before = data[: error.start].rpartition(b"\n")[2].decode(error.encoding)
+        before = data[: error.start].rpartition(b"\n")[2].decode()
         line = data.count(b"\n", 0, error.start) + 1
-        findings.add("encoding", line, len(before) + 1, encoding=error.encoding)
+        findings.add("encoding", line, len(before) + 1)
     except SyntaxError as error:
         line = error.lineno or 0
         column = (error.offset or 0) if line else 0

@@ -14,7 +14,7 @@ from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS
 from migrator.sql.hazards import Half
-from migrator.sql.lexer import tokenize
+from migrator.sql.lexer import possessive, tokenize
 from migrator.sql.source import expand_lines
 from migrator.sql.split import (
     PLAIN_NEXT,
@@ -245,7 +245,7 @@ class LexerParser:
 _ENDS = {Annotation.UP, Annotation.DOWN, Annotation.BEGIN, Annotation.END}
 _QUOTES = {Inside.STRING, Inside.NAME, Inside.DOLLAR, Inside.BLOCK}
 _ROWS_END = re.compile(r"^\\\.$\n?", re.MULTILINE)
-_LEAD = re.compile(rf"(?:[{BLANKS}]*+--[^\n]*+\n?+)*+[{BLANKS}]*+")
+_LEAD = re.compile(possessive(rf"[{BLANKS}]*+--[^\n]*+\n?+") + rf"[{BLANKS}]*+")
 
 
 def _line_end(text: str, at: int) -> int:

@@ -96,9 +96,15 @@ HAZARDS = {
         "this annotation stands inside {inside}, and goose takes the line out of it;"
         " move it out"
     ),
-    "copy": (
-        "goose cannot send the rows of COPY … FROM stdin;"
-        " set MIGRATOR_SPLIT=postgres, or write INSERT statements"
+    "ends_transaction": (
+        "{said} ends the transaction in which this file runs and is recorded, and part"
+        " of the file would be in effect without its version; remove it, and the BEGIN"
+        " before it, for the transaction is made for you, or mark the file"
+        " '-- +goose NO TRANSACTION'"
+    ),
+    "copy_merged": (
+        "goose sends this COPY … FROM stdin together with the statement before it, but"
+        " its rows need a command of their own; {mend}"
     ),
     "copy_unended": "the rows of this COPY are not ended; put a line '\\.' below them",
     "copy_followed": (

@@ -34,12 +34,12 @@ def parse(
 
     Faults found before, such as a byte order mark, are in *findings* already.
     """
-    parser, copy = _parser(text, split, environ, findings)
+    parser = _parser(text, split, environ, findings)
     parser.run()
     structure, halves = parser.structure, parser.halves
     checked = "\0" not in text and _is_utf8(text) and not structure.expands
     for half in halves.values():
-        half.check(findings, transaction=structure.transaction, copy=copy)
+        half.check(findings, transaction=structure.transaction)
         if not checked:
             _characters(half, findings)
     up, down = (
@@ -50,13 +50,12 @@ def parse(
 
 def _parser(
     text: str, split: Split, environ: Mapping[str, str], findings: Findings
-) -> tuple[LineParser | LexerParser, str]:
-    """Return the parser, and the kind of fault that a COPY it cannot serve is."""
+) -> LineParser | LexerParser:
     match split:
         case Split.GOOSE:
-            return LineParser(text, environ, findings), "copy"
+            return LineParser(text, environ, findings)
         case Split.POSTGRES:
-            return LexerParser(text, environ, findings), "copy_in_block"
+            return LexerParser(text, environ, findings)
         case _:
             assert_never(split)
 

@@ -21,10 +21,9 @@ from migrator.sql.split import (
     Part,
     Stop,
     inside,
-    is_plain,
     parts,
 )
-from migrator.sql.words import copies_in, refuses_transaction
+from migrator.sql.words import copies_in, ends_transaction, refuses_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +46,23 @@ class Half:
         self._trusted: int | None = None
 
     def note(
-        self, statement: Statement, *, block: bool, cuts: tuple[int, ...] = ()
+        self,
+        statement: Statement,
+        *,
+        block: bool,
+        plain: bool,
+        cuts: tuple[int, ...] = (),
     ) -> None:
-        """Take *statement*; *cuts* are the file's lines taken out of its middle."""
+        """
+        Take *statement*; unless it is *plain*, it gets a second look.
+
+        *cuts* are the file's lines taken out of its middle.
+        """
         index = len(self.statements)
         self.statements.append(statement)
         if block:
             self._blocks.append(index)
-        if cuts or not is_plain(statement.text):
+        if cuts or not plain:
             self._suspects.append(_Suspect(index, block, cuts))
 
     def trust_no_more(self) -> None:
@@ -62,16 +70,12 @@ class Half:
         if self._trusted is None:
             self._trusted = len(self.statements)
 
-    def check(self, findings: Findings, *, transaction: bool, copy: str) -> None:
-        """
-        Note what would be done to these statements that their author does not see.
-
-        *copy* is the kind of fault that a COPY with rows is.
-        """
+    def check(self, findings: Findings, *, transaction: bool) -> None:
+        """Note what would be done to these statements that their author does not see."""
         behind, last = 0, self._trusted
         for suspect in self._suspects:
             if suspect.index >= behind and (last is None or suspect.index < last):
-                check = _Check(self, findings, transaction=transaction, copy=copy)
+                check = _Check(self, findings, transaction=transaction)
                 behind = check.look(suspect)
 
     def end_of_run(self, index: int) -> int:
@@ -81,11 +85,8 @@ class Half:
 
 
 class _Check:
-    def __init__(
-        self, half: Half, findings: Findings, *, transaction: bool, copy: str
-    ) -> None:
+    def __init__(self, half: Half, findings: Findings, *, transaction: bool) -> None:
         self._half = half
-        self._copy = copy
         self._findings = findings
         self._transaction = transaction
 
@@ -95,21 +96,28 @@ class _Check:
         self._cuts(statement, suspect.cuts)
         found = list(parts(statement.text))
         for part in found:
-            if self._foreign(statement, part):
+            self._ending(statement, part.start, statement.text, part.start)
+            if self._foreign(statement, part, block=suspect.block):
                 return self._half.end_of_run(suspect.index)
         self._merged(statement, found, block=suspect.block)
         if suspect.block or not found or found[-1].stop is Stop.SEMICOLON:
             return suspect.index + 1
         return self._split(suspect.index)
 
-    def _foreign(self, statement: Statement, part: Part) -> bool:
+    def _ending(self, statement: Statement, at: int, text: str, start: int) -> None:
+        """Note that what stands at *start* of *text*, our *at*, ends the transaction."""
+        said = ends_transaction(text, start) if self._transaction else ""
+        if said:
+            self._add("ends_transaction", statement, at, said=said)
+
+    def _foreign(self, statement: Statement, part: Part, *, block: bool) -> bool:
         """Note what is no SQL; say whether rows follow, which are not looked at."""
         text = statement.text
         if text[part.start] == "\\":
             said = text[part.start : part.end].split("\n", 1)[0][:40]
             self._add("psql_command", statement, part.start, said=said)
-        if copies_in(text, part.start, part.end):
-            self._add(self._copy, statement, part.start)
+        if block and copies_in(text, part.start, part.end):
+            self._add("copy_in_block", statement, part.start)
             return True
         return False
 
@@ -128,6 +136,7 @@ class _Check:
         end = self._half.end_of_run(index)
         run = _Run(self._half.statements[index:end])
         for part in parts(run.text):
+            self._ending(*run.find(part.start), run.text, part.start)
             first = run.first_end_inside(part)
             if part.inside is not None and part.inside not in _DEPTHS:
                 statement, at = run.find(part.since)
@@ -218,6 +227,10 @@ def _line_starts(
 
 def unfinished(left: Statement, side: Direction, findings: Findings) -> None:
     """Note that goose finds no end of the last statement, and why."""
+    if left.text.startswith("\\"):
+        said = left.text.split("\n", 1)[0][:40]
+        findings.add("psql_command", left.line, left.column, sides=(side,), said=said)
+        return
     at, why, mend = _why_unfinished(left.text)
     line, column = left.locate(at + 1)
     findings.add("unfinished", line, column, sides=(side,), why=why, mend=mend)

@@ -10,6 +10,7 @@ need no kind of their own: their prefix is a word before it.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
@@ -43,6 +44,21 @@ class Token(NamedTuple):
     """False when the text ends before the string, name or comment does."""
 
 
+def possessive(pattern: str, times: str = "*") -> str:
+    """
+    Return the regular expression that repeats *pattern* and gives nothing back.
+
+    What repeats may hold no capturing group (gh-101955: "The span of capturing group
+    is wrong").
+    """
+    if sys.version_info >= (3, 11, 5):
+        return rf"(?:{pattern}){times}+"
+    # Before 3.11.5 CPython's re goes on from the wrong place when a possessive repeat
+    # ends in the middle of its pattern (gh-100061, gh-106052). An atomic group around
+    # a greedy one means the same; it is slower and keeps each step in memory.
+    return rf"(?>(?:{pattern}){times})"
+
+
 # In scan.l: space; \v is a space since PostgreSQL 16 and an error before
 SPACE = r"[ \t\n\r\f\v]++"
 # In scan.l: comment; a line comment has no escapes, and a CR ends it too
@@ -55,22 +71,25 @@ _LETTER_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
 IN_WORD = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
 WORD = rf"{_LETTER}{IN_WORD}*+"
 # In scan.l: decinteger, numeric, real. `$` does not continue a number: 1$a$ opens.
-NUMBER = r"[0-9]++(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]++)?+"
+_FRACTION = possessive(r"\.[0-9]*+", "?")
+_EXPONENT = possessive(r"[eE][+-]?+[0-9]++", "?")
+NUMBER = rf"[0-9]++{_FRACTION}{_EXPONENT}"
 # In scan.l: xq; a doubled quote goes on, a backslash is a character like others
-STRING = r"'(?:[^']++|'')*+'"
+STRING = "'" + possessive("[^']++|''") + "'"
 # In scan.l: xd
-NAME = r'"(?:[^"]++|"")*+"'
+NAME = '"' + possessive('[^"]++|""') + '"'
 # In scan.l: dolqdelim; the tag is a name without `$`
 TAG = rf"\$(?:{_LETTER}{_LETTER_DIGIT}*+)?\$"
 # In scan.l: xcstart
 _BLOCK = r"/\*"
 # In scan.l: xe, xeescape; and quotecontinue: after a line end the next quote continues
 # the same string, with backslashes, also behind line comments
-_ESCAPED_BODY = r"(?:[^'\\]++|\\[\s\S]|'')*+"
-_CONTINUE = (
-    r"(?:[ \t\f\v]++|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+[\n\r])*+'"
-)
-_ESCAPED_OPEN = rf"[eE]'{_ESCAPED_BODY}(?:'{_CONTINUE}{_ESCAPED_BODY})*+"
+_ESCAPED_BODY = possessive(r"[^'\\]++|\\[\s\S]|''")
+_REST_OF_LINE = possessive(rf"[ \t\f\v]++|{COMMENT}")
+_MORE_LINES = possessive(rf"{SPACE}|{COMMENT}[\n\r]")
+_CONTINUE = rf"{_REST_OF_LINE}[\n\r]{_MORE_LINES}'"
+_CONTINUED = possessive(rf"'{_CONTINUE}{_ESCAPED_BODY}")
+_ESCAPED_OPEN = rf"[eE]'{_ESCAPED_BODY}{_CONTINUED}"
 ESCAPED = rf"{_ESCAPED_OPEN}'"
 # Everything that starts none of the above, in runs
 _OTHER = r"[\x00-\x08\x0e-\x1f!#%&*+,.:<=>?@\[\\\]^`{|}~\x7f]++"

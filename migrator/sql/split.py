@@ -17,10 +17,11 @@ from migrator.sql.lexer import (
     SPACE,
     Kind,
     Token,
+    possessive,
     token_at,
     tokenize,
 )
-from migrator.sql.words import BLANK_KINDS, is_routine
+from migrator.sql.words import BLANK_KINDS, ENDING, copies_in, is_routine
 
 
 class Stop(Enum):
@@ -66,13 +67,14 @@ class Part:
     """Where that was opened."""
 
 
-_RUN = re.compile(rf"(?:{NEUTRAL_TOKEN})*+")
+_RUN = re.compile(possessive(NEUTRAL_TOKEN))
 
-# Routines and COPY, which the tokens must read; a block comment before the second word
-# makes the patterns below fail anyway
-_GAP = rf"(?:{SPACE}|{COMMENT})*+"
+# Routines, COPY and what may end a transaction, which the tokens must read; a block
+# comment before the second word makes the patterns below fail anyway
+_GAP = possessive(rf"{SPACE}|{COMMENT}")
+_OR_REPLACE = possessive(f"or{_GAP}replace{_GAP}", "?")
 _HEAD = (
-    rf"(?i:copy|create{_GAP}(?:or{_GAP}replace{_GAP})?+(?:function|procedure))"
+    rf"(?i:copy|{ENDING}|create{_GAP}{_OR_REPLACE}(?:function|procedure))"
     rf"(?!{IN_WORD})"
 )
 # How deep parentheses nest before the tokens are asked
@@ -81,24 +83,24 @@ _DEEP = 4
 
 def _statement(atom: str) -> str:
     """Return the pattern of a statement made of *atom* and of parentheses around it."""
-    nested = rf"(?:{atom})*+"
+    nested = possessive(atom)
     for _ in range(_DEEP):
-        nested = rf"(?:{atom}|\({nested}\))*+"
+        nested = possessive(rf"{atom}|\({nested}\)")
     return rf"(?!{_HEAD})((?=[A-Za-z]){nested};)"
 
 
 # Most statements, in one step. The first pattern reads long runs: nothing in it but
 # plain strings, quoted names and parentheses; an E'' ends it, for its continuation has
 # backslashes. The second reads word by word and knows E'', line comments and `$$`.
-# Routines, COPY, tagged dollar quotes and block comments are left to the tokens. What
-# repeats does so possessively, so nothing is read twice; and without groups in it,
-# which CPython's re confuses ("The span of capturing group is wrong").
+# The heads above, tagged dollar quotes and block comments are left to the tokens. What
+# repeats does so possessively, so nothing is read twice.
 _PLAIN = _statement(r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)")
-_DOLLARS = r"\$\$(?:[^$]++|\$(?!\$))*+\$\$"
+_DOLLARS = r"\$\$" + possessive(r"[^$]++|\$(?!\$)") + r"\$\$"
 _WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLARS}")
 _BETWEEN = re.compile(_GAP)
 _REST = re.compile(_GAP + r"\Z")
 _AT_WHOLE = re.compile(_WHOLE)
+_COPY_ANYWHERE = re.compile("copy", re.IGNORECASE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
 """Blanks and one whole statement, as group 1, without anything to trip over."""
@@ -129,6 +131,16 @@ def parts(text: str, start: int = 0) -> Iterator[Part]:
         if part.end - start > 1 or part.stop is not Stop.SEMICOLON:
             yield part  # a lone `;` is none
         start, unclosed = skip_blank(text, part.end)
+
+
+def copy_part(text: str) -> Part | None:
+    """Return the first `COPY … FROM stdin;` of *text*, if there is one."""
+    if not _COPY_ANYWHERE.search(text):
+        return None
+    for part in parts(text):
+        if part.stop is Stop.SEMICOLON and copies_in(text, part.start, part.end):
+            return part
+    return None
 
 
 def skip_blank(text: str, start: int, stop: int | None = None) -> tuple[int, bool]:

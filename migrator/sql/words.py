@@ -35,9 +35,14 @@ def words(text: str, start: int = 0, *, limit: int) -> list[str]:
 _COPY = re.compile(rf"copy(?!{IN_WORD})", re.IGNORECASE)
 
 
+def starts_copy(text: str, start: int = 0) -> bool:
+    """Say whether the word at *start* is COPY."""
+    return _COPY.match(text, start) is not None
+
+
 def copies_in(text: str, start: int, end: int) -> bool:
     """Say whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
-    if not _COPY.match(text, start):
+    if not starts_copy(text, start):
         return False
     text = text[start:end]
     depth, before = 0, ""
@@ -52,6 +57,39 @@ def copies_in(text: str, start: int, end: int) -> bool:
     return False
 
 
+# In gram.y: TransactionStmt
+ENDING = "abort|commit|end|prepare|rollback"
+"""The first words of what may end a transaction."""
+
+_ENDING = re.compile(rf"(?:{ENDING})(?!{IN_WORD})", re.IGNORECASE)
+# ROLLBACK TO goes back to a savepoint; COMMIT PREPARED and ROLLBACK PREPARED are
+# refused inside a transaction; `PREPARE transaction AS …` is a prepared statement
+_ENDS = re.compile(
+    r"(?:abort|end)\b|commit\b(?! prepared\b)|prepare transaction$"
+    r"|rollback\b(?! prepared\b)(?!(?: work| transaction)? to\b)"
+)
+_ENDING_WORDS = 3
+
+
+def ends_transaction(text: str, start: int = 0) -> str:
+    """Return the word with which the statement at *start* ends a transaction, or ""."""
+    match = _ENDING.match(text, start)
+    if match is None:
+        return ""
+    said = " ".join(words(text, start, limit=_ENDING_WORDS))
+    return match[0] if _ENDS.match(said) else ""
+
+
+# pg_dump since 17.6, 16.10 and 15.14 (CVE-2025-8714) writes both, with a random key
+# of letters and digits: psql then takes no commands from the dumped data
+_RESTRICTION = re.compile(r"\\(?:un)?restrict[ \t]+[0-9A-Za-z]+[ \t\r]*")
+
+
+def is_restriction(line: str) -> bool:
+    """Say whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`, and no more."""
+    return _RESTRICTION.fullmatch(line) is not None
+
+
 # "cannot run inside a transaction block": PreventInTransactionBlock in PostgreSQL's
 # sources, by the words of a statement
 _OWN_TRANSACTION = re.compile(
@@ -62,6 +100,7 @@ _OWN_TRANSACTION = re.compile(
     r"|alter database\b.* set tablespace\b"
     r"|alter subscription\b.* refresh\b"
     r"|alter table\b.* detach partition\b.* concurrently\b"
+    r"|(?:commit|rollback) prepared\b"
 )
 _TRANSACTION_WORDS = 40
 

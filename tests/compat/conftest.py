@@ -3,12 +3,19 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.compat import goose, program
+from tests.conftest import with_database
+
+
+Databases = Callable[[], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +45,20 @@ def goose_command() -> program.Program:
         return program.goose(program.install(cache / "migrator-tests"))
     except subprocess.CalledProcessError as error:
         pytest.fail(f"goose was not built: {error.stderr.decode()}")
+
+
+@pytest.fixture(scope="session")
+def databases(server: str, template: str) -> Databases:
+    """Empty databases beside the test's own, one at a time."""
+
+    @contextmanager
+    def database() -> Iterator[str]:
+        name = f"{template}_copy"
+        with psycopg.connect(server, autocommit=True) as conn:
+            conn.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+            try:
+                yield with_database(server, name)
+            finally:
+                conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+    return database

@@ -32,12 +32,21 @@ class Place:
     dsn: str
     directory: Path
     table: str = "goose_db_version"
+    env_file: str = "none"
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def line(self, *argv: str) -> tuple[str, ...]:
         """Return the whole command line, the same for both programs."""
-        known = ("-env", "none", "-dir", str(self.directory), "-table", self.table)
-        return (*known, "postgres", self.dsn, *argv)
+        known = (
+            "-env",
+            self.env_file,
+            "-dir",
+            str(self.directory),
+            "-table",
+            self.table,
+        )
+        where = ("postgres", self.dsn) if self.dsn else ()
+        return (*known, *where, *argv)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +121,38 @@ def ours(place: Place, *argv: str) -> Answer:
     )
 
 
+Rows = tuple[tuple[int, bool], ...] | None
+"""Version and is_applied by id; None when there is no table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A database, without what is ours alone and without time stamps."""
 
-    rows: tuple[tuple[int, bool], ...] | None
-    """Version and is_applied by id; None when there is no table."""
-
+    rows: Rows
     dump: str
     """Schema, data and sequences, as pg_dump writes them."""
 
 
-def snapshot(place: Place) -> Snapshot:
-    """Return what is comparable of the database."""
+def recorded(place: Place) -> Rows:
+    """Return what the tracking table says."""
     with psycopg.connect(place.dsn, autocommit=True) as conn:
         found = conn.execute("SELECT to_regclass(%s)::text", [place.table]).fetchone()
         name = found[0] if found else None
         query = f"SELECT version_id, is_applied FROM {name} ORDER BY id"
-        rows = None if name is None else tuple(conn.execute(query).fetchall())
-    return Snapshot(rows, _dump(place, name))
+        return None if name is None else tuple(conn.execute(query).fetchall())
 
 
-def _dump(place: Place, tracking: str | None) -> str:
-    apart = ["--exclude-table=*.migrator_history*"]
-    if tracking is not None:
-        apart.append(f"--exclude-table-data={tracking}")
+def snapshot(place: Place) -> Snapshot:
+    """Return what is comparable of the database."""
+    return Snapshot(recorded(place), _dump(place))
+
+
+def _dump(place: Place) -> str:
+    apart = (
+        "--exclude-table=*.migrator_history*",
+        f"--exclude-table-data={place.table}",
+    )
     parameters = conninfo_to_dict(place.dsn)
     password = {"PGPASSWORD": str(parameters.get("password") or "")}
     done = subprocess.run(

@@ -1,60 +1,8 @@
-"""What a team does with its migrations, as data: files, and the commands in order."""
+"""What teams do with their migrations, as data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One command, after files have been added."""
-
-    argv: tuple[str, ...]
-    add: Mapping[str, str] = field(default_factory=dict)
-    lenient: str = ""
-    """Why we succeed where goose fails; both must leave the same behind."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """One history of one database."""
-
-    files: Mapping[str, str]
-    calls: tuple[Call, ...]
-    table: str = "goose_db_version"
-    options: str = ""
-    """What the DSN's `options` are."""
-
-    before: str = ""
-    """SQL that runs first."""
-
-    environ: Mapping[str, str] = field(default_factory=dict)
-
-
-def call(line: str, lenient: str = "", **add: str) -> Call:
-    """Return the call of a command line; *add* has versions as `v2`, and Up parts."""
-    files = {f"{name[1:]}_late.sql": both(sql) for name, sql in add.items()}
-    return Call(tuple(line.split()), files, lenient)
-
-
-def calls(*lines: str) -> tuple[Call, ...]:
-    """Return one call for each line."""
-    return tuple(call(line) for line in lines)
-
-
-def both(up: str, down: str = "") -> str:
-    """Return a file with a way up and, when it is given, a way down."""
-    back = f"\n-- +goose Down\n{down}\n" if down else ""
-    return f"-- +goose Up\n{up}\n{back}"
-
-
-def tables(*names: str) -> Mapping[str, str]:
-    """Return numbered files that make, and drop, a table each."""
-    return {
-        f"{number:05d}_{name}.sql": both(
-            f"CREATE TABLE {name} (id int);", f"DROP TABLE {name};"
-        )
-        for number, name in enumerate(names, 1)
-    }
+from tests.compat.scenario import Call, Scenario, both, call, calls, tables
 
 
 NOTHING = "nothing to do is no error"
@@ -205,9 +153,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         files=_LATE,
         calls=(
             call("up"),
-            call(
-                "-allow-missing up-by-one", v2="CREATE TABLE b ();", v4="SELECT 1;"
-            ),
+            call("-allow-missing up-by-one", v2="CREATE TABLE b ();", v4="SELECT 1;"),
             call("up --allow-missing", v5="CREATE TABLE e ();"),
             call("down"),
             call("-allow-missing down"),

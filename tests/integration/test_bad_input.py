@@ -72,7 +72,7 @@ def test_an_unknown_command(database: str) -> None:
     result = run("upp", MIGRATOR_DATABASE_URL=database)
 
     assert result.exit_code == 2
-    assert "'version', 'plan', 'wait' or 'validate'" in result.verdict["error"]
+    assert "'up', 'up-by-one', 'up-to', 'down'," in result.verdict["error"]
 
 
 def test_a_wrong_password(database: str, conn: psycopg.Connection, good: Path) -> None:

@@ -21,9 +21,10 @@ from migrator.model import Files, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
+from migrator.pg.exclusion import Lock
 from migrator.pg.lock import GOOSE_LOCK_KEY
 from migrator.pg.store import Store
-from migrator.runner import Lock, Policy, Runner
+from migrator.runner import Policy, Runner
 from tests.support import Recorder, files, migration
 
 

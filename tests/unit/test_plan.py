@@ -25,7 +25,7 @@ from migrator.model import (
     Up,
     When,
 )
-from migrator.plan import ahead, make_plan
+from migrator.plan import ahead, assumed, make_plan
 from tests.support import files, migration
 
 
@@ -178,6 +178,28 @@ def test_what_has_no_file_cannot_be_taken_back(goal: Goal) -> None:
     assert caught.value.version == 9
 
 
+@pytest.mark.parametrize("goal", [Down(), Down(to=1), Redo()])
+def test_nothing_is_taken_back_behind_row_0(goal: Goal) -> None:
+    """
+    A row 0 that came later than others hides them, as in goose; Reset finds them.
+
+    goose: `migrate.go`, EnsureDBVersionContext; `reset.go`, dbMigrationsStatus.
+    """
+    table = History(tuple(Row(v, True, None) for v in (1, 2, 0)), exists=True)
+
+    assert table.current == 0
+    assert make_plan(on_disk(1, 2), table, goal) == ()
+    assert len(make_plan(on_disk(1, 2), table, Reset())) == 2
+
+
+def test_without_versions_up_runs_all_and_down_finds_all() -> None:
+    """What is assumed instead of a tracking table depends on the goal."""
+    found = on_disk(1, 2)
+
+    assert assumed(found, Up()) == History()
+    assert assumed(found, Down()).latest == (2, 1)
+
+
 def test_faults_of_a_down_stop_a_down() -> None:
     """And those of its Up do not."""
     broken_down = replace(migration(2), down=Section(faults=(FAULT,)))
@@ -194,7 +216,7 @@ def test_a_step_changes_the_history() -> None:
     before = history(1, 2, 2)
     up, down = Step(migration(3), Direction.UP), Step(migration(2), Direction.DOWN)
 
-    assert before.after(up).latest == (3, 2, 1)
+    assert before.after(up).latest == (3, 2, 1, 0)
     assert before.after(down) == history(1)
 
 

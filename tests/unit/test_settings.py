@@ -1,16 +1,19 @@
 """The environment becomes settings, or all its faults."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from migrator.environment import service_links
 from migrator.errors import UsageError
 from migrator.model import Split, When
-from migrator.settings import Settings, read_settings
+from migrator.settings import Command, Settings, read_settings
 
 
 NOWHERE = Path("/nonexistent")
+*_FIRST, _LAST = (f"'{name}'" for name in get_args(Command))
+COMMANDS = f"{', '.join(_FIRST)} or {_LAST}"
 
 
 def read(**environ: str) -> Settings:
@@ -72,10 +75,7 @@ def test_all_faults_are_told_at_once() -> None:
         "MIGRATOR_TABLE_FILE: cannot read /nonexistent/table: No such file or directory",
         "MIGRATOR_LOCK_WAITS is not a setting; did you mean MIGRATOR_LOCK_WAIT?",
         "GOOSE_DRIVER=mysql: only PostgreSQL is migrated; unset it",
-        (
-            "MIGRATOR_COMMAND: input should be 'up', 'up-by-one', 'up-to', 'down', 'down-to',"
-            " 'redo', 'reset', 'baseline', 'status', 'version', 'plan', 'wait' or 'validate'"
-        ),
+        f"MIGRATOR_COMMAND: input should be {COMMANDS}",
         (
             "MIGRATOR_TARGET: input should be a valid integer, unable to parse string as"
             " an integer"

@@ -88,6 +88,7 @@ def test_transaction(line: str, expected: bool) -> None:  # noqa: FBT001 - a tab
         (f"x = 1\nreturn\n{UP}", [("syntax", 2, 1, "up down")]),
         (f"x = '\x00'\n{UP}", [("syntax", 0, 0, "up down")]),
         (b"# a\n# \xc3\xa4 \xff\n", [("encoding", 2, 5, "up down")]),
+        (b"# coding: latin-1\n# \xe4\n", [("encoding", 2, 3, "up down")]),
         ("async def up(conn): ...\n", [("async", 1, 1, "up")]),
         ("def up(conn):\n    yield\n", [("generator", 1, 1, "up")]),
         ("def up(): ...\n", [("signature", 1, 1, "up")]),
@@ -127,10 +128,9 @@ def test_faults(text: str | bytes, expected: list[tuple[str, int, int, str]]) ->
         "import functools\n@functools.cache\ndef up(conn): ...\n",
         f"\ufeff{UP}",
         UP.replace("\n", "\r\n"),
-        f"# coding: latin-1\n{UP}".encode("latin-1") + b"# \xe4\n",
         UP.replace("pass", "return '\\d'"),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_what_is_no_fault(text: str | bytes) -> None:
     """Python's own freedoms, and imports that may fail without harm."""

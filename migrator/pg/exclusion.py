@@ -1,0 +1,84 @@
+"""Which lock keeps other migrators out, and on which connection it is held."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+import psycopg
+
+from migrator.backoff import Backoff
+from migrator.cancellation import Cancellation
+from migrator.events import Observer
+from migrator.pg.database import Database
+from migrator.pg.heartbeat import HEARTBEAT_S
+from migrator.pg.lock import NO_LOCK, Hold, lease_lock, session_lock
+from migrator.pg.pooler import pooled
+
+
+class Lock(Enum):
+    """How migrators exclude each other."""
+
+    AUTO = "auto"
+    SESSION = "session"
+    TABLE = "table"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """How to keep other migrators out, and how long to wait for them."""
+
+    lock: Lock = Lock.AUTO
+    patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    heartbeat_s: float = HEARTBEAT_S
+    """How often the lease is renewed, where the lock is one."""
+
+    @contextmanager
+    def held(
+        self,
+        database: Database,
+        work: psycopg.Connection,
+        *,
+        done: Callable[[], bool],
+        observe: Observer,
+        cancellation: Cancellation,
+    ) -> Iterator[Hold | None]:
+        """
+        Keep others out while *work* works, from another connection to *database*.
+
+        Yields None when *done* said, while we waited, that there is nothing left to do.
+
+        Raises:
+            MigratorError: As `session_lock` and `lease_lock`.
+        """
+        if self.lock is Lock.NONE:
+            yield NO_LOCK
+            return
+        with closing(database.connect_again(cancellation)) as guard:
+            if self._leases(guard):
+                hold = lease_lock(
+                    guard,
+                    work=work,
+                    # in its thread, which no signal interrupts
+                    opened=lambda: database.connect_again(Cancellation()),
+                    heartbeat_s=self.heartbeat_s,
+                    patience=self.patience,
+                    done=done,
+                    observe=observe,
+                    cancellation=cancellation,
+                )
+            else:
+                hold = session_lock(
+                    guard,
+                    patience=self.patience,
+                    done=done,
+                    observe=observe,
+                    cancellation=cancellation,
+                )
+            with hold as held:
+                yield held
+
+    def _leases(self, guard: psycopg.Connection) -> bool:
+        by_itself = self.lock is Lock.AUTO and pooled(guard)
+        return by_itself or self.lock is Lock.TABLE

@@ -1,0 +1,70 @@
+"""A file of variables means what it means for goose."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from migrator.envfile import read_env_file
+from migrator.errors import UsageError
+from tests.compat.program import Place, Program
+
+
+_NAME = "GOOSE_TABLE"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "GOOSE_TABLE=a b\n",
+        "export GOOSE_TABLE = a # c\n",
+        "GOOSE_TABLE: y\n",
+        "GOOSE_TABLE=a#b\n",
+        "GOOSE_TABLE=a # b # c\n",
+        "GOOSE_TABLE=#x\n",
+        "GOOSE_TABLE==x\n",
+        "GOOSE_TABLE=postgres://u:p@h:1/d?a=b\n",
+        "GOOSE_TABLE=\nX=2\n",
+        "# c\n\n  GOOSE_TABLE=v",
+        "GOOSE_TABLE=a\nGOOSE_TABLE=b\n",
+        "1X=2\nGOOSE_TABLE=a'b\n",
+        "GOOSE_TABLE='a # b $X'\n",
+        "GOOSE_TABLE='two\nlines'\n",
+        'GOOSE_TABLE="x" # c\n',
+        'GOOSE_TABLE="it\'s"\n',
+        'GOOSE_TABLE="a\\nb \\"q\\" \\$X \\\\ c\\td"\n',
+        "GOOSE_TABLE=a\\nb\n",
+        "GOOSE_TABLE=a\r\nX=t\r\n",
+        "X=1\nGOOSE_TABLE=p${X}q$X-$Y.\n",
+        "X=1\nGOOSE_TABLE='${X}'\n",
+        "GOOSE_TABLE=\\$X$(X)\n",
+        "GOOSE_TABLE=pa$$word$\n",
+        "FOO\nGOOSE_TABLE=1\n",
+        "GOOSE_TABLE='open\n",
+        'GOOSE_TABLE="a\\"\n',
+        "export\nGOOSE_TABLE=1\n",
+        "GOOSE-TABLE=1\n",
+        "\ufeffGOOSE_TABLE=1\n",
+    ],
+)
+def test_it_is_read_as_goose_reads_it(
+    text: str, goose_command: Program, tmp_path: Path
+) -> None:
+    """The same value, or an error from both."""
+    file = tmp_path / "env"
+    file.write_bytes(text.encode())
+    place = Place(dsn="", directory=tmp_path, env_file=str(file))
+
+    answer = goose_command(place, "env")
+
+    told = re.search(rf'^{_NAME}=(".*")$', answer.text, re.MULTILINE)
+    assert _value(file) == (json.loads(told[1]) if told else None)
+
+
+def _value(file: Path) -> str | None:
+    try:
+        return read_env_file(file).get(_NAME, "")
+    except UsageError:
+        return None

@@ -1,0 +1,539 @@
+"""Migrations in Python against a real server."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import psycopg
+import pytest
+
+from migrator import MigrationRunner
+from migrator.events import Event
+from tests.integration.test_signals import applied, ended, sessions, started, until
+from tests.support import Result, run, write
+
+
+TABLE = "CREATE TABLE a (x int);"
+NO_TRANSACTION = "TRANSACTION = False\n\n"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory whose first migration makes a table."""
+    return write(tmp_path / "m", {"1_a.sql": TABLE})
+
+
+def script(directory: Path, body: str, *, head: str = "") -> Path:
+    """Add version 2, in Python: *body* is that of `up`, from line 2 after *head*."""
+    indented = "".join(f"    {line}\n" for line in dedent(body).strip().splitlines())
+    path = directory / "00002_b.py"
+    path.write_text(f"{head}def up(conn):\n{indented}")
+    return path
+
+
+def migrate(dsn: str, directory: Path, *argv: str, **environ: str) -> Result:
+    """Run a command, by default `up`, with little patience."""
+    return run(
+        *(argv or ("up",)),
+        MIGRATOR_DATABASE_URL=dsn,
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+        **{"MIGRATOR_LOCK_TIMEOUT": "100ms", "MIGRATOR_LOCK_RETRY": "300ms", **environ},
+    )
+
+
+def said(process: subprocess.Popen[str], event: str) -> bool:
+    """Wait until the process tells an event; False when it ends before."""
+    assert process.stdout is not None
+    return any(event in line for line in process.stdout)
+
+
+def rows(conn: psycopg.Connection) -> list[int]:
+    """What table a holds."""
+    return [x for (x,) in conn.execute("SELECT x FROM a ORDER BY x")]
+
+
+def outcome(result: Result) -> tuple[int, int | None, str]:
+    """Exit code, line and message of a run that failed in version 2."""
+    failed: dict[str, Any] = result.verdict["failed"]
+    assert failed["path"] == "00002_b.py"
+    return result.exit_code, failed.get("line"), failed.get("message", "")
+
+
+def test_up_and_down(database: str, conn: psycopg.Connection, directory: Path) -> None:
+    """Both functions run in order with SQL, and each is recorded as SQL is."""
+    path = script(directory, "conn.execute('INSERT INTO a VALUES (1)')")
+    path.write_text(
+        path.read_text() + "def down(conn):\n    conn.execute('DELETE FROM a')\n"
+    )
+
+    up = migrate(database, directory, MIGRATOR_LOG_LEVEL="debug")
+    after_up = rows(conn), applied(conn)
+    down = migrate(database, directory, "down")
+
+    told = [
+        {name: line[name] for name in ("path", "line", "statement", "command")}
+        for line in up.events("statement.finished")
+    ]
+    assert (up.exit_code, up.verdict["applied"], after_up) == (
+        0,
+        [1, 2],
+        ([1], [0, 1, 2]),
+    )
+    assert told[1:] == [
+        {"path": "00002_b.py", "line": 1, "statement": 1, "command": "up(conn)"}
+    ]
+    assert (down.exit_code, down.verdict["reverted"]) == (0, [2])
+    assert (rows(conn), applied(conn)) == ([], [0, 1])
+
+
+def test_redo_runs_the_module_anew(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """No state of the module is left from one direction to the next."""
+    script(
+        directory,
+        "seen.append(1)\nconn.execute('INSERT INTO a VALUES (%s)', [len(seen)])",
+        head="seen = []\n",
+    )
+    migrate(database, directory)
+
+    result = migrate(database, directory, "redo")
+
+    assert (result.exit_code, rows(conn)) == (0, [1, 1])
+
+
+def test_savepoints(database: str, conn: psycopg.Connection, directory: Path) -> None:
+    """`conn.transaction()` rolls back a part, and the migration goes on."""
+    script(
+        directory,
+        """
+        import psycopg
+        for x in (1, 2, 3):
+            try:
+                with conn.transaction():
+                    conn.execute("INSERT INTO a VALUES (%s)", [x])
+                    conn.execute("SELECT 1 / (2 - %s)", [x])
+            except psycopg.errors.DivisionByZero:
+                pass
+        """,
+    )
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, rows(conn), applied(conn)) == (0, [1, 3], [0, 1, 2])
+
+
+def test_a_database_error_is_explained(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """As for SQL, with the innermost line of the file; all is rolled back."""
+    script(
+        directory,
+        """
+        conn.execute("INSERT INTO a VALUES (1)")
+        broken(conn)
+        """,
+        head="def broken(conn):\n    conn.execute('SELECT nothing')\n\n",
+    )
+
+    result = migrate(database, directory)
+
+    assert result.exit_code == 13
+    assert result.verdict["error"] == (
+        '00002_b.py:2:5: column "nothing" does not exist (SQLSTATE 42703);'
+        " this migration was rolled back; mend the file and run again"
+    )
+    assert (rows(conn), applied(conn)) == ([], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "message"),
+    [
+        ("conn.execute('SELECT 1')\n{}['x']", 3, "KeyError: 'x'"),
+        ("raise SystemExit('no')", 2, "SystemExit: no"),
+        ("raise ValueError('a\\n\\nb')", 2, "ValueError: a; b"),
+        ("assert False", 2, "AssertionError"),
+        ("import json\njson.loads('{')", 3, "JSONDecodeError: Expecting property name"),
+        ("import os.nothing", 2, "ModuleNotFoundError: No module named 'os.nothing'"),
+    ],
+)
+def test_any_exception_is_a_failure(
+    database: str, conn: psycopg.Connection, directory: Path, body: str, line: int, message: str
+) -> None:  # fmt: skip
+    """Type and text are told at the file's own line; all is rolled back."""
+    script(directory, f"conn.execute('INSERT INTO a VALUES (1)')\n{body}")
+
+    result = migrate(database, directory)
+
+    code, found, told = outcome(result)
+    assert (code, found) == (13, line + 1)
+    assert told.startswith(message)
+    assert (rows(conn), applied(conn)) == ([], [0, 1])
+
+
+def test_the_traceback_shows_the_file(database: str, directory: Path) -> None:
+    """It begins in the file and quotes the line that ran, as it was read."""
+    path = script(directory, "raise KeyError(7)  # here")
+
+    result = migrate(database, directory)
+
+    assert result.verdict["failed"]["context"].splitlines()[:3] == [
+        "Traceback (most recent call last):",
+        f'  File "{path}", line 2, in up',
+        "    raise KeyError(7)  # here",
+    ]
+
+
+def test_what_was_read_is_what_runs(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """A file that changes after the start of a run changes nothing in it."""
+    script(directory, "conn.execute('INSERT INTO a VALUES (2)')")
+    (directory / "1_a.sql").unlink()
+    (directory / "1_a.py").write_text(
+        "from pathlib import Path\n"
+        "def up(conn):\n"
+        "    conn.execute('CREATE TABLE a (x int)')\n"
+        "    Path(__file__).with_name('00002_b.py').write_text('broken')\n"
+    )
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, rows(conn)) == (0, [2])
+
+
+@pytest.mark.parametrize("method", ["commit", "rollback"])
+def test_the_transaction_is_not_the_functions_to_end(
+    database: str, conn: psycopg.Connection, directory: Path, method: str
+) -> None:
+    """`conn.commit()` is refused before it does harm, so all is rolled back."""
+    script(directory, f"conn.execute('INSERT INTO a VALUES (1)')\nconn.{method}()")
+
+    result = migrate(database, directory)
+
+    assert outcome(result) == (
+        13,
+        3,
+        (
+            "the transaction also holds the version's row, and is committed with it: set"
+            " TRANSACTION = False for a function that commits by itself"
+        ),
+    )
+    assert (rows(conn), applied(conn)) == ([], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("ending", "left"), [("COMMIT", [1]), ("ROLLBACK", []), ("COMMIT; SELECT 1", [1])]
+)
+def test_a_transaction_that_is_ended_in_sql_is_caught(
+    database: str, conn: psycopg.Connection, directory: Path, ending: str, left: list[int]
+) -> None:  # fmt: skip
+    """What is not clean is not called clean."""
+    script(
+        directory, f"conn.execute('INSERT INTO a VALUES (1)')\nconn.execute('{ending}')"
+    )
+
+    result = migrate(database, directory)
+
+    assert result.exit_code == 14
+    assert result.verdict["error"].startswith(
+        "00002_b.py:1:1: the file ended the migration's transaction by itself; "
+    )
+    assert (rows(conn), applied(conn)) == (left, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "try:\n    conn.execute('SELECT nothing')\nexcept Exception:\n    pass",
+            (
+                "the function went on after a statement had failed and aborted the"
+                " transaction; put what may fail into `with conn.transaction():`"
+            ),
+        ),
+        ("conn.close()", "the function closed the connection, which is not its own"),
+        (
+            "conn.close()\nconn.execute('SELECT 1')",
+            "the function closed the connection, which is not its own",
+        ),
+        (
+            "conn.pgconn.send_query(b'SELECT pg_sleep(60)')",
+            "the function left a command unfinished",
+        ),
+    ],
+)
+def test_a_connection_in_another_state_is_caught(
+    database: str, conn: psycopg.Connection, directory: Path, body: str, message: str
+) -> None:
+    """It is not recorded as applied, and the message says what the function did."""
+    script(directory, f"conn.execute('INSERT INTO a VALUES (1)')\n{body}")
+
+    code, _, told = outcome(migrate(database, directory))
+
+    assert (code, told) == (13, message)
+    until(lambda: sessions(conn, "%") == 0)
+    assert (rows(conn), applied(conn)) == ([], [0, 1])
+
+
+def test_habits_of_the_connection_do_not_stay(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """A row factory that the function sets is not ours afterwards."""
+    script(
+        directory,
+        """
+        from psycopg.rows import dict_row
+        conn.row_factory = dict_row
+        conn.autocommit = False
+        conn.execute("INSERT INTO a VALUES (1)")
+        conn.commit()
+        """,
+        head=NO_TRANSACTION,
+    )
+    write(directory, {"3_c.sql": "INSERT INTO a VALUES (3);"})
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, rows(conn), applied(conn)) == (0, [1, 3], [0, 1, 2, 3])
+
+
+def test_without_transaction(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """What may not run in a transaction block runs, and batches commit one by one."""
+    script(
+        directory,
+        """
+        for x in (1, 2):
+            with conn.transaction():
+                conn.execute("INSERT INTO a VALUES (%s)", [x])
+        conn.execute("CREATE INDEX CONCURRENTLY i ON a (x)")
+        """,
+        head=NO_TRANSACTION,
+    )
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, rows(conn), applied(conn)) == (0, [1, 2], [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("conn.execute('SELECT 1 / 0')", "division by zero (SQLSTATE 22012)"),
+        ("{}['x']", "KeyError: 'x'"),
+        ("conn.execute('BEGIN')", "the function left a transaction open"),
+    ],
+)
+def test_without_transaction_half_way_is_partial(
+    database: str, conn: psycopg.Connection, directory: Path, body: str, reason: str
+) -> None:
+    """What ran before stays, and the error says so."""
+    body = f"conn.execute('INSERT INTO a VALUES (1)')\n{body}"
+    script(directory, body, head=NO_TRANSACTION)
+
+    result = migrate(database, directory)
+
+    assert result.exit_code == 14
+    assert (
+        f"up(conn) of a migration with TRANSACTION = False did not come through: {reason};"
+        " what ran before it is committed: finish or undo it by hand"
+    ) in result.verdict["error"]
+    assert (rows(conn), applied(conn)) == ([1], [0, 1])
+
+
+@pytest.mark.parametrize("head", ["", NO_TRANSACTION])
+def test_a_module_that_does_not_load_is_clean(
+    database: str, conn: psycopg.Connection, directory: Path, head: str
+) -> None:
+    """Also without a transaction: nothing of it has seen the database."""
+    path = script(directory, "pass", head=f"{head}1 / 0\n")
+    line = path.read_text().splitlines().index("1 / 0") + 1
+
+    result = migrate(database, directory)
+
+    assert outcome(result) == (13, line, "ZeroDivisionError: division by zero")
+    assert applied(conn) == [0, 1]
+
+
+def test_a_lock_timeout_is_retried(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """The whole function runs again, until the patience ends."""
+    migrate(database, directory)
+    script(directory, "conn.execute('ALTER TABLE a ADD y int')")
+
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE a IN ACCESS SHARE MODE")
+        failed = migrate(database, directory)
+    passed = migrate(database, directory)
+
+    assert (outcome(failed)[0], failed.verdict["failed"]["sqlstate"]) == (22, "55P03")
+    assert failed.events("migration.retried")[0]["line"] == 2
+    assert passed.verdict["applied"] == [2]
+
+
+def test_what_it_prints_is_told(database: str, directory: Path) -> None:
+    """Each line is an event; stdout holds nothing but JSON."""
+    script(
+        directory,
+        """
+        print("one", 1)
+        print()
+        print("two\\nthree", end="")
+        """,
+        head="print('loaded')\n",
+    )
+
+    result = migrate(database, directory)
+
+    assert [
+        (line["version"], line["path"], line["message"])
+        for line in result.events("script.printed")
+    ] == [(2, "00002_b.py", text) for text in ("loaded", "one 1", "two", "three")]
+
+
+def test_an_observer_may_print(
+    database: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the library's caller prints about an event is no event itself."""
+    script(directory, "print('one')\nconn.execute('DROP TABLE IF EXISTS nothing')")
+
+    def observe(event: Event) -> None:
+        print(event.name)  # noqa: T201 - the point
+
+    MigrationRunner(database, directory, observe=observe).up()
+
+    assert capsys.readouterr().out.split()[-5:] == [
+        "migration.started",
+        "script.printed",
+        "server.noticed",
+        "statement.finished",
+        "migration.applied",
+    ]
+
+
+def test_notices_are_told_with_its_place(database: str, directory: Path) -> None:
+    """As for SQL; the place is the function's."""
+    script(directory, "conn.execute('DROP TABLE IF EXISTS nothing')")
+
+    (notice,) = migrate(database, directory).events("server.noticed")
+
+    assert (notice["path"], notice["line"]) == ("00002_b.py", 1)
+
+
+def test_a_dataclass_finds_its_module(database: str, directory: Path) -> None:
+    """What looks its module up by name works as in an imported module."""
+    script(
+        directory,
+        "assert Row(1).x == 1",
+        head=(
+            "from __future__ import annotations\n"
+            "from dataclasses import dataclass, InitVar\n"
+            "@dataclass\nclass Row:\n    x: int\n    y: InitVar[int] = 0\n\n"
+        ),
+    )
+
+    assert migrate(database, directory).exit_code == 0
+
+
+def test_plan_and_validate(database: str, directory: Path) -> None:
+    """A script is one line of the plan, with its real place, and counts as one."""
+    script(directory, "pass", head="\n\n")
+
+    plan = migrate(database, directory, "plan")
+    validated = migrate(database, directory, "validate")
+
+    line = plan.events("statement.planned")[1]
+    shown = ("version", "path", "line", "statement", "transaction", "text")
+    assert [line[name] for name in shown] == [2, "00002_b.py", 3, 1, True, "up(conn)"]
+    (found,) = validated.events("files.validated")
+    assert (found["files"], found["statements"]) == (2, 2)
+
+
+def test_faults_stop_the_run_before_anything_is_applied(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """`up` and `validate` tell a Python file's faults as an SQL file's."""
+    (directory / "00002_b.py").write_text("import q_q\n\n\ndef up(): ...\n")
+
+    result = migrate(database, directory)
+    validated = migrate(database, directory, "validate")
+
+    told = [(line["line"], line["slug"]) for line in result.events("fault.found")]
+    assert (result.exit_code, validated.exit_code) == (10, 10)
+    assert told == [(1, "no_module"), (4, "signature")]
+    assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
+
+
+LOOP = "while True:\n    pass"
+QUERIES = "while True:\n    conn.execute('SELECT 1')"
+SAVEPOINTS = (
+    "while True:\n    with conn.transaction():\n        conn.execute('SELECT 1')"
+)
+SLEEP = "conn.execute('SELECT pg_sleep(60)')"
+STUBBORN = """\
+import time
+end = time.monotonic() + 10
+while time.monotonic() < end:
+    try:
+        time.sleep(10)
+    except BaseException:
+        break
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [LOOP, QUERIES, SAVEPOINTS, SLEEP, STUBBORN],
+    ids=["loop", "queries", "savepoints", "sleep", "stubborn"],
+)
+def test_sigterm_interrupts_it(
+    database: str, conn: psycopg.Connection, directory: Path, body: str
+) -> None:
+    """Python or SQL: it is interrupted, rolled back and not recorded."""
+    script(
+        directory,
+        f"conn.execute('INSERT INTO a VALUES (1)')\nprint('ready')\n{body}",
+    )
+
+    with started(database, directory) as process:
+        assert said(process, "script.printed")
+        time.sleep(0.1)
+        result = ended(process, signal.SIGTERM)
+
+    assert (result.exit_code, result.verdict["outcome"]) == (143, "terminated")
+    assert (rows(conn), applied(conn)) == ([], [0, 1])
+    until(lambda: sessions(conn, "%") == 0)
+
+
+def test_sigterm_without_transaction_is_partial(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """What ran before is committed: 14 in place of 143."""
+    body = f"conn.execute('INSERT INTO a VALUES (1)')\nprint('ready')\n{LOOP}"
+    script(directory, body, head=NO_TRANSACTION)
+
+    with started(database, directory) as process:
+        assert said(process, "script.printed")
+        result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 14
+    assert "stopped by SIGTERM" in result.verdict["error"]
+    assert (rows(conn), applied(conn)) == ([1], [0, 1])
+
+
+def test_an_ended_session_is_worth_another_run(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """The connection is lost, nothing is recorded, and the exit code says try again."""
+    script(directory, "conn.execute('SELECT pg_terminate_backend(pg_backend_pid())')")
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, result.verdict["retryable"]) == (23, True)
+    assert applied(conn) == [0, 1]

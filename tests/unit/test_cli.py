@@ -1,0 +1,233 @@
+"""The command line in goose's forms, and the file of variables."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from migrator import __version__
+from migrator.cli import main
+from migrator.envfile import read_env_file
+from migrator.errors import UsageError
+from migrator.flags import FLAGS, arguments
+from migrator.settings import Settings, read_settings
+from tests.support import run, write
+
+
+NOWHERE = Path("/nonexistent")
+DSN = "postgresql://u:hunter2@h:1/d"
+
+
+def read(line: str, **environ: str) -> Settings:
+    """Settings of a command line and an environment."""
+    return read_settings(environ, arguments(line.split()), secrets_dir=NOWHERE)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", {}),
+        ("up", {"command": "up"}),
+        ("up-to 42", {"command": "up-to", "target": "42"}),
+        ("-dir d -table t up", {"migrations_dir": "d", "table": "t", "command": "up"}),
+        ("up --dir d --table=t", {"migrations_dir": "d", "table": "t", "command": "up"}),
+        ("down-to -dir=a=b 3", {"migrations_dir": "a=b", "command": "down-to", "target": "3"}),
+        ("-dir -x", {"migrations_dir": "-x"}),
+        ("-dir a -dir b", {"migrations_dir": "b"}),
+        ("-dir= -table=", {}),
+        ("-allow-missing", {"allow_missing": "true"}),
+        ("--allow-missing=T up", {"allow_missing": "true", "command": "up"}),
+        ("-allow-missing=0", {"allow_missing": "false"}),
+        ("-no-versioning redo", {"no_versioning": "true", "command": "redo"}),
+        ("-timeout 1h13m", {"deadline": "1h13m"}),
+        ("-v", {"log_level": "debug"}),
+        ("-v=false", {}),
+        ("-env none", {"env_file": "none"}),
+        ("-no-color up", {"command": "up"}),
+        ("status --check", {"command": "status", "check": "true"}),
+        ("-h", {"help": "true"}),
+        ("up -help", {"help": "true", "command": "up"}),
+        ("--version", {"version": "true"}),
+        ("version", {"command": "version"}),
+        ("-s create add_users sql", {"sequential": "true", "command": "create", "name": "add_users", "kind": "sql"}),
+        ("up -- -dir", {"command": "up", "target": "-dir"}),
+        (f"postgres {DSN} up", {"database_url": DSN, "command": "up"}),
+        (f"pgx {DSN} up-to 5 -v", {"database_url": DSN, "command": "up-to", "target": "5", "log_level": "debug"}),
+        (f"-table t postgres -dir d {DSN} status", {"table": "t", "migrations_dir": "d", "database_url": DSN, "command": "status"}),
+        (f"{DSN} up", {"database_url": DSN, "command": "up"}),
+        ("postgres dbname=d down", {"database_url": "dbname=d", "command": "down"}),
+        ("postgres up", {"command": "up"}),
+    ],
+)  # fmt: skip
+def test_lines_that_goose_takes(line: str, expected: Mapping[str, str]) -> None:
+    """Flags stand anywhere, have one dash or two; words are told by their shape."""
+    assert arguments(line.split()) == expected
+
+
+def test_an_empty_dsn_is_libpqs_business() -> None:
+    """`goose postgres "" up`: the variables of libpq say where."""
+    assert arguments(["postgres", "", "up"]) == {"command": "up"}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("up --dry", "unrecognized arguments: --dry; see --help"),
+        ("-dri=secret up", "unrecognized arguments: -dri; see --help"),
+        ("---dir x up", "unrecognized arguments: ---dir; see --help"),
+        ("up -certfile x", "unrecognized arguments: -certfile; see --help"),
+        ("up -dir", "-dir needs its DIR; see --help"),
+        ("up -v=loud", "-v is on or off: write -v or -v=false"),
+        ("mysql u:hunter2@/d up", "mysql: only PostgreSQL is migrated; write postgres"),
+        ("redshift x up", "redshift: only PostgreSQL is migrated; write postgres"),
+        (f"up 1 {DSN}", "a command and a version, and nothing more; see --help"),
+    ],
+)
+def test_lines_that_nobody_takes(line: str, fault: str) -> None:
+    """They are told as everything is, with exit code 2 and without any value."""
+    result = run(*line.split())
+
+    assert (result.exit_code, result.verdict["error"]) == (2, fault)
+    assert "hunter2" not in str(result.lines)
+
+
+def test_flags_override_variables() -> None:
+    """The line is nearer than the environment; goose has the same order."""
+    environ = {
+        "MIGRATOR_TABLE": "b",
+        "GOOSE_EXTRA_ARGS": "-table c",
+        "GOOSE_TABLE": "d",
+    }
+    order = []
+
+    for name in ("", *environ):
+        environ.pop(name, None)
+        order.append(read("" if name else "-table a", **environ).table)
+
+    assert order == ["a", "c", "d", "goose_db_version"]
+
+
+def test_extra_arguments_of_gooses_image() -> None:
+    """GOOSE_EXTRA_ARGS is split as a shell does it, GOOSE_VERBOSE is on when set."""
+    settings = read(
+        "",
+        GOOSE_EXTRA_ARGS="-allow-missing -dir '/my files' --timeout=1m",
+        GOOSE_VERBOSE="true",
+    )
+
+    assert settings == Settings(
+        allow_missing=True,
+        migrations_dir=Path("/my files"),
+        deadline="1m",  # type: ignore[arg-type]
+        log_level="debug",
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "fault"),
+    [
+        ("-dry", "GOOSE_EXTRA_ARGS: unrecognized arguments: -dry; see --help"),
+        ("-dir 'x", "GOOSE_EXTRA_ARGS: no closing quotation"),
+    ],
+)
+def test_extra_arguments_that_cannot_be_read(extra: str, fault: str) -> None:
+    """The fault names the variable."""
+    result = run("up", GOOSE_EXTRA_ARGS=extra)
+
+    assert (result.exit_code, result.verdict["error"]) == (2, fault)
+
+
+@pytest.mark.parametrize("command", ["status", "version", "wait", "baseline 1"])
+def test_commands_that_need_versions(command: str) -> None:
+    """Without versioning there is nothing that they could tell or write."""
+    name = command.split(maxsplit=1)[0]
+    result = run(*command.split(), "-no-versioning")
+
+    assert (result.exit_code, result.verdict["error"]) == (
+        2,
+        f"{name} asks the tracking table: leave MIGRATOR_NO_VERSIONING out",
+    )
+
+
+def test_help_names_every_flag() -> None:
+    """It goes to stdout as plain text, and is no run."""
+    stdout = io.StringIO()
+
+    exit_code = main(["up", "-h"], {}, stdout)
+
+    told = [
+        line.split()[0] for line in stdout.getvalue().splitlines() if line[:3] == "  -"
+    ]
+    assert (exit_code, told) == (0, [f"-{name}" for name in FLAGS])
+
+
+def test_version_is_told() -> None:
+    """The migrator's own; `version` without dashes asks the database."""
+    stdout = io.StringIO()
+
+    exit_code = main(["-version"], {}, stdout)
+
+    assert (exit_code, stdout.getvalue()) == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ"),
+    [
+        (["-env", "{}"], {}),
+        ([], {"MIGRATOR_ENV_FILE": "{}"}),
+        ([], {"GOOSE_EXTRA_ARGS": "-env={}"}),
+    ],
+)
+def test_a_file_of_variables(
+    argv: list[str], environ: dict[str, str], tmp_path: Path
+) -> None:
+    """It sets what the environment lacks; ENVSUB sees it too."""
+    content = "-- +goose Up\n-- +goose ENVSUB ON\nSELECT '${NAME?}', '${OTHER?}';\n"
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+    file = tmp_path / "env"
+    file.write_text(f"NAME=n\nGOOSE_MIGRATION_DIR={directory}\nMIGRATOR_TABLE=''\n")
+    named = {name: value.format(file) for name, value in environ.items()}
+
+    result = run("validate", *(a.format(file) for a in argv), OTHER="o", **named)
+
+    assert (result.exit_code, result.verdict["error"]) == (0, None)
+
+
+def test_a_set_variable_stays(tmp_path: Path) -> None:
+    """Also when it is empty; a flag `-env none` wins over the variable."""
+    file = tmp_path / "env"
+    file.write_text("MIGRATOR_LOCK=no-such\n")
+    directory = write(tmp_path / "m", {"1_a.sql": "SELECT 1;"})
+    line = ("validate", "-dir", str(directory))
+
+    taken = run(*line, MIGRATOR_ENV_FILE=str(file))
+    kept = run(*line, MIGRATOR_ENV_FILE=str(file), MIGRATOR_LOCK="")
+    off = run(*line, "-env", "none", MIGRATOR_ENV_FILE=str(file))
+
+    assert [r.exit_code for r in (taken, kept, off)] == [2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"A=1\n\nB\nC=1\n", ":3: this is no NAME=value"),
+        (b"A='x\n", ":1: this is no NAME=value"),
+        (b"A=\xff\n", "it is not UTF-8"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_read(
+    content: bytes | None, fault: str, tmp_path: Path
+) -> None:
+    """It is a usage error, which names the line and none of its text."""
+    file = tmp_path / "env"
+    if content is not None:
+        file.write_bytes(content)
+
+    result = run("up", MIGRATOR_ENV_FILE=str(file))
+
+    assert result.exit_code == 2
+    assert result.verdict["error"].endswith(fault)
+    with pytest.raises(UsageError):
+        read_env_file(file)
