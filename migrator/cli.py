@@ -11,7 +11,7 @@ from migrator.commands import COMMANDS, summary
 from migrator.environment import with_env_file
 from migrator.errors import UsageError
 from migrator.exits import ExitCode
-from migrator.flags import FLAGS, HELP, POSTGRES, VERSION, arguments
+from migrator.flags import ABOUT, FLAGS, HELP, POSTGRES, arguments
 from migrator.job import Reporting, run_job, secrets_of, work_of
 from migrator.settings import Settings, read_settings
 
@@ -44,7 +44,7 @@ def main(
     variables: Mapping[str, str] = os.environ if environ is None else environ
     try:
         given = arguments(sys.argv[1:] if argv is None else argv)
-        if {HELP, VERSION} & given.keys():
+        if {HELP, ABOUT} & given.keys():
             stdout.write(_help() if HELP in given else f"{VERSION}\n")
             return ExitCode.OK
         variables = with_env_file(variables, given)

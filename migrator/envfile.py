@@ -1,8 +1,8 @@
 """
 A file of `NAME=value` lines, as goose reads its `.env`.
 
-goose: joho/godotenv v1.5.1, `parser.go`. Unlike elsewhere, `$NAME` means what an earlier
-line of the same file said, and stays what it is in single quotes.
+goose: joho/godotenv v1.5.1, `parser.go`. `$NAME` means what an earlier line of the same
+file said, and stays what it is in single quotes.
 """
 
 import re

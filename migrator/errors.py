@@ -153,7 +153,7 @@ class DriftError(MigratorError):
 
 
 class StatementFailedError(MigratorError):
-    """A statement failed; its migration's transaction is rolled back."""
+    """A statement or a script failed; its migration's transaction is rolled back."""
 
     def __init__(self, place: Place, server: ServerMessage) -> None:
         self.place = place

@@ -26,7 +26,7 @@ class Flag:
     off: str = "false"
 
 
-HELP, VERSION = "help", "version"
+HELP, ABOUT = "help", "version"
 FLAGS: Mapping[str, Flag] = {
     "dir": Flag("migrations_dir", "where the files are", "DIR"),
     "table": Flag("table", "the tracking table", "NAME"),
@@ -40,7 +40,7 @@ FLAGS: Mapping[str, Flag] = {
     "no-color": Flag(None, "accepted; NO_COLOR does it"),
     "h": Flag(HELP, "show this and exit"),
     "help": Flag(HELP, "the same"),
-    "version": Flag(VERSION, "show the version and exit"),
+    "version": Flag(ABOUT, "show the version and exit"),
 }
 POSTGRES = ("postgres", "pgx")
 _DRIVERS = (

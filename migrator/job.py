@@ -240,11 +240,17 @@ def _runner(
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
     return Runner(
         database=Database(dsn=dsn, session=session, patience=patience),
-        store=Unversioned() if settings.no_versioning else Store(settings.table, keep_ledger=settings.history),
+        store=_store(settings),
         policy=policy,
         observe=observe,
         cancellation=cancellation,
     )
+
+
+def _store(settings: Settings) -> Store | Unversioned:
+    if settings.no_versioning:
+        return Unversioned()
+    return Store(settings.table, keep_ledger=settings.history)
 
 
 def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:

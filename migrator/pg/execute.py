@@ -137,9 +137,9 @@ class Executor:
                 return self._in_transaction(step, partial(call.run_inside, function))
             started = time.monotonic()
             try:
+                self.held()
                 call.run_outside(function)
-                with self._explaining(*_nowhere(step)), self.conn.transaction():
-                    return self._enter(step, started)
+                return self._enter_alone(step, started)
             except MigratorError as error:
                 _roll_back(self.conn)
                 raise _partial(error, call.place, call.part) from error

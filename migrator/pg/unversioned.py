@@ -28,9 +28,7 @@ class Unversioned:
         """Return that nothing is known."""
         return {}
 
-    def adopt(
-        self, conn: psycopg.Connection, migrations: Iterable[Migration]
-    ) -> None:
+    def adopt(self, conn: psycopg.Connection, migrations: Iterable[Migration]) -> None:
         """Write nothing."""
 
     def enter(self, conn: psycopg.Connection, step: Step, *, took_s: float) -> bool:

@@ -1,5 +1,6 @@
 """One file's bytes to a migration."""
 
+import re
 from collections.abc import Mapping
 
 from migrator.model import Migration, Section, Split
@@ -11,6 +12,10 @@ from migrator.sql.goose import parse
 LONGEST_LINE = 4 * 1024 * 1024 - 1
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# pg_backup_archiver.c: RestoreArchive writes it above everything else. pg_dump writes
+# functions over several lines, so goose could not run the file; and where goose can,
+# for its authors put StatementBegin around them, the lexer runs the same.
+_DUMP = re.compile(rb"(?:[ \t\r]*(?:--[^\n]*)?\n)*?-- PostgreSQL database dump\r?\n")
 
 
 def parse_file(
@@ -21,6 +26,8 @@ def parse_file(
 
     Line ends may be LF or CRLF; the statements have LF, as goose sends them. Bytes
     that are not UTF-8 become surrogate escapes, and faults where they would be sent.
+
+    What `pg_dump` wrote is split by PostgreSQL's rules whatever *split* is.
     """
     findings = Findings(path)
     if data.startswith(_UTF16):
@@ -29,6 +36,8 @@ def parse_file(
     if data.startswith(_BOM):
         findings.add("bom", 1)
         data = data[len(_BOM) :]
+    if _DUMP.match(data):
+        split = Split.POSTGRES
     if split is Split.GOOSE:
         _note_long_lines(data, findings)
     if b"\r" in data:

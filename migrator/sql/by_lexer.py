@@ -21,11 +21,12 @@ from migrator.sql.split import (
     Inside,
     Part,
     Stop,
+    is_plain,
     part_at,
     skip_blank,
 )
 from migrator.sql.structure import Structure
-from migrator.sql.words import copies_in
+from migrator.sql.words import copies_in, ends_transaction, is_restriction
 
 
 class LexerParser:
@@ -125,7 +126,9 @@ class LexerParser:
 
     def _command(self, start: int) -> int:
         end = _line_end(self._text, start)
-        self._add("psql_command", start, said=self._text[start:end][:40])
+        line = self._text[start:end]
+        if not is_restriction(line):
+            self._add("psql_command", start, said=line[:40])
         self._pass(end)
         return end
 
@@ -139,7 +142,10 @@ class LexerParser:
         return part.end
 
     def _store(self, pieces: list[tuple[int, int]], data: str | None = None) -> None:
-        self._half.statements.append(self._source.statement(pieces, data=data))
+        statement = self._source.statement(pieces, data=data)
+        # Whether the file runs in a transaction is known at its end
+        plain = not ends_transaction(statement.text)
+        self._half.note(statement, block=False, plain=plain)
 
     def _crossed(self, part: Part) -> int:
         """Read a statement in which a mark stands: find out whether it is one."""
@@ -190,7 +196,9 @@ class LexerParser:
             return self._end
         pieces = self._without_lead(pieces)
         if pieces and self.structure.side is side:
-            self._half.note(self._source.statement(pieces), block=True)
+            statement = self._source.statement(pieces)
+            plain = is_plain(statement.text)
+            self._half.note(statement, block=True, plain=plain)
         return mark.end
 
     def _without_lead(self, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:

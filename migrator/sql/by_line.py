@@ -3,10 +3,14 @@ Statements by goose's rule: `;` at a line's end, or StatementBegin/End.
 
 goose: `internal/sqlparser/parser.go`, ParseSQLMigration. goose parses a file once for
 each direction and expands variables also in the other half; here one pass does both.
+
+Two things that `pg_dump` writes and goose cannot run work here: the rows that follow a
+`COPY … FROM stdin`, and psql's `\\restrict` (goose#138, #823, #859, #863).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from migrator.model import Direction, Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
@@ -14,8 +18,10 @@ from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS, trim
 from migrator.sql.hazards import Half, unfinished
-from migrator.sql.split import PLAIN_NEXT
+from migrator.sql.source import Buffer
+from migrator.sql.split import PLAIN_NEXT, Part, copy_part, is_plain, parts, skip_blank
 from migrator.sql.structure import Structure
+from migrator.sql.words import is_restriction, starts_copy
 
 
 class LineParser:
@@ -30,7 +36,7 @@ class LineParser:
         self._marks = find_marks(text)
         self._environ = environ
         self._findings = findings
-        self._buffer = _Buffer()
+        self._buffer = Buffer()
         self._lost = 0
         """The line of an empty block's start: goose swallows the next line of SQL."""
 
@@ -47,7 +53,9 @@ class LineParser:
         """Read the whole file."""
         at = 0
         for mark in self._marks:
-            self._lines_between(at, mark.line - 1)
+            at = self._lines_between(at, mark.line - 1)
+            if mark.line <= at:
+                continue  # a row of COPY
             at = mark.line - 1 if mark.verdict is Verdict.NEAR else mark.line
             self._mark(mark)
         self._lines_between(at, len(self._lines))
@@ -65,13 +73,13 @@ class LineParser:
             self._buffer.cuts.append(mark.line)
         match followed:
             case Annotation.DOWN:
-                self._buffer, self._lost, self._after_end = _Buffer(), 0, False
+                self._buffer, self._lost, self._after_end = Buffer(), 0, False
             case Annotation.BEGIN:
                 self._lost, self._after_end = 0, False
             case Annotation.END:
                 self._after_end, self._carried = True, False
                 if self._buffer.lines:
-                    self._store(block=True)
+                    self._store_block()
                 else:
                     self._lost = block
             case _:
@@ -88,13 +96,19 @@ class LineParser:
         elif left.lines:
             self._carried = True
 
-    def _lines_between(self, first: int, last: int) -> None:
+    def _lines_between(self, first: int, last: int) -> int:
+        """Read lines by their index; return the next: rows of COPY go beyond *last*."""
         if self.structure.side is None:
             self._preamble(first, last)
-            return
+            return last
         if self._carried and first < last:
             self._carried = False
             self._expand(self._lines[first], first + 1, (Direction.UP,))
+        while first < last:
+            first = self._some_lines(first, last)
+        return first
+
+    def _some_lines(self, first: int, last: int) -> int:
         statements = self._half.statements
         for index in range(first, last):
             line = self._lines[index]
@@ -106,8 +120,9 @@ class LineParser:
                 and PLAIN_NEXT.fullmatch(text := line.rstrip(BLANKS))
             ):
                 statements.append(Statement(text, index + 1))
-            else:
-                self._line(line, index + 1)
+            elif (read := self._line(line, index + 1)) > index + 1:
+                return read
+        return last
 
     @property
     def _half(self) -> Half:
@@ -122,20 +137,36 @@ class LineParser:
                     self._findings.add("before_up", index + 1, column)
                 return
 
-    def _line(self, line: str, number: int) -> None:
-        comment = line.lstrip(BLANKS).startswith("--")
+    def _line(self, line: str, number: int) -> int:
+        """Read one line; return the number of the last one that was read with it."""
+        bare = line.lstrip(BLANKS)
+        comment = bare.startswith("--")
         if not self._buffer.lines and (comment or not line):
             if "\r" in line:
                 self._cr(line, number)
-            return
+            return number
+        if bare.startswith("\\") and self._restricts(bare):
+            return number
         if self._lost:
             self._lose(line, number)
-            return
+            return number
         if self.structure.envsub:
             line = self._expand(line, number, self._expanding(line, comment=comment))
         self._buffer.append(line, number)
-        if not self.structure.block and ends_statement(line):
-            self._store(block=False)
+        if not self.structure.block and (ends_statement(line) or self._ends_copy(line)):
+            return self._store(number)
+        return number
+
+    def _restricts(self, bare: str) -> bool:
+        """Say whether the line only tells psql what to refuse, between statements."""
+        between = not self.structure.block and is_restriction(bare)
+        return between and not any(parts("\n".join(self._buffer.lines)))
+
+    # goose sees no end in `COPY t FROM stdin; /* c */`; for psql the next line is a row
+    def _ends_copy(self, line: str) -> bool:
+        lines = self._buffer.lines
+        copies = ";" in line and starts_copy(lines[0])
+        return copies and copy_part("\n".join(lines)) is not None
 
     def _expanding(self, line: str, *, comment: bool) -> tuple[Direction, ...]:
         side = self.structure.side
@@ -179,13 +210,59 @@ class LineParser:
             )
             return
 
-    def _store(self, *, block: bool) -> None:
-        half, buffer = self._half, self._buffer
-        statement = buffer.statement()
-        self._buffer = _Buffer()
-        if not statement.text:
-            return
-        half.note(statement, block=block, cuts=tuple(buffer.cuts))
+    def _store(self, number: int) -> int:
+        """Keep the statement; return the number of the last line that belongs to it."""
+        statement, cuts = self._taken()
+        plain = is_plain(statement.text)
+        copy = None if plain else copy_part(statement.text)
+        if copy is not None:
+            return self._copy(statement, copy, number)
+        self._half.note(statement, block=False, plain=plain, cuts=cuts)
+        return number
+
+    def _store_block(self) -> None:
+        statement, cuts = self._taken()
+        if statement.text:
+            plain = is_plain(statement.text)
+            self._half.note(statement, block=True, plain=plain, cuts=cuts)
+
+    def _taken(self) -> tuple[Statement, tuple[int, ...]]:
+        buffer, self._buffer = self._buffer, Buffer()
+        return buffer.statement(), tuple(buffer.cuts)
+
+    # psql reads the rows from the next line on, up to a line `\.`
+    def _copy(self, statement: Statement, part: Part, number: int) -> int:
+        text = statement.text
+        if skip_blank(text, 0)[0] != part.start:
+            self._add("copy_merged", statement, part.start)
+        follows, _ = skip_blank(text, part.end)
+        if follows < len(text):
+            self._add("copy_followed", statement, follows)
+        try:
+            end = self._lines.index("\\.", number)
+        except ValueError:
+            onward = BOTH[BOTH.index(self._half.side) :]
+            self._add("copy_unended", statement, part.start, sides=onward)
+            return len(self._lines)
+        data = "".join(self._rows(number, end))
+        copy = replace(statement, text=text[: part.end], data=data)
+        self._half.statements.append(copy)
+        return end + 1
+
+    def _rows(self, first: int, end: int) -> Iterator[str]:
+        side = (self._half.side,)
+        for index in range(first, end):
+            yield self._expand(self._lines[index], index + 1, side) + "\n"
+
+    def _add(
+        self,
+        slug: str,
+        statement: Statement,
+        at: int,
+        sides: tuple[Direction, ...] | None = None,
+    ) -> None:
+        line, column = statement.locate(at + 1)
+        self._findings.add(slug, line, column, sides=sides or (self._half.side,))
 
 
 _SURROGATE = re.compile("[\udc80-\udcff]")
@@ -203,45 +280,3 @@ def ends_statement(line: str) -> bool:
         match = _COMMENT_WORD.search(line)
         line = line[: match.start()] if match else line
     return line.rstrip(BLANKS).endswith(";")
-
-
-class _Buffer:
-    """The lines of the statement that is being read."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.cuts: list[int] = []
-        """The file's lines that were taken out of its middle."""
-
-        self._first = 0
-        self._next = 0
-        self._height = 0
-        self._jumps: list[tuple[int, int]] = []
-
-    def append(self, line: str, number: int) -> None:
-        """Take the file's line *number*; expanded, it may be several lines."""
-        if not self.lines:
-            self._first = number
-        elif number != self._next:
-            self._jumps.append((self._height, number))
-        self.lines.append(line)
-        self._height += 1
-        self._next = number + 1
-        for _ in range(line.count("\n")):
-            self._jumps.append((self._height, number))
-            self._height += 1
-
-    def statement(self) -> Statement:
-        """Return what was read, without the blanks at its ends."""
-        raw = "\n".join(self.lines)
-        if not self._jumps and raw[:1].strip(BLANKS):
-            return Statement(raw.rstrip(BLANKS), self._first)
-        text = raw.lstrip(BLANKS)
-        lead = raw[: len(raw) - len(text)]
-        number = lead.count("\n")
-        whole = Statement(raw, self._first, 1, tuple(self._jumps))
-        line, column = whole.locate(len(lead) + 1)
-        text = text.rstrip(BLANKS)
-        last = number + text.count("\n") if self._jumps else 0
-        jumps = tuple((n - number, at) for n, at in self._jumps if number < n <= last)
-        return Statement(text, line, column, jumps)

@@ -104,7 +104,7 @@ HAZARDS = {
     ),
     "copy_merged": (
         "goose sends this COPY … FROM stdin together with the statement before it, but"
-        " its rows need a command of their own; {mend}"
+        " its rows follow it alone; give it lines of its own"
     ),
     "copy_unended": "the rows of this COPY are not ended; put a line '\\.' below them",
     "copy_followed": (

@@ -71,7 +71,7 @@ class Half:
             self._trusted = len(self.statements)
 
     def check(self, findings: Findings, *, transaction: bool) -> None:
-        """Note what would be done to these statements that their author does not see."""
+        """Note what would be done with these statements unseen by their author."""
         behind, last = 0, self._trusted
         for suspect in self._suspects:
             if suspect.index >= behind and (last is None or suspect.index < last):
@@ -105,7 +105,7 @@ class _Check:
         return self._split(suspect.index)
 
     def _ending(self, statement: Statement, at: int, text: str, start: int) -> None:
-        """Note that what stands at *start* of *text*, our *at*, ends the transaction."""
+        """Note an end of the transaction at *start* of *text*, *at* of *statement*."""
         said = ends_transaction(text, start) if self._transaction else ""
         if said:
             self._add("ends_transaction", statement, at, said=said)

@@ -86,7 +86,7 @@ _RESTRICTION = re.compile(r"\\(?:un)?restrict[ \t]+[0-9A-Za-z]+[ \t\r]*")
 
 
 def is_restriction(line: str) -> bool:
-    """Say whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`, and no more."""
+    """Say whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`."""
     return _RESTRICTION.fullmatch(line) is not None
 
 

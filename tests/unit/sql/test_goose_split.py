@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.model import Direction
+from migrator.model import Direction, Split, Statement
 from tests.unit.sql.support import faults, parsed, texts
 
 
@@ -100,7 +100,15 @@ def test_what_stops_both_directions(content: str | bytes, expected: list[str]) -
         pytest.param("CREATE RULE r AS ON INSERT TO t DO (\na;\nb);\n", "split_inside 2:2", id="parentheses"),
         pytest.param("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC\nSELECT 1;\nEND;\n", "split_inside 2:9", id="atomic-body"),
         pytest.param("SELECT 'its;\nSELECT 2;\n", "unclosed 1:8", id="never-closed"),
-        pytest.param("COPY t FROM stdin;\n1;\n", "copy 1:1", id="copy"),
+        pytest.param("SELECT 1; COPY t FROM stdin;\n1;\n\\.\n", "copy_merged 1:11", id="copy-behind-a-statement"),
+        pytest.param("COPY t FROM stdin; SELECT 1;\n1;'\n\\.\n", "copy_followed 1:20", id="sql-behind-copy"),
+        pytest.param("COPY t FROM stdin; /* c\n*/\n\\.\n", "copy_followed 1:20", id="open-comment-behind-copy"),
+        pytest.param(f"{BEGIN}COPY t FROM stdin;\n1;\n\\.\n{END}", "copy_in_block 2:1", id="copy-in-a-block"),
+        pytest.param("COPY t FROM stdin\n1\n\\.\n", "unfinished 1:1", id="copy-without-semicolon"),
+        pytest.param("COPY t FROM stdin;\na\nb\0\n\\.\n", "nul 3:2", id="nul-in-rows"),
+        pytest.param("SELECT 1;\n\\connect x\n", "psql_command 2:1", id="psql-command-at-the-end"),
+        pytest.param("\\restrict\nSELECT 1;\n", "psql_command 1:1", id="restrict-without-key"),
+        pytest.param(f"{BEGIN}\\restrict a\nSELECT 1;\n{END}", "psql_command 2:1", id="restrict-in-a-block"),
         pytest.param("SELECT 1;\n\\connect x\nSELECT 2;\n", "psql_command 2:1", id="psql-command"),
         pytest.param("-- a\rSELECT 1;\n", "lost_after_cr 1:5", id="cr-in-a-comment"),
         pytest.param("SELECT '\n-- +goose NO TRANSACTION\n';\n", "annotation_inside 2:1", id="annotation-in-a-string"),
@@ -137,6 +145,61 @@ def test_without_a_transaction_harmless_merging_is_accepted(body: str) -> None:
     assert (faults(migration.up), migration.transaction) == ([], False)
 
 
+@pytest.mark.parametrize("copy", ["COPY t FROM stdin;", "copy t (a,\n  b)\nfrom stdin; -- rows", "COPY t FROM stdin;--c", "COPY t FROM stdin; /* c */"])  # fmt: skip
+@pytest.mark.parametrize("rows", ["", "1;\t'\n", "-- +goose Down\n\\N\n/* $$\n-- + goose Up\n"])  # fmt: skip
+def test_rows_follow_copy(copy: str, rows: str) -> None:
+    """Rows are read up to a line with a backslash and a dot, whatever they hold."""
+    migration = parsed(f"{UP}SELECT 0;\n{copy}\n{rows}\\.\nSELECT 1;\n{DOWN}SELECT 2;")
+    text = copy[: copy.index(";") + 1]
+    behind = 4 + copy.count("\n") + rows.count("\n") + 1
+
+    assert migration.up.faults == migration.down.faults == ()
+    assert migration.up.statements == (
+        Statement("SELECT 0;", 2),
+        Statement(text, 3, data=rows),
+        Statement("SELECT 1;", behind),
+    )
+    assert texts(migration.down) == ["SELECT 2;"]
+
+
+def test_rows_that_never_end_hide_the_rest_of_the_file() -> None:
+    """A COPY whose rows are not ended is the one fault that is told, in both halves."""
+    migration = parsed(f"{UP}SELECT 1;\nCOPY t FROM stdin;\n1\n{DOWN}SELECT 2\n")
+    alone = parsed(f"{UP}{DOWN}COPY t FROM stdin;\n1;'\n")
+
+    assert faults(migration.up) == faults(migration.down) == ["copy_unended 3:1"]
+    assert (faults(alone.up), faults(alone.down)) == ([], ["copy_unended 3:1"])
+
+
+def test_rows_have_variables_too() -> None:
+    """ENVSUB expands lines, whatever they are; rows of the other half are not its own."""
+    content = f"{UP}-- +goose ENVSUB ON\nCOPY $T FROM stdin;\n$A\n${{B?}}\n\\.\n"
+    migration = parsed(content, environ={"T": "t", "A": "a", "B": "b"})
+    broken = parsed(content, environ={"T": "t", "A": "a"})
+
+    assert migration.up.statements == (
+        Statement("COPY t FROM stdin;", 3, data="a\nb\n"),
+    )
+    assert (faults(broken.up), faults(broken.down)) == (["envsub 5:1"], [])
+
+
+@pytest.mark.parametrize("split", Split)
+def test_what_only_restricts_psql_is_dropped(split: Split) -> None:
+    """pg_dump's key for psql is nothing for the server; other commands are told."""
+    content = (
+        f"{UP}\\restrict k3y\n\n-- c\nSELECT 1;\n \n \\unrestrict k3y \r\nSELECT 2;\n"
+        f"\\unrestrict k3y\n{DOWN}\\unrestrict k3y"
+    )
+    migration = parsed(content, split)
+
+    assert migration.up.faults == migration.down.faults == ()
+    assert migration.up.statements == (
+        Statement("SELECT 1;", 5),
+        Statement("SELECT 2;", 8),
+    )
+    assert migration.down.statements == ()
+
+
 @pytest.mark.parametrize("line", [1, 2, 3, 4], ids=lambda line: f"line-{line}")
 def test_no_transaction_stands_anywhere(line: int) -> None:
     """NO TRANSACTION holds for both halves wherever it stands."""
@@ -168,7 +231,7 @@ def test_all_faults_of_a_file_are_told_in_order() -> None:
         "split_inside 2:10",
         "annotation_unknown 7:1",
         "near_annotation 9:1",
-        "copy 10:1",
+        "copy_unended 10:1",
     ]
 
 
@@ -223,6 +286,13 @@ def test_places_count_the_lines_that_were_taken_out_or_added() -> None:
     assert [
         statement.locate(statement.text.index(x) + 1) for x in ("S", "ä", "1", "3", "2")
     ] == [(4, 3), (4, 11), (6, 1), (6, 3), (8, 3)]
+
+
+def test_a_psql_command_is_shown_as_it_is_written() -> None:
+    """The message has one backslash where the file has one."""
+    (fault,) = parsed(f"{UP}\\connect app\nSELECT 1;\n").up.faults
+
+    assert fault.message.startswith("'\N{REVERSE SOLIDUS}connect app' is a command")
 
 
 def test_messages_end_with_the_way_out() -> None:

@@ -47,7 +47,7 @@ def test_statements(body: str, expected: list[str]) -> None:
     [
         pytest.param("SELECT 'a;\n", ["unclosed 2:8"], ["unclosed 2:8"], id="open-string-hides-down"),
         pytest.param("/* a;\n", ["unclosed 2:1"], ["unclosed 2:1"], id="open-comment-hides-down"),
-        pytest.param("\\restrict x\nSELECT 1;\n", ["psql_command 2:1"], [], id="psql-command"),
+        pytest.param("\\connect x\nSELECT 1;\n", ["psql_command 2:1"], [], id="psql-command"),
         pytest.param("--+GOOSE DOWN\n", ["near_annotation 2:1"], ["near_annotation 2:1"], id="near-miss"),
         pytest.param("SELECT 1,\n-- + goose Up\n2;\n", ["near_annotation 3:1"], ["near_annotation 3:1"], id="near-miss-in-a-statement"),
         pytest.param("COPY t FROM stdin;\n1\n", ["copy_unended 2:1"], ["copy_unended 2:1"], id="rows-never-end"),
