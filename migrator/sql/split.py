@@ -70,11 +70,12 @@ class Part:
 _RUN = re.compile(possessive(NEUTRAL_TOKEN))
 
 # Routines, COPY and what may end a transaction, which the tokens must read; a block
-# comment before the second word makes the patterns below fail anyway
+# comment before the second word makes the patterns below fail anyway. The look at the
+# first letter spares most statements the rest.
 _GAP = possessive(rf"{SPACE}|{COMMENT}")
 _OR_REPLACE = possessive(f"or{_GAP}replace{_GAP}", "?")
 _HEAD = (
-    rf"(?i:copy|{ENDING}|create{_GAP}{_OR_REPLACE}(?:function|procedure))"
+    rf"(?=[ACEPRacepr])(?i:copy|{ENDING}|create{_GAP}{_OR_REPLACE}(?:function|procedure))"
     rf"(?!{IN_WORD})"
 )
 # How deep parentheses nest before the tokens are asked

@@ -10,6 +10,16 @@ from psycopg.conninfo import make_conninfo
 from tests.compat.program import Place
 
 
+LEGACY = """
+CREATE TABLE goose_db_version (
+    id serial PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL,
+    tstamp timestamp NULL DEFAULT now());
+INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true);
+CREATE TABLE a (id int);
+"""
+"""A table as it was made before v3.22.0: 00001_a.sql is applied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One command, after files have been added."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.compat.scenario import Call, Scenario, both, call, calls, tables
+from tests.compat.scenario import LEGACY, Call, Scenario, both, call, calls, tables
 
 
 NOTHING = "nothing to do is no error"
@@ -72,13 +72,6 @@ _HALF = """-- +goose NO TRANSACTION
 CREATE TABLE half (id int);
 SELECT 1/0;
 CREATE TABLE other (id int);
-"""
-_LEGACY = """
-CREATE TABLE goose_db_version (
-    id serial PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL,
-    tstamp timestamp NULL DEFAULT now());
-INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true);
-CREATE TABLE a (id int);
 """
 _LATE = {"00001_a.sql": FOUR["00001_a.sql"], "00003_c.sql": FOUR["00003_c.sql"]}
 
@@ -155,10 +148,7 @@ SCENARIOS: Mapping[str, Scenario] = {
             call("up"),
             call("-allow-missing up-by-one", v2="CREATE TABLE b ();", v4="SELECT 1;"),
             call("up --allow-missing", v5="CREATE TABLE e ();"),
-            call("down"),
-            call("-allow-missing down"),
-            call("redo"),
-            call("-allow-missing=true up"),
+            *calls("down", "-allow-missing down", "redo", "-allow-missing=true up"),
         ),
     ),
     "late-file-taken-back-first": Scenario(
@@ -209,7 +199,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "applied-without-a-file": Scenario(
         files=tables("a"),
-        before=_LEGACY + "INSERT INTO goose_db_version VALUES (9, 9, true, now());",
+        before=LEGACY + "INSERT INTO goose_db_version VALUES (9, 9, true, now());",
         calls=calls("up", "down", "redo", "reset", "version"),
     ),
     "failing-file": Scenario(
@@ -278,12 +268,12 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "table-further-down-the-search-path": Scenario(
         files=FOUR,
-        before="CREATE SCHEMA app;" + _LEGACY,
+        before="CREATE SCHEMA app;" + LEGACY,
         options="-csearch_path=app,public",
         calls=calls("up-to 2", "up", "down"),
     ),
     "legacy-table": Scenario(
-        files=FOUR, before=_LEGACY, calls=calls("up-to 2", "up", "down", "reset", "up")
+        files=FOUR, before=LEGACY, calls=calls("up-to 2", "up", "down", "reset", "up")
     ),
     "no-versioning": Scenario(
         files=FOUR,
@@ -301,7 +291,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "seeding-without-versions": Scenario(
         files={"00001_s.sql": both("CREATE TABLE IF NOT EXISTS s ();\nSELECT 1;")},
-        before=_LEGACY,
+        before=LEGACY,
         calls=calls(
             "up -no-versioning", "up", "-no-versioning up-by-one", "-no-versioning redo"
         ),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.compat.conftest import Databases
 from tests.compat.program import Program, Rows, ours, recorded
-from tests.compat.scenario import Scenario, both, prepared, tables
+from tests.compat.scenario import LEGACY, Scenario, both, prepared, tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,13 @@ def applied(*versions: int) -> Rows:
 
 _ABC = tables("a", "b", "c")
 _GAP = {name: sql for name, sql in _ABC.items() if "b" not in name}
-_UNKNOWN = """
-CREATE TABLE goose_db_version (
-    id serial PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL,
-    tstamp timestamp NULL DEFAULT now());
-INSERT INTO goose_db_version (version_id, is_applied)
-VALUES (0, true), (1, true), (2, true), (3, true);
-CREATE TABLE a (); CREATE TABLE c ();
+_UNKNOWN = (
+    LEGACY
+    + """
+INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, true), (3, true);
+CREATE TABLE c ();
 """
+)
 DEVIATIONS: Mapping[str, Deviation] = {
     "nothing-below-the-target": Deviation(
         "a target below all files leaves nothing to do",
