@@ -44,8 +44,9 @@ from migrator.report import termination
 from migrator.report.log import fields_of, log_to
 from migrator.report.redact import Redactor
 from migrator.report.tally import Tally
-from migrator.runner import Policy, Runner, fault_found
+from migrator.runner import Policy, Runner
 from migrator.settings import Settings
+from migrator.telling import fault_found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,17 +35,11 @@ from migrator.errors import (
 from migrator.events import (
     AheadFound,
     DriftFound,
-    FaultFound,
-    MigrationApplied,
-    MigrationFailed,
     MigrationRecorded,
-    MigrationReverted,
-    MigrationStarted,
     Observer,
     PlanMade,
 )
-from migrator.facts import Fault
-from migrator.model import Direction, Files, Goal, History, Step, When
+from migrator.model import Files, Goal, History, Step, When
 from migrator.pg.database import Database
 from migrator.pg.exclusion import Exclusion, Lock
 from migrator.pg.execute import Executor
@@ -56,6 +50,7 @@ from migrator.pg.retry import retrying
 from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
 from migrator.plan import ahead, assumed, drifted, make_plan
+from migrator.telling import fault_found, step_failed, step_started, step_taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,8 +220,8 @@ class Runner:
         )
 
     def _take(self, executor: Executor, step: Step, current: int) -> bool:
-        started = time.monotonic()
-        self.observe(_started(step))
+        begun = time.monotonic()
+        self.observe(step_started(step))
         try:
             taken = retrying(
                 executor.take,
@@ -236,10 +231,10 @@ class Runner:
                 cancellation=self.cancellation,
             )
         except MigratorError as error:
-            self.observe(_failed(step, error, time.monotonic() - started))
+            self.observe(step_failed(step, error, time.monotonic() - begun))
             raise
         if taken:
-            self.observe(_taken(step, current, time.monotonic() - started))
+            self.observe(step_taken(step, current, time.monotonic() - begun))
         return taken
 
     def _tell_plan(self, history: History, plan: tuple[Step, ...]) -> None:
@@ -272,48 +267,3 @@ class Runner:
         """Warn about faults in what does not run: `_plan` stops on the others."""
         for fault in files.all_faults:
             self.observe(fault_found(fault, fatal=False))
-
-
-def fault_found(fault: Fault, *, fatal: bool) -> FaultFound:
-    """Return the event that tells *fault*."""
-    return FaultFound(
-        path=fault.path,
-        line=fault.line,
-        column=fault.column,
-        slug=fault.slug,
-        message=fault.message,
-        fatal=fatal,
-    )
-
-
-def _started(step: Step) -> MigrationStarted:
-    return MigrationStarted(
-        version=step.migration.version,
-        path=step.migration.path,
-        direction=step.direction.value,
-        statements=len(step.told),
-        transaction=step.migration.transaction,
-    )
-
-
-def _taken(
-    step: Step, current: int, duration: float
-) -> MigrationApplied | MigrationReverted:
-    up = step.direction is Direction.UP
-    return (MigrationApplied if up else MigrationReverted)(
-        version=step.migration.version,
-        path=step.migration.path,
-        statements=len(step.told),
-        current=current,
-        duration_s=round(duration, 3),
-    )
-
-
-def _failed(step: Step, error: MigratorError, duration: float) -> MigrationFailed:
-    return MigrationFailed(
-        version=step.migration.version,
-        path=step.migration.path,
-        direction=step.direction.value,
-        duration_s=round(duration, 3),
-        error=str(error),
-    )

@@ -42,9 +42,9 @@ from migrator.events.run import (
 
 __all__ = [
     "AheadFound",
-    "DriftFound",
     "DatabaseConnected",
     "DatabaseWaited",
+    "DriftFound",
     "Event",
     "FaultFound",
     "FileCreated",

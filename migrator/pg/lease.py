@@ -133,12 +133,16 @@ class Lease:
         Raises:
             psycopg.Error: The role may not create it, or there is no schema for it.
         """
-        found = answered(conn, sql.SQL(FIND))
-        if found is None:
-            with suppress(*_QUICKER):  # as in CreateLockTable
+        schema = _schema(conn)
+        if schema is None:
+            try:
                 answered(conn, sql.SQL(CREATE).format(table=sql.Identifier(TABLE)))
-            found = answered(conn, sql.SQL(FIND))
-        return cls(str(found[0])) if found else cls.ensure(conn)
+            except psycopg.Error:
+                # as in CreateLockTable: another migrator may have been quicker
+                if _schema(conn) is None:
+                    raise
+            schema = _schema(conn)
+        return cls(str(schema))
 
     @classmethod
     def existing(cls, conn: psycopg.Connection) -> "Lease | None":
@@ -182,6 +186,12 @@ class Lease:
             holder=sql.Literal(self.holder),
             lease=sql.Literal(f"{LEASE_S} seconds"),
         )
+
+
+def _schema(conn: psycopg.Connection) -> str | None:
+    """Return where the table is: goose looks in the first schema of the path only."""
+    found = answered(conn, sql.SQL(FIND))
+    return None if found is None else str(found[0])
 
 
 def ask(

@@ -120,8 +120,8 @@ class LineParser:
                 and PLAIN_NEXT.fullmatch(text := line.rstrip(BLANKS))
             ):
                 statements.append(Statement(text, index + 1))
-            elif (read := self._line(line, index + 1)) > index + 1:
-                return read
+            elif (read := self._line(line, index + 1)) != index + 1:
+                return read or last
         return last
 
     @property
@@ -138,7 +138,11 @@ class LineParser:
                 return
 
     def _line(self, line: str, number: int) -> int:
-        """Read one line; return the number of the last one that was read with it."""
+        """
+        Read one line; return the number of the last one that was read with it.
+
+        That is 0 when it is the last one before the next annotation.
+        """
         bare = line.lstrip(BLANKS)
         comment = bare.startswith("--")
         if not self._buffer.lines and (comment or not line):
@@ -241,9 +245,8 @@ class LineParser:
         try:
             end = self._lines.index("\\.", number)
         except ValueError:
-            onward = BOTH[BOTH.index(self._half.side) :]
-            self._add("copy_unended", statement, part.start, sides=onward)
-            return len(self._lines)
+            self._add("copy_unended", statement, part.start)
+            return 0
         data = "".join(self._rows(number, end))
         copy = replace(statement, text=text[: part.end], data=data)
         self._half.statements.append(copy)
@@ -254,15 +257,9 @@ class LineParser:
         for index in range(first, end):
             yield self._expand(self._lines[index], index + 1, side) + "\n"
 
-    def _add(
-        self,
-        slug: str,
-        statement: Statement,
-        at: int,
-        sides: tuple[Direction, ...] | None = None,
-    ) -> None:
+    def _add(self, slug: str, statement: Statement, at: int) -> None:
         line, column = statement.locate(at + 1)
-        self._findings.add(slug, line, column, sides=sides or (self._half.side,))
+        self._findings.add(slug, line, column, sides=(self._half.side,))
 
 
 _SURROGATE = re.compile("[\udc80-\udcff]")

@@ -2,6 +2,7 @@
 
 import random
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from migrator.model import Direction, Migration, Split
 from migrator.source.parse import parse_file
 from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.findings import HAZARDS
+from migrator.sql.gotext import trim
+from migrator.sql.split import skip_blank
 from tests.compat.conftest import Oracle
 from tests.compat.fragments import ENVIRON, random_file, random_line
 from tests.compat.goose import Answer, Question
@@ -27,15 +30,15 @@ def _difference(content: bytes, direction: Direction, theirs: Answer) -> str:
         content, version=1, path="1_a.sql", split=Split.GOOSE, environ=ENVIRON
     )
     ours = migration.section(direction)
-    rows, restricted = _has_rows(migration), b"restrict" in content
+    restricted = b"restrict" in content
+    if _ROWS.search(content):
+        return _difference_before_rows(migration, direction, theirs)
     if theirs.error:
-        fine = ours.faults or rows or restricted
+        fine = ours.faults or restricted or _lacks_rows(migration)
         return "" if fine else f"goose refuses: {theirs.error}"
     if ours.faults:
         strange = [f"{f.slug}: {f}" for f in ours.faults if f.slug not in HAZARDS]
         return f"we refuse: {strange}" if strange else ""
-    if rows:
-        return _difference_before_rows(migration, direction, theirs)
     texts = tuple(each.text.encode() for each in ours.statements)
     # An empty statement does nothing; goose sends it, we do not
     others = tuple(text for text in theirs.statements if text)
@@ -48,43 +51,44 @@ def _difference(content: bytes, direction: Direction, theirs: Answer) -> str:
     return ""
 
 
-def _has_rows(migration: Migration) -> bool:
-    """Say whether a COPY has its rows in the file: goose takes them for SQL."""
-    return any(
-        each.data is not None
-        for way in Direction
-        for each in migration.section(way).statements
-    )
+_ROWS = re.compile(rb"copy t .*^\\\.\r?$", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
 
 def _difference_before_rows(
     migration: Migration, direction: Direction, theirs: Answer
 ) -> str:
     """Return the difference up to the first COPY; behind it goose reads rows as SQL."""
+    ours = migration.section(direction)
+    if theirs.error or any(migration.section(way).faults for way in Direction):
+        return ""
     if direction is Direction.DOWN and any(
         each.data is not None for each in migration.up.statements
     ):
         return ""
-    ours = [*migration.section(direction).statements]
-    copy = next((n for n, each in enumerate(ours) if each.data is not None), len(ours))
-    pairs = zip(ours[: copy + 1], filter(None, theirs.statements), strict=False)
-    different = [
-        (each.text, text)
-        for each, text in pairs
-        if not (each.text.encode() == text or each.data is not None)
-    ]
-    return f"statements before the rows: {different}" if different else ""
+    before = takewhile(lambda each: each.data is None, ours.statements)
+    texts = _unrestricted(tuple(each.text.encode() for each in before))
+    others = _unrestricted(theirs.statements)[: len(texts)]
+    return "" if texts == others else f"before the rows: {texts} != {others}"
 
 
-_RESTRICTED = re.compile(
-    rb"\s*(?:(?:--[^\n]*\n\s*)*\\(?:un)?restrict abc[ \t]*(?:\n|\Z))+(?:\s*--[^\n]*\n)*\s*"
-)
+def _lacks_rows(migration: Migration) -> bool:
+    """Say whether a COPY ends in nothing: the lines behind it are not looked at."""
+    return any(
+        fault.slug == "copy_unended"
+        for way in Direction
+        for fault in migration.section(way).faults
+    )
+
+
+_KEY = re.compile(r"^\\(?:un)?restrict abc[ \t]*$", re.MULTILINE)
 
 
 def _unrestricted(texts: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Return statements without psql's key, and without the comments around it."""
-    bare = (_RESTRICTED.sub(b"", text, count=1) for text in texts)
-    return tuple(text for text in bare if text)
+    """Return statements without psql's key, and the comments that stand on top then."""
+    decoded = (text.decode(errors="surrogateescape") for text in texts)
+    without = (trim(_KEY.sub("", text)) for text in decoded)
+    bare = (trim(text[skip_blank(text, 0)[0] :]) for text in without)
+    return tuple(text.encode(errors="surrogateescape") for text in bare if text)
 
 
 def _differences(oracle: Oracle, contents: list[bytes]) -> list[tuple[str, bytes]]:

@@ -404,6 +404,17 @@ def test_a_lease_that_cannot_be_renewed_stops_the_run(
     assert versions(conn) == [0]
 
 
+def test_the_session_lock_minds_only_goose_s_table(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Another table of that name, or one that we may not read, does not stop it."""
+    conn.execute("CREATE TABLE goose_lock (x int)")
+
+    steps = runner(database, policy=Policy(lock=Lock.SESSION)).run(TWO, Up())
+
+    assert len(steps) == 2
+
+
 def test_a_role_that_may_not(database: str, conn: psycopg.Connection) -> None:
     """It is told what it needs, or what to do without."""
     role = f"poor_{conn.info.backend_pid}"
@@ -414,6 +425,16 @@ def test_a_role_that_may_not(database: str, conn: psycopg.Connection) -> None:
 
     conn.execute(f"DROP ROLE {role}")
     assert "the lock needs CREATE on the schema" in str(caught.value)
+
+
+def test_a_view_of_somebody_else(database: str, conn: psycopg.Connection) -> None:
+    """A `goose_lock` that is no table is told, not tried for ever."""
+    conn.execute("CREATE VIEW goose_lock AS SELECT 1")
+
+    with pytest.raises(AccessDeniedError) as caught:
+        runner(database).run(TWO, Up())
+
+    assert caught.value.server.message == 'relation "goose_lock" already exists'
 
 
 def test_a_table_of_somebody_else(database: str, conn: psycopg.Connection) -> None:
