@@ -160,9 +160,7 @@ class Table:
         row = conn.execute(query).fetchone()
         return None if row is None else int(row[0])
 
-    def adopt(
-        self, conn: psycopg.Connection, migrations: Iterable[Migration]
-    ) -> None:
+    def adopt(self, conn: psycopg.Connection, migrations: Iterable[Migration]) -> None:
         """Write *migrations* as applied without having run them, all or none."""
         with settled(conn), conn.transaction():
             for migration in migrations:

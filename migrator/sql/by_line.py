@@ -21,7 +21,7 @@ from migrator.sql.hazards import Half, unfinished
 from migrator.sql.source import Buffer
 from migrator.sql.split import PLAIN_NEXT, Part, copy_part, is_plain, parts, skip_blank
 from migrator.sql.structure import Structure
-from migrator.sql.words import is_restriction, starts_copy
+from migrator.sql.words import is_restriction
 
 
 class LineParser:
@@ -149,7 +149,7 @@ class LineParser:
             if "\r" in line:
                 self._cr(line, number)
             return number
-        if bare.startswith("\\") and self._restricts(bare):
+        if bare[:1] == "\\" and self._restricts(bare):
             return number
         if self._lost:
             self._lose(line, number)
@@ -157,7 +157,9 @@ class LineParser:
         if self.structure.envsub:
             line = self._expand(line, number, self._expanding(line, comment=comment))
         self._buffer.append(line, number)
-        if not self.structure.block and (ends_statement(line) or self._ends_copy(line)):
+        if self.structure.block:
+            return number
+        if ends_statement(line) or (self._buffer.copies and self._ends_copy(line)):
             return self._store(number)
         return number
 
@@ -168,9 +170,10 @@ class LineParser:
 
     # goose sees no end in `COPY t FROM stdin; /* c */`; for psql the next line is a row
     def _ends_copy(self, line: str) -> bool:
-        lines = self._buffer.lines
-        copies = ";" in line and starts_copy(lines[0])
-        return copies and copy_part("\n".join(lines)) is not None
+        if ";" not in line:
+            return False
+        self._buffer.copies = False  # one look; a second for each line would be slow
+        return copy_part("\n".join(self._buffer.lines)) is not None
 
     def _expanding(self, line: str, *, comment: bool) -> tuple[Direction, ...]:
         side = self.structure.side

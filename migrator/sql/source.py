@@ -7,6 +7,7 @@ from migrator.model import Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict
 from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.gotext import BLANKS, trim
+from migrator.sql.words import starts_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,9 @@ class Buffer:
         self.cuts: list[int] = []
         """The file's lines that were taken out of its middle."""
 
+        self.copies = False
+        """Whether the first word is COPY, and nobody has looked for its end."""
+
         self._first = 0
         self._next = 0
         self._height = 0
@@ -112,6 +116,7 @@ class Buffer:
         """Take the file's line *number*; expanded, it may be several lines."""
         if not self.lines:
             self._first = number
+            self.copies = starts_copy(line.lstrip(BLANKS))
         elif number != self._next:
             self._jumps.append((self._height, number))
         self.lines.append(line)

