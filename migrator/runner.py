@@ -38,6 +38,7 @@ from migrator.events import (
     MigrationRecorded,
     Observer,
     PlanMade,
+    SettingIgnored,
 )
 from migrator.model import Files, Goal, History, Step, When
 from migrator.pg.database import Database
@@ -47,7 +48,7 @@ from migrator.pg.heartbeat import HEARTBEAT_S
 from migrator.pg.lock import Hold
 from migrator.pg.pooler import warn_of_settings
 from migrator.pg.retry import retrying
-from migrator.pg.store import Store
+from migrator.pg.store import Store, Table
 from migrator.pg.unversioned import Unversioned
 from migrator.plan import ahead, assumed, drifted, make_plan
 from migrator.telling import fault_found, step_failed, step_started, step_taken
@@ -68,6 +69,12 @@ class Policy:
     retry_patience: Backoff = field(
         default_factory=lambda: Backoff(total_s=300, first_s=0.5, most_s=10)
     )
+
+
+_CLOSED = (
+    "the role may not create or write migrator_history: content and times of what is"
+    " applied are not kept; grant SELECT and INSERT on it, or set it to false"
+)
 
 
 def _nobody(event: object) -> None:
@@ -168,6 +175,7 @@ class Runner:
         lock: Hold,
     ) -> tuple[Step, ...]:
         table = self.store.ensure(conn)
+        self._tell_ledger(table)
         history = table.read(conn)
         plan = self._plan(files, history, goal)
         self._tell_plan(history, plan)
@@ -241,6 +249,11 @@ class Runner:
         paths = tuple(step.migration.path for step in plan)
         target = reduce(History.after, plan, history).current
         self.observe(PlanMade(version=history.current, target=target, pending=paths))
+
+    def _tell_ledger(self, table: Table | Unversioned) -> None:
+        wanted = isinstance(self.store, Store) and self.store.keep_ledger
+        if wanted and isinstance(table, Table) and table.ledger is None:
+            self.observe(SettingIgnored(variable="MIGRATOR_HISTORY", reason=_CLOSED))
 
     def _check_drift(self, conn: psycopg.Connection, files: Files) -> None:
         """

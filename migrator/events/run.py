@@ -23,7 +23,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingIgnored(Event):
-    """A variable looks like ours and is not, for example a Kubernetes service link."""
+    """A variable has no effect here, for example a Kubernetes service link."""
 
     name: ClassVar[str] = "setting.ignored"
     level: ClassVar[str] = "warning"

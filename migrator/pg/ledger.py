@@ -17,8 +17,8 @@ from migrator.model import Migration
 
 
 NAME = "migrator_history"
-_READABLE = """
-SELECT has_table_privilege(c.oid, 'SELECT')
+_ALLOWED = """
+SELECT has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
@@ -74,9 +74,10 @@ class Ledger:
         return sql.Identifier(self.schema, NAME)
 
     def create(self, conn: psycopg.Connection) -> bool:
-        """Make it when there is none; False when this role may not."""
-        if self._readable(conn) is not None:
-            return True
+        """Make it when there is none; False when this role may not make or write it."""
+        allowed = self._allowed(conn)
+        if allowed is not None:
+            return allowed == (True, True)
         try:
             with conn.transaction():
                 conn.execute(sql.SQL(_CREATE).format(self.identifier))
@@ -90,7 +91,8 @@ class Ledger:
 
         Empty when there is no such table, or this role may not read it.
         """
-        if not self._readable(conn):
+        readable, _ = self._allowed(conn) or (False, False)
+        if not readable:
             return {}
         query = sql.SQL(_APPLIED).format(
             ours=self.identifier,
@@ -121,7 +123,6 @@ class Ledger:
         )
         conn.execute(sql.SQL(_WRITE).format(self.identifier), values)
 
-    def _readable(self, conn: psycopg.Connection) -> bool | None:
-        """Tell whether this role may read it; None when there is none."""
-        row = conn.execute(_READABLE, [self.schema, NAME]).fetchone()
-        return None if row is None else bool(row[0])
+    def _allowed(self, conn: psycopg.Connection) -> tuple[bool, bool] | None:
+        """Tell whether this role may read and write it; None when there is none."""
+        return conn.execute(_ALLOWED, [self.schema, NAME]).fetchone()

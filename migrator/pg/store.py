@@ -122,7 +122,8 @@ class Store:
 
     def _grant(self) -> str:
         return (
-            f"grant the role USAGE on the schema, SELECT, INSERT, DELETE on {self.name}"
+            f"grant the role USAGE on the schema and SELECT on {self.name} to look;"
+            " to migrate also INSERT and DELETE,"
             " and CREATE on the schema where the table does not exist yet"
         )
 

@@ -68,7 +68,7 @@ def _ran(f: Mapping[str, Any]) -> str:
 
 _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run.started": lambda f: (
-        f"{f['command']}  {f['migrations_dir']} -> {f['database']}"
+        f"{f['command']}  {f['migrations_dir']} -> {f['database'] or 'no database'}"
     ),
     "database.connected": lambda f: (
         f"connected to PostgreSQL {f['server_version']} as {f['user']}"

@@ -37,13 +37,16 @@ def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migrati
         data = Path(found.path).read_bytes()
     except OSError as error:
         return unreadable(error, version=found.version, path=found.name)
-    if found.name.endswith(".py"):
-        from migrator.source.pymigration import parse_module  # noqa: PLC0415 - they are rare
-
-        return parse_module(
-            data, version=found.version, path=found.name, file=found.path
-        )
-    migration = parse_file(
-        data, version=found.version, path=found.name, split=split, environ=environ
-    )
+    migration = _parsed(data, found, split, environ)
     return replace(migration, checksum=checksum(data))
+
+
+def _parsed(
+    data: bytes, found: Candidate, split: Split, environ: Mapping[str, str]
+) -> Migration:
+    version, path = found.version, found.name
+    if path.endswith(".py"):
+        from migrator.source.pymigration import parse_module  # noqa: PLC0415 - rare
+
+        return parse_module(data, version=version, path=path, file=found.path)
+    return parse_file(data, version=version, path=path, split=split, environ=environ)

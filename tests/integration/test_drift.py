@@ -107,6 +107,39 @@ def test_a_change_can_be_ignored(environ: dict[str, str]) -> None:
     assert (result.exit_code, result.events("drift.found")) == (0, [])
 
 
+def test_a_changed_python_file_is_told(environ: dict[str, str]) -> None:
+    """What is applied is judged, whatever it is written in."""
+    file = Path(environ["MIGRATOR_MIGRATIONS_DIR"]) / "2_b.py"
+    file.write_text("def up(conn):\n    pass\n")
+    run("up", **environ)
+    file.write_text("def up(conn):\n    conn.execute('SELECT 1')\n")
+
+    result = run("up", **environ, MIGRATOR_ON_DRIFT="fail")
+
+    assert [line["path"] for line in result.events("drift.found")] == ["2_b.py"]
+    assert result.exit_code == 12
+
+
+def test_a_role_that_may_not_write_it_migrates_all_the_same(
+    environ: dict[str, str], conn: psycopg.Connection
+) -> None:
+    """Somebody else made the side table: comfort is lost, nothing else."""
+    role = f"reader_{conn.info.backend_pid}"
+    run("up", **environ)
+    conn.execute(
+        f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role};"
+        f" GRANT ALL ON goose_db_version TO {role}"
+    )
+    directory = Path(environ["MIGRATOR_MIGRATIONS_DIR"])
+    write(directory, {"2_b.sql": "CREATE TABLE b ();"})
+
+    result = run("up", **environ, MIGRATOR_ROLE=role)
+
+    conn.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+    assert (result.exit_code, result.verdict["applied"]) == (0, [2])
+    assert [row[2] for row in rows(conn)] == [1]
+
+
 def test_line_ends_are_no_change(environ: dict[str, str]) -> None:
     """A checkout on Windows says the same."""
     run("up", **environ)
@@ -174,4 +207,7 @@ def test_a_role_that_may_not_create_it_migrates_all_the_same(
 
     conn.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
     assert (result.exit_code, result.verdict["applied"]) == (0, [1])
+    assert [e["variable"] for e in result.events("setting.ignored")] == [
+        "MIGRATOR_HISTORY"
+    ]
     assert conn.execute("SELECT to_regclass('migrator_history')").fetchone() == (None,)
