@@ -22,7 +22,7 @@ from migrator.pg.pooler import settled
 
 
 _FIND = """
-SELECT n.nspname, c.relname
+SELECT n.nspname, c.relname, has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass(%s)
 """
@@ -40,6 +40,8 @@ CREATE TABLE {} (
     tstamp timestamp NOT NULL DEFAULT now()
 )
 """
+# Conflicts with the ROW EXCLUSIVE of an INSERT, and not with readers
+_LOCK = "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE"
 _INSERT = """
 INSERT INTO {table} (version_id, is_applied)
 SELECT {version}, true
@@ -96,17 +98,17 @@ class Store:
 
     def _find(self, conn: psycopg.Connection) -> "Table | None":
         row = conn.execute(_FIND, [self.name]).fetchone()
-        return self._table(*row) if row else None
+        return self._table(*row[:2], lockable=row[2]) if row else None
 
-    def _table(self, schema: str, name: str) -> "Table":
+    def _table(self, schema: str, name: str, *, lockable: bool) -> "Table":
         ledger = Ledger(schema, name) if self.keep_ledger else None
-        return Table(schema, name, ledger)
+        return Table(schema, name, ledger, lockable)
 
     def _create(self, conn: psycopg.Connection) -> "Table":
         schema, name = conn.execute(_WHERE, [self.name]).fetchone() or (None, None)
         if schema is None or name is None:
             raise BadTableError(self.name, reason="no schema of the search path exists")
-        table = self._table(schema, name)
+        table = self._table(schema, name, lockable=True)
         conn.execute(sql.SQL(_CREATE).format(table.identifier))
         return table
 
@@ -137,6 +139,9 @@ class Table:
     ledger: Ledger | None = None
     """Where content and times are kept, unless somebody does without."""
 
+    lockable: bool = True
+    """Whether this role may lock it: for that it must be more than readable."""
+
     @property
     def identifier(self) -> sql.Identifier:
         """Return its quoted, qualified name."""
@@ -154,7 +159,14 @@ class Table:
             return {} if self.ledger is None else self.ledger.checksums(conn)
 
     def record(self, conn: psycopg.Connection, version: int) -> int | None:
-        """Write *version* as applied and return the row's id; None when it has one."""
+        """
+        Write *version* as applied and return the row's id; None when it has one.
+
+        In a transaction. The table is locked first: goose's command takes no lock of
+        its own, and what it has inserted is seen only once it has committed.
+        """
+        if self.lockable:
+            conn.execute(sql.SQL(_LOCK).format(self.identifier))
         query = sql.SQL(_INSERT).format(
             table=self.identifier, version=sql.Literal(version)
         )

@@ -340,6 +340,54 @@ def test_a_version_that_appears_meanwhile_is_not_applied_twice(
     assert versions(conn) == [(0, True), (1, True)]
 
 
+def test_a_migrator_without_a_lock_that_commits_first_wins(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Its row is not visible yet when ours is to be written: we wait, and roll back."""
+    runner(database).run(TWO, Up(to=1))
+    other = psycopg.connect(database)
+    other.execute(
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, true)"
+    )
+    waiting = (
+        "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'"
+    )
+    patient = Session(lock_timeout_s=30)
+    taken: list[object] = []
+    us = threading.Thread(
+        target=lambda: taken.append(runner(database, session=patient).run(TWO, Up()))
+    )
+
+    us.start()
+    while us.is_alive() and conn.execute(waiting).fetchone() is None:
+        us.join(0.02)
+    other.commit()
+    us.join()
+    other.close()
+
+    assert taken == [()]
+    assert relations(conn) == {"a"}
+    assert versions(conn) == [(0, True), (1, True), (2, True)]
+
+
+def test_a_role_that_may_only_insert_migrates(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """SELECT and INSERT on the table are enough for `up`; the lock needs more."""
+    role = f"modest_{conn.info.backend_pid}"
+    runner(database).run(TWO, Up(to=1))
+    conn.execute(
+        f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role};"
+        f" GRANT SELECT, INSERT ON goose_db_version, migrator_history TO {role}"
+    )
+
+    steps = runner(database, session=Session(role=role)).run(TWO, Up())
+
+    conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert len(steps) == 1
+    assert versions(conn) == [(0, True), (1, True), (2, True)]
+
+
 def test_copy_streams_its_rows(database: str, conn: psycopg.Connection) -> None:
     """A `COPY … FROM stdin` statement gets its rows."""
     from dataclasses import replace  # noqa: PLC0415 - this test's alone
