@@ -1,0 +1,87 @@
+"""
+Everything that can go wrong, by what the operator has to do about it.
+
+* MigratorError
+  x UsageError              fix a flag, the environment, a DSN, a secret file
+  x PendingError            nothing is wrong: migrations are pending
+  x FilesInvalidError       fix the migration files
+  x HistoryConflictError    files and table disagree: decide
+    - MissingMigrationsError
+    - DatabaseAheadError
+    - UnknownTargetError
+    - HistoryExistsError
+    - NoFileError
+    - BadTableError
+  x DriftError              applied files have changed: restore them, or decide
+  x StatementFailedError    fix the SQL; its migration is rolled back
+  x PartialError            a human must look at the database
+  x AccessDeniedError       fix credentials, TLS, privileges, the database's name
+  x UnavailableError        try again: the server did not answer
+    - ReadOnlyServerError
+  x LockedError             try again: another migrator works
+  x ContentionError         try again: the application held the locks
+  x ConnectionLostError     try again: the session died
+    - LockLostError
+  x StatementTimeoutError   try again, with a longer statement timeout
+  x DeadlineError           try again: our own deadline came first
+  x InterruptedRunError     try again: somebody stopped us
+
+Messages end with the way out. `exits.py` gives each branch its exit code.
+"""
+
+from migrator.errors.base import MigratorError
+from migrator.errors.before import (
+    BadTableError,
+    DatabaseAheadError,
+    DriftError,
+    FilesInvalidError,
+    HistoryConflictError,
+    HistoryExistsError,
+    MissingMigrationsError,
+    NoFileError,
+    PendingError,
+    UnknownTargetError,
+    UsageError,
+)
+from migrator.errors.running import (
+    AccessDeniedError,
+    ConnectionLostError,
+    ContentionError,
+    DeadlineError,
+    InterruptedRunError,
+    LockedError,
+    LockLostError,
+    PartialError,
+    ReadOnlyServerError,
+    StatementFailedError,
+    StatementTimeoutError,
+    UnavailableError,
+)
+
+
+__all__ = [
+    "AccessDeniedError",
+    "BadTableError",
+    "ConnectionLostError",
+    "ContentionError",
+    "DatabaseAheadError",
+    "DeadlineError",
+    "DriftError",
+    "FilesInvalidError",
+    "HistoryConflictError",
+    "HistoryExistsError",
+    "InterruptedRunError",
+    "LockLostError",
+    "LockedError",
+    "MigratorError",
+    "MissingMigrationsError",
+    "NoFileError",
+    "PartialError",
+    "PendingError",
+    "ReadOnlyServerError",
+    "StatementFailedError",
+    "StatementTimeoutError",
+    "UnavailableError",
+    "UnknownTargetError",
+    "UsageError",
+]

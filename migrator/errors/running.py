@@ -1,0 +1,158 @@
+"""What ends a run on its way: the server, other sessions, the file itself."""
+
+from migrator.errors.base import MigratorError, sqlstate
+from migrator.facts import Place, ServerMessage
+
+
+class StatementFailedError(MigratorError):
+    """A statement or a script failed; its migration's transaction is rolled back."""
+
+    def __init__(self, place: Place, server: ServerMessage) -> None:
+        self.place = place
+        self.server = server
+        super().__init__(
+            f"{place}: {server.message}{sqlstate(server)};"
+            " this migration was rolled back; mend the file and run again"
+        )
+
+
+class PartialError(MigratorError):
+    """Part of a migration is in the database without its version row."""
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        reason: str,
+        mend: str,
+        server: ServerMessage | None = None,
+    ) -> None:
+        self.place = place
+        self.reason = reason
+        self.server = server
+        super().__init__(f"{place}: {reason}; {mend}")
+
+
+class AccessDeniedError(MigratorError):
+    """The server is there and says no."""
+
+    def __init__(
+        self, server: ServerMessage, *, mend: str, place: Place | None = None
+    ) -> None:
+        self.server = server
+        self.place = place
+        where = f"{place}: " if place else ""
+        super().__init__(f"{where}{server.message}{sqlstate(server)}; {mend}")
+
+
+class UnavailableError(MigratorError):
+    """The server did not take a connection in time."""
+
+    def __init__(self, server: ServerMessage, *, waited_s: float) -> None:
+        self.server = server
+        self.waited_s = waited_s
+        super().__init__(
+            f"no connection within {waited_s:.0f} s: {server.message}"
+            f"{sqlstate(server)}; check host, port and network,"
+            " or raise MIGRATOR_CONNECT_WAIT"
+        )
+
+
+class ReadOnlyServerError(UnavailableError):
+    """The server takes connections but no writes: a standby, or a failover."""
+
+    def __init__(self, server: ServerMessage) -> None:
+        self.server = server
+        self.waited_s = 0.0
+        MigratorError.__init__(
+            self,
+            f"the server is read-only: {server.message}{sqlstate(server)};"
+            " connect to the primary, or run again when the failover is over",
+        )
+
+
+class LockedError(MigratorError):
+    """Another migrator held the lock for as long as we were willing to wait."""
+
+    def __init__(self, *, waited_s: float, holder: str | None) -> None:
+        self.waited_s = waited_s
+        self.holder = holder
+        super().__init__(
+            f"another migrator held the lock for {waited_s:.0f} s"
+            f" ({holder or 'its session cannot be seen'}); wait for it,"
+            " or raise MIGRATOR_LOCK_WAIT"
+        )
+
+
+class ContentionError(MigratorError):
+    """Locks of other sessions stood in the way, also of our own retries."""
+
+    def __init__(self, place: Place, server: ServerMessage, *, attempts: int) -> None:
+        self.place = place
+        self.server = server
+        self.attempts = attempts
+        super().__init__(
+            f"{place}: {server.message}{sqlstate(server)} in {attempts} attempts;"
+            " run again when the table is less busy, or raise MIGRATOR_LOCK_RETRY"
+        )
+
+
+class ConnectionLostError(MigratorError):
+    """The session died; what was in flight is rolled back or can be looked up."""
+
+    def __init__(
+        self, server: ServerMessage, *, doing: str, place: Place | None = None
+    ) -> None:
+        self.server = server
+        self.doing = doing
+        self.place = place
+        super().__init__(
+            f"the connection was lost while {doing}: {server.message};"
+            " run again: what was not committed is rolled back"
+        )
+
+
+class LockLostError(ConnectionLostError):
+    """The migration lock went to somebody else, or could not be kept, while we ran."""
+
+    def __init__(self, reason: str) -> None:
+        self.server = ServerMessage(sqlstate=None, message=reason)
+        self.doing = "holding the migration lock"
+        self.place = None
+        MigratorError.__init__(
+            self,
+            f"the migration lock was lost: {reason};"
+            " run again: what was not committed is rolled back",
+        )
+
+
+class StatementTimeoutError(MigratorError):
+    """A statement took longer than MIGRATOR_STATEMENT_TIMEOUT; it is rolled back."""
+
+    def __init__(self, place: Place, server: ServerMessage) -> None:
+        self.place = place
+        self.server = server
+        super().__init__(
+            f"{place}: {server.message}{sqlstate(server)};"
+            " this migration was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
+            " or make the statement smaller"
+        )
+
+
+class DeadlineError(MigratorError):
+    """The run's own deadline passed; it was cancelled and rolled back."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        super().__init__(
+            f"the run's deadline of {deadline_s:g} s passed and it was rolled back;"
+            " run again, or raise MIGRATOR_DEADLINE"
+        )
+
+
+class InterruptedRunError(MigratorError):
+    """SIGINT or SIGTERM: cancelled, rolled back, unlocked."""
+
+    def __init__(self, signum: int, *, name: str) -> None:
+        self.signum = signum
+        super().__init__(f"stopped by {name}: rolled back and unlocked; run again")
