@@ -95,10 +95,11 @@ def _refused(
     def refuse(*_: object) -> None:
         raise error
 
+    asked = given.get("command") or environ.get("MIGRATOR_COMMAND") or "up"
     log_format = environ.get("MIGRATOR_LOG_FORMAT", "auto")
     place = environ.get("MIGRATOR_TERMINATION_LOG") or "/dev/termination-log"
     reporting = Reporting(
-        command=given.get("command") or environ.get("MIGRATOR_COMMAND") or "up",
+        command=asked if asked in COMMANDS else "unknown",
         console=_console(log_format, stdout),
         termination_log=Path(place),
     )

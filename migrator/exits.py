@@ -108,6 +108,8 @@ _CODES: dict[type[errors.MigratorError], ExitCode] = {
     errors.UnavailableError: ExitCode.UNAVAILABLE,
     errors.LockedError: ExitCode.LOCKED,
     errors.ContentionError: ExitCode.CONTENTION,
+    errors.BusyTableError: ExitCode.CONTENTION,
+    errors.BookkeepingError: ExitCode.FAILED,
     errors.ConnectionLostError: ExitCode.CONNECTION_LOST,
     errors.StatementTimeoutError: ExitCode.DEADLINE,
     errors.DeadlineError: ExitCode.DEADLINE,

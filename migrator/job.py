@@ -106,7 +106,7 @@ def _outcome(
             work(observe, cancellation)
     except Interruption as interruption:
         error: BaseException = interruption.reason
-    except Exception as caught:  # noqa: BLE001 - the verdict must be told, whatever it is
+    except BaseException as caught:  # noqa: BLE001 - the verdict is told, come what may
         error = caught
     else:
         return None

@@ -17,7 +17,6 @@ from contextlib import (
     AbstractContextManager,
     closing,
     contextmanager,
-    suppress,
 )
 from dataclasses import asdict, dataclass, field
 from functools import reduce
@@ -27,6 +26,7 @@ import psycopg
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
+    BusyTableError,
     ConnectionLostError,
     DriftError,
     HistoryExistsError,
@@ -51,7 +51,13 @@ from migrator.pg.retry import retrying
 from migrator.pg.store import Store, Table
 from migrator.pg.unversioned import Unversioned
 from migrator.plan import ahead, assumed, drifted, make_plan
-from migrator.telling import fault_found, step_failed, step_started, step_taken
+from migrator.telling import (
+    fault_found,
+    step_failed,
+    step_skipped,
+    step_started,
+    step_taken,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,17 +103,21 @@ class Runner:
         with closing(self.database.connect(self.observe, self.cancellation)) as conn:
             yield conn, self.store.look(conn)[0]
 
-    def watch(self) -> Iterator[History]:
+    def watch(self) -> Iterator[History | MigratorError]:
         """
         Yield what the tracking table says, as often as somebody asks.
 
-        A lost connection is opened again; raises as `Database.connect`.
+        What may pass, a lost connection or a locked table, is yielded in its place,
+        and the connection is opened again; raises as `Database.connect`.
         """
         while True:
-            with suppress(ConnectionLostError), self.look() as (conn, history):
-                yield history
-                while True:
-                    yield self.store.look(conn)[0]
+            try:
+                with self.look() as (conn, history):
+                    yield history
+                    while True:
+                        yield self.store.look(conn)[0]
+            except (ConnectionLostError, BusyTableError) as error:
+                yield error
 
     def plan(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """Return what `run` would do now; raises what it would, and changes nothing."""
@@ -241,8 +251,11 @@ class Runner:
         except MigratorError as error:
             self.observe(step_failed(step, error, time.monotonic() - begun))
             raise
-        if taken:
-            self.observe(step_taken(step, current, time.monotonic() - begun))
+        took_s = time.monotonic() - begun
+        told = (
+            step_taken(step, current, took_s) if taken else step_skipped(step, current)
+        )
+        self.observe(told)
         return taken
 
     def _tell_plan(self, history: History, plan: tuple[Step, ...]) -> None:

@@ -6,6 +6,7 @@ from migrator.events import (
     MigrationApplied,
     MigrationFailed,
     MigrationReverted,
+    MigrationSkipped,
     MigrationStarted,
 )
 from migrator.facts import Fault
@@ -57,4 +58,14 @@ def step_failed(step: Step, error: MigratorError, duration_s: float) -> Migratio
         direction=step.direction.value,
         duration_s=round(duration_s, 3),
         error=str(error),
+    )
+
+
+def step_skipped(step: Step, current: int) -> MigrationSkipped:
+    """Return the event that another run has recorded *step* before us."""
+    return MigrationSkipped(
+        version=step.migration.version,
+        path=step.migration.path,
+        transaction=step.migration.transaction,
+        current=current,
     )

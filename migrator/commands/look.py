@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from migrator.commands.request import Request
-from migrator.errors import FilesInvalidError, PendingError
+from migrator.errors import FilesInvalidError, MigratorError, PendingError
 from migrator.events import (
     FilesValidated,
     MigrationListed,
@@ -64,17 +64,19 @@ def wait(request: Request) -> None:
     target = request.target
     wanted = {target} if target is not None else _versions(request.usable_files())
     delays = request.patience.delays()
-    for history in request.runner.watch():
+    for seen in request.runner.watch():
+        problem = seen if isinstance(seen, MigratorError) else None
+        history = seen if isinstance(seen, History) else History()
         missing = sorted(wanted - history.versions)
-        if not missing:
+        if problem is None and not missing:
             request.runner.observe(VersionRead(version=history.current))
             return
         delay = next(delays, None)
         if delay is None:
-            raise PendingError(missing)
+            raise problem or PendingError(missing)
         request.runner.observe(
             VersionAwaited(
-                current=history.current,
+                current=None if problem else history.current,
                 missing=tuple(missing),
                 next_attempt_s=round(delay, 3),
             )

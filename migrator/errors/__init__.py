@@ -22,6 +22,8 @@ Everything that can go wrong, by what the operator has to do about it.
   x ContentionError         try again: the application held the locks
   x ConnectionLostError     try again: the session died
     - LockLostError
+  x BookkeepingError        mend what the server names: our own tables
+  x BusyTableError          try again: our own tables are locked
   x StatementTimeoutError   try again, with a longer statement timeout
   x DeadlineError           try again: our own deadline came first
   x InterruptedRunError     try again: somebody stopped us
@@ -45,6 +47,8 @@ from migrator.errors.before import (
 )
 from migrator.errors.running import (
     AccessDeniedError,
+    BookkeepingError,
+    BusyTableError,
     ConnectionLostError,
     ContentionError,
     DeadlineError,
@@ -62,6 +66,8 @@ from migrator.errors.running import (
 __all__ = [
     "AccessDeniedError",
     "BadTableError",
+    "BookkeepingError",
+    "BusyTableError",
     "ConnectionLostError",
     "ContentionError",
     "DatabaseAheadError",

@@ -156,3 +156,25 @@ class InterruptedRunError(MigratorError):
     def __init__(self, signum: int, *, name: str) -> None:
         self.signum = signum
         super().__init__(f"stopped by {name}: rolled back and unlocked; run again")
+
+
+class BusyTableError(MigratorError):
+    """Another session's lock stood before our own tables."""
+
+    def __init__(self, server: ServerMessage, *, doing: str) -> None:
+        self.server = server
+        super().__init__(
+            f"{server.message}{sqlstate(server)} while {doing};"
+            " run again when nobody holds that table's lock"
+        )
+
+
+class BookkeepingError(MigratorError):
+    """The server refused what we asked of our own tables."""
+
+    def __init__(self, server: ServerMessage, *, doing: str) -> None:
+        self.server = server
+        super().__init__(
+            f"{server.message}{sqlstate(server)} while {doing};"
+            " mend what the server names and run again"
+        )

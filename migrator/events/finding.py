@@ -88,7 +88,9 @@ class VersionAwaited(Event):
 
     name: ClassVar[str] = "version.awaited"
 
-    current: int
+    current: int | None
+    """Null when the table could not be read just now."""
+
     missing: tuple[int, ...]
     next_attempt_s: float
 

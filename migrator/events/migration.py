@@ -109,6 +109,22 @@ class MigrationReverted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationSkipped(Event):
+    """Another run has recorded the step first; in a transaction ours is rolled back."""
+
+    name: ClassVar[str] = "migration.skipped"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    transaction: bool
+    """False when ours ran without one: its statements ran twice."""
+
+    current: int
+    """What the database is at now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationFailed(Event):
     """One step did not come through; the error's fields follow in `run.finished`."""
 

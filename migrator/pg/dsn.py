@@ -133,6 +133,8 @@ def _from_url(text: str) -> str:
     # Go's url.Parse, and so goose, ends the password at the last @; libpq at the first
     userinfo, at, place = authority.rpartition("@")
     place, _, query = (place + slash + path).partition("?")
+    if "@" in path.partition("?")[0]:
+        raise ValueError(path)  # a password with an unencoded slash
     libpq, options = _sort(parse_qsl(query, keep_blank_values=True))
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in libpq.items())
     url = f"{scheme}://{userinfo.replace('@', '%40')}{at}{place}?{pairs}"

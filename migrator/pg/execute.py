@@ -5,7 +5,6 @@ A NO TRANSACTION file runs statement by statement in autocommit, and its version
 comes last: what stops it half way is a `PartialError`.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,13 +14,20 @@ from functools import partial
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import MigratorError, PartialError, StatementFailedError
+from migrator.errors import (
+    ContentionError,
+    MigratorError,
+    PartialError,
+    StatementFailedError,
+)
 from migrator.events import Observer, ServerNoticed, StatementFinished
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
 from migrator.pg.connect import Session, settle
 from migrator.pg.failures import explained
+from migrator.pg.partial import FINISH, half_way, leaves_nothing, part, unrecorded
 from migrator.pg.pooler import begin, commit, settled
 from migrator.pg.printed import out_of_print
 from migrator.pg.script import ScriptCall
@@ -29,17 +35,10 @@ from migrator.pg.store import Table
 from migrator.pg.unversioned import Unversioned
 
 
+_PATIENCE = Backoff(total_s=30)
+"""How long to try to record what ran without a transaction."""
+
 _ENDS = ("COMMIT", "PREPARE TRANSACTION")
-# What leaves traces when it fails although autocommit would roll a plain statement
-# back: it commits by itself, in pieces (https://www.postgresql.org/docs/current/
-# sql-createindex.html, "Building Indexes Concurrently"; sql-call.html; sql-do.html)
-_LEAVES_TRACES = re.compile(
-    r"\bconcurrently\b|\b(call|do|commit|vacuum|cluster)\b", re.IGNORECASE
-)
-_FINISH = (
-    "what ran before it is committed: finish or undo it by hand,"
-    " make the file safe to run again, and run again"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +107,17 @@ class Executor:
 
     def _in_autocommit(self, step: Step) -> bool:
         started, total = time.monotonic(), len(step.statements)
+        self.cancellation.check()
         for place, statement in _placed(step):
             try:
                 self._run(statement, place)
                 self._still_idle(place, last=place.statement == total)
             except MigratorError as error:
                 _roll_back(self.conn)
-                if place.statement == 1 and not _LEAVES_TRACES.search(statement.text):
+                if leaves_nothing(error, place, statement):
                     raise
-                raise _partial(error, place, _part(place, total)) from error
-        try:
-            return self._enter_alone(step, started)
-        except MigratorError as error:
-            place = _nowhere(step)[0]
-            raise _partial(error, place, _part(place, total)) from error
+                raise half_way(error, place, part(place, total)) from error
+        return self._enter_alone(step, started)
 
     def _take_script(self, step: Step, script: Script) -> bool:
         call = ScriptCall(
@@ -139,16 +135,16 @@ class Executor:
             try:
                 self.held()
                 call.run_outside(function)
-                return self._enter_alone(step, started)
             except MigratorError as error:
                 _roll_back(self.conn)
-                raise _partial(error, call.place, call.part) from error
+                raise half_way(error, call.place, call.part) from error
+            return self._enter_alone(step, started)
 
     def _still_idle(self, place: Place, *, last: bool) -> None:
         idle = self.conn.info.transaction_status is TransactionStatus.IDLE
         if last and not idle:
             raise PartialError(
-                place, reason="the file leaves a transaction open", mend=_FINISH
+                place, reason="the file leaves a transaction open", mend=FINISH
             )
 
     def _run(self, statement: Statement, place: Place) -> tuple[str, ...]:
@@ -184,6 +180,19 @@ class Executor:
             return self.table.enter(self.conn, step, took_s=took_s)
 
     def _enter_alone(self, step: Step, started: float) -> bool:
+        """Enter *step* by itself, again while locks stand in the way."""
+        delays = _PATIENCE.delays()
+        while True:
+            try:
+                return self._enter_once(step, started)
+            except MigratorError as error:
+                delay = next(delays, None)
+                if delay is None or not isinstance(error, ContentionError):
+                    place = _nowhere(step)[0]
+                    raise unrecorded(error, place, step, self.table.name) from error
+            self.cancellation.sleep(delay)
+
+    def _enter_once(self, step: Step, started: float) -> bool:
         with (
             self._explaining(*_nowhere(step)),
             settled(self.conn),
@@ -263,27 +272,6 @@ def _roll_back(conn: psycopg.Connection) -> None:
             conn.rollback()
     except psycopg.Error:
         conn.close()
-
-
-def _part(place: Place, total: int) -> str:
-    return f"statement {place.statement} of {total} of a NO TRANSACTION migration"
-
-
-def _partial(error: MigratorError, place: Place, what: str) -> PartialError:
-    return PartialError(
-        getattr(error, "place", None) or place,
-        reason=f"{what} did not come through: {_words(error)}",
-        mend=_FINISH,
-        server=getattr(error, "server", None),
-    )
-
-
-def _words(error: MigratorError) -> str:
-    server = getattr(error, "server", None)
-    if server is None:
-        return str(error)
-    state = f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
-    return f"{server.message}{state}"
 
 
 def _noticed(diag: psycopg.errors.Diagnostic, place: Place) -> ServerNoticed:

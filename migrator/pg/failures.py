@@ -39,7 +39,7 @@ def explained(
     """
     server = server_message(error)
     place = _pointed(place, statement, error)
-    if _session_is_gone(error):
+    if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
     if server.sqlstate in CONTENTION:
         return ContentionError(place, server, attempts=1)
@@ -53,16 +53,17 @@ def explained(
     return StatementFailedError(place, server)
 
 
-def _session_is_gone(error: psycopg.Error) -> bool:
+def session_is_gone(error: psycopg.Error) -> bool:
     """
     Tell whether the session died with the statement.
 
     57P01 to 57P05 come from a server that ends the session; a client-side
-    OperationalError has no SQLSTATE.
+    OperationalError has no SQLSTATE. Class 08 does not tell: dblink and postgres_fdw
+    raise it about connections of their own.
     """
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError)
-    return error.sqlstate.startswith(("57P", "08"))
+    return error.sqlstate.startswith("57P")
 
 
 def _pointed(place: Place, statement: Statement, error: psycopg.Error) -> Place:

@@ -6,6 +6,7 @@ and steps back if so. Of two migrators that take different locks at the same mom
 later one therefore always sees the earlier one.
 """
 
+import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from migrator.pg.connect import server_message
 from migrator.pg.heartbeat import Heartbeat
 from migrator.pg.lease import GOOSE_LOCK_ID, Lease
 from migrator.pg.pooler import answered
-from migrator.pg.store import lost_or
+from migrator.pg.store import trouble
 
 
 GOOSE_LOCK_KEY = GOOSE_LOCK_ID
@@ -94,9 +95,18 @@ def session_lock(
     claim = _SessionClaim(conn)
     try:
         taken = _acquire(claim, patience, done, observe, cancellation)
-        yield Hold(lambda: _check(conn), _surely) if taken else None
+        yield Hold(lambda: _check(conn), lambda: _alive(conn)) if taken else None
     finally:
         claim.drop()
+
+
+def _alive(conn: psycopg.Connection) -> None:
+    """Raise when the server has ended the lock's session; asks nobody, so is free."""
+    try:
+        while select.select([conn.fileno()], [], [], 0)[0]:
+            conn.pgconn.consume_input()
+    except psycopg.Error as error:
+        raise LockLostError(str(error).strip()) from error
 
 
 @contextmanager
@@ -271,7 +281,7 @@ def _explaining() -> Iterator[None]:
         raise AccessDeniedError(server_message(error), mend=_MEND) from error
     except psycopg.Error as error:
         doing = "taking the migration lock"
-        raise lost_or(server_message(error), error, doing=doing) from error
+        raise trouble(server_message(error), error, doing=doing) from error
 
 
 _MEND = (

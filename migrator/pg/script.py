@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from migrator.cancellation import Cancellation
+from migrator.cancellation import Cancellation, Interruption
 from migrator.errors import (
     ConnectionLostError,
     MigratorError,
@@ -126,7 +126,9 @@ class ScriptCall:
             late = 0 < limit_s <= time.monotonic() - started
             here = Statement("", place.line, place.column)
             raise explained(error, place, here, timed_out=late) from error
-        except (Exception, SystemExit) as error:
+        except Interruption:
+            raise
+        except BaseException as error:  # asyncio's CancelledError is no Exception
             said = _said(error, self.script.file)
             raise StatementFailedError(self._innermost(error), said) from error
 

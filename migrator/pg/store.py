@@ -1,6 +1,7 @@
 """goose's tracking table: looked at, created, written; nothing else touches it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -10,6 +11,8 @@ from psycopg import sql
 from migrator.errors import (
     AccessDeniedError,
     BadTableError,
+    BookkeepingError,
+    BusyTableError,
     ConnectionLostError,
     MigratorError,
     ReadOnlyServerError,
@@ -17,6 +20,7 @@ from migrator.errors import (
 from migrator.facts import ServerMessage
 from migrator.model import Direction, History, Migration, Row, Step
 from migrator.pg.connect import server_message
+from migrator.pg.failures import CONTENTION, READ_ONLY_TRANSACTION, session_is_gone
 from migrator.pg.ledger import Action, Ledger
 from migrator.pg.pooler import settled
 
@@ -68,12 +72,9 @@ class Store:
             BadTableError: Its columns are not goose's.
             AccessDeniedError: The role may not read it.
         """
-        try:
-            with settled(conn):
-                table = self._find(conn)
-                return (History(), None) if table is None else (table.read(conn), table)
-        except psycopg.Error as error:
-            raise self._explained(error) from error
+        with _explaining(self.name), settled(conn):
+            table = self._find(conn)
+            return (History(), None) if table is None else (table.read(conn), table)
 
     def ensure(self, conn: psycopg.Connection) -> "Table":
         """
@@ -85,15 +86,20 @@ class Store:
             BadTableError: The schema that it is to live in does not exist.
             AccessDeniedError: The role may not create or write it.
         """
-        try:
-            with settled(conn), conn.transaction():
-                table = self._find(conn) or self._create(conn)
-                if not table.read(conn).rows:
-                    table.record(conn, 0)
-                if table.ledger is not None and not table.ledger.create(conn):
-                    table = replace(table, ledger=None)
-        except psycopg.Error as error:
-            raise self._explained(error) from error
+        with _explaining(self.name):
+            try:
+                return self._ensured(conn)
+            except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
+                # a migrator without a lock made it at the same moment: it is there now
+                return self._ensured(conn)
+
+    def _ensured(self, conn: psycopg.Connection) -> "Table":
+        with settled(conn), conn.transaction():
+            table = self._find(conn) or self._create(conn)
+            if not table.read(conn).rows:
+                table.record(conn, 0)
+            if table.ledger is not None and not table.ledger.create(conn):
+                table = replace(table, ledger=None)
         return table
 
     def _find(self, conn: psycopg.Connection) -> "Table | None":
@@ -112,22 +118,35 @@ class Store:
         conn.execute(sql.SQL(_CREATE).format(table.identifier))
         return table
 
-    def _explained(self, error: psycopg.Error) -> MigratorError:
-        server = server_message(error)
-        match server.sqlstate:
-            case "42501":
-                return AccessDeniedError(server, mend=self._grant())
-            case "42703" | "42883" | "42809" | "42804" | "22P02" | "42602" | "3F000":
-                return BadTableError(self.name, reason=server.message)
-            case _:
-                return lost_or(server, error, doing=f"reading {self.name}")
 
-    def _grant(self) -> str:
-        return (
-            f"grant the role USAGE on the schema and SELECT on {self.name} to look;"
-            " to migrate also INSERT and DELETE,"
-            " and CREATE on the schema where the table does not exist yet"
-        )
+@contextmanager
+def _explaining(name: str) -> Iterator[None]:
+    """Turn the server's errors about table *name* into ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _explained(name, error) from error
+
+
+def _explained(name: str, error: psycopg.Error) -> MigratorError:
+    server = server_message(error)
+    match server.sqlstate:
+        case "42501":
+            return AccessDeniedError(server, mend=_grant(name))
+        case "42703" | "42883" | "42809" | "42804" | "22P02" | "42602" | "3F000":
+            return BadTableError(name, reason=server.message)
+        case "22023":  # parse_ident, about the name itself
+            return BadTableError(name, reason=server.message)
+        case _:
+            return trouble(server, error, doing=f"reading or writing {name}")
+
+
+def _grant(name: str) -> str:
+    return (
+        f"grant the role USAGE on the schema and SELECT on {name} to look;"
+        " to migrate also INSERT and DELETE,"
+        " and CREATE on the schema where the table does not exist yet"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +168,13 @@ class Table:
 
     def read(self, conn: psycopg.Connection) -> History:
         """Return all rows, oldest first."""
-        with settled(conn):
+        with _explaining(self.name), settled(conn):
             rows = conn.execute(sql.SQL(_ROWS).format(self.identifier)).fetchall()
         return History(tuple(Row(*row) for row in rows), exists=True)
 
     def checksums(self, conn: psycopg.Connection) -> Mapping[int, str]:
         """Return the checksums of what was applied, as far as the ledger knows them."""
-        with settled(conn):
+        with _explaining(self.name), settled(conn):
             return {} if self.ledger is None else self.ledger.checksums(conn)
 
     def record(self, conn: psycopg.Connection, version: int) -> int | None:
@@ -175,7 +194,7 @@ class Table:
 
     def adopt(self, conn: psycopg.Connection, migrations: Iterable[Migration]) -> None:
         """Write *migrations* as applied without having run them, all or none."""
-        with settled(conn), conn.transaction():
+        with _explaining(self.name), settled(conn), conn.transaction():
             for migration in migrations:
                 row = self.record(conn, migration.version)
                 if self.ledger is not None:
@@ -213,12 +232,14 @@ class Table:
         return conn.execute(query).rowcount > 0
 
 
-def lost_or(
+def trouble(
     server: ServerMessage, error: psycopg.Error, *, doing: str
 ) -> MigratorError:
     """Return the error for trouble that is not a migration's own."""
-    if server.sqlstate == "25006":
+    if server.sqlstate == READ_ONLY_TRANSACTION:
         return ReadOnlyServerError(server)
-    if isinstance(error, psycopg.OperationalError):
+    if session_is_gone(error):
         return ConnectionLostError(server, doing=doing)
-    raise error
+    if server.sqlstate in CONTENTION:
+        return BusyTableError(server, doing=doing)
+    return BookkeepingError(server, doing=doing)

@@ -12,6 +12,8 @@ from migrator.model import History, Migration, Step
 class Unversioned:
     """Stands where `Store` and `Table` do; reads nothing, writes nothing."""
 
+    name: str = "no table"
+
     def look(self, conn: psycopg.Connection) -> tuple[History, "Unversioned"]:
         """Return that nothing is known."""
         return History(), self

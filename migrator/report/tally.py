@@ -8,6 +8,7 @@ from migrator.events import (
     Event,
     MigrationApplied,
     MigrationReverted,
+    MigrationSkipped,
     PlanMade,
     RunFinished,
     VersionRead,
@@ -25,6 +26,7 @@ class Tally:
         self._planned: int | None = None
         self._applied: list[int] = []
         self._reverted: list[int] = []
+        self._skipped = 0
         self._after: int | None = None
 
     def see(self, event: Event) -> None:
@@ -41,13 +43,16 @@ class Tally:
             case MigrationReverted(version=version, current=current):
                 self._reverted.append(version)
                 self._after = current
+            case MigrationSkipped(current=current):
+                self._skipped += 1
+                self._after = current
             case _:
                 pass
 
     def verdict(self, error: BaseException | None, *, duration_s: float) -> RunFinished:
         """Return the canonical last line of a run that *error* ended, or None did."""
         code = exit_code(error)
-        done = len(self._applied) + len(self._reverted)
+        done = len(self._applied) + len(self._reverted) + self._skipped
         return RunFinished(
             command=self._command,
             outcome=code.name.lower(),

@@ -57,6 +57,14 @@ def test_a_malformed_url(good: Path) -> None:
     assert "hunter2" not in str(result.lines)
 
 
+def test_a_url_in_the_wrong_variable(good: Path) -> None:
+    """It is refused and not repeated."""
+    result = run("", MIGRATOR_COMMAND="postgres://u:hunter2@h/db")
+
+    assert (result.exit_code, result.verdict["command"]) == (2, "unknown")
+    assert "hunter2" not in str(result.lines)
+
+
 def test_an_unknown_variable(database: str, good: Path) -> None:
     """It names the nearest known one."""
     result = up(database, good, MIGRATOR_LOCKWAIT="1s")

@@ -309,3 +309,33 @@ def test_a_reader_that_goes_away_stops_nothing(environ: dict[str, str]) -> None:
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
     assert run("version", **environ).events("version.read")[0]["version"] == 3
+
+
+def test_a_step_that_another_run_has_recorded_is_told(
+    database: str, tmp_path: Path
+) -> None:
+    """And the verdict agrees with the table: nothing is pending."""
+    content = "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true);"
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+
+    result = run(
+        "up", MIGRATOR_DATABASE_URL=database, MIGRATOR_MIGRATIONS_DIR=str(directory)
+    )
+
+    assert [line["version"] for line in result.events("migration.skipped")] == [1]
+    assert (result.verdict["applied"], result.verdict["pending"]) == ([], 0)
+    assert result.verdict["version_after"] == 1
+
+
+def test_whatever_a_script_raises_there_is_a_verdict(
+    database: str, tmp_path: Path
+) -> None:
+    """Also what is no Exception, such as asyncio's CancelledError."""
+    script = b"import asyncio\n\ndef up(conn):\n    raise asyncio.CancelledError\n"
+    directory = write(tmp_path / "m", {"1_a.py": script})
+
+    result = run(
+        "up", MIGRATOR_DATABASE_URL=database, MIGRATOR_MIGRATIONS_DIR=str(directory)
+    )
+
+    assert (result.exit_code, result.verdict["failed"]["line"]) == (13, 4)

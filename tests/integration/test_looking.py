@@ -125,6 +125,20 @@ def test_wait_reads_with_a_poor_role(
     assert result.exit_code == 0
 
 
+def test_wait_ends_also_when_the_table_is_locked(environ: dict[str, str]) -> None:
+    """Its patience counts whatever stands in the way."""
+    run("up", **environ)
+
+    with psycopg.connect(environ["MIGRATOR_DATABASE_URL"]) as other:
+        other.execute("LOCK TABLE goose_db_version")
+        result = run(
+            "wait", **environ, MIGRATOR_WAIT="300ms", MIGRATOR_LOCK_TIMEOUT="50ms"
+        )
+
+    assert result.exit_code == 22
+    assert result.events("version.awaited")[0]["current"] is None
+
+
 def test_wait_is_unavailable_without_a_server(environ: dict[str, str]) -> None:
     """20 says that it is worth trying again."""
     environ["MIGRATOR_DATABASE_URL"] = "postgresql://u@127.0.0.1:1/db"

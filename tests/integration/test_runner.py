@@ -9,8 +9,10 @@ from migrator.backoff import Backoff
 from migrator.errors import (
     AccessDeniedError,
     BadTableError,
+    BusyTableError,
     ContentionError,
     LockedError,
+    LockLostError,
     MissingMigrationsError,
     PartialError,
     StatementFailedError,
@@ -557,21 +559,71 @@ def test_no_lock_when_none_is_asked_for(
     assert relations(conn) == {"a", "b"}
 
 
-def test_a_lost_lock_stops_the_run(database: str, conn: psycopg.Connection) -> None:
-    """When the lock's session dies, no further migration begins."""
-    from migrator.errors import ConnectionLostError  # noqa: PLC0415 - this test's alone
-
+@pytest.mark.parametrize("transaction", [True, False])
+def test_a_lost_lock_stops_the_run(
+    database: str, conn: psycopg.Connection, *, transaction: bool
+) -> None:
+    """When the lock's session dies, no further statement begins and nothing commits."""
     killer = (
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
+        " WHERE locktype = 'advisory' AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
+    lost = migration(1, killer, "CREATE TABLE a ()", transaction=transaction)
 
-    with pytest.raises(ConnectionLostError):
-        runner(database).run(
-            files(migration(1, killer), migration(2, "SELECT 1")), Up()
+    with pytest.raises(LockLostError if transaction else PartialError):
+        runner(database).run(files(lost), Up())
+
+    assert relations(conn) == set()
+    assert versions(conn) == [(0, True)]
+
+
+def test_a_row_that_cannot_be_written_is_told_as_that(
+    database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of a NO TRANSACTION file is in effect: it must not run again."""
+    monkeypatch.setattr("migrator.pg.execute._PATIENCE", Backoff(total_s=0.2))
+    whole = files(migration(1, "CREATE TABLE a ()", transaction=False))
+    runner(database).run(files(migration(9, "SELECT 1")), Up())
+    allowed = Policy(allow_missing=True)
+
+    with psycopg.connect(database) as other:
+        other.execute(
+            "INSERT INTO goose_db_version (version_id, is_applied) VALUES (8, true)"
         )
+        with pytest.raises(PartialError) as caught:
+            runner(database, policy=allowed).run(whole, Up())
 
-    assert versions(conn) == [(0, True), (1, True)]
+    assert "all of this NO TRANSACTION migration is in effect" in str(caught.value)
+    assert (
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
+        in str(caught.value)
+    )
+    assert relations(conn) == {"a"}
+
+
+def test_an_error_about_another_connection_is_the_files_own(database: str) -> None:
+    """dblink and its like raise class 08 in a session that is well."""
+    foreign = "DO $$ BEGIN RAISE EXCEPTION 'far away' USING ERRCODE = '08001'; END $$"
+
+    with pytest.raises(StatementFailedError):
+        runner(database).run(files(migration(1, foreign)), Up())
+
+
+def test_a_locked_table_is_busy_and_not_a_lost_connection(database: str) -> None:
+    """22: try again when nobody holds that lock."""
+    runner(database).run(TWO, Up(to=1))
+
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE goose_db_version")
+        with pytest.raises(BusyTableError):
+            runner(database).run(TWO, Up())
+
+
+def test_a_name_that_is_no_name_is_refused(database: str) -> None:
+    """As a bad table, not as a bug of ours."""
+    with pytest.raises(BadTableError):
+        runner(database, table="my-table").run(TWO, Up())
 
 
 def test_the_lock_is_released(database: str, conn: psycopg.Connection) -> None:

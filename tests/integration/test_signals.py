@@ -164,6 +164,21 @@ def test_half_way_through_a_no_transaction_file(
     assert conn.execute("SELECT to_regclass('b')").fetchone() == ("b",)
 
 
+def test_in_the_first_statement_of_a_no_transaction_file(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A cancel may come after the statement's end: it is not called clean."""
+    content = "-- +goose Up\n-- +goose NO TRANSACTION\nSELECT pg_sleep(60);\n"
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+
+    with started(database, directory) as process:
+        until(lambda: sessions(conn, "SELECT pg_sleep%"))
+        result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 14
+    assert "it may be in effect all the same" in result.verdict["error"]
+
+
 def test_the_deadline(database: str, conn: psycopg.Connection, tmp_path: Path) -> None:
     """It cancels and rolls back as a signal does, with its own code."""
     directory = write(tmp_path / "m", {"1_b.sql": SLEEPING})

@@ -75,6 +75,7 @@ def test_what_can_be_read(text: str, expected: dict[str, str]) -> None:
         "mysql://u:hunter2@h/d",
         "postgresql://u:hun/ter2@h/d",
         "postgresql://u:hunter2%@h/d",
+        "postgresql://u:hun@ter2/x@h/d",
         "postgresql://u:hunter2@h/d?port=x",
         "host=h password='hunter2",
         "hunter2",
