@@ -16,7 +16,7 @@ import psycopg
 from migrator.backoff import Backoff
 from migrator.commands.look import listed
 from migrator.errors import UsageError
-from migrator.events import MigrationListed, Observer
+from migrator.events import MigrationListed, Observer, nobody
 from migrator.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
@@ -40,10 +40,6 @@ class Status:
 
     def __len__(self) -> int:
         return len(self.migrations)
-
-
-def _nobody(event: object) -> None:
-    """Listen to nothing."""
 
 
 class MigrationRunner:
@@ -88,7 +84,7 @@ class MigrationRunner:
         split: Split = Split.GOOSE,
         connect_wait_s: float = 0.0,
         environ: Mapping[str, str] | None = None,
-        observe: Observer = _nobody,
+        observe: Observer = nobody,
     ) -> None:
         if not str(migrations):
             raise UsageError("the path of the migrations is empty; name a directory")

@@ -39,6 +39,7 @@ from migrator.events import (
     Observer,
     PlanMade,
     SettingIgnored,
+    nobody,
 )
 from migrator.model import Files, Goal, History, Step, When
 from migrator.pg.database import Database
@@ -77,14 +78,11 @@ class Policy:
     )
 
 
+_Books = Table | Unversioned
 _CLOSED = (
     "the role may not create or write migrator_history: content and times of what is"
     " applied are not kept; grant SELECT and INSERT on it, or set it to false"
 )
-
-
-def _nobody(event: object) -> None:
-    """Listen to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +92,19 @@ class Runner:
     database: Database
     store: Store | Unversioned = field(default_factory=Store)
     policy: Policy = field(default_factory=Policy)
-    observe: Observer = _nobody
+    observe: Observer = nobody
     cancellation: Cancellation = field(default_factory=Cancellation)
 
     @contextmanager
     def look(self) -> Iterator[tuple[psycopg.Connection, History]]:
         """Connect and yield what the tracking table says; nothing is created."""
+        with self._looked() as (conn, history, _):
+            yield conn, history
+
+    @contextmanager
+    def _looked(self) -> Iterator[tuple[psycopg.Connection, History, _Books | None]]:
         with closing(self.database.connect(self.observe, self.cancellation)) as conn:
-            yield conn, self.store.look(conn)[0]
+            yield conn, *self.store.look(conn)
 
     def watch(self) -> Iterator[History | MigratorError]:
         """
@@ -121,9 +124,9 @@ class Runner:
 
     def plan(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """Return what `run` would do now; raises what it would, and changes nothing."""
-        with self.look() as (conn, history):
+        with self._looked() as (conn, history, table):
             plan = self._plan(files, history, goal)
-            self._check_drift(conn, files)
+            self._check_drift(conn, files, table)
         self._tell_ahead(files, history)
         self._tell_faults(files)
         self._tell_plan(history, plan)
@@ -158,9 +161,9 @@ class Runner:
         Raises:
             MigratorError: As the parts do; what was committed before stays.
         """
-        with self.look() as (conn, history):
+        with self._looked() as (conn, history, table):
             plan = self._plan(files, history, goal)
-            self._check_drift(conn, files)
+            self._check_drift(conn, files, table)
             self._tell_ahead(files, history)
             self._tell_faults(files)
             if not plan:
@@ -178,11 +181,7 @@ class Runner:
                 return self._run_locked(conn, files, goal, lock) if lock else ()
 
     def _run_locked(
-        self,
-        conn: psycopg.Connection,
-        files: Files,
-        goal: Goal,
-        lock: Hold,
+        self, conn: psycopg.Connection, files: Files, goal: Goal, lock: Hold
     ) -> tuple[Step, ...]:
         table = self.store.ensure(conn)
         self._tell_ledger(table)
@@ -263,19 +262,20 @@ class Runner:
         target = reduce(History.after, plan, history).current
         self.observe(PlanMade(version=history.current, target=target, pending=paths))
 
-    def _tell_ledger(self, table: Table | Unversioned) -> None:
+    def _tell_ledger(self, table: _Books) -> None:
         wanted = isinstance(self.store, Store) and self.store.keep_ledger
         if wanted and isinstance(table, Table) and table.ledger is None:
             self.observe(SettingIgnored(variable="MIGRATOR_HISTORY", reason=_CLOSED))
 
-    def _check_drift(self, conn: psycopg.Connection, files: Files) -> None:
+    def _check_drift(
+        self, conn: psycopg.Connection, files: Files, table: _Books | None
+    ) -> None:
         """
         Tell of applied files that have changed.
 
         Raises:
             DriftError: There are some, and the policy says that there must not be.
         """
-        table = self.store.look(conn)[1]
         if self.policy.when_drifted is When.IGNORE or table is None:
             return
         drifts = drifted(files, table.checksums(conn))

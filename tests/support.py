@@ -2,7 +2,12 @@
 
 import io
 import json
-from collections.abc import Mapping
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,6 +74,9 @@ def _validator() -> Draft202012Validator:
     return Draft202012Validator(schema())
 
 
+ROOT = Path(__file__).parents[1]
+
+
 def migration(version: int, *statements: str, transaction: bool = True) -> Migration:
     """A migration of the given statements, one a line from line 2."""
     return Migration(
@@ -96,3 +104,42 @@ def write(directory: Path, contents: Mapping[str, str | bytes]) -> Path:
 
 def _annotated(content: str) -> str:
     return content if "+goose" in content else f"-- +goose Up\n{content}\n"
+
+
+@contextmanager
+def started(
+    dsn: str, directory: Path, **environ: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The real entry point as a process; ended with the block, whatever happens."""
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "entrypoint.py")],
+        env={
+            "PATH": os.environ["PATH"],
+            "MIGRATOR_DATABASE_URL": dsn,
+            "MIGRATOR_MIGRATIONS_DIR": str(directory),
+            "MIGRATOR_LOG_FORMAT": "json",
+            **environ,
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str], signum: int | None = None) -> Result:
+    """Send the signal, wait, and return what the process said."""
+    if signum is not None:
+        process.send_signal(signum)
+    text, _ = process.communicate(timeout=20)
+    return parsed(process.returncode, text)
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it did not happen within 20 s"
+        time.sleep(0.02)

@@ -1,6 +1,6 @@
 """What can happen, in the past tense; the core speaks in these and never logs."""
 
-from migrator.events.base import Event, Observer
+from migrator.events.base import Event, Observer, nobody
 from migrator.events.database import (
     DatabaseConnected,
     DatabaseWaited,
@@ -76,6 +76,7 @@ __all__ = [
     "VersionAwaited",
     "VersionRead",
     "catalogue",
+    "nobody",
 ]
 
 

@@ -19,3 +19,7 @@ class Event:
 
 
 Observer = Callable[[Event], None]
+
+
+def nobody(event: Event) -> None:
+    """Listen to nothing."""

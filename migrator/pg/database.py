@@ -9,7 +9,7 @@ import psycopg
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError, UnavailableError
-from migrator.events import DatabaseConnected, DatabaseWaited, Observer
+from migrator.events import DatabaseConnected, DatabaseWaited, Observer, nobody
 from migrator.pg.connect import (
     ConnectFailedError,
     Session,
@@ -75,7 +75,7 @@ class Database:
             MigratorError: As `connect`, without waiting as long.
         """
         quick = replace(self, patience=Backoff(total_s=min(self.patience.total_s, 10)))
-        return quick.connect(lambda event: None, cancellation)
+        return quick.connect(nobody, cancellation)
 
     def _settled(self) -> psycopg.Connection:
         conn, options = self._opened()

@@ -6,11 +6,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -36,10 +34,9 @@ from migrator.pg.lock import GOOSE_LOCK_KEY
 from migrator.pg.store import Store
 from migrator.runner import Policy, Runner
 from tests.compat.goose import MODULE
-from tests.support import Recorder, files, migration, parsed, run, write
+from tests.support import Recorder, files, migration, parsed, run, started, write
 
 
-ROOT = Path(__file__).parents[2]
 QUICK = Policy(
     lock=Lock.TABLE, lock_patience=Backoff(total_s=0.3, most_s=0.1), heartbeat_s=0.05
 )
@@ -471,30 +468,6 @@ def test_the_events(database: str) -> None:
     assert [e.kind for e in recorder.events if isinstance(e, LockAcquired)] == ["table"]
 
 
-@contextmanager
-def started(
-    dsn: str, directory: Path, **environ: str
-) -> Iterator[subprocess.Popen[str]]:
-    """The real entry point as a process; ended with the block, whatever happens."""
-    with subprocess.Popen(
-        [sys.executable, str(ROOT / "entrypoint.py")],
-        env={
-            "PATH": os.environ["PATH"],
-            "MIGRATOR_DATABASE_URL": dsn,
-            "MIGRATOR_MIGRATIONS_DIR": str(directory),
-            "MIGRATOR_LOG_FORMAT": "json",
-            "MIGRATOR_LOCK": "table",
-            **environ,
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 def seen(process: subprocess.Popen[str], event: str) -> str:
     """What the process says up to and including the first *event*."""
     assert process.stdout is not None
@@ -518,7 +491,7 @@ def test_sigterm(
     if holder:
         held(conn, holder, until="1 hour")
 
-    with started(database, directory) as process:
+    with started(database, directory, MIGRATOR_LOCK="table") as process:
         text = seen(process, event)
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=20)

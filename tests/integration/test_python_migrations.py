@@ -12,8 +12,8 @@ import pytest
 
 from migrator import MigrationRunner
 from migrator.events import Event
-from tests.integration.test_signals import applied, ended, sessions, started, until
-from tests.support import Result, run, write
+from tests.integration.test_signals import applied, sessions
+from tests.support import Result, ended, run, started, until, write
 
 
 TABLE = "CREATE TABLE a (x int);"

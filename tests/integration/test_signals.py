@@ -1,62 +1,16 @@
 """SIGTERM, SIGINT and the deadline, in every phase of a real process."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from migrator.pg.lock import GOOSE_LOCK_KEY
-from tests.support import Result, parsed, write
+from tests.support import ended, started, until, write
 
 
-ROOT = Path(__file__).parents[2]
 SLEEPING = "CREATE TABLE b ();\nSELECT pg_sleep(60);"
-
-
-@contextmanager
-def started(
-    dsn: str, directory: Path, **environ: str
-) -> Iterator[subprocess.Popen[str]]:
-    """The real entry point as a process; ended with the block, whatever happens."""
-    with subprocess.Popen(
-        [sys.executable, str(ROOT / "entrypoint.py")],
-        env={
-            "PATH": os.environ["PATH"],
-            "MIGRATOR_DATABASE_URL": dsn,
-            "MIGRATOR_MIGRATIONS_DIR": str(directory),
-            "MIGRATOR_LOG_FORMAT": "json",
-            **environ,
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def ended(process: subprocess.Popen[str], signum: int | None = None) -> Result:
-    """Send the signal, wait, and return what the process said."""
-    if signum is not None:
-        process.send_signal(signum)
-    text, _ = process.communicate(timeout=20)
-    return parsed(process.returncode, text)
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait for something that another process does."""
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it did not happen within 20 s"
-        time.sleep(0.02)
 
 
 def sessions(conn: psycopg.Connection, query: str) -> int:
