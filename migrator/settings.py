@@ -157,6 +157,11 @@ class Settings(BaseSettings):
         description="how long to retry a migration that met lock timeouts, deadlocks,"
         " serialization failures",
     )
+    pipeline: bool = Field(
+        default=True,
+        description="send statements without waiting for each answer; `false` runs"
+        " them one by one",
+    )
     statement_timeout: Duration = Field(
         default=0.0,
         description="PostgreSQL's `statement_timeout` for our statements; 0 is none",

@@ -10,9 +10,10 @@ import psycopg
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.events import Observer
-from migrator.pg.database import Database
+from migrator.pg.database import NOTHING, Database
 from migrator.pg.heartbeat import HEARTBEAT_S
-from migrator.pg.lock import NO_LOCK, Hold, lease_lock, session_lock
+from migrator.pg.hold import NO_LOCK, Hold
+from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
 from migrator.pg.pooler import pooled
 
 
@@ -55,8 +56,11 @@ class Exclusion:
         if self.lock is Lock.NONE:
             yield NO_LOCK
             return
-        with closing(database.connect_again(cancellation)) as guard:
-            if self._leases(guard):
+        leases = self.lock is Lock.TABLE
+        question = NOTHING if leases else SESSION_QUESTION
+        guard, answers = database.ask_again(question, cancellation, like=work)
+        with closing(guard):
+            if leases or (self.lock is Lock.AUTO and pooled(guard)):
                 hold = lease_lock(
                     guard,
                     work=work,
@@ -71,6 +75,7 @@ class Exclusion:
             else:
                 hold = session_lock(
                     guard,
+                    answers,
                     patience=self.patience,
                     done=done,
                     observe=observe,
@@ -78,7 +83,3 @@ class Exclusion:
                 )
             with hold as held:
                 yield held
-
-    def _leases(self, guard: psycopg.Connection) -> bool:
-        by_itself = self.lock is Lock.AUTO and pooled(guard)
-        return by_itself or self.lock is Lock.TABLE
