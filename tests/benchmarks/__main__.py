@@ -30,8 +30,10 @@ def main() -> int:
         try:
             _run(bench, options, rows, others)
         finally:
-            for text in (table.times(rows), table.figures(others)):
-                print(f"\n{text}")  # noqa: T201
+            if rows:
+                print(f"\n{table.times(rows)}")  # noqa: T201
+            if others:
+                print(f"\n{table.figures(others)}")  # noqa: T201
     kept = [row.kept for row in rows] + [row.kept for row in others]
     return 0 if all(kept) or not options.check else 1
 

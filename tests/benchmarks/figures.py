@@ -90,14 +90,13 @@ def loading(bench: Bench, size_mb: float) -> Iterator[Figure]:
 
 
 def wire(bench: Bench, size_mb: float) -> Iterator[Figure]:
-    """Count the round trips of each program that keeps account of what it applied."""
+    """Count the round trips of each program on one database."""
     for program in bench.programs:
-        if program.status is None:
-            continue
         with bench.server.database() as database:
             yield _trips(bench, program, "100 migrations", program.up, database)
-            yield _trips(bench, program, "nothing to do", program.up, database)
-            yield _trips(bench, program, "status of 100", program.status, database)
+            if program.status:
+                yield _trips(bench, program, "nothing to do", program.up, database)
+                yield _trips(bench, program, "status of 100", program.status, database)
 
 
 FIGURES: Mapping[str, Callable[[Bench, float], Iterator[Figure]]] = {

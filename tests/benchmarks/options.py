@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.figures import FIGURES
+from tests.benchmarks.programs import OTHERS
 
 
 PARTS = (*CASES, *FIGURES)
-PROGRAMS = ("ours", "goose", "dbmate", "psql")
+PROGRAMS = tuple(OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +33,20 @@ def parsed(argv: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="make bench BENCH_ARGS=...",
         description="Measure the migrator beside goose, dbmate and psql.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--only",
         type=_listed("part", PARTS),
         default=PARTS,
         metavar="PARTS",
-        help=f"which parts to run, with commas between: {', '.join(PARTS)}",
+        help=f"which parts to run, with commas between; all of: {', '.join(PARTS)}",
     )
     parser.add_argument(
         "--programs",
         type=_listed("program", PROGRAMS),
         default=PROGRAMS,
         metavar="NAMES",
-        help=f"which programs to run, always with ours: {', '.join(PROGRAMS)}",
+        help=f"which programs to run beside ours; all of: {', '.join(PROGRAMS)}",
     )
     parser.add_argument(
         "--delays",
@@ -56,16 +56,22 @@ def parsed(argv: Sequence[str]) -> Options:
         help="round-trip times in milliseconds; without it those that have limits",
     )
     parser.add_argument(
-        "--rounds", type=int, default=5, help="runs of each program for each case"
+        "--rounds",
+        type=int,
+        default=5,
+        help="runs of each program for each case: %(default)s",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=90,
-        help="no further run of a program that has taken so long for a case",
+        help="no further run of a program that has taken so long: %(default)s",
     )
     parser.add_argument(
-        "--memory-mb", type=float, default=1000, help="size of the large files"
+        "--memory-mb",
+        type=float,
+        default=1000,
+        help="size of the large files: %(default)s",
     )
     parser.add_argument(
         "--image", default="", help="an image that is built already; else it is built"

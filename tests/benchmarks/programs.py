@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +33,10 @@ class Program:
 
 
 def programs(ours: Python, wanted: tuple[str, ...]) -> Iterator[Program]:
-    """Yield the wanted programs that are there, ours first; say which are not."""
-    found = {"ours": lambda: _ours(ours), "goose": _goose, "dbmate": _dbmate}
+    """Yield ours, and the wanted others that are there; say which are not."""
+    yield _ours(ours)
     for name in wanted:
-        program = found.get(name, _psql)()
+        program = OTHERS[name]()
         if program is None:
             print(f"{name} is not there and is left out", file=sys.stderr)  # noqa: T201
         else:
@@ -108,6 +108,14 @@ def _psql() -> Program:
         return Command((program, *quiet, f"--dbname={url}", *files), {})
 
     return Program("psql", _version(program), Dialect.PSQL, up)
+
+
+OTHERS: Mapping[str, Callable[[], Program | None]] = {
+    "goose": _goose,
+    "dbmate": _dbmate,
+    "psql": _psql,
+}
+"""By name; each returns None where it is not installed."""
 
 
 def _beside_python(name: str) -> str | None:
