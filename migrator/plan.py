@@ -95,8 +95,8 @@ def apart(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, str]:
     """
     Return the files that wait for answers, and why; the others go in one stream.
 
-    With a reason for all of them, *why_all*, it stands under `*`. Of a file that goes in
-    the stream but for some of its statements the first such statement is told.
+    A reason for all of them, *why_all*, stands under `*`. Of a file that goes in the
+    stream but for some of its statements the first such statement is told.
     """
     if why_all:
         return {"*": why_all}
