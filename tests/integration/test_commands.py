@@ -243,19 +243,21 @@ def test_the_termination_message(environ: dict[str, str], tmp_path: Path) -> Non
 
 
 def test_the_console(
-    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], both_ways: str
 ) -> None:
     """For a person: sentences in place of JSON."""
     exit_code = main(["up"], {**environ, "MIGRATOR_LOG_FORMAT": "console"})
 
     lines = capsys.readouterr().out.splitlines()
+    waiting = ["waits for its answers: *: a test's wish"] if both_ways == "off" else []
     assert exit_code == 0
-    assert lines[2:5] == [
+    assert lines[2 : 5 + len(waiting)] == [
         "lock acquired",
         "3 to run, from version 0 to 3",
+        *waiting,
         "up    1_a.sql",
     ]
-    assert lines[5].startswith("OK    1_a.sql  (1 statements, ")
+    assert lines[5 + len(waiting)].startswith("OK    1_a.sql  (1 statements, ")
     assert lines[-1].startswith("done in ")
 
 
