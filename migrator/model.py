@@ -32,6 +32,15 @@ class When(Enum):
     IGNORE = "ignore"
 
 
+class Lock(Enum):
+    """How migrators exclude each other."""
+
+    AUTO = "auto"
+    SESSION = "session"
+    TABLE = "table"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One text for the server, and where it stands in its file."""

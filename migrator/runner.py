@@ -41,9 +41,9 @@ from migrator.events import (
     SettingIgnored,
     nobody,
 )
-from migrator.model import Files, Goal, History, Step, When
+from migrator.model import Files, Goal, History, Lock, Step, When
 from migrator.pg.database import Database
-from migrator.pg.exclusion import Exclusion, Lock
+from migrator.pg.exclusion import Exclusion
 from migrator.pg.execute import Executor
 from migrator.pg.heartbeat import HEARTBEAT_S
 from migrator.pg.lock import Hold

@@ -3,26 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 
 import psycopg
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.events import Observer
+from migrator.model import Lock
 from migrator.pg.database import Database
 from migrator.pg.heartbeat import HEARTBEAT_S
 from migrator.pg.lock import NO_LOCK, Hold, lease_lock, session_lock
 from migrator.pg.pooler import pooled
-
-
-class Lock(Enum):
-    """How migrators exclude each other."""
-
-    AUTO = "auto"
-    SESSION = "session"
-    TABLE = "table"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
