@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
+HEARTBEAT_S = 5.0
+"""Between renewals of a lease; goose: lock/postgres.go, NewPostgresTableLocker."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """How to space attempts: from *first_s*, doubling up to *most_s*, jittered."""

@@ -18,12 +18,13 @@ from contextlib import (
     closing,
     contextmanager,
 )
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import psycopg
 
-from migrator.backoff import Backoff
+from migrator.backoff import HEARTBEAT_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     BusyTableError,
@@ -32,33 +33,30 @@ from migrator.errors import (
     HistoryExistsError,
     MigratorError,
 )
-from migrator.events import (
-    AheadFound,
-    DriftFound,
-    MigrationRecorded,
-    Observer,
-    PlanMade,
-    SettingIgnored,
-    nobody,
-)
+from migrator.events.base import Observer, nobody
+from migrator.events.run import PlanMade
 from migrator.model import Files, Goal, History, Lock, Step, When
 from migrator.pg.database import Database
-from migrator.pg.exclusion import Exclusion
-from migrator.pg.execute import Executor
-from migrator.pg.heartbeat import HEARTBEAT_S
-from migrator.pg.lock import Hold
 from migrator.pg.pooler import warn_of_settings
-from migrator.pg.retry import retrying
 from migrator.pg.store import Store, Table
 from migrator.pg.unversioned import Unversioned
 from migrator.plan import ahead, assumed, drifted, make_plan
 from migrator.telling import (
+    ahead_found,
+    drift_found,
     fault_found,
+    recorded,
+    setting_ignored,
     step_failed,
     step_skipped,
     step_started,
     step_taken,
 )
+
+
+if TYPE_CHECKING:
+    from migrator.pg.execute import Executor
+    from migrator.pg.lock import Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +145,7 @@ class Runner:
                 raise HistoryExistsError(sorted(history.versions))
             table.adopt(conn, adopted)
         for migration in adopted:
-            self.observe(
-                MigrationRecorded(version=migration.version, path=migration.path)
-            )
+            self.observe(recorded(migration))
 
     def run(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """
@@ -181,8 +177,10 @@ class Runner:
                 return self._run_locked(conn, files, goal, lock) if lock else ()
 
     def _run_locked(
-        self, conn: psycopg.Connection, files: Files, goal: Goal, lock: Hold
+        self, conn: psycopg.Connection, files: Files, goal: Goal, lock: "Hold"
     ) -> tuple[Step, ...]:
+        from migrator.pg.execute import Executor  # noqa: PLC0415 - there is work to do
+
         table = self.store.ensure(conn)
         self._tell_ledger(table)
         history = table.read(conn)
@@ -220,8 +218,10 @@ class Runner:
 
     def _locked(
         self, conn: psycopg.Connection, done: Callable[[], bool]
-    ) -> AbstractContextManager[Hold | None]:
+    ) -> "AbstractContextManager[Hold | None]":
         """Hold the lock for what *conn* does; yield None when *done* says so."""
+        from migrator.pg.exclusion import Exclusion  # noqa: PLC0415 - the same
+
         policy = self.policy
         exclusion = Exclusion(
             lock=policy.lock,
@@ -236,7 +236,9 @@ class Runner:
             cancellation=self.cancellation,
         )
 
-    def _take(self, executor: Executor, step: Step, current: int) -> bool:
+    def _take(self, executor: "Executor", step: Step, current: int) -> bool:
+        from migrator.pg.retry import retrying  # noqa: PLC0415 - the same
+
         begun = time.monotonic()
         self.observe(step_started(step))
         try:
@@ -265,7 +267,7 @@ class Runner:
     def _tell_ledger(self, table: _Books) -> None:
         wanted = isinstance(self.store, Store) and self.store.keep_ledger
         if wanted and isinstance(table, Table) and table.ledger is None:
-            self.observe(SettingIgnored(variable="MIGRATOR_HISTORY", reason=_CLOSED))
+            self.observe(setting_ignored("MIGRATOR_HISTORY", reason=_CLOSED))
 
     def _check_drift(
         self, conn: psycopg.Connection, files: Files, table: _Books | None
@@ -280,14 +282,14 @@ class Runner:
             return
         drifts = drifted(files, table.checksums(conn))
         for drift in drifts:
-            self.observe(DriftFound(**asdict(drift)))
+            self.observe(drift_found(drift))
         if drifts and self.policy.when_drifted is When.FAIL:
             raise DriftError(drifts)
 
     def _tell_ahead(self, files: Files, history: History) -> None:
         surplus = ahead(files, history)
         if surplus and self.policy.when_ahead is When.WARN:
-            self.observe(AheadFound(versions=surplus, newest_file=files.newest))
+            self.observe(ahead_found(surplus, newest_file=files.newest))
 
     def _tell_faults(self, files: Files) -> None:
         """Warn about faults in what does not run: `_plan` stops on the others."""

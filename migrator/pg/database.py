@@ -9,7 +9,8 @@ import psycopg
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError, UnavailableError
-from migrator.events import DatabaseConnected, DatabaseWaited, Observer, nobody
+from migrator.events.base import Event, Observer, nobody
+from migrator.events.run import DatabaseConnected
 from migrator.pg.connect import (
     ConnectFailedError,
     Session,
@@ -100,7 +101,9 @@ class Database:
 
 def _waited(
     error: ConnectFailedError, attempt: int, waited: float, delay: float
-) -> DatabaseWaited:
+) -> Event:
+    from migrator.events.database import DatabaseWaited  # noqa: PLC0415 - rare
+
     return DatabaseWaited(
         attempt=attempt,
         waited_s=round(waited, 3),

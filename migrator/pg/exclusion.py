@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from migrator.backoff import Backoff
+from migrator.backoff import HEARTBEAT_S, Backoff
 from migrator.cancellation import Cancellation
-from migrator.events import Observer
+from migrator.events.base import Observer
 from migrator.model import Lock
 from migrator.pg.database import Database
-from migrator.pg.heartbeat import HEARTBEAT_S
 from migrator.pg.lock import NO_LOCK, Hold, lease_lock, session_lock
 from migrator.pg.pooler import pooled
 

@@ -22,7 +22,9 @@ from migrator.errors import (
     PartialError,
     StatementFailedError,
 )
-from migrator.events import Observer, ServerNoticed, StatementFinished
+from migrator.events.base import Observer
+from migrator.events.database import ServerNoticed
+from migrator.events.migration import StatementFinished
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
 from migrator.pg.connect import Session, settle

@@ -27,7 +27,8 @@ from migrator.errors import (
     PartialError,
     StatementFailedError,
 )
-from migrator.events import Observer, ScriptPrinted, StatementFinished
+from migrator.events.base import Observer
+from migrator.events.migration import ScriptPrinted, StatementFinished
 from migrator.facts import Place, ServerMessage
 from migrator.model import Script, Statement
 from migrator.pg.connect import Session

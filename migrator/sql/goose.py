@@ -8,13 +8,16 @@ something else than what is written.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from migrator.model import Section, Split
-from migrator.sql.by_lexer import LexerParser
 from migrator.sql.by_line import LineParser
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half, bad_characters
+
+
+if TYPE_CHECKING:
+    from migrator.sql.by_lexer import LexerParser
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,13 @@ def parse(
 
 def _parser(
     text: str, split: Split, environ: Mapping[str, str], findings: Findings
-) -> LineParser | LexerParser:
+) -> "LineParser | LexerParser":
     match split:
         case Split.GOOSE:
             return LineParser(text, environ, findings)
         case Split.POSTGRES:
+            from migrator.sql.by_lexer import LexerParser  # noqa: PLC0415 - not goose's
+
             return LexerParser(text, environ, findings)
         case _:
             assert_never(split)

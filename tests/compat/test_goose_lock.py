@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from migrator.backoff import Backoff
 from migrator.errors import LockedError
-from migrator.events import Event
+from migrator.events.base import Event
 from migrator.model import Lock, Up
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn

@@ -22,7 +22,8 @@ from migrator.errors import (
     PartialError,
     StatementFailedError,
 )
-from migrator.events import Event, LockAcquired, LockContended, Observer
+from migrator.events.base import Event, Observer
+from migrator.events.database import LockAcquired, LockContended
 from migrator.exits import ExitCode, exit_code
 from migrator.model import Lock, Up
 from migrator.pg import lease

@@ -9,7 +9,9 @@ import pytest
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import LockedError, LockLostError, UsageError
-from migrator.events import DatabaseConnected, LockAcquired, Observer, SettingsSkipped
+from migrator.events.base import Observer
+from migrator.events.database import LockAcquired, SettingsSkipped
+from migrator.events.run import DatabaseConnected
 from migrator.model import Files, Lock, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database

@@ -18,7 +18,7 @@ from migrator.errors import (
     StatementFailedError,
     StatementTimeoutError,
 )
-from migrator.events import Event, Observer
+from migrator.events.base import Event, Observer
 from migrator.model import Files, Lock, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database

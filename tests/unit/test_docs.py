@@ -20,9 +20,10 @@ from jsonschema import Draft202012Validator
 
 from migrator import MigrationRunner
 from migrator.cli import main
-from migrator.commands import COMMANDS
+from migrator.commands import COMMANDS, command
 from migrator.environment import FALLBACKS, variable
-from migrator.events import Event, catalogue
+from migrator.events.base import Event
+from migrator.events.catalogue import catalogue
 from migrator.exits import MEANINGS, ExitCode
 from migrator.flags import FLAGS
 from migrator.model import Split
@@ -68,7 +69,7 @@ def summary(documented: object) -> str:
 
 def commands() -> str:
     """Return the table of commands."""
-    rows = ((f"`{name}`", summary(does)) for name, does in COMMANDS.items())
+    rows = ((f"`{name}`", summary(command(name))) for name in COMMANDS)
     return table(("command", "what it does"), rows)
 
 
