@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from migrator.model import Direction, Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
-from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS, trim
 from migrator.sql.hazards import Half, unfinished
@@ -184,6 +183,8 @@ class LineParser:
     def _expand(self, line: str, number: int, sides: tuple[Direction, ...]) -> str:
         if not self.structure.envsub:
             return line
+        from migrator.sql.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
+
         broken = _SURROGATE.search(line)
         if broken:
             self._findings.add("invalid_utf8", number, broken.start() + 1, sides=sides)

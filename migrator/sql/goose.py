@@ -7,8 +7,7 @@ something else than what is written.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from migrator.model import Section, Split
 from migrator.sql.by_line import LineParser
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from migrator.sql.by_lexer import LexerParser
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """What one file says."""
 
     up: Section
