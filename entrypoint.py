@@ -23,8 +23,8 @@ def _leave(verdict: list[int]) -> None:
     nobody reads what is left to be written, the interpreter ends in its own way.
     """
     with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
         for code in verdict:
             os._exit(code)
 
