@@ -230,6 +230,7 @@ def _runner(
         allow_missing=settings.allow_missing,
         when_ahead=settings.on_db_ahead,
         when_drifted=settings.on_drift,
+        pipeline=settings.pipeline,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
         retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),

@@ -25,6 +25,7 @@ from migrator.model import (
     Up,
     When,
 )
+from migrator.sql.riding import why_alone
 
 
 def make_plan(
@@ -83,6 +84,31 @@ def assumed(files: Files, goal: Goal) -> History:
     if isinstance(goal, Up):
         return History()
     return History(tuple(Row(m.version, True, None) for m in files.migrations))
+
+
+def rides(step: Step) -> bool:
+    """Tell whether *step* may be sent in one stream with the steps beside it."""
+    return step.migration.transaction and step.script is None
+
+
+def apart(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, str]:
+    """
+    Return the files that wait for answers, and why; *why_all* is a reason for all.
+
+    The others go to the server in one stream. Of a file that does but for some of its
+    statements the first such statement is told.
+    """
+    found = ((s.migration.path, why_all or _why_apart(s)) for s in steps)
+    return {path: reason for path, reason in found if reason}
+
+
+def _why_apart(step: Step) -> str:
+    if step.script is not None:
+        return "it is written in Python"
+    if not step.migration.transaction:
+        return "it runs without a transaction"
+    reasons = ((n, why_alone(s)) for n, s in enumerate(step.statements, 1))
+    return next((f"statement {n}: {why}" for n, why in reasons if why), "")
 
 
 def ahead(files: Files, history: History) -> tuple[int, ...]:

@@ -4,14 +4,12 @@ The main loop: look, lock, look again, plan, do.
     files = load(directory)             every file is read and parsed first
     history = store.look(conn)          no lock: may only find nothing to do
     with self._locked(conn, …):         polled, on another connection
-        table = store.ensure(conn)
-        for step in make_plan(...):     from what the table says now
-            executor.take(step)         its own transaction, with its version row
+        seen = store.ensure(conn)       what the table says now
+        walk.take(make_plan(...))       each step its own transaction, with its row
 
 Retrying, waiting, explaining and telling live in the verbs called here.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import (
     AbstractContextManager,
@@ -37,26 +35,23 @@ from migrator.events.base import Observer, nobody
 from migrator.events.run import PlanMade
 from migrator.model import Files, Goal, History, Lock, Step, When
 from migrator.pg.database import Database
+from migrator.pg.greeting import streams
+from migrator.pg.look import Seen
 from migrator.pg.pooler import warn_of_settings
-from migrator.pg.store import Store, Table
+from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
-from migrator.plan import ahead, assumed, drifted, make_plan
+from migrator.plan import ahead, apart, assumed, drifted, make_plan
 from migrator.telling import (
     ahead_found,
     drift_found,
     fault_found,
     recorded,
     setting_ignored,
-    step_failed,
-    step_skipped,
-    step_started,
-    step_taken,
 )
 
 
 if TYPE_CHECKING:
-    from migrator.pg.execute import Executor
-    from migrator.pg.lock import Hold
+    from migrator.pg.hold import Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +61,9 @@ class Policy:
     allow_missing: bool = False
     when_ahead: When = When.WARN
     when_drifted: When = When.WARN
+    pipeline: bool = True
+    """Whether statements are sent before those in front of them are answered."""
+
     lock: Lock = Lock.AUTO
     lock_patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
     heartbeat_s: float = HEARTBEAT_S
@@ -76,7 +74,6 @@ class Policy:
     )
 
 
-_Books = Table | Unversioned
 _CLOSED = (
     "the role may not create or write migrator_history: content and times of what is"
     " applied are not kept; grant SELECT and INSERT on it, or set it to false"
@@ -96,13 +93,17 @@ class Runner:
     @contextmanager
     def look(self) -> Iterator[tuple[psycopg.Connection, History]]:
         """Connect and yield what the tracking table says; nothing is created."""
-        with self._looked() as (conn, history, _):
-            yield conn, history
+        with self._looked() as (conn, seen):
+            yield conn, seen.history
 
     @contextmanager
-    def _looked(self) -> Iterator[tuple[psycopg.Connection, History, _Books | None]]:
-        with closing(self.database.connect(self.observe, self.cancellation)) as conn:
-            yield conn, *self.store.look(conn)
+    def _looked(self) -> Iterator[tuple[psycopg.Connection, Seen]]:
+        store = self.store
+        conn, answers = self.database.ask(
+            store.question, self.observe, self.cancellation
+        )
+        with closing(conn):
+            yield conn, store.look(conn) if answers is None else store.read(answers)
 
     def watch(self) -> Iterator[History | MigratorError]:
         """
@@ -116,18 +117,18 @@ class Runner:
                 with self.look() as (conn, history):
                     yield history
                     while True:
-                        yield self.store.look(conn)[0]
+                        yield self.store.look(conn).history
             except (ConnectionLostError, BusyTableError) as error:
                 yield error
 
     def plan(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """Return what `run` would do now; raises what it would, and changes nothing."""
-        with self._looked() as (conn, history, table):
-            plan = self._plan(files, history, goal)
-            self._check_drift(conn, files, table)
-        self._tell_ahead(files, history)
+        with self._looked() as (conn, seen):
+            plan = self._plan(files, seen.history, goal)
+            self._check_drift(files, seen)
+        self._tell_ahead(files, seen.history)
         self._tell_faults(files)
-        self._tell_plan(history, plan)
+        self._tell_plan(conn, seen.history, plan)
         return plan
 
     def baseline(self, files: Files, target: int) -> None:
@@ -138,12 +139,14 @@ class Runner:
             HistoryExistsError: The tracking table has versions already.
         """
         adopted = [m for m in files.migrations if m.version <= target]
-        with self.look() as (conn, _), self._locked(conn, lambda: False) as lock:
-            table = self.store.ensure(conn)
-            history = table.read(conn)
-            if lock is None or history.versions:
-                raise HistoryExistsError(sorted(history.versions))
-            table.adopt(conn, adopted)
+        with (
+            self._looked() as (conn, before),
+            self._locked(conn, lambda: False) as lock,
+        ):
+            seen = self.store.ensure(conn, before)
+            if lock is None or seen.table is None or seen.history.versions:
+                raise HistoryExistsError(sorted(seen.history.versions))
+            seen.table.adopt(conn, adopted)
         for migration in adopted:
             self.observe(recorded(migration))
 
@@ -157,54 +160,53 @@ class Runner:
         Raises:
             MigratorError: As the parts do; what was committed before stays.
         """
-        with self._looked() as (conn, history, table):
-            plan = self._plan(files, history, goal)
-            self._check_drift(conn, files, table)
-            self._tell_ahead(files, history)
+        with self._looked() as (conn, seen):
+            plan = self._plan(files, seen.history, goal)
+            self._check_drift(files, seen)
+            self._tell_ahead(files, seen.history)
             self._tell_faults(files)
             if not plan:
-                self._tell_plan(history, plan)
+                self._tell_plan(conn, seen.history, plan)
                 return ()
 
             def done() -> bool:
-                history = self.store.look(conn)[0]
+                history = self.store.look(conn).history
                 plan = self._plan(files, history, goal)
                 if not plan:
-                    self._tell_plan(history, plan)
+                    self._tell_plan(conn, history, plan)
                 return not plan
 
-            with self._locked(conn, done) as lock:
-                return self._run_locked(conn, files, goal, lock) if lock else ()
+            with self._locked(conn, done) as hold:
+                if hold is None:
+                    return ()
+                now = self.store.ensure(conn, seen)
+                return self._run_locked(conn, files, goal, hold, now)
 
     def _run_locked(
-        self, conn: psycopg.Connection, files: Files, goal: Goal, lock: "Hold"
+        self,
+        conn: psycopg.Connection,
+        files: Files,
+        goal: Goal,
+        hold: "Hold",
+        seen: Seen,
     ) -> tuple[Step, ...]:
         from migrator.pg.execute import Executor  # noqa: PLC0415 - there is work to do
+        from migrator.walk import Walk  # noqa: PLC0415 - the same
 
-        table = self.store.ensure(conn)
-        self._tell_ledger(table)
-        history = table.read(conn)
-        plan = self._plan(files, history, goal)
-        self._tell_plan(history, plan)
+        self._tell_ledger(seen)
+        plan = self._plan(files, seen.history, goal)
+        self._tell_plan(conn, seen.history, plan)
+        warn_of_settings(conn, plan, self.observe)
         executor = Executor(
             conn,
-            table,
+            seen.table,
             self.database.session,
             self.observe,
             self.cancellation,
-            lock.held,
+            hold,
         )
-        warn_of_settings(conn, plan, self.observe)
-        taken = []
-        for number, step in enumerate(plan):
-            lock.check()
-            if number:
-                executor.settle(step)
-            after = history.after(step)
-            if self._take(executor, step, after.current):
-                taken.append(step)
-            history = after
-        return tuple(taken)
+        walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
+        return walk.take(plan, pipeline=not self._why_all(conn))
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
         unversioned = isinstance(self.store, Unversioned)
@@ -236,51 +238,39 @@ class Runner:
             cancellation=self.cancellation,
         )
 
-    def _take(self, executor: "Executor", step: Step, current: int) -> bool:
-        from migrator.pg.retry import retrying  # noqa: PLC0415 - the same
+    def _why_all(self, conn: psycopg.Connection) -> str:
+        """Return why every statement waits for its answer; empty when none has to."""
+        if not self.policy.pipeline:
+            return "MIGRATOR_PIPELINE is false"
+        return "" if streams(conn) else "a pooler or proxy is in between"
 
-        begun = time.monotonic()
-        self.observe(step_started(step))
-        try:
-            taken = retrying(
-                executor.take,
-                step,
-                patience=self.policy.retry_patience,
-                observe=self.observe,
-                cancellation=self.cancellation,
+    def _tell_plan(
+        self, conn: psycopg.Connection, history: History, plan: tuple[Step, ...]
+    ) -> None:
+        self.observe(
+            PlanMade(
+                version=history.current,
+                target=reduce(History.after, plan, history).current,
+                pending=tuple(step.migration.path for step in plan),
+                apart=apart(plan, why_all=self._why_all(conn)),
             )
-        except MigratorError as error:
-            self.observe(step_failed(step, error, time.monotonic() - begun))
-            raise
-        took_s = time.monotonic() - begun
-        told = (
-            step_taken(step, current, took_s) if taken else step_skipped(step, current)
         )
-        self.observe(told)
-        return taken
 
-    def _tell_plan(self, history: History, plan: tuple[Step, ...]) -> None:
-        paths = tuple(step.migration.path for step in plan)
-        target = reduce(History.after, plan, history).current
-        self.observe(PlanMade(version=history.current, target=target, pending=paths))
-
-    def _tell_ledger(self, table: _Books) -> None:
+    def _tell_ledger(self, seen: Seen) -> None:
         wanted = isinstance(self.store, Store) and self.store.keep_ledger
-        if wanted and isinstance(table, Table) and table.ledger is None:
+        if wanted and seen.table is not None and seen.table.ledger is None:
             self.observe(setting_ignored("MIGRATOR_HISTORY", reason=_CLOSED))
 
-    def _check_drift(
-        self, conn: psycopg.Connection, files: Files, table: _Books | None
-    ) -> None:
+    def _check_drift(self, files: Files, seen: Seen) -> None:
         """
         Tell of applied files that have changed.
 
         Raises:
             DriftError: There are some, and the policy says that there must not be.
         """
-        if self.policy.when_drifted is When.IGNORE or table is None:
+        if self.policy.when_drifted is When.IGNORE:
             return
-        drifts = drifted(files, table.checksums(conn))
+        drifts = drifted(files, seen.checksums)
         for drift in drifts:
             self.observe(drift_found(drift))
         if drifts and self.policy.when_drifted is When.FAIL:

@@ -141,6 +141,13 @@ class Settings:
             " serialization failures"
         ),
     )
+    pipeline: bool = field(
+        default=True,
+        metadata=_means(
+            "send statements without waiting for each answer; `false` runs them one by"
+            " one"
+        ),
+    )
     statement_timeout: Duration = field(
         default=0.0,
         metadata=_means(

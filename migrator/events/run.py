@@ -55,6 +55,9 @@ class PlanMade(Event):
     pending: tuple[str, ...]
     """Files to run, in order."""
 
+    apart: Mapping[str, str]
+    """Files that wait for answers, and why; the others go in one stream."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):

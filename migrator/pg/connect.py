@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import pq, sql
+from psycopg import pq
 
 from migrator.errors import AccessDeniedError, MigratorError, UsageError
 from migrator.facts import ServerMessage
-from migrator.pg.pooler import Link, calls, pooled
+from migrator.pg.pooler import Link
 
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ class Session:
     role: str | None = None
     search_path: str | None = None
 
-    def settings(self, server_version: int) -> dict[str, str]:
-        """Return the run-time parameters for a server of *server_version*."""
+    @property
+    def settings(self) -> dict[str, str]:
+        """Return the run-time parameters that every server of ours knows."""
         wanted = {
             "lock_timeout": _milliseconds(self.lock_timeout_s),
             "statement_timeout": _milliseconds(self.statement_timeout_s),
@@ -56,8 +57,6 @@ class Session:
             "idle_session_timeout": "0",
             "client_connection_check_interval": "10000",
         }
-        if server_version >= 170000:  # noqa: PLR2004 - its first version
-            wanted["transaction_timeout"] = "0"
         if self.search_path is not None:
             wanted["search_path"] = self.search_path
         if self.role is not None:
@@ -86,22 +85,6 @@ class ConnectFailedError(MigratorError):
     def __init__(self, server: ServerMessage) -> None:
         self.server = server
         super().__init__(server.message)
-
-
-def settle(conn: psycopg.Connection, session: Session) -> None:
-    """
-    Put *conn* back into the state that every migration begins in.
-
-    Undoes what a file set for the session (`SET`, `set_config`, `SET ROLE`): pg_dump
-    empties the search path, for one. One round trip; none behind a pooler, where the
-    transactions do it (`migrator.pg.pooler`).
-    """
-    if pooled(conn):
-        return
-    wanted = session.settings(conn.info.server_version)
-    # RESET ALL leaves the role alone
-    reset = sql.SQL("RESET SESSION AUTHORIZATION; RESET ALL; SELECT {}")
-    conn.execute(reset.format(calls(wanted, sql.SQL("false"))))
 
 
 def server_message(error: psycopg.Error) -> ServerMessage:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import psycopg
+from psycopg import sql
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import MigratorError, UnavailableError
+from migrator.errors import MigratorError, UnavailableError, UsageError
 from migrator.events.base import Event, Observer, nobody
 from migrator.events.run import DatabaseConnected
 from migrator.pg.connect import (
@@ -19,13 +20,13 @@ from migrator.pg.connect import (
     server_message,
 )
 from migrator.pg.dsn import Dsn
-from migrator.pg.pooler import (
-    REFUSES_OPTIONS,
-    Link,
-    introduce,
-    pooled,
-    without_options,
-)
+from migrator.pg.greeting import SENTINEL, Answers, greet
+from migrator.pg.options import REFUSED, with_options, without_options
+from migrator.pg.pooler import Link, pooled
+
+
+NOTHING = sql.SQL("")
+"""No question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +40,25 @@ class Database:
     def connect(
         self, observe: Observer, cancellation: Cancellation
     ) -> psycopg.Connection:
-        """
-        Return a settled connection, in autocommit; wait for a server that starts.
+        """Return what `ask` does, with no question and so without answers."""
+        return self.ask(NOTHING, observe, cancellation)[0]
 
-        Only what time heals is waited for: no address, nobody listening, starting
-        up, shutting down, too many connections, a server in failover.
+    def ask(
+        self,
+        question: sql.Composable,
+        observe: Observer,
+        cancellation: Cancellation,
+        *,
+        bare: bool = False,
+    ) -> tuple[psycopg.Connection, Answers | None]:
+        """
+        Return a settled connection, in autocommit, and the answers to *question*.
+
+        One round trip more than connecting. The answers are None when the question has
+        to be asked again: as `greet` says. *bare* leaves `options` out from the start.
+
+        A server that starts is waited for. Only what time heals is: no address, nobody
+        listening, starting up, shutting down, too many connections, a failover.
 
         Raises:
             UnavailableError: The patience ran out.
@@ -55,7 +70,7 @@ class Database:
         while True:
             try:
                 with cancellation.armed():
-                    conn = self._settled()
+                    conn, answers = self._greeted(question, bare=bare)
             except ConnectFailedError as error:
                 waited = time.monotonic() - started
                 delay = next(delays, None)
@@ -66,7 +81,7 @@ class Database:
                 attempt += 1
             else:
                 observe(_connected(conn, attempt, time.monotonic() - started))
-                return conn
+                return conn, answers
 
     def connect_again(self, cancellation: Cancellation) -> psycopg.Connection:
         """
@@ -75,28 +90,56 @@ class Database:
         Raises:
             MigratorError: As `connect`, without waiting as long.
         """
-        quick = replace(self, patience=Backoff(total_s=min(self.patience.total_s, 10)))
-        return quick.connect(nobody, cancellation)
+        return self._quick.connect(nobody, cancellation)
 
-    def _settled(self) -> psycopg.Connection:
-        conn, options = self._opened()
+    def ask_again(
+        self,
+        question: sql.Composable,
+        cancellation: Cancellation,
+        like: psycopg.Connection,
+    ) -> tuple[psycopg.Connection, Answers | None]:
+        """
+        Return a further connection, made as *like* was, and the answers to *question*.
+
+        Raises:
+            MigratorError: As `connect_again`.
+        """
+        bare = isinstance(like, Link) and like.bare
+        return self._quick.ask(question, nobody, cancellation, bare=bare)
+
+    @property
+    def _quick(self) -> "Database":
+        return replace(self, patience=Backoff(total_s=min(self.patience.total_s, 10)))
+
+    def _greeted(
+        self, question: sql.Composable, *, bare: bool
+    ) -> tuple[Link, Answers | None]:
+        conn, options = self._bare() if bare else self._opened()
         try:
-            settings = self.session.settings(conn.info.server_version)
-            introduce(conn, {**options, **settings})
+            answers = greet(conn, {**options, **self.session.settings}, question)
         except psycopg.Error as error:
             conn.close()
             raise classified(server_message(error)) from error
-        return conn
+        except BaseException:
+            conn.close()
+            raise
+        return conn, answers
 
     def _opened(self) -> tuple[Link, Mapping[str, str]]:
-        """Connect; return also the options that a pooler did not take."""
+        """Connect; return also the options that a pooler or proxy did not take."""
+        settings = {SENTINEL: "on", **self.session.settings}
         try:
-            return open_connection(self.dsn), {}
+            return open_connection(with_options(self.dsn, settings)), {}
         except MigratorError as error:
-            if REFUSES_OPTIONS not in str(error):
+            if REFUSED not in str(error) and not isinstance(error, UsageError):
                 raise
+        return self._bare()
+
+    def _bare(self) -> tuple[Link, Mapping[str, str]]:
         dsn, options = without_options(self.dsn)
-        return open_connection(dsn), options
+        conn = open_connection(dsn)
+        conn.bare = True
+        return conn, options
 
 
 def _waited(

@@ -191,13 +191,17 @@ def _sort(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]
 def _merged(libpq: Mapping[str, str], options: Mapping[str, str]) -> dict[str, str]:
     if not options:
         return {}
-    added = [f"-c {name}={_escaped(value)}" for name, value in options.items()]
+    added = [f"-c {name}={escaped(value)}" for name, value in options.items()]
     return {"options": " ".join(filter(None, [libpq.get("options", ""), *added]))}
 
 
-def _escaped(value: str) -> str:
-    # pg_split_opts in postinit.c: a backslash takes the next character as it is
-    return value.replace("\\", "\\\\").replace(" ", "\\ ")
+def escaped(value: str) -> str:
+    """
+    Return *value* as a part of one word of `options`.
+
+    A backslash takes the next character as it is (postinit.c: pg_split_opts).
+    """
+    return re.sub(r"[\\\s]", r"\\\g<0>", value)
 
 
 @cache

@@ -10,8 +10,9 @@ from migrator.backoff import HEARTBEAT_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.events.base import Observer
 from migrator.model import Lock
-from migrator.pg.database import Database
-from migrator.pg.lock import NO_LOCK, Hold, lease_lock, session_lock
+from migrator.pg.database import NOTHING, Database
+from migrator.pg.hold import NO_LOCK, Hold
+from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
 from migrator.pg.pooler import pooled
 
 
@@ -45,8 +46,11 @@ class Exclusion:
         if self.lock is Lock.NONE:
             yield NO_LOCK
             return
-        with closing(database.connect_again(cancellation)) as guard:
-            if self._leases(guard):
+        leases = self.lock is Lock.TABLE
+        question = NOTHING if leases else SESSION_QUESTION
+        guard, answers = database.ask_again(question, cancellation, like=work)
+        with closing(guard):
+            if leases or (self.lock is Lock.AUTO and pooled(guard)):
                 hold = lease_lock(
                     guard,
                     work=work,
@@ -61,6 +65,7 @@ class Exclusion:
             else:
                 hold = session_lock(
                     guard,
+                    answers,
                     patience=self.patience,
                     done=done,
                     observe=observe,
@@ -68,7 +73,3 @@ class Exclusion:
                 )
             with hold as held:
                 yield held
-
-    def _leases(self, guard: psycopg.Connection) -> bool:
-        by_itself = self.lock is Lock.AUTO and pooled(guard)
-        return by_itself or self.lock is Lock.TABLE

@@ -1,8 +1,9 @@
 """
 One migration, done: all of it with its version row, or nothing.
 
-A NO TRANSACTION file runs statement by statement in autocommit, and its version row
-comes last: what stops it half way is a `PartialError`.
+Each statement waits for the answer to the one before it; `migrator.pg.stream` does
+without waiting. A NO TRANSACTION file runs in autocommit, and its version row comes
+last: what stops it half way is a `PartialError`.
 """
 
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from migrator.backoff import Backoff
@@ -23,18 +25,20 @@ from migrator.errors import (
     StatementFailedError,
 )
 from migrator.events.base import Observer
-from migrator.events.database import ServerNoticed
-from migrator.events.migration import StatementFinished
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
-from migrator.pg.connect import Session, settle
+from migrator.pg.connect import Session
 from migrator.pg.failures import explained
+from migrator.pg.greeting import ask, settle
+from migrator.pg.hold import NO_LOCK, Hold
+from migrator.pg.ledger import WITHIN_MS
+from migrator.pg.message import encoded
 from migrator.pg.partial import FINISH, half_way, leaves_nothing, part, unrecorded
 from migrator.pg.pooler import begin, commit, settled
 from migrator.pg.printed import out_of_print
+from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.script import ScriptCall
-from migrator.pg.store import Table
-from migrator.pg.unversioned import Unversioned
+from migrator.pg.table import ALWAYS, Table
 
 
 _PATIENCE = Backoff(total_s=30)
@@ -48,12 +52,13 @@ class Executor:
     """Runs steps on one connection and tells what happens."""
 
     conn: psycopg.Connection
-    table: Table | Unversioned
+    table: Table | None
+    """None where nothing is recorded."""
+
     session: Session
     observe: Observer
     cancellation: Cancellation
-    held: Callable[[], None] = lambda: None
-    """Raises once the migration lock is known to be lost; asks nobody."""
+    hold: Hold = NO_LOCK
 
     def take(self, step: Step) -> bool:
         """
@@ -70,7 +75,7 @@ class Executor:
         try:
             return self._take(step)
         except StatementFailedError:
-            self.held()  # then it was we who cancelled it
+            self.hold.held()  # then it was we who cancelled it
             raise
 
     def _take(self, step: Step) -> bool:
@@ -89,23 +94,31 @@ class Executor:
             ConnectionLostError: The session died.
         """
         with self._explaining(*_nowhere(step)):
-            settle(self.conn, self.session)
+            settle(self.conn)
 
     def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
-        started = time.monotonic()
         try:
             self._command(begin(self.conn), step)
             run()
-            recorded = self._enter(step, started)
-            self.held()
+            recorded = self._enter(step, WITHIN_MS, self.hold.proof)
+            self.hold.held()
             self._command(commit(self.conn) if recorded else b"ROLLBACK", step)
         finally:
-            _roll_back(self.conn)
+            roll_back(self.conn)
         return recorded
 
     def _run_all(self, step: Step) -> None:
         for place, statement in _placed(step):
-            self._still_ours(self._run(statement, place), place)
+            self.run_inside(statement, place)
+
+    def run_inside(self, statement: Statement, place: Place) -> None:
+        """
+        Run *statement* in the transaction that is open.
+
+        Raises:
+            MigratorError: As `take`.
+        """
+        self._still_ours(self._run(statement, place), place)
 
     def _in_autocommit(self, step: Step) -> bool:
         started, total = time.monotonic(), len(step.statements)
@@ -115,7 +128,7 @@ class Executor:
                 self._run(statement, place)
                 self._still_idle(place, last=place.statement == total)
             except MigratorError as error:
-                _roll_back(self.conn)
+                roll_back(self.conn)
                 if leaves_nothing(error, place, statement):
                     raise
                 raise half_way(error, place, part(place, total)) from error
@@ -135,10 +148,10 @@ class Executor:
                 return self._in_transaction(step, partial(call.run_inside, function))
             started = time.monotonic()
             try:
-                self.held()
+                self.hold.held()
                 call.run_outside(function)
             except MigratorError as error:
-                _roll_back(self.conn)
+                roll_back(self.conn)
                 raise half_way(error, call.place, call.part) from error
             return self._enter_alone(step, started)
 
@@ -151,7 +164,7 @@ class Executor:
 
     def _run(self, statement: Statement, place: Place) -> tuple[str, ...]:
         """Send one statement text and return the command tags of its results."""
-        self.held()
+        self.hold.held()
         started = time.monotonic()
         with (
             self._noticing(place),
@@ -160,30 +173,28 @@ class Executor:
             self.conn.cursor() as cursor,
         ):
             tags = _send(cursor, statement)
-        self.observe(
-            StatementFinished(
-                version=place.version,
-                path=place.path,
-                line=place.line,
-                statement=place.statement,
-                command="; ".join(tags[:10]),
-                duration_s=round(time.monotonic() - started, 3),
-            )
-        )
+        self.observe(statement_finished(place, tags, time.monotonic() - started))
         return tags
 
     def _command(self, command: bytes, step: Step) -> None:
         with self._explaining(*_nowhere(step)):
             self.conn.execute(command)
 
-    def _enter(self, step: Step, started: float) -> bool:
-        took_s = time.monotonic() - started
+    def _enter(self, step: Step, took_ms: sql.Composable, held: sql.Composable) -> bool:
+        """Record *step* if *held*; False when somebody else has recorded it."""
+        if self.table is None:
+            return True
+        entry = self.table.entry(step, held=held, took_ms=took_ms)
         with self._explaining(*_nowhere(step)):
-            return self.table.enter(self.conn, step, took_s=took_s)
+            *_, row = ask(self.conn, sql.SQL("; ").join([*self.table.locking, entry]))
+        recorded = row is not None and bool(row[0])
+        if not recorded:
+            self.hold.check()
+        return recorded
 
     def _enter_alone(self, step: Step, started: float) -> bool:
         """Enter *step* by itself, again while locks stand in the way."""
-        delays = _PATIENCE.delays()
+        delays, name = _PATIENCE.delays(), self.table.name if self.table else ""
         while True:
             try:
                 return self._enter_once(step, started)
@@ -191,16 +202,18 @@ class Executor:
                 delay = next(delays, None)
                 if delay is None or not isinstance(error, ContentionError):
                     place = _nowhere(step)[0]
-                    raise unrecorded(error, place, step, self.table.name) from error
+                    raise unrecorded(error, place, step, name) from error
             self.cancellation.sleep(delay)
 
     def _enter_once(self, step: Step, started: float) -> bool:
+        took_ms = sql.Literal(round((time.monotonic() - started) * 1000))
         with (
             self._explaining(*_nowhere(step)),
             settled(self.conn),
             self.conn.transaction(),
         ):
-            return self._enter(step, started)
+            # what is in effect is recorded, whoever has the lock by now
+            return self._enter(step, took_ms, ALWAYS)
 
     def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
         inside = self.conn.info.transaction_status is TransactionStatus.INTRANS
@@ -220,18 +233,20 @@ class Executor:
         try:
             yield
         except psycopg.Error as error:
-            self.held()
-            limit_s, took_s = (
-                self.session.statement_timeout_s,
-                time.monotonic() - started,
-            )
-            late = 0 < limit_s <= took_s
-            raise explained(error, place, statement, timed_out=late) from error
+            self.hold.held()
+            raise self.meant(error, place, statement, started) from error
+
+    def meant(
+        self, error: psycopg.Error, place: Place, statement: Statement, since: float
+    ) -> MigratorError:
+        """Return what *error* of *statement*, which runs *since* then, means."""
+        limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
+        return explained(error, place, statement, timed_out=0 < limit_s <= took_s)
 
     @contextmanager
     def _noticing(self, place: Place) -> Iterator[None]:
         def tell(diag: psycopg.errors.Diagnostic) -> None:
-            self.observe(_noticed(diag, place))
+            self.observe(noticed(diag, place))
 
         self.conn.add_notice_handler(tell)
         try:
@@ -241,7 +256,7 @@ class Executor:
 
 
 def _send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
-    text = statement.text.encode(errors="surrogateescape")
+    text = encoded(statement)
     if statement.data is None:
         cursor.execute(text)
         return tuple(_tags(cursor))
@@ -267,23 +282,10 @@ def _nowhere(step: Step) -> tuple[Place, Statement]:
     return step.migration.place(nothing, 0), nothing
 
 
-def _roll_back(conn: psycopg.Connection) -> None:
+def roll_back(conn: psycopg.Connection) -> None:
     """Leave the transaction, if there is one; a dead session has left it already."""
     try:
         if not conn.closed:
             conn.rollback()
     except psycopg.Error:
         conn.close()
-
-
-def _noticed(diag: psycopg.errors.Diagnostic, place: Place) -> ServerNoticed:
-    return ServerNoticed(
-        version=place.version,
-        path=place.path,
-        line=place.line,
-        notice=diag.severity_nonlocalized or diag.severity or "",
-        sqlstate=diag.sqlstate,
-        message=diag.message_primary or "",
-        detail=diag.message_detail,
-        hint=diag.message_hint,
-    )

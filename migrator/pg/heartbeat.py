@@ -6,8 +6,6 @@ and its migrations go on. Here the running statement is cancelled and rolled bac
 migrators at once is what the lock is there to prevent.
 """
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -19,12 +17,12 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from migrator.errors import LockLostError, MigratorError
+from migrator.pg.cancel import cancel
 from migrator.pg.lease import LEASE_S, Lease
 from migrator.pg.pooler import pooled
 
 
 _AGAIN_S = 1.0
-_CANCEL_S = 5.0
 
 
 class Heartbeat:
@@ -144,11 +142,6 @@ def _too_late(conn: psycopg.Connection) -> str:
 
 
 def _cancel(conn: psycopg.Connection) -> None:
-    """Cancel what *conn* runs; where no server answers, end the wait for it."""
-    if conn.info.transaction_status is not TransactionStatus.ACTIVE:
-        return
-    try:
-        conn.cancel_safe(timeout=_CANCEL_S)
-    except psycopg.Error:
-        with suppress(OSError), socket.socket(fileno=os.dup(conn.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
+    """Cancel what *conn* runs, if it runs anything."""
+    if conn.info.transaction_status is TransactionStatus.ACTIVE:
+        cancel(conn)

@@ -94,12 +94,17 @@ SELECT format('%s, since %s, lease until %s', coalesce(locked_by, 'somebody'),
 FROM {table}
 WHERE lock_id = {id} AND locked AND NOT coalesce(lease_expires_at < now(), false)
 """
-_READABLE = """
+READABLE = """
 SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = current_schema() AND c.relname = 'goose_lock'
   AND has_table_privilege(c.oid, 'SELECT') AND 5 = (
       SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN
       ('lock_id', 'locked', 'locked_at', 'locked_by', 'lease_expires_at'))
+"""
+"""Where goose's table is, if we may read it."""
+
+_OURS = """
+EXISTS (SELECT FROM {table} WHERE lock_id = {id} AND locked AND locked_by = {holder})
 """
 _QUICKER = (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation)
 """What `CREATE TABLE` says when another migrator has been quicker."""
@@ -143,12 +148,6 @@ class Lease:
             schema = _schema(conn)
         return cls(str(schema))
 
-    @classmethod
-    def existing(cls, conn: psycopg.Connection) -> "Lease | None":
-        """Return goose's table where there is one that we may read; creates nothing."""
-        found = answered(conn, sql.SQL(_READABLE))
-        return cls(str(found[0])) if found and found[0] else None
-
     def acquire(self, conn: psycopg.Connection) -> bool:
         """Take the lease if it is free or has ended; say whether it is ours now."""
         try:
@@ -161,6 +160,15 @@ class Lease:
         """Return who has the lease, since when and until when; None when it is free."""
         row = answered(conn, self._query(_HOLDER))
         return str(row[0]) if row else None
+
+    @property
+    def proof(self) -> sql.Composable:
+        """
+        Return an expression that is true while the lease is ours.
+
+        When it ends is not asked: a transaction with an old snapshot sees no renewal.
+        """
+        return self._query(_OURS)
 
     def clean_up(self, conn: psycopg.Connection) -> None:
         """Free leases that have ended, of every lock, as goose before each retry."""

@@ -5,7 +5,6 @@ It is written in the migration's own transaction and append-only. Losing it lose
 comfort, not correctness: nothing is decided by it but whether a file has changed.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -38,19 +37,13 @@ CREATE TABLE IF NOT EXISTS {} (
     done_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )
 """
-# By the id of goose's row: what another tool has taken back and applied again since
-# has another one, and we know nothing about it.
-_APPLIED = """
-SELECT ours.version_id, ours.checksum FROM {ours} ours
-JOIN {goose} goose ON goose.id = ours.tracking_id
-    AND goose.version_id = ours.version_id
-WHERE ours.tracking_table = {name}
+_NOTE = """
+INSERT INTO {ledger} (tracking_table, tracking_id, version_id, action, path, checksum,
+                      duration_ms, migrator_version)
+SELECT {name}, {id}, {version}, {action}, {path}, {checksum}, {took_ms}, {about}
 """
-_WRITE = """
-INSERT INTO {} (tracking_table, tracking_id, version_id, action, path, checksum,
-                duration_ms, migrator_version)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-"""
+WITHIN_MS = sql.SQL("(extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint")
+"""How long the transaction that asks has been open, in milliseconds."""
 
 
 class Action(Enum):
@@ -73,56 +66,40 @@ class Ledger:
         """Return its quoted, qualified name."""
         return sql.Identifier(self.schema, NAME)
 
+    @property
+    def creation(self) -> sql.Composed:
+        """Return what makes it unless it is there."""
+        return sql.SQL(_CREATE).format(self.identifier)
+
     def create(self, conn: psycopg.Connection) -> bool:
         """Make it when there is none; False when this role may not make or write it."""
-        allowed = self._allowed(conn)
+        allowed = conn.execute(_ALLOWED, [self.schema, NAME]).fetchone()
         if allowed is not None:
             return allowed == (True, True)
         try:
             with conn.transaction():
-                conn.execute(sql.SQL(_CREATE).format(self.identifier))
+                conn.execute(self.creation)
         except psycopg.errors.InsufficientPrivilege:
             return False
         return True
 
-    def checksums(self, conn: psycopg.Connection) -> Mapping[int, str]:
-        """
-        Return the checksum that each applied version had, as far as it is known.
-
-        Empty when there is no such table, or this role may not read it.
-        """
-        readable, _ = self._allowed(conn) or (False, False)
-        if not readable:
-            return {}
-        query = sql.SQL(_APPLIED).format(
-            ours=self.identifier,
-            goose=sql.Identifier(self.schema, self.tracking_table),
-            name=sql.Literal(self.tracking_table),
-        )
-        return dict(conn.execute(query).fetchall())
-
-    def write(
+    def note(
         self,
-        conn: psycopg.Connection,
         migration: Migration,
         action: Action,
         *,
-        tracking_id: int | None,
-        duration_s: float,
-    ) -> None:
-        """Add a row, in the transaction that *conn* is in."""
-        values = (
-            self.tracking_table,
-            tracking_id,
-            migration.version,
-            action.value,
-            migration.path,
-            migration.checksum,
-            round(duration_s * 1000),
-            VERSION,
+        tracking_id: sql.Composable,
+        took_ms: sql.Composable,
+    ) -> sql.Composed:
+        """Return what adds a row; a FROM or a WHERE may follow it."""
+        return sql.SQL(_NOTE).format(
+            ledger=self.identifier,
+            name=sql.Literal(self.tracking_table),
+            id=tracking_id,
+            version=sql.Literal(migration.version),
+            action=sql.Literal(action.value),
+            path=sql.Literal(migration.path),
+            checksum=sql.Literal(migration.checksum),
+            took_ms=took_ms,
+            about=sql.Literal(VERSION),
         )
-        conn.execute(sql.SQL(_WRITE).format(self.identifier), values)
-
-    def _allowed(self, conn: psycopg.Connection) -> tuple[bool, bool] | None:
-        """Tell whether this role may read and write it; None when there is none."""
-        return conn.execute(_ALLOWED, [self.schema, NAME]).fetchone()

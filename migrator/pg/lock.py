@@ -22,57 +22,46 @@ from migrator.errors import AccessDeniedError, LockedError, LockLostError, Usage
 from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, LockContended
 from migrator.pg.connect import server_message
+from migrator.pg.greeting import OWN, Answers, asked
 from migrator.pg.heartbeat import Heartbeat
-from migrator.pg.lease import GOOSE_LOCK_ID, Lease
+from migrator.pg.hold import Hold
+from migrator.pg.lease import GOOSE_LOCK_ID, READABLE, Lease
 from migrator.pg.pooler import answered
-from migrator.pg.store import trouble
+from migrator.pg.trouble import trouble
 
 
 GOOSE_LOCK_KEY = GOOSE_LOCK_ID
 """Go programs that use goose's own session locker and this one exclude each other."""
 
-# only in the session that the connection was given: behind a pooler, whose process ids
-# are made up, nothing is taken that could stay behind
-_TRY = "SELECT CASE WHEN pg_backend_pid() = %s THEN pg_try_advisory_lock(%s) END"
+_TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) END; {lease}"
 _UNLOCK = "SELECT pg_advisory_unlock(%s)"
 _OURS = """
-FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND ((l.classid::bigint << 32) | l.objid::bigint) = {key}
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-_MINE = f"SELECT true {_OURS} AND l.pid = pg_backend_pid()"
+_MINE = f"EXISTS (SELECT FROM pg_locks l {_OURS} AND l.pid = {{pid}})"
 _HOLDER = f"""
 SELECT format(
     'pid %s, application %s, client %s, %s for %s s',
     l.pid, coalesce(nullif(a.application_name, ''), '-'),
     coalesce(host(a.client_addr), 'local'), coalesce(a.state, 'state hidden'),
     coalesce(extract(epoch FROM now() - a.state_change)::int, 0))
-{_OURS} LIMIT 1
+FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) {_OURS} LIMIT 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A lock that is ours, and two ways to see whether it still is."""
-
-    check: Callable[[], None]
-    """Asks the server; raises LockLostError once the lock is gone."""
-
-    held: Callable[[], None]
-    """Raises the same by what is known already."""
-
-
-def _surely() -> None:
-    """Hold what needs no holding."""
-
-
-NO_LOCK = Hold(_surely, _surely)
+_KEY = sql.Literal(GOOSE_LOCK_KEY)
+# behind a pooler, whose process ids are made up, nothing is taken that could stay
+# behind; and what is seen of a lease has to be younger than the lock
+SESSION_QUESTION = sql.SQL(_TRY).format(own=OWN, key=_KEY, lease=sql.SQL(READABLE))
+"""What `session_lock` asks first, for a message that asks other things too."""
 
 
 @contextmanager
 def session_lock(
     conn: psycopg.Connection,
+    answers: Answers | None,
     *,
     patience: Backoff,
     done: Callable[[], bool],
@@ -82,8 +71,8 @@ def session_lock(
     """
     Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
-    Yields None when *done* said, while we waited, that another migrator has done the
-    work.
+    *answers* are those to SESSION_QUESTION, where somebody has asked it already. Yields
+    None when *done* said, while we waited, that another migrator has done the work.
 
     The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot,
     a `CREATE INDEX CONCURRENTLY` of the lock's holder waits for that snapshot, and
@@ -93,10 +82,11 @@ def session_lock(
         LockedError: *patience* ran out.
         UsageError: A pooler is between us and the server.
     """
-    claim = _SessionClaim(conn)
+    claim = _SessionClaim(conn, answers)
     try:
         taken = _acquire(claim, patience, done, observe, cancellation)
-        yield Hold(lambda: _check(conn), lambda: _alive(conn)) if taken else None
+        proof = _proof(conn)
+        yield Hold(lambda: _check(conn), lambda: _alive(conn), proof) if taken else None
     finally:
         claim.drop()
 
@@ -152,7 +142,11 @@ def lease_lock(
         yield None
         return
     with heartbeat:
-        yield Hold(lambda: _armed(heartbeat.check, cancellation), heartbeat.held)
+        yield Hold(
+            lambda: _armed(heartbeat.check, cancellation),
+            heartbeat.held,
+            claim.lease.proof,
+        )
 
 
 class _Claim(Protocol):
@@ -168,12 +162,15 @@ class _Claim(Protocol):
 @dataclass
 class _SessionClaim:
     conn: psycopg.Connection
+    answers: Answers | None
     kind: str = "session"
     mine: bool = False
+    lease: Lease | None = None
 
     def take(self) -> bool:
-        keys = [self.conn.info.backend_pid, GOOSE_LOCK_KEY]
-        row = self.conn.execute(_TRY, keys).fetchone()
+        answers = self.answers or asked(self.conn, SESSION_QUESTION)
+        row, lease = answers
+        self.answers = None
         if row is None or row[0] is None:
             raise UsageError(
                 "MIGRATOR_LOCK=session needs a server session of its own, and a pooler"
@@ -181,6 +178,7 @@ class _SessionClaim:
                 " server itself"
             )
         self.mine = bool(row[0])
+        self.lease = Lease(str(lease[0])) if lease else None
         if self.mine and self._leased() is not None:
             self.drop()
         return self.mine
@@ -198,8 +196,7 @@ class _SessionClaim:
         self.mine = False
 
     def _leased(self) -> str | None:
-        lease = Lease.existing(self.conn)
-        return lease.holder_of(self.conn) if lease else None
+        return self.lease.holder_of(self.conn) if self.lease else None
 
 
 @dataclass
@@ -254,18 +251,22 @@ def _acquire(
 
 def _session_of(conn: psycopg.Connection) -> str | None:
     """Return which other session has the advisory lock."""
-    query = sql.SQL(_HOLDER).format(key=sql.Literal(GOOSE_LOCK_KEY))
+    query = sql.SQL(_HOLDER).format(key=_KEY)
     row = answered(conn, query)
     return str(row[0]) if row else None
 
 
+def _proof(conn: psycopg.Connection) -> sql.Composable:
+    pid = sql.Literal(conn.info.backend_pid)
+    return sql.SQL(_MINE).format(key=_KEY, pid=pid)
+
+
 def _check(conn: psycopg.Connection) -> None:
-    query = sql.SQL(_MINE).format(key=sql.Literal(GOOSE_LOCK_KEY))
     try:
-        held = answered(conn, query)
+        held = conn.execute(sql.SQL("SELECT {}").format(_proof(conn))).fetchone()
     except psycopg.Error as error:
         raise LockLostError(str(error).strip()) from error
-    if not held:
+    if held != (True,):
         raise LockLostError("its session does not hold it any more")
 
 

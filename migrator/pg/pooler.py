@@ -13,22 +13,18 @@ holds in session mode too, where all this costs a little and is not needed, and 
 server session for all clients, where comparing sessions would show nothing.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import Conninfo, TransactionStatus
+from psycopg.pq import TransactionStatus
 
 from migrator.errors import UsageError
 from migrator.events.base import Observer
 from migrator.model import Step
-from migrator.pg.dsn import Dsn
 
-
-REFUSES_OPTIONS = "unsupported startup parameter"
-"""PgBouncer src/client.c: set_startup_options, decide_startup_pool; Neon's too."""
 
 _CLEAN = (
     "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION;"
@@ -58,6 +54,12 @@ class Link(psycopg.Connection):
     wanted: Mapping[str, str] | None = None
     """What each transaction sets for itself; None where the session keeps it."""
 
+    lacking: Mapping[str, str] = MappingProxyType({})
+    """What the session keeps, and did not get with its start-up packet."""
+
+    bare: bool = False
+    """Whether the start-up packet had to go without `options`."""
+
 
 def wanted(conn: psycopg.Connection) -> Mapping[str, str] | None:
     """Return what each transaction on *conn* sets for itself; None without a pooler."""
@@ -67,22 +69,6 @@ def wanted(conn: psycopg.Connection) -> Mapping[str, str] | None:
 def pooled(conn: psycopg.Connection) -> bool:
     """Tell whether a pooler is between us and the server."""
     return wanted(conn) is not None
-
-
-def introduce(conn: Link, wanted: Mapping[str, str]) -> None:
-    """
-    Set *wanted* for the session; behind a pooler, keep it for each transaction.
-
-    One round trip, and never a setting that other clients of a pool would meet: what
-    is set locally by a statement of its own is gone with the statement.
-    """
-    pid = sql.Literal(conn.info.backend_pid)
-    same = sql.SQL("pg_backend_pid() = {}").format(pid)
-    query = sql.SQL("SELECT {}, {}").format(
-        same, calls(wanted, sql.SQL("NOT ({})").format(same))
-    )
-    if conn.execute(query).fetchone()[0] is not True:  # type: ignore[index] # one row
-        conn.wanted = wanted
 
 
 def setting(conn: psycopg.Connection, query: bytes) -> bytes:
@@ -155,38 +141,6 @@ def warn_of_settings(
 
     for each in loose:
         observe(SettingsSkipped(version=each.version, path=each.path, settings=names))
-
-
-def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
-    """
-    Return *dsn* without `options`, and what they set: a pooler may refuse them.
-
-    Raises:
-        UsageError: They do more than set run-time parameters.
-    """
-    told = dict(dsn.parameters)
-    # an empty value keeps libpq from reading PGOPTIONS, which is among its defaults
-    bare = Dsn(tuple({**told, "options": ""}.items()))
-    return bare, dict(_parameters(told.get("options") or _default_options()))
-
-
-def _parameters(options: str) -> Iterator[tuple[str, str]]:
-    """Read `-c name=value`, `--name=value`: postgres.c, process_postgres_switches."""
-    # pg_split_opts in postinit.c: a backslash takes the next character as it is
-    words = re.sub(r"(^|\s)-c\s+", r"\1-c", options)
-    for word in re.findall(r"(?:\\.|[^\s\\])+", words):
-        name, equals, value = re.sub(r"\\(.)", r"\1", word[2:]).partition("=")
-        if not equals or word[:2] not in {"-c", "--"}:
-            raise UsageError(
-                "the pooler refuses the connection's `options`: write each of them as"
-                " `-c name=value`, or connect to the server itself"
-            )
-        yield name.replace("-", "_").lower(), value
-
-
-def _default_options() -> str:
-    found = (o.val for o in Conninfo.get_defaults() if o.keyword == b"options")
-    return (next(found, None) or b"").decode()
 
 
 def calls(wanted: Mapping[str, str], local: sql.Composable) -> sql.Composed:

@@ -17,13 +17,15 @@ def retrying(
     patience: Backoff,
     observe: Observer,
     cancellation: Cancellation,
+    met: ContentionError | None = None,
     sleep: Callable[[float], None] | None = None,
 ) -> bool:
     """
     Return what *take* returns for *step*, tried again while locks stand in the way.
 
     Lock timeouts, deadlocks and serialization failures only (55P03, 40P01, 40001):
-    *take* has rolled the whole migration back then. *sleep* is for tests.
+    *take* has rolled the whole migration back then. *met* is what a first attempt has
+    met already. *sleep* is for tests.
 
     Raises:
         ContentionError: *patience* ran out; it tells the number of attempts.
@@ -31,8 +33,11 @@ def retrying(
     delays, attempt = patience.delays(), 1
     while True:
         try:
+            if met is not None:
+                raise met
             return take(step)
         except ContentionError as error:
+            met = None
             delay = next(delays, None)
             if delay is None:
                 raise ContentionError(

@@ -55,7 +55,7 @@ def test_secrets_are_masked_at_any_depth() -> None:
 def test_the_verdict_of_a_success() -> None:
     """The totals of the run."""
     tally = Tally("up")
-    tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql")))
+    tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), apart={}))
     for version in (2, 3):
         tally.see(
             MigrationApplied(
@@ -83,7 +83,7 @@ def test_the_verdict_of_a_success() -> None:
 def test_the_verdict_of_a_failure() -> None:
     """What broke, where, and what was done before."""
     tally = Tally("up")
-    tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql")))
+    tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), apart={}))
 
     verdict = tally.verdict(failed(), duration_s=1)
 

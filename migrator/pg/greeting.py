@@ -1,0 +1,147 @@
+"""
+The first message on a new connection: whose session it is, and what else is asked.
+
+Our session settings ride in the start-up packet, where they become the session's own
+defaults: `RESET ALL` comes back to them (PostgreSQL's guc.c: ResetAllOptions). What a
+pooler or a proxy has kept from the server is found out by a parameter of ours that says
+whether the packet has arrived, and is made up for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from migrator.pg.pooler import Link, calls, pooled
+
+
+SENTINEL = "migrator.settled"
+OWN = sql.SQL("current_setting('migrator.own')::boolean")
+"""For a question: whether the session that answers is the connection's own."""
+
+_FACTS = """
+SELECT set_config('migrator.own', (pg_backend_pid() = {pid})::text, true)::boolean,
+    current_setting({sentinel}, true) IS NOT DISTINCT FROM 'on',
+    coalesce(current_setting('transaction_timeout', true), '0') = '0';
+"""
+_TRANSACTION_TIMEOUT = {"transaction_timeout": "0"}
+_ITS_FIRST_VERSION = 170000
+
+Row = tuple[Any, ...]
+Answers = tuple[Row | None, ...]
+"""The first row of each statement that was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    own: bool
+    """Whether the session is the one that the connection was given: no pooler."""
+
+    settled: bool
+    endless: bool
+    """Whether no transaction_timeout is inherited; unknown before PostgreSQL 17."""
+
+
+def greet(
+    conn: Link, settings: Mapping[str, str], question: sql.Composable
+) -> Answers | None:
+    """
+    Settle the session for *settings*, and return the answers to *question*.
+
+    One round trip where the start-up packet has brought *settings*. None where the
+    question was answered under other settings, or has failed: ask it again.
+
+    Raises:
+        psycopg.Error: The connection was lost, or a setting is refused.
+    """
+    failed = False
+    try:
+        facts, *answers = ask(conn, _facts(conn) + question)
+    except psycopg.Error:
+        if conn.closed:
+            raise
+        (facts,), answers, failed = ask(conn, _facts(conn)), [], True
+    settled = _settle(conn, settings, _read(facts))
+    return tuple(answers) if settled and not failed else None
+
+
+def ask(conn: psycopg.Connection, query: sql.Composable | bytes) -> Answers:
+    """
+    Send *query* as one message and return the first row of each of its statements.
+
+    Raises:
+        psycopg.Error: One of them has failed; then all of them are undone.
+    """
+    text = query if isinstance(query, bytes) else query.as_bytes(conn)
+    rows: list[Row | None] = []
+    with conn.cursor() as cursor:
+        cursor.execute(text)
+        while True:
+            rows.append(cursor.fetchone() if cursor.description else None)
+            if not cursor.nextset():
+                return tuple(rows)
+
+
+def asked(conn: psycopg.Connection, question: sql.Composable) -> Answers:
+    """Return the answers to *question*, which may use OWN. Raises as `ask`."""
+    return ask(conn, _facts(conn) + question)[1:]
+
+
+def _facts(conn: psycopg.Connection) -> sql.Composed:
+    return sql.SQL(_FACTS).format(
+        pid=sql.Literal(conn.info.backend_pid), sentinel=sql.Literal(SENTINEL)
+    )
+
+
+def _read(row: Row | None) -> _Facts:
+    return _Facts(*(row or (False, False, False)))
+
+
+def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
+    """Make up for what is missing; say whether the start-up packet was enough."""
+    known = conn.info.server_version >= _ITS_FIRST_VERSION
+    wanted = {**settings, **(_TRANSACTION_TIMEOUT if known else {})}
+    if not facts.own:
+        conn.wanted = wanted
+        return False
+    if not facts.settled:
+        conn.lacking = wanted
+    elif not facts.endless:
+        conn.lacking = _TRANSACTION_TIMEOUT
+    restore(conn)
+    return facts.settled
+
+
+def restore(conn: psycopg.Connection) -> None:
+    """Set for the session what its start-up packet could not; nothing, mostly."""
+    lacking = conn.lacking if isinstance(conn, Link) else {}
+    if lacking:
+        local = sql.SQL("false")
+        conn.execute(sql.SQL("SELECT {}").format(calls(lacking, local)))
+
+
+RESET = ("RESET SESSION AUTHORIZATION", "RESET ALL", "RESET ROLE")
+"""
+What undoes all that a file can set for the session (`SET`, `set_config`, `SET ROLE`):
+pg_dump empties the search path, for one. RESET ALL leaves the role alone. None of the
+three takes a snapshot, so a file may still set its isolation level.
+"""
+
+
+def settle(conn: psycopg.Connection) -> None:
+    """
+    Put *conn* back into the state that every migration begins in.
+
+    One round trip; none behind a pooler, where the transactions do it
+    (`migrator.pg.pooler`).
+    """
+    if not pooled(conn):
+        conn.execute("; ".join(RESET).encode())
+        restore(conn)
+
+
+def streams(conn: psycopg.Connection) -> bool:
+    """Tell whether RESET alone brings a session of *conn* back to our settings."""
+    return isinstance(conn, Link) and conn.wanted is None and not conn.lacking

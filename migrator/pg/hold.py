@@ -1,0 +1,27 @@
+"""A migration lock that is held, whichever it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lock that is ours, and three ways to see whether it still is."""
+
+    check: Callable[[], None]
+    """Asks the server; raises LockLostError once the lock is gone."""
+
+    held: Callable[[], None]
+    """Raises the same by what is known already."""
+
+    proof: sql.Composable
+    """An expression for any session of the database: true while the lock is ours."""
+
+
+def _surely() -> None:
+    """Hold what needs no holding."""
+
+
+NO_LOCK = Hold(_surely, _surely, sql.SQL("true"))

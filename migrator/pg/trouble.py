@@ -1,0 +1,64 @@
+"""What goes wrong with tables of our own, as errors that say what to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from migrator.errors import (
+    AccessDeniedError,
+    BadTableError,
+    BookkeepingError,
+    BusyTableError,
+    ConnectionLostError,
+    MigratorError,
+    ReadOnlyServerError,
+)
+from migrator.facts import ServerMessage
+from migrator.pg.connect import server_message
+from migrator.pg.failures import CONTENTION, READ_ONLY_TRANSACTION, session_is_gone
+
+
+_NOT_GOOSES = frozenset(
+    # no such column, function, cast, kind of relation, type, value; the name itself
+    ("42703", "42883", "42846", "42809", "42804", "22P02", "42602", "3F000", "22023")
+)
+
+
+@contextmanager
+def explaining(name: str) -> Iterator[None]:
+    """Turn the server's errors about the tracking table *name* into ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _explained(name, error) from error
+
+
+def _explained(name: str, error: psycopg.Error) -> MigratorError:
+    server = server_message(error)
+    if server.sqlstate == "42501":
+        return AccessDeniedError(server, mend=_grant(name))
+    if server.sqlstate in _NOT_GOOSES:
+        return BadTableError(name, reason=server.message)
+    return trouble(server, error, doing=f"reading or writing {name}")
+
+
+def _grant(name: str) -> str:
+    return (
+        f"grant the role USAGE on the schema and SELECT on {name} to look;"
+        " to migrate also INSERT and DELETE,"
+        " and CREATE on the schema where the table does not exist yet"
+    )
+
+
+def trouble(
+    server: ServerMessage, error: psycopg.Error, *, doing: str
+) -> MigratorError:
+    """Return the error for trouble that is not a migration's own."""
+    if server.sqlstate == READ_ONLY_TRANSACTION:
+        return ReadOnlyServerError(server)
+    if session_is_gone(error):
+        return ConnectionLostError(server, doing=doing)
+    if server.sqlstate in CONTENTION:
+        return BusyTableError(server, doing=doing)
+    return BookkeepingError(server, doing=doing)

@@ -1,0 +1,34 @@
+"""Which statements may be sent before the one in front of them is answered."""
+
+import re
+from itertools import islice
+
+from migrator.model import Statement
+from migrator.sql.split import is_plain, parts
+from migrator.sql.words import ends_transaction, starts_copy
+
+
+_PARAMETER = re.compile(r"\$[0-9]")
+
+
+def why_alone(statement: Statement) -> str:
+    """
+    Return why *statement* has to be sent by itself; empty when it may ride along.
+
+    In pipeline mode the extended protocol takes one command at a time, reads `$1` as a
+    parameter, and has no COPY (libpq's "Pipeline Mode", "Using Pipeline Mode").
+    """
+    text = statement.text
+    if statement.data is not None:
+        return "COPY"
+    if is_plain(text):
+        return ""
+    found = list(islice(parts(text), 2))
+    if len(found) != 1:
+        return "several commands in one statement" if found else "no command"
+    start = found[0].start
+    if starts_copy(text, start):
+        return "COPY"
+    if ends_transaction(text, start):
+        return "an end of the transaction"
+    return "a parameter such as $1" if _PARAMETER.search(text) else ""
