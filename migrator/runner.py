@@ -206,7 +206,7 @@ class Runner:
             hold,
         )
         walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
-        return walk.take(plan, pipeline=not self._why_all(conn))
+        return walk.take(plan, pipeline=not self.why_apart(conn))
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
         unversioned = isinstance(self.store, Unversioned)
@@ -238,7 +238,7 @@ class Runner:
             cancellation=self.cancellation,
         )
 
-    def _why_all(self, conn: psycopg.Connection) -> str:
+    def why_apart(self, conn: psycopg.Connection) -> str:
         """Return why every statement waits for its answer; empty when none has to."""
         if not self.policy.pipeline:
             return "MIGRATOR_PIPELINE is false"
@@ -252,7 +252,7 @@ class Runner:
                 version=history.current,
                 target=reduce(History.after, plan, history).current,
                 pending=tuple(step.migration.path for step in plan),
-                apart=apart(plan, why_all=self._why_all(conn)),
+                apart=apart(plan, why_all=self.why_apart(conn)),
             )
         )
 

@@ -10,6 +10,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from migrator.runner import Runner
+
 
 IMAGE = "postgres:17"
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -41,6 +43,21 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("MIGRATOR_", "GOOSE_", "PG")) or name == "DATABASE_URL":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(params=["on", "off"], ids=["pipeline=on", "pipeline=off"])
+def both_ways(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    _clean_environment: None,
+) -> str:
+    """Run a test with statements in one stream, and once more with one by one."""
+    way = str(request.param)
+    if way == "off":
+        monkeypatch.setattr(Runner, "why_apart", lambda self, conn: "a test's wish")
+        # for processes that a test starts
+        monkeypatch.setenv("MIGRATOR_PIPELINE", "false")
+    return way
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,7 @@ def started(
             "MIGRATOR_DATABASE_URL": dsn,
             "MIGRATOR_MIGRATIONS_DIR": str(directory),
             "MIGRATOR_LOG_FORMAT": "json",
+            "MIGRATOR_PIPELINE": os.environ.get("MIGRATOR_PIPELINE", "true"),
             **environ,
         },
         stdout=subprocess.PIPE,

@@ -40,7 +40,10 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND ((l.classid::bigint << 32) | l.objid::bigint) = {key}
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-_MINE = f"EXISTS (SELECT FROM pg_locks l {_OURS} AND l.pid = {{pid}})"
+# the session that holds it has no other advisory lock
+_MINE = """EXISTS (
+    SELECT FROM pg_lock_status() WHERE pid = {pid} AND locktype = 'advisory' AND granted
+)"""
 _HOLDER = f"""
 SELECT format(
     'pid %s, application %s, client %s, %s for %s s',
@@ -257,8 +260,7 @@ def _session_of(conn: psycopg.Connection) -> str | None:
 
 
 def _proof(conn: psycopg.Connection) -> sql.Composable:
-    pid = sql.Literal(conn.info.backend_pid)
-    return sql.SQL(_MINE).format(key=_KEY, pid=pid)
+    return sql.SQL(_MINE).format(pid=sql.Literal(conn.info.backend_pid))
 
 
 def _check(conn: psycopg.Connection) -> None:

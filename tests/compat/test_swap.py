@@ -14,6 +14,9 @@ from tests.compat.scenario import Call, Scenario, prepared, written
 from tests.compat.scenarios import SCENARIOS
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A scenario, and what came of each of its calls with goose alone."""

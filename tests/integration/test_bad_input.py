@@ -9,6 +9,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.support import Result, run, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 def up(dsn: str, directory: Path, **environ: str) -> Result:
     """Run `up` on files in *directory*."""
     return run(

@@ -12,6 +12,9 @@ from migrator.cli import main
 from tests.support import run, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 EXAMPLE = Path(__file__).parents[2] / "migrations"
 
 

@@ -10,6 +10,9 @@ from migrator.source.checksum import checksum
 from tests.support import run, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 ONE = "-- +goose Up\nCREATE TABLE IF NOT EXISTS a ();\n-- +goose Down\nDROP TABLE a;\n"
 
 

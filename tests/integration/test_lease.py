@@ -37,6 +37,9 @@ from tests.compat.goose import MODULE
 from tests.support import Recorder, files, migration, parsed, run, started, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 QUICK = Policy(
     lock=Lock.TABLE, lock_patience=Backoff(total_s=0.3, most_s=0.1), heartbeat_s=0.05
 )
@@ -338,15 +341,18 @@ def test_a_theft_stops_a_running_statement(
 def test_a_theft_stops_the_run_between_migrations(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """What is committed stays; the next migration does not begin."""
+    """What is committed stays; the next migration is not recorded."""
     slow = Policy(lock=Lock.TABLE, heartbeat_s=60)
+    two = files(
+        TWO.migrations[0], migration(2, "SELECT pg_sleep(1)", "CREATE TABLE b ()")
+    )
 
     with pytest.raises(LockLostError):
         runner(
             database,
             policy=slow,
             observe=when("migration.applied", lambda: conn.execute(STOLEN)),
-        ).run(TWO, Up())
+        ).run(two, Up())
 
     assert versions(conn) == [0, 1]
     assert conn.execute("SELECT to_regclass('b')").fetchone() == (None,)

@@ -16,6 +16,9 @@ from migrator.events.finding import MigrationListed
 from tests.support import Recorder, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """Three migrations, each with its Down."""

@@ -15,6 +15,9 @@ from tests.conftest import docker_answers, with_database
 from tests.support import run, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 SCHEMA = """
 CREATE SCHEMA app;
 CREATE EXTENSION IF NOT EXISTS plpgsql;

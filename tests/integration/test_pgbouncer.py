@@ -23,6 +23,9 @@ from tests.pgbouncer import pgbouncer
 from tests.support import Recorder, files, migration, run, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 TWO = files(migration(1, "CREATE TABLE a (x int)"), migration(2, "CREATE TABLE b ()"))
 PROBE = (
     "CREATE TABLE public.seen AS SELECT current_setting('lock_timeout') AS locks,"

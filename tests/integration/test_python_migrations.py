@@ -16,6 +16,9 @@ from tests.integration.test_signals import applied, sessions
 from tests.support import Result, ended, run, started, until, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 TABLE = "CREATE TABLE a (x int);"
 NO_TRANSACTION = "TRANSACTION = False\n\n"
 

@@ -29,6 +29,9 @@ from migrator.runner import Policy, Runner
 from tests.support import Recorder, files, migration
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 QUICK = Policy(
     lock_patience=Backoff(total_s=0.3),
     retry_patience=Backoff(total_s=0.3, first_s=0.05),

@@ -10,6 +10,9 @@ from migrator.pg.lock import GOOSE_LOCK_KEY
 from tests.support import ended, started, until, write
 
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+
 SLEEPING = "CREATE TABLE b ();\nSELECT pg_sleep(60);"
 
 
