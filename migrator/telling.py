@@ -6,7 +6,6 @@ when it is first told.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from migrator.errors import MigratorError
@@ -45,7 +44,7 @@ def drift_found(drift: Drift) -> "DriftFound":
     """Return the event that tells *drift*."""
     from migrator.events.finding import DriftFound
 
-    return DriftFound(**asdict(drift))
+    return DriftFound(**drift._asdict())
 
 
 def ahead_found(versions: Sequence[int], *, newest_file: int) -> "AheadFound":

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -140,7 +140,7 @@ class ScriptCall:
         if not own:
             return self.place
         line, column = own[-1].lineno or self.place.line, (own[-1].colno or 0) + 1
-        return replace(self.place, line=line, column=column)
+        return self.place._replace(line=line, column=column)
 
     def _check_inside(self) -> None:
         match self.conn.info.transaction_status:

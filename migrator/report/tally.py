@@ -1,7 +1,6 @@
 """What a run came to: events counted up, and the verdict made of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from migrator.errors import FilesInvalidError, MigratorError
@@ -108,11 +107,11 @@ def _hint(error: BaseException | None) -> str | None:
 def _failed(error: BaseException | None) -> dict[str, Any] | None:
     """Return place and server's words of what failed, without empty fields."""
     if isinstance(error, FilesInvalidError):
-        return {**asdict(error.faults[0]), "faults": len(error.faults)}
+        return {**error.faults[0]._asdict(), "faults": len(error.faults)}
     place, server = getattr(error, "place", None), getattr(error, "server", None)
     found: dict[str, Any] = {}
     if isinstance(place, Place):
-        found |= asdict(place)
+        found |= place._asdict()
     if isinstance(server, ServerMessage):
-        found |= asdict(server)
+        found |= server._asdict()
     return {name: value for name, value in found.items() if value is not None} or None

@@ -122,7 +122,7 @@ def test_only_newer_versions_are_ahead() -> None:
 def test_faults_of_what_would_run_stop_the_plan() -> None:
     """All of them are told together."""
     broken = [replace(migration(n), up=Section(faults=(FAULT,))) for n in (1, 2)]
-    other = replace(FAULT, path="y")
+    other = FAULT._replace(path="y")
 
     with pytest.raises(FilesInvalidError) as caught:
         make_plan(Files(tuple(broken), faults=(other,)), history(), Up())
