@@ -8,10 +8,9 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from migrator.about import VERSION
 from migrator.backoff import Backoff
@@ -43,8 +42,7 @@ from migrator.settings import Settings
 from migrator.telling import fault_found, setting_ignored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reporting:
+class Reporting(NamedTuple):
     """Where and how a run tells what happens; known even when settings are not."""
 
     command: str

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from migrator.facts import Fault, Place
 
@@ -225,8 +226,7 @@ class Reset:
 Goal = Up | Down | Redo | Reset
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of the tracking table."""
 
     version: int
