@@ -1,7 +1,12 @@
-"""The nouns of a migration run, all immutable."""
+"""
+The nouns of a migration run, all immutable.
+
+Most are named tuples: their classes are made five times as fast as frozen dataclasses,
+and so are they. Goals are dataclasses, for their kind counts when they are compared.
+"""
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -42,8 +47,7 @@ class Lock(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One text for the server, and where it stands in its file."""
 
     text: str
@@ -81,8 +85,7 @@ class Statement:
         return line + number - start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class Script(NamedTuple):
     """A Python module as it was read, and its function that one direction calls."""
 
     text: str
@@ -99,8 +102,7 @@ class Script:
         return Statement(f"{self.function}(conn)", self.line)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One direction of a migration: what it runs, and what is wrong with it."""
 
     statements: tuple[Statement, ...] = ()
@@ -114,8 +116,7 @@ class Section:
         return self.statements if self.script is None else (self.script.call,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
+class Migration(NamedTuple):
     """One file, read and parsed."""
 
     version: int
@@ -146,8 +147,7 @@ class Migration:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(NamedTuple):
     """A migrations directory, read at once."""
 
     migrations: tuple[Migration, ...]
@@ -170,8 +170,7 @@ class Files:
         return self.migrations[-1].version if self.migrations else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One migration in one direction."""
 
     migration: Migration
@@ -237,8 +236,7 @@ class Row(NamedTuple):
     """When, as the server prints it: goose keeps no time zone."""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """What the tracking table says, oldest row first."""
 
     rows: tuple[Row, ...] = ()
@@ -276,6 +274,6 @@ class History:
         """Return what the table says once *step* is recorded."""
         version = step.migration.version
         if step.direction is Direction.UP:
-            return replace(self, rows=(*self.rows, Row(version, True, None)))
+            return self._replace(rows=(*self.rows, Row(version, True, None)))
         kept = tuple(row for row in self.rows if row.version != version)
-        return replace(self, rows=kept)
+        return self._replace(rows=kept)

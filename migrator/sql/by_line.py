@@ -10,7 +10,6 @@ Two things that `pg_dump` writes and goose cannot run work here: the rows that f
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from migrator.model import Direction, Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
@@ -252,7 +251,7 @@ class LineParser:
             self._add("copy_unended", statement, part.start)
             return 0
         data = "".join(self._rows(number, end))
-        copy = replace(statement, text=text[: part.end], data=data)
+        copy = statement._replace(text=text[: part.end], data=data)
         self._half.statements.append(copy)
         return end + 1
 
