@@ -21,6 +21,10 @@ run: $(VENV)/.installed ## Apply migrations/ to a private PostgreSQL
 test: $(VENV)/.installed ## Run the whole suite, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
+.PHONY: bench
+bench: $(VENV)/.installed ## Compare with goose, dbmate and psql, for half an hour
+	@$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.installed ## Check format, style, types and layers
 	$(BIN)/ruff format --check .

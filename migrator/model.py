@@ -74,12 +74,16 @@ class Statement(NamedTuple):
 
         *position* counts characters from 1, as PostgreSQL's error field P does.
         """
-        before = self.text[: max(position - 1, 0)]
+        if position <= 1:
+            return self._file_line(0), self.column
+        before = self.text[: position - 1]
         number = before.count("\n")
         column = len(before) - (before.rfind("\n") + 1) + 1
         return self._file_line(number), column + (self.column - 1 if not number else 0)
 
     def _file_line(self, number: int) -> int:
+        if not self.jumps:
+            return self.line + number
         at = bisect_right(self.jumps, (number, 1 << 62)) - 1
         start, line = self.jumps[at] if at >= 0 else (0, self.line)
         return line + number - start

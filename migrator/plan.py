@@ -93,12 +93,14 @@ def rides(step: Step) -> bool:
 
 def apart(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, str]:
     """
-    Return the files that wait for answers, and why; *why_all* is a reason for all.
+    Return the files that wait for answers, and why; the others go in one stream.
 
-    The others go to the server in one stream. Of a file that does but for some of its
-    statements the first such statement is told.
+    A reason for all of them, *why_all*, stands under `*`. Of a file that goes in the
+    stream but for some of its statements the first such statement is told.
     """
-    found = ((s.migration.path, why_all or _why_apart(s)) for s in steps)
+    if why_all:
+        return {"*": why_all}
+    found = ((s.migration.path, _why_apart(s)) for s in steps)
     return {path: reason for path, reason in found if reason}
 
 

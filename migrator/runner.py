@@ -252,7 +252,7 @@ class Runner:
                 version=history.current,
                 target=reduce(History.after, plan, history).current,
                 pending=tuple(step.migration.path for step in plan),
-                apart=apart(plan, why_all=self.why_apart(conn)),
+                apart=apart(plan, why_all=self.why_apart(conn) if plan else ""),
             )
         )
 

@@ -56,7 +56,10 @@ class PlanMade(Event):
     """Files to run, in order."""
 
     apart: Mapping[str, str]
-    """Files that wait for answers, and why; the others go in one stream."""
+    """
+    Files whose statements wait for answers, and why, or `*` for all files; the others
+    go in one stream.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import psycopg
@@ -56,19 +57,13 @@ def own_statements(step: Step) -> Iterator[Message]:
 
     Each is answered at once, but of a run of INSERTs only some, and the last.
     """
-    before: Message | None = None
-    for number, statement in enumerate(step.statements, 1):
-        if before is not None:
-            row = _is_row(before.statement) and _is_row(statement)
-            yield before._replace(flush=not row or not before.number % _OFTEN)
-        text = encoded(statement)
-        before = Message(step, Kind.STATEMENT, text, True, statement, number)
-    if before is not None:
-        yield before
-
-
-def _is_row(statement: Statement) -> bool:
-    return statement.text[:6].upper() == "INSERT"
+    kind, row = Kind.STATEMENT, False
+    neighbours = pairwise(chain([None], step.statements, [None]))
+    for number, (statement, after) in enumerate(neighbours):
+        was, row = row, after is not None and after.text[:6].upper() == "INSERT"
+        if statement is not None:
+            flush = not (was and row) or not number % _OFTEN
+            yield Message(step, kind, encoded(statement), flush, statement, number)
 
 
 class Stream(NamedTuple):

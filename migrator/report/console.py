@@ -40,7 +40,9 @@ def _listed(f: Mapping[str, Any]) -> str:
 def _planned(f: Mapping[str, Any]) -> str:
     if not f["pending"]:
         return f"nothing to do: the database is at version {f['version']}"
-    return f"{len(f['pending'])} to run, from version {f['version']} to {f['target']}"
+    apart = "".join(f"\nwaits for its answers: {p}: {r}" for p, r in f["apart"].items())
+    count, target = len(f["pending"]), f["target"]
+    return f"{count} to run, from version {f['version']} to {target}{apart}"
 
 
 def _fault(f: Mapping[str, Any]) -> str:

@@ -1,0 +1,264 @@
+"""Pipeline mode against a real server: what is sent, answered, refused and stopped."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from migrator.cancellation import Cancellation
+from migrator.errors import DeadlineError, LockLostError, MigratorError
+from migrator.pg.pipeline import Pipeline, QueryFailedError
+from tests.support import until
+
+
+class Query(NamedTuple):
+    """A statement to send."""
+
+    text: bytes
+    flush: bool = True
+
+
+def nothing() -> None:
+    """Hold what needs no holding."""
+
+
+def queries(*texts: str) -> Iterator[Query]:
+    """Statements to send, each answered early."""
+    return (Query(text.encode()) for text in texts)
+
+
+def answers(
+    conn: psycopg.Connection,
+    sent: Iterable[Query],
+    cancellation: Cancellation | None = None,
+) -> list[str]:
+    """The command tags of all that was sent."""
+    pipeline = Pipeline(
+        conn,
+        iter(sent),
+        cancellation=cancellation or Cancellation(),
+        held=nothing,
+    )
+    return [(result.command_status or b"").decode() for _, result in pipeline.results()]
+
+
+def hear(pipeline: Pipeline[Query], told: list[bytes]) -> None:
+    """Note what comes through, up to the end."""
+    told.extend(query.text for query, _ in pipeline.results())
+
+
+def usable(conn: psycopg.Connection) -> bool:
+    """Whether the connection takes an ordinary query."""
+    conn.rollback()
+    return conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_answers_come_in_order(conn: psycopg.Connection) -> None:
+    """One for each query, and the connection is as before."""
+    tags = answers(conn, queries("BEGIN", "CREATE TABLE a ()", "SELECT 1", "COMMIT"))
+
+    assert tags == ["BEGIN", "CREATE TABLE", "SELECT 1", "COMMIT"]
+    assert usable(conn)
+
+
+def test_nothing_to_send_is_nothing(conn: psycopg.Connection) -> None:
+    """An empty stream does no harm."""
+    assert answers(conn, queries()) == []
+    assert usable(conn)
+
+
+@pytest.mark.parametrize(
+    "broken", ["SELECT 1 / 0", "SELEC", "SELECT $1::int", "COPY x"]
+)
+def test_nothing_runs_behind_a_failure(conn: psycopg.Connection, broken: str) -> None:
+    """Whatever failed, at whatever stage; what was committed before it stays."""
+    sent = ("BEGIN", "CREATE TABLE a ()", "COMMIT", broken, "CREATE TABLE b ()")
+
+    with pytest.raises(QueryFailedError) as caught:
+        answers(conn, queries(*sent))
+
+    assert caught.value.query == Query(broken.encode())
+    assert usable(conn)
+    row = conn.execute("SELECT to_regclass('a')::text, to_regclass('b')::text")
+    assert row.fetchone() == ("a", None)
+
+
+def test_nothing_runs_behind_a_commit_that_failed(conn: psycopg.Connection) -> None:
+    """A deferred constraint is checked there, and the next transaction never begins."""
+    conn.execute("CREATE TABLE a (x int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    sent = ("BEGIN", "INSERT INTO a VALUES (1), (1)", "COMMIT", "CREATE TABLE b ()")
+
+    with pytest.raises(QueryFailedError) as caught:
+        answers(conn, queries(*sent))
+
+    assert caught.value.error.sqlstate == "23505"
+    assert caught.value.query.text == b"COMMIT"
+    row = conn.execute("SELECT to_regclass('b'), (SELECT count(*) FROM a)").fetchone()
+    assert row == (None, 0)
+
+
+def test_two_full_buffers_are_no_deadlock(conn: psycopg.Connection) -> None:
+    """Megabytes go out while megabytes come in, more than both sockets hold."""
+    megabyte = "x" * (1 << 20)
+    sent = [Query(f"SELECT '{megabyte}'".encode(), flush=n % 2 == 0) for n in range(60)]
+
+    assert answers(conn, sent) == ["SELECT 1"] * 60
+
+
+def test_answers_come_while_the_rest_runs(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """The first is here although the second waits for a lock of ours."""
+    conn.execute("CREATE TABLE a ()")
+    other = psycopg.connect(database)
+    other.execute("LOCK TABLE a")
+    pipeline = Pipeline(
+        conn,
+        queries("SELECT 1", "SELECT FROM a", "SELECT 2"),
+        cancellation=Cancellation(),
+        held=nothing,
+    )
+
+    with closing(pipeline.results()) as results:
+        first = next(results)
+        other.close()
+        rest = [query.text for query, _ in results]
+
+    assert first[0].text == b"SELECT 1"
+    assert rest == [b"SELECT FROM a", b"SELECT 2"]
+
+
+def test_notices_belong_to_the_first_that_waits(conn: psycopg.Connection) -> None:
+    """Each NOTICE arrives before the answer to its statement, and behind those before."""
+    raising = "DO $$ BEGIN RAISE NOTICE '{}'; END $$"
+    sent = [Query(raising.format(n).encode(), flush=False) for n in range(50)]
+    pipeline = Pipeline(conn, iter(sent), cancellation=Cancellation(), held=nothing)
+    heard: list[tuple[str | None, bytes]] = []
+    conn.add_notice_handler(
+        lambda diag: heard.append((diag.message_primary, pipeline.waiting[0].text))
+    )
+
+    for _ in pipeline.results():
+        pass
+
+    assert heard == [(str(n), query.text) for n, query in enumerate(sent)]
+
+
+def test_a_signal_cancels_and_what_was_committed_is_told(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """The running statement ends, the queue behind it does not run."""
+    cancellation = Cancellation()
+    before = signal.signal(
+        signal.SIGTERM, lambda *_: cancellation.request(DeadlineError(1.0))
+    )
+    conn.execute("SET application_name = 'streaming'")
+    told: list[bytes] = []
+
+    def interrupt() -> None:
+        with psycopg.connect(database, autocommit=True) as other:
+            sleeping = (
+                "SELECT FROM pg_stat_activity WHERE application_name = 'streaming'"
+                " AND wait_event = 'PgSleep'"
+            )
+            until(lambda: other.execute(sleeping).fetchone() is not None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    sent = ("CREATE TABLE a ()", "SELECT pg_sleep(60)", "CREATE TABLE b ()")
+    pipeline = Pipeline(
+        conn,
+        queries("BEGIN", sent[0], "COMMIT", *sent[1:]),
+        cancellation=cancellation,
+        held=nothing,
+    )
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(DeadlineError):
+        hear(pipeline, told)
+    thread.join()
+    signal.signal(signal.SIGTERM, before)
+
+    assert told == [b"BEGIN", b"CREATE TABLE a ()", b"COMMIT"]
+    assert usable(conn)
+    row = conn.execute("SELECT to_regclass('a')::text, to_regclass('b')::text")
+    assert row.fetchone() == ("a", None)
+
+
+def test_a_lost_hold_stops_the_stream(conn: psycopg.Connection) -> None:
+    """It is asked behind each early answer; what is running then is cancelled."""
+    asked = 0
+
+    def held() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise LockLostError("for a test")
+
+    pipeline = Pipeline(
+        conn,
+        queries("SELECT 1", "SELECT 2", "SELECT pg_sleep(60)", "SELECT 4"),
+        cancellation=Cancellation(),
+        held=held,
+    )
+    told: list[bytes] = []
+
+    with pytest.raises(LockLostError):
+        hear(pipeline, told)
+
+    assert told == [b"SELECT 1", b"SELECT 2"]
+    assert usable(conn)
+
+
+def test_a_listener_that_goes_leaves_a_usable_connection(
+    conn: psycopg.Connection,
+) -> None:
+    """What it has not heard is cancelled and read away."""
+    pipeline = Pipeline(
+        conn,
+        queries("SELECT 1", "SELECT pg_sleep(60)", "SELECT 3"),
+        cancellation=Cancellation(),
+        held=nothing,
+    )
+
+    with closing(pipeline.results()) as results:
+        next(results)
+
+    assert usable(conn)
+
+
+def test_a_source_that_fails_leaves_a_usable_connection(
+    conn: psycopg.Connection,
+) -> None:
+    """Its error is told; what was sent before it is not waited for."""
+
+    def failing() -> Iterator[Query]:
+        yield Query(b"BEGIN")
+        yield Query(b"CREATE TABLE a ()")
+        raise LockLostError("for a test")
+
+    with pytest.raises(MigratorError, match="for a test"):
+        answers(conn, failing())
+
+    assert usable(conn)
+    assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_session_that_ends_is_told_with_its_query(
+    conn: psycopg.Connection, at: int
+) -> None:
+    """57P01 from the server, at the statement that ran."""
+    texts = ["SELECT 1", "SELECT 2", "SELECT 3"]
+    texts[at] = "SELECT pg_terminate_backend(pg_backend_pid())"
+
+    with pytest.raises(QueryFailedError) as caught:
+        answers(conn, queries(*texts))
+
+    assert caught.value.query.text.decode() == texts[at]
+    assert isinstance(caught.value.error, psycopg.OperationalError)
+    assert conn.closed
