@@ -6,7 +6,6 @@ and so are they. Goals are dataclasses, for their kind counts when they are comp
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -201,29 +200,29 @@ class Step(NamedTuple):
         return self.migration.section(self.direction).faults
 
 
-@dataclass(frozen=True, slots=True)
-class Up:
+class Up(NamedTuple):
     """Apply what is pending, at most *most* files, up to and including version *to*."""
 
     to: int | None = None
     most: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Down:
+class Down(NamedTuple):
     """Take back what was applied last; with *to*, all down to but not that version."""
 
     to: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Redo:
     """Take back what was applied last, and apply it again."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Reset:
     """Take back every file that is applied, the newest version first."""
+
+    __slots__ = ()
 
 
 Goal = Up | Down | Redo | Reset

@@ -18,7 +18,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
@@ -54,8 +54,7 @@ if TYPE_CHECKING:
     from migrator.pg.hold import Hold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """How a run decides and how long it is patient."""
 
     allow_missing: bool = False
@@ -65,13 +64,11 @@ class Policy:
     """Whether statements are sent before those in front of them are answered."""
 
     lock: Lock = Lock.AUTO
-    lock_patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    lock_patience: Backoff = Backoff(total_s=300)
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    retry_patience: Backoff = field(
-        default_factory=lambda: Backoff(total_s=300, first_s=0.5, most_s=10)
-    )
+    retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=10)
 
 
 _CLOSED = (
