@@ -1,7 +1,11 @@
 """Run the migrator once and exit with what it says: the container's entry point."""
 
+import atexit
+import gc
+import os
 import signal
 import sys
+from contextlib import suppress
 
 
 def _ended(signum: int, frame: object) -> None:
@@ -9,9 +13,31 @@ def _ended(signum: int, frame: object) -> None:
     sys.exit(128 + signum)
 
 
+def _leave(verdict: list[int]) -> None:
+    """
+    End with the verdict, without tearing the interpreter down.
+
+    That takes a tenth of a short run's time and frees what the kernel frees anyway;
+    mypy leaves so, too (`mypy/util.py`: hard_exit). Registered before all else, this
+    runs last: threads have ended, and what others want done at exit is done. Where
+    nobody reads what is left to be written, the interpreter ends in its own way.
+    """
+    with suppress(OSError, ValueError):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        for code in verdict:
+            os._exit(code)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _ended)
     signal.signal(signal.SIGINT, _ended)
+    verdict: list[int] = []
+    atexit.register(_leave, verdict)
+    gc.disable()  # modules stay: looking for garbage among them is in vain
     from migrator.cli import main
 
-    sys.exit(main())
+    gc.freeze()
+    gc.enable()
+    verdict.append(main())
+    sys.exit(verdict[0])

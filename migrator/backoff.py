@@ -3,11 +3,14 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
+HEARTBEAT_S = 5.0
+"""Between renewals of a lease; goose: lock/postgres.go, NewPostgresTableLocker."""
+
+
+class Backoff(NamedTuple):
     """How to space attempts: from *first_s*, doubling up to *most_s*, jittered."""
 
     total_s: float

@@ -4,13 +4,10 @@ Where values of settings come from: variables, files, secrets, other tools' name
 It knows the names of the settings' fields, not their types.
 """
 
-import difflib
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from migrator.envfile import read_env_file
 from migrator.errors import UsageError
 from migrator.flags import POSTGRES, arguments
 
@@ -53,6 +50,7 @@ class Environment:
         self._environ = {n: v.strip() for n, v in environ.items() if v.strip()}
         self._fields = fields
         self._secrets_dir = secrets_dir
+        self._has_secrets = secrets_dir.is_dir()
         self.faults: list[str] = []
         self._extra = self._extra_args()
 
@@ -83,6 +81,8 @@ class Environment:
         return None if path is None else self._text(Path(path), f"{name}_FILE")
 
     def _secret(self, name: str) -> str | None:
+        if not self._has_secrets:
+            return None
         places = (self._secrets_dir / name.lower(), self._secrets_dir / name)
         path = next((place for place in places if place.is_file()), None)
         return None if path is None else self._text(path, name)
@@ -114,14 +114,19 @@ class Environment:
         for name in sorted(set(self._environ) - known):
             if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(name):
                 continue
-            near = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            yield f"{name} is not a setting{hint}"
+            yield f"{name} is not a setting{_hint(name, known)}"
 
     def _driver(self) -> Iterator[str]:
         driver = self._environ.get("GOOSE_DRIVER")
         if driver is not None and driver not in POSTGRES:
             yield f"GOOSE_DRIVER={driver}: only PostgreSQL is migrated; unset it"
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for what is wrong
+
+    near = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def with_env_file(
@@ -137,12 +142,19 @@ def with_env_file(
     path = given.get("env_file") or named or _extra_args(environ).get("env_file")
     if path is None or path == "none":
         return environ
+    from migrator.envfile import read_env_file  # noqa: PLC0415 - rare
+
     return {**read_env_file(Path(path)), **environ}
 
 
 def _extra_args(environ: Mapping[str, str]) -> Mapping[str, str]:
+    words = environ.get(_EXTRA_ARGS, "")
+    if not words:
+        return {}
+    import shlex  # noqa: PLC0415 - rare
+
     try:
-        return arguments(shlex.split(environ.get(_EXTRA_ARGS, "")))
+        return arguments(shlex.split(words))
     except UsageError as error:
         raise UsageError(*(f"{_EXTRA_ARGS}: {f}" for f in error.faults)) from error
     except ValueError as error:

@@ -1,7 +1,7 @@
 """Exit codes: what the process says to Kubernetes, Helm, compose and a shell."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from migrator import errors
 
@@ -28,8 +28,7 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What one exit code tells, in the words of the README's table."""
 
     summary: str

@@ -1,10 +1,13 @@
-"""What errors are about: a fault in a file, the server's words, a place."""
+"""
+What errors are about: a fault in a file, the server's words, a place.
 
-from dataclasses import dataclass
+Named tuples, whose classes are made five times as fast as frozen dataclasses.
+"""
+
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing wrong in one migration file, with its place and its mend."""
 
     path: str
@@ -30,8 +33,7 @@ class Fault:
         return f"{self.path}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerMessage:
+class ServerMessage(NamedTuple):
     """What PostgreSQL said about an error, field by field (PQresultErrorField)."""
 
     sqlstate: str | None
@@ -44,8 +46,7 @@ class ServerMessage:
     constraint: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """Where in a migration file something happened."""
 
     version: int
@@ -59,8 +60,7 @@ class Place:
         return f"{self.path}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(NamedTuple):
     """An applied file that says something else today."""
 
     version: int

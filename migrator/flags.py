@@ -6,13 +6,12 @@ mfridman/xflag's `ParseToEnd` that it may stand anywhere.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from migrator.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """One flag, and the setting that it sets."""
 
     field: str | None

@@ -8,15 +8,14 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from migrator.about import VERSION
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation, Interruption
-from migrator.commands import COMMANDS, OFFLINE
+from migrator.commands import OFFLINE, command
 from migrator.commands.request import Request
 from migrator.environment import service_links
 from migrator.errors import (
@@ -25,14 +24,8 @@ from migrator.errors import (
     InterruptedRunError,
     UsageError,
 )
-from migrator.events import (
-    Event,
-    Observer,
-    RunCrashed,
-    RunInterrupted,
-    RunStarted,
-    SettingIgnored,
-)
+from migrator.events.base import Event, Observer
+from migrator.events.run import RunStarted
 from migrator.exits import ExitCode, exit_code
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
@@ -46,11 +39,10 @@ from migrator.report.redact import Redactor
 from migrator.report.tally import Tally
 from migrator.runner import Policy, Runner
 from migrator.settings import Settings
-from migrator.telling import fault_found
+from migrator.telling import fault_found, setting_ignored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reporting:
+class Reporting(NamedTuple):
     """Where and how a run tells what happens; known even when settings are not."""
 
     command: str
@@ -110,6 +102,8 @@ def _outcome(
         error = caught
     else:
         return None
+    from migrator.events.trouble import RunCrashed, RunInterrupted  # noqa: PLC0415 - as it says
+
     if cancellation.requested:
         observe(RunInterrupted(reason=str(error)))
     if isinstance(error, FilesInvalidError):
@@ -175,9 +169,9 @@ def work_of(settings: Settings, environ: Mapping[str, str]) -> Work:
             dsn = _dsn(settings, environ, stack)
             observe(_started(settings, dsn))
             for name in service_links(environ):
-                observe(SettingIgnored(variable=name, reason=_LINK))
+                observe(setting_ignored(name, reason=_LINK))
             runner = _runner(settings, dsn or Dsn(()), observe, cancellation)
-            COMMANDS[settings.command](_request(settings, environ, runner))
+            command(settings.command)(_request(settings, environ, runner))
 
     return work
 

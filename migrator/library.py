@@ -16,7 +16,8 @@ import psycopg
 from migrator.backoff import Backoff
 from migrator.commands.look import listed
 from migrator.errors import UsageError
-from migrator.events import MigrationListed, Observer, nobody
+from migrator.events.base import Observer, nobody
+from migrator.events.finding import MigrationListed
 from migrator.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database

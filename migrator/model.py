@@ -1,8 +1,14 @@
-"""The nouns of a migration run, all immutable."""
+"""
+The nouns of a migration run, all immutable.
+
+They are named tuples, as most values here: their classes are made five times as fast as
+frozen dataclasses, which a short run notices. `Redo` and `Reset` have no fields: as
+tuples they would equal each other.
+"""
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from migrator.facts import Fault, Place
 
@@ -32,8 +38,16 @@ class When(Enum):
     IGNORE = "ignore"
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Lock(Enum):
+    """How migrators exclude each other."""
+
+    AUTO = "auto"
+    SESSION = "session"
+    TABLE = "table"
+    NONE = "none"
+
+
+class Statement(NamedTuple):
     """One text for the server, and where it stands in its file."""
 
     text: str
@@ -75,8 +89,7 @@ class Statement:
         return line + number - start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class Script(NamedTuple):
     """A Python module as it was read, and its function that one direction calls."""
 
     text: str
@@ -93,8 +106,7 @@ class Script:
         return Statement(f"{self.function}(conn)", self.line)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One direction of a migration: what it runs, and what is wrong with it."""
 
     statements: tuple[Statement, ...] = ()
@@ -108,8 +120,7 @@ class Section:
         return self.statements if self.script is None else (self.script.call,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
+class Migration(NamedTuple):
     """One file, read and parsed."""
 
     version: int
@@ -140,8 +151,7 @@ class Migration:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(NamedTuple):
     """A migrations directory, read at once."""
 
     migrations: tuple[Migration, ...]
@@ -164,8 +174,7 @@ class Files:
         return self.migrations[-1].version if self.migrations else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One migration in one direction."""
 
     migration: Migration
@@ -192,36 +201,35 @@ class Step:
         return self.migration.section(self.direction).faults
 
 
-@dataclass(frozen=True, slots=True)
-class Up:
+class Up(NamedTuple):
     """Apply what is pending, at most *most* files, up to and including version *to*."""
 
     to: int | None = None
     most: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Down:
+class Down(NamedTuple):
     """Take back what was applied last; with *to*, all down to but not that version."""
 
     to: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Redo:
     """Take back what was applied last, and apply it again."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Reset:
     """Take back every file that is applied, the newest version first."""
+
+    __slots__ = ()
 
 
 Goal = Up | Down | Redo | Reset
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of the tracking table."""
 
     version: int
@@ -232,8 +240,7 @@ class Row:
     """When, as the server prints it: goose keeps no time zone."""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """What the tracking table says, oldest row first."""
 
     rows: tuple[Row, ...] = ()
@@ -271,6 +278,6 @@ class History:
         """Return what the table says once *step* is recorded."""
         version = step.migration.version
         if step.direction is Direction.UP:
-            return replace(self, rows=(*self.rows, Row(version, True, None)))
+            return self._replace(rows=(*self.rows, Row(version, True, None)))
         kept = tuple(row for row in self.rows if row.version != version)
-        return replace(self, rows=kept)
+        return self._replace(rows=kept)

@@ -16,12 +16,13 @@ from contextlib import (
     closing,
     contextmanager,
 )
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
-from migrator.backoff import Backoff
+from migrator.backoff import HEARTBEAT_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     BusyTableError,
@@ -30,33 +31,30 @@ from migrator.errors import (
     HistoryExistsError,
     MigratorError,
 )
-from migrator.events import (
-    AheadFound,
-    DriftFound,
-    MigrationRecorded,
-    Observer,
-    PlanMade,
-    SettingIgnored,
-    nobody,
-)
-from migrator.model import Files, Goal, History, Step, When
+from migrator.events.base import Observer, nobody
+from migrator.events.run import PlanMade
+from migrator.model import Files, Goal, History, Lock, Step, When
 from migrator.pg.database import Database
-from migrator.pg.exclusion import Exclusion, Lock
-from migrator.pg.execute import Executor
 from migrator.pg.greeting import streams
-from migrator.pg.heartbeat import HEARTBEAT_S
-from migrator.pg.hold import Hold
 from migrator.pg.look import Seen
 from migrator.pg.pooler import warn_of_settings
 from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
 from migrator.plan import ahead, apart, assumed, drifted, make_plan
-from migrator.telling import fault_found
-from migrator.walk import Walk
+from migrator.telling import (
+    ahead_found,
+    drift_found,
+    fault_found,
+    recorded,
+    setting_ignored,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+if TYPE_CHECKING:
+    from migrator.pg.hold import Hold
+
+
+class Policy(NamedTuple):
     """How a run decides and how long it is patient."""
 
     allow_missing: bool = False
@@ -66,13 +64,11 @@ class Policy:
     """Whether statements are sent before those in front of them are answered."""
 
     lock: Lock = Lock.AUTO
-    lock_patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    lock_patience: Backoff = Backoff(total_s=300)
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    retry_patience: Backoff = field(
-        default_factory=lambda: Backoff(total_s=300, first_s=0.5, most_s=10)
-    )
+    retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=10)
 
 
 _CLOSED = (
@@ -149,9 +145,7 @@ class Runner:
                 raise HistoryExistsError(sorted(seen.history.versions))
             seen.table.adopt(conn, adopted)
         for migration in adopted:
-            self.observe(
-                MigrationRecorded(version=migration.version, path=migration.path)
-            )
+            self.observe(recorded(migration))
 
     def run(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """
@@ -186,8 +180,16 @@ class Runner:
                 return self._run_locked(conn, files, goal, hold, now)
 
     def _run_locked(
-        self, conn: psycopg.Connection, files: Files, goal: Goal, hold: Hold, seen: Seen
+        self,
+        conn: psycopg.Connection,
+        files: Files,
+        goal: Goal,
+        hold: "Hold",
+        seen: Seen,
     ) -> tuple[Step, ...]:
+        from migrator.pg.execute import Executor  # noqa: PLC0415 - there is work to do
+        from migrator.walk import Walk  # noqa: PLC0415 - the same
+
         self._tell_ledger(seen)
         plan = self._plan(files, seen.history, goal)
         self._tell_plan(conn, seen.history, plan)
@@ -215,8 +217,10 @@ class Runner:
 
     def _locked(
         self, conn: psycopg.Connection, done: Callable[[], bool]
-    ) -> AbstractContextManager[Hold | None]:
+    ) -> "AbstractContextManager[Hold | None]":
         """Hold the lock for what *conn* does; yield None when *done* says so."""
+        from migrator.pg.exclusion import Exclusion  # noqa: PLC0415 - the same
+
         policy = self.policy
         exclusion = Exclusion(
             lock=policy.lock,
@@ -252,7 +256,7 @@ class Runner:
     def _tell_ledger(self, seen: Seen) -> None:
         wanted = isinstance(self.store, Store) and self.store.keep_ledger
         if wanted and seen.table is not None and seen.table.ledger is None:
-            self.observe(SettingIgnored(variable="MIGRATOR_HISTORY", reason=_CLOSED))
+            self.observe(setting_ignored("MIGRATOR_HISTORY", reason=_CLOSED))
 
     def _check_drift(self, files: Files, seen: Seen) -> None:
         """
@@ -265,14 +269,14 @@ class Runner:
             return
         drifts = drifted(files, seen.checksums)
         for drift in drifts:
-            self.observe(DriftFound(**asdict(drift)))
+            self.observe(drift_found(drift))
         if drifts and self.policy.when_drifted is When.FAIL:
             raise DriftError(drifts)
 
     def _tell_ahead(self, files: Files, history: History) -> None:
         surplus = ahead(files, history)
         if surplus and self.policy.when_ahead is When.WARN:
-            self.observe(AheadFound(versions=surplus, newest_file=files.newest))
+            self.observe(ahead_found(surplus, newest_file=files.newest))
 
     def _tell_faults(self, files: Files) -> None:
         """Warn about faults in what does not run: `_plan` stops on the others."""

@@ -1,51 +1,18 @@
 """Every variable: its type, its default, its meaning in one line."""
 
-import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
-
-from migrator.environment import SECRETS_DIR, Environment, variable
+from migrator.environment import SECRETS_DIR, Environment
 from migrator.errors import UsageError
-from migrator.model import Split, When
+from migrator.model import Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.pg.exclusion import Lock
+from migrator.values import Duration, Secret, certain
 
 
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
-
-
-def seconds(text: object) -> object:
-    """
-    Read a duration: `30s`, `5m`, `1h30m`, `500ms`, or a number of seconds.
-
-    Raises:
-        ValueError: It is none of them, or negative.
-    """
-    written = str(text).strip()
-    if _DURATION.fullmatch(written):
-        parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", written)
-        return sum(float(number) * _UNITS[unit] for number, unit in parts)
-    try:
-        number = float(written)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError("write a duration such as 30s, 5m, 1h30m, or seconds")
-    return number
-
-
-Duration = Annotated[float, BeforeValidator(seconds)]
 Command = Literal[
     "up",
     "up-by-one",
@@ -67,139 +34,151 @@ _TARGETED = ("up-to", "down-to", "baseline")
 _VERSIONED = ("baseline", "status", "version", "wait")
 
 
-class Settings(BaseSettings):
+def _means(meaning: str, **limits: int) -> Mapping[str, Any]:
+    """Return a setting's metadata: its meaning, and its limits in pydantic's words."""
+    return {"meaning": meaning, "limits": limits}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """What the environment and the arguments ask for; the README's table is from it."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
-
-    command: Command = Field(
+    command: Command = field(
         default="up",
-        description="what to do: `up`, `down`, `status` and so on, as listed above",
+        metadata=_means(
+            "what to do: `up`, `down`, `status` and so on, as listed above"
+        ),
     )
-    target: int | None = Field(
-        default=None,
-        ge=0,
-        description="the version N of a command that has one",
+    target: int | None = field(
+        default=None, metadata=_means("the version N of a command that has one", ge=0)
     )
-    check: bool = Field(
+    check: bool = field(
         default=False,
-        description="`status` and `plan` exit with 3 when something is pending",
+        metadata=_means("`status` and `plan` exit with 3 when something is pending"),
     )
-    name: str | None = Field(
-        default=None, min_length=1, description="what `create` calls the new file"
+    name: str | None = field(
+        default=None, metadata=_means("what `create` calls the new file", min_length=1)
     )
-    kind: Literal["sql", "py"] = Field(
-        default="sql", description="what `create` makes: `sql` or `py`"
+    kind: Literal["sql", "py"] = field(
+        default="sql", metadata=_means("what `create` makes: `sql` or `py`")
     )
-    sequential: bool = Field(
+    sequential: bool = field(
         default=False,
-        description="`create` gives the next number as version, not a timestamp",
+        metadata=_means("`create` gives the next number as version, not a timestamp"),
     )
-    wait: Duration = Field(
-        default=300.0, description="how long `wait` waits for the version"
+    wait: Duration = field(
+        default=300.0, metadata=_means("how long `wait` waits for the version")
     )
-    database_url: SecretStr | None = Field(
+    database_url: Secret | None = field(
         default=None,
-        description="where: a URL or keywords; without it libpq's `PG*` variables say;"
-        " `embedded:DIR` starts a private PostgreSQL for development",
+        metadata=_means(
+            "where: a URL or keywords; without it libpq's `PG*` variables say;"
+            " `embedded:DIR` starts a private PostgreSQL for development"
+        ),
     )
-    migrations_dir: Path = Field(
+    migrations_dir: Path = field(
         default=Path("migrations"),
-        description="where the files are; in the image that is `/migrations`",
+        metadata=_means("where the files are; in the image that is `/migrations`"),
     )
-    table: str = Field(
+    table: str = field(
         default="goose_db_version",
-        min_length=1,
-        description="the tracking table, `schema.table` allowed",
+        metadata=_means("the tracking table, `schema.table` allowed", min_length=1),
     )
-    split: Split = Field(
+    split: Split = field(
         default=Split.GOOSE,
-        description="who says where a statement ends: `goose` (`;` at a line's end,"
-        " StatementBegin/End) or `postgres` (PostgreSQL's own lexical rules)",
+        metadata=_means(
+            "who says where a statement ends: `goose` (`;` at a line's end,"
+            " StatementBegin/End) or `postgres` (PostgreSQL's own lexical rules)"
+        ),
     )
-    no_versioning: bool = Field(
+    no_versioning: bool = field(
         default=False,
-        description="run the files whatever was applied, and leave the table alone",
+        metadata=_means(
+            "run the files whatever was applied, and leave the table alone"
+        ),
     )
-    allow_missing: bool = Field(
-        default=False, description="apply files older than the newest applied version"
+    allow_missing: bool = field(
+        default=False,
+        metadata=_means("apply files older than the newest applied version"),
     )
-    on_db_ahead: When = Field(
+    on_db_ahead: When = field(
         default=When.WARN,
-        description="database newer than the files: `warn`, `fail`, `ignore`",
+        metadata=_means("database newer than the files: `warn`, `fail`, `ignore`"),
     )
-    on_drift: When = Field(
+    on_drift: When = field(
         default=When.WARN,
-        description="an applied file has changed: `warn`, `fail`, `ignore`",
+        metadata=_means("an applied file has changed: `warn`, `fail`, `ignore`"),
     )
-    history: bool = Field(
+    history: bool = field(
         default=True,
-        description="keep a side table of our own, `migrator_history`, with content and"
-        " times of what was applied",
+        metadata=_means(
+            "keep a side table of our own, `migrator_history`, with content and"
+            " times of what was applied"
+        ),
     )
-    connect_wait: Duration = Field(
-        default=60.0, description="how long to wait for the server to take connections"
+    connect_wait: Duration = field(
+        default=60.0,
+        metadata=_means("how long to wait for the server to take connections"),
     )
-    lock: Lock = Field(
+    lock: Lock = field(
         default=Lock.AUTO,
-        description="how migrators exclude each other: `session` (goose's advisory"
-        " lock), `table` (goose's lease), `none`, or `auto`: `table` behind a pooler,"
-        " else `session`",
+        metadata=_means(
+            "how migrators exclude each other: `session` (goose's advisory lock),"
+            " `table` (goose's lease), `none`, or `auto`: `table` behind a pooler, else"
+            " `session`"
+        ),
     )
-    lock_wait: Duration = Field(
-        default=300.0, description="how long to wait for another migrator"
+    lock_wait: Duration = field(
+        default=300.0, metadata=_means("how long to wait for another migrator")
     )
-    lock_timeout: Duration = Field(
-        default=5.0, description="PostgreSQL's `lock_timeout` for our statements"
+    lock_timeout: Duration = field(
+        default=5.0, metadata=_means("PostgreSQL's `lock_timeout` for our statements")
     )
-    lock_retry: Duration = Field(
+    lock_retry: Duration = field(
         default=300.0,
-        description="how long to retry a migration that met lock timeouts, deadlocks,"
-        " serialization failures",
+        metadata=_means(
+            "how long to retry a migration that met lock timeouts, deadlocks,"
+            " serialization failures"
+        ),
     )
-    pipeline: bool = Field(
+    pipeline: bool = field(
         default=True,
-        description="send statements without waiting for each answer; `false` runs"
-        " them one by one",
+        metadata=_means(
+            "send statements without waiting for each answer; `false` runs them one by"
+            " one"
+        ),
     )
-    statement_timeout: Duration = Field(
+    statement_timeout: Duration = field(
         default=0.0,
-        description="PostgreSQL's `statement_timeout` for our statements; 0 is none",
+        metadata=_means(
+            "PostgreSQL's `statement_timeout` for our statements; 0 is none"
+        ),
     )
-    deadline: Duration = Field(default=0.0, description="for the whole run; 0 is none")
-    env_file: str | None = Field(
+    deadline: Duration = field(
+        default=0.0, metadata=_means("for the whole run; 0 is none")
+    )
+    env_file: str | None = field(
         default=None,
-        description="a file of `NAME=value` lines for what the environment lacks",
+        metadata=_means("a file of `NAME=value` lines for what the environment lacks"),
     )
-    role: str | None = Field(
-        default=None, min_length=1, description="`SET ROLE` on our sessions"
+    role: str | None = field(
+        default=None, metadata=_means("`SET ROLE` on our sessions", min_length=1)
     )
-    search_path: str | None = Field(
-        default=None, description="`search_path` of our sessions, as `SET` takes it"
+    search_path: str | None = field(
+        default=None,
+        metadata=_means("`search_path` of our sessions, as `SET` takes it"),
     )
-    log_format: Literal["auto", "json", "console"] = Field(
+    log_format: Literal["auto", "json", "console"] = field(
         default="auto",
-        description="`json`, `console`, or `auto`: console on a terminal",
+        metadata=_means("`json`, `console`, or `auto`: console on a terminal"),
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="`debug`, `info`, `warning`, `error`"
+    log_level: Literal["debug", "info", "warning", "error"] = field(
+        default="info", metadata=_means("`debug`, `info`, `warning`, `error`")
     )
-    termination_log: Path = Field(
+    termination_log: Path = field(
         default=Path("/dev/termination-log"),
-        description="the termination message; written where the file exists",
+        metadata=_means("the termination message; written where the file exists"),
     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what `read_settings` has read, and nothing behind its back."""
-        return (init_settings,)
 
 
 def read_settings(
@@ -214,19 +193,42 @@ def read_settings(
     Raises:
         UsageError: One text for each fault, all faults at once, no secret in any.
     """
-    source = Environment(environ, tuple(Settings.model_fields), secrets_dir)
-    values: dict[str, Any] = {**source.values(), **(arguments or {})}
+    source = Environment(environ, [each.name for each in fields(Settings)], secrets_dir)
+    values: dict[str, str] = {**source.values(), **(arguments or {})}
     argument = environ.get("GOOSE_COMMAND_ARG", "").strip()
     if values.get("command") == "create" and values.get("target") == argument:
         del values["target"]  # there it is a name
+    faults: list[str] = [*source.faults]
     try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        raise UsageError(*source.faults, *map(_told, error.errors())) from None
-    faults = [*source.faults, *_incomplete(settings)]
+        faults += _incomplete(settings := _read(values))
+    except UsageError as error:
+        faults += error.faults
     if faults:
         raise UsageError(*faults)
     return settings
+
+
+def _read(values: Mapping[str, str]) -> Settings:
+    try:
+        return certainly(values)
+    except ValueError:
+        from migrator.judge import judged  # noqa: PLC0415 - it takes long
+
+        return judged(Settings, values)
+
+
+def certainly(values: Mapping[str, str]) -> Settings:
+    """
+    Return the settings that *values* ask for, by field, where all are certain.
+
+    Raises:
+        ValueError: One is not, or is none of a setting: `migrator.judge` must say.
+    """
+    kinds = {each.name: each.type for each in fields(Settings)}
+    if not values.keys() <= kinds.keys():
+        raise ValueError(values.keys() - kinds.keys())
+    read: dict[str, Any] = {n: certain(kinds[n], text) for n, text in values.items()}
+    return Settings(**read)
 
 
 def _incomplete(settings: Settings) -> Iterator[str]:
@@ -246,9 +248,3 @@ def _incomplete(settings: Settings) -> Iterator[str]:
             yield from error.faults
     if name in _VERSIONED and settings.no_versioning:
         yield f"{name} asks the tracking table: leave MIGRATOR_NO_VERSIONING out"
-
-
-def _told(error: ErrorDetails) -> str:
-    name = variable(str(error["loc"][0]))
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -1,20 +1,35 @@
-"""Steps, faults and drifts as the events that tell them."""
+"""
+What happens to files and steps, as the events that tell it.
+
+None of it happens in a run that finds nothing to do: each event's class is imported
+when it is first told.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from migrator.errors import MigratorError
-from migrator.events import (
-    FaultFound,
-    MigrationApplied,
-    MigrationFailed,
-    MigrationReverted,
-    MigrationSkipped,
-    MigrationStarted,
-)
-from migrator.facts import Fault
-from migrator.model import Direction, Step
+from migrator.facts import Drift, Fault
+from migrator.model import Direction, Migration, Step
 
 
-def fault_found(fault: Fault, *, fatal: bool) -> FaultFound:
+if TYPE_CHECKING:
+    from migrator.events.finding import AheadFound, DriftFound, FaultFound
+    from migrator.events.migration import (
+        MigrationApplied,
+        MigrationFailed,
+        MigrationRecorded,
+        MigrationReverted,
+        MigrationSkipped,
+        MigrationStarted,
+    )
+    from migrator.events.trouble import SettingIgnored
+
+
+def fault_found(fault: Fault, *, fatal: bool) -> "FaultFound":
     """Return the event that tells *fault*."""
+    from migrator.events.finding import FaultFound
+
     return FaultFound(
         path=fault.path,
         line=fault.line,
@@ -25,8 +40,31 @@ def fault_found(fault: Fault, *, fatal: bool) -> FaultFound:
     )
 
 
-def step_started(step: Step) -> MigrationStarted:
+def drift_found(drift: Drift) -> "DriftFound":
+    """Return the event that tells *drift*."""
+    from migrator.events.finding import DriftFound
+
+    return DriftFound(**drift._asdict())
+
+
+def ahead_found(versions: Sequence[int], *, newest_file: int) -> "AheadFound":
+    """Return the event that the table has *versions*, and the files have not."""
+    from migrator.events.finding import AheadFound
+
+    return AheadFound(versions=tuple(versions), newest_file=newest_file)
+
+
+def setting_ignored(variable: str, *, reason: str) -> "SettingIgnored":
+    """Return the event that *variable* has no effect."""
+    from migrator.events.trouble import SettingIgnored
+
+    return SettingIgnored(variable=variable, reason=reason)
+
+
+def step_started(step: Step) -> "MigrationStarted":
     """Return the event that *step* begins."""
+    from migrator.events.migration import MigrationStarted
+
     return MigrationStarted(
         version=step.migration.version,
         path=step.migration.path,
@@ -38,8 +76,10 @@ def step_started(step: Step) -> MigrationStarted:
 
 def step_taken(
     step: Step, current: int, duration_s: float
-) -> MigrationApplied | MigrationReverted:
+) -> "MigrationApplied | MigrationReverted":
     """Return the event that *step* is committed, which leads to *current*."""
+    from migrator.events.migration import MigrationApplied, MigrationReverted
+
     up = step.direction is Direction.UP
     return (MigrationApplied if up else MigrationReverted)(
         version=step.migration.version,
@@ -50,8 +90,12 @@ def step_taken(
     )
 
 
-def step_failed(step: Step, error: MigratorError, duration_s: float) -> MigrationFailed:
+def step_failed(
+    step: Step, error: MigratorError, duration_s: float
+) -> "MigrationFailed":
     """Return the event that *step* did not come through."""
+    from migrator.events.migration import MigrationFailed
+
     return MigrationFailed(
         version=step.migration.version,
         path=step.migration.path,
@@ -61,11 +105,20 @@ def step_failed(step: Step, error: MigratorError, duration_s: float) -> Migratio
     )
 
 
-def step_skipped(step: Step, current: int) -> MigrationSkipped:
+def step_skipped(step: Step, current: int) -> "MigrationSkipped":
     """Return the event that another run has recorded *step* before us."""
+    from migrator.events.migration import MigrationSkipped
+
     return MigrationSkipped(
         version=step.migration.version,
         path=step.migration.path,
         transaction=step.migration.transaction,
         current=current,
     )
+
+
+def recorded(migration: Migration) -> "MigrationRecorded":
+    """Return the event that *migration* is applied in the table's eyes."""
+    from migrator.events.migration import MigrationRecorded
+
+    return MigrationRecorded(version=migration.version, path=migration.path)

@@ -8,7 +8,7 @@ from itertools import groupby
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import ContentionError, MigratorError
-from migrator.events import Observer
+from migrator.events.base import Observer
 from migrator.model import History, Step
 from migrator.pg.execute import Executor
 from migrator.pg.retry import retrying

@@ -16,7 +16,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from migrator.cli import main
-from migrator.events import Event
+from migrator.events.base import Event
 from migrator.model import Files, Migration, Section, Statement
 from migrator.report.schema import schema
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from migrator.commands.request import Request
-from migrator.events import FileCreated, FileRenamed
+from migrator.events.file import FileCreated, FileRenamed
 from migrator.source import create as making
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from migrator.commands.request import Request
 from migrator.errors import FilesInvalidError, MigratorError, PendingError
-from migrator.events import (
+from migrator.events.finding import (
     FilesValidated,
     MigrationListed,
     StatementPlanned,

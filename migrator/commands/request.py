@@ -1,8 +1,8 @@
 """What a command needs to know."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from migrator.backoff import Backoff
 from migrator.errors import FilesInvalidError
@@ -11,8 +11,7 @@ from migrator.runner import Runner
 from migrator.source.load import load
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """The files' place, the database's runner, and the command's own arguments."""
 
     directory: Path
@@ -25,7 +24,7 @@ class Request:
     check: bool = False
     """Whether pending migrations are an error for a command that only looks."""
 
-    patience: Backoff = field(default_factory=lambda: Backoff(total_s=300, most_s=5))
+    patience: Backoff = Backoff(total_s=300, most_s=5)
     """How long `wait` waits."""
 
     name: str = ""

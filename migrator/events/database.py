@@ -21,25 +21,6 @@ class DatabaseWaited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseConnected(Event):
-    """The first connection stands."""
-
-    name: ClassVar[str] = "database.connected"
-
-    host: str
-    port: int
-    dbname: str
-    user: str
-    server_version: str
-    backend_pid: int
-    pooler: bool
-    """Whether a pooler such as PgBouncer stands between; then the pid is its own."""
-
-    attempts: int
-    waited_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockContended(Event):
     """Another migrator holds the lock; we look again soon."""
 

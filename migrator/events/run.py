@@ -1,4 +1,4 @@
-"""What happens to a run as a whole."""
+"""What every run tells that comes through."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,14 +22,22 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingIgnored(Event):
-    """A variable has no effect here, for example a Kubernetes service link."""
+class DatabaseConnected(Event):
+    """The first connection stands."""
 
-    name: ClassVar[str] = "setting.ignored"
-    level: ClassVar[str] = "warning"
+    name: ClassVar[str] = "database.connected"
 
-    variable: str
-    reason: str
+    host: str
+    port: int
+    dbname: str
+    user: str
+    server_version: str
+    backend_pid: int
+    pooler: bool
+    """Whether a pooler such as PgBouncer stands between; then the pid is its own."""
+
+    attempts: int
+    waited_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +60,6 @@ class PlanMade(Event):
     Files whose statements wait for answers, and why, or `*` for all files; the others
     go in one stream.
     """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunInterrupted(Event):
-    """A signal or the deadline came; we cancel, roll back and unlock."""
-
-    name: ClassVar[str] = "run.interrupted"
-    level: ClassVar[str] = "warning"
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCrashed(Event):
-    """A bug of ours came to light; the traceback is for its report."""
-
-    name: ClassVar[str] = "run.crashed"
-    level: ClassVar[str] = "error"
-
-    traceback: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

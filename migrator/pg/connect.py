@@ -5,10 +5,9 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from psycopg import pq
@@ -38,8 +37,7 @@ _NO_USER = re.compile(r"local user with ID \d+ does not exist")
 _TRANSIENT = ("57P", "53", "08", "55", "25006", "XX000")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(NamedTuple):
     """What every session of ours is set to, whatever the role or database inherits."""
 
     lock_timeout_s: float = 5.0

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -10,7 +10,8 @@ from psycopg import sql
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError, UnavailableError, UsageError
-from migrator.events import DatabaseConnected, DatabaseWaited, Observer, nobody
+from migrator.events.base import Event, Observer, nobody
+from migrator.events.run import DatabaseConnected
 from migrator.pg.connect import (
     ConnectFailedError,
     Session,
@@ -28,13 +29,12 @@ NOTHING = sql.SQL("")
 """No question."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Database:
+class Database(NamedTuple):
     """Where to migrate, how sessions are set, and how long to wait for the server."""
 
     dsn: Dsn
-    session: Session = field(default_factory=Session)
-    patience: Backoff = field(default_factory=lambda: Backoff(total_s=60, most_s=5))
+    session: Session = Session()
+    patience: Backoff = Backoff(total_s=60, most_s=5)
 
     def connect(
         self, observe: Observer, cancellation: Cancellation
@@ -108,7 +108,7 @@ class Database:
 
     @property
     def _quick(self) -> "Database":
-        return replace(self, patience=Backoff(total_s=min(self.patience.total_s, 10)))
+        return self._replace(patience=Backoff(total_s=min(self.patience.total_s, 10)))
 
     def _greeted(
         self, question: sql.Composable, *, bare: bool
@@ -143,7 +143,9 @@ class Database:
 
 def _waited(
     error: ConnectFailedError, attempt: int, waited: float, delay: float
-) -> DatabaseWaited:
+) -> Event:
+    from migrator.events.database import DatabaseWaited  # noqa: PLC0415 - rare
+
     return DatabaseWaited(
         attempt=attempt,
         waited_s=round(waited, 3),

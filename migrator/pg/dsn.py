@@ -7,8 +7,8 @@ session (`?search_path=app`), and `database=` means `dbname=`; libpq rejects bot
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
 from psycopg import ProgrammingError
@@ -33,8 +33,7 @@ _CALM: Mapping[str, str | int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Dsn:
+class Dsn(NamedTuple):
     """One database and how to reach it; printing it shows no secret."""
 
     parameters: tuple[tuple[str, str], ...]

@@ -3,27 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 
 import psycopg
 
-from migrator.backoff import Backoff
+from migrator.backoff import HEARTBEAT_S, Backoff
 from migrator.cancellation import Cancellation
-from migrator.events import Observer
+from migrator.events.base import Observer
+from migrator.model import Lock
 from migrator.pg.database import NOTHING, Database
-from migrator.pg.heartbeat import HEARTBEAT_S
 from migrator.pg.hold import NO_LOCK, Hold
 from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
 from migrator.pg.pooler import pooled
-
-
-class Lock(Enum):
-    """How migrators exclude each other."""
-
-    AUTO = "auto"
-    SESSION = "session"
-    TABLE = "table"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

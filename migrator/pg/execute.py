@@ -24,7 +24,7 @@ from migrator.errors import (
     PartialError,
     StatementFailedError,
 )
-from migrator.events import Observer
+from migrator.events.base import Observer
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
 from migrator.pg.connect import Session

@@ -1,7 +1,5 @@
 """What a failed statement means: the server's error, in the operator's terms."""
 
-from dataclasses import replace
-
 import psycopg
 
 from migrator.errors import (
@@ -72,4 +70,4 @@ def _pointed(place: Place, statement: Statement, error: psycopg.Error) -> Place:
     if position is None:
         return place
     line, column = statement.locate(int(position))
-    return replace(place, line=line, column=column)
+    return place._replace(line=line, column=column)

@@ -8,8 +8,7 @@ whether the packet has arrived, and is made up for.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -34,8 +33,7 @@ Answers = tuple[Row | None, ...]
 """The first row of each statement that was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(NamedTuple):
     own: bool
     """Whether the session is the one that the connection was given: no pooler."""
 

@@ -22,9 +22,6 @@ from migrator.pg.lease import LEASE_S, Lease
 from migrator.pg.pooler import pooled
 
 
-HEARTBEAT_S = 5.0
-"""lock/postgres.go: NewPostgresTableLocker, HeartbeatInterval."""
-
 _AGAIN_S = 1.0
 
 

@@ -5,8 +5,8 @@ It is written in the migration's own transaction and append-only. Losing it lose
 comfort, not correctness: nothing is decided by it but whether a file has changed.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -54,8 +54,7 @@ class Action(Enum):
     BASELINE = "baseline"
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(NamedTuple):
     """The side table in the tracking table's schema; one for all tables there."""
 
     schema: str

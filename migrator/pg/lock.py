@@ -19,7 +19,8 @@ from psycopg import sql
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import AccessDeniedError, LockedError, LockLostError, UsageError
-from migrator.events import LockAcquired, LockContended, Observer
+from migrator.events.base import Observer
+from migrator.events.database import LockAcquired, LockContended
 from migrator.pg.connect import server_message
 from migrator.pg.greeting import OWN, Answers, asked
 from migrator.pg.heartbeat import Heartbeat

@@ -8,7 +8,8 @@ is enough.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from psycopg import sql
 
@@ -63,11 +64,10 @@ LEFT JOIN pg_class h ON h.relnamespace = c.relnamespace
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What one look has found."""
 
-    history: History = field(default_factory=History)
+    history: History = History()
     table: Table | None = None
     """None when there is none."""
 
@@ -77,7 +77,7 @@ class Seen:
     complete: bool = False
     """Whether nothing has to be created before something is applied."""
 
-    checksums: Mapping[int, str] = field(default_factory=dict)
+    checksums: Mapping[int, str] = MappingProxyType({})
     """The checksum that each applied version had, as far as it is known."""
 
 

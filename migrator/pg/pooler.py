@@ -22,7 +22,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from migrator.errors import UsageError
-from migrator.events import Observer, SettingsSkipped
+from migrator.events.base import Observer
 from migrator.model import Step
 
 
@@ -137,6 +137,8 @@ def warn_of_settings(
         return
     if not {"role", "search_path"}.isdisjoint(names):
         raise UsageError(_NEEDS_SESSION.format(loose[0].path))
+    from migrator.events.database import SettingsSkipped  # noqa: PLC0415 - rare
+
     for each in loose:
         observe(SettingsSkipped(version=each.version, path=each.path, settings=names))
 

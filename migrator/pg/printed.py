@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from migrator.events import Event, Observer
+from migrator.events.base import Event, Observer
 
 
 @contextmanager

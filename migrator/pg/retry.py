@@ -5,7 +5,8 @@ from collections.abc import Callable
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import ContentionError
-from migrator.events import MigrationRetried, Observer
+from migrator.events.base import Observer
+from migrator.events.migration import MigrationRetried
 from migrator.model import Step
 
 

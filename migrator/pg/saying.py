@@ -2,7 +2,9 @@
 
 import psycopg
 
-from migrator.events import Event, Observer, ServerNoticed, StatementFinished
+from migrator.events.base import Event, Observer
+from migrator.events.database import ServerNoticed
+from migrator.events.migration import StatementFinished
 from migrator.facts import Place
 
 

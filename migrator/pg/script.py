@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -27,7 +27,8 @@ from migrator.errors import (
     PartialError,
     StatementFailedError,
 )
-from migrator.events import Observer, ScriptPrinted, StatementFinished
+from migrator.events.base import Observer
+from migrator.events.migration import ScriptPrinted, StatementFinished
 from migrator.facts import Place, ServerMessage
 from migrator.model import Script, Statement
 from migrator.pg.connect import Session
@@ -139,7 +140,7 @@ class ScriptCall:
         if not own:
             return self.place
         line, column = own[-1].lineno or self.place.line, (own[-1].colno or 0) + 1
-        return replace(self.place, line=line, column=column)
+        return self.place._replace(line=line, column=column)
 
     def _check_inside(self) -> None:
         match self.conn.info.transaction_status:

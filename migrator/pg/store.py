@@ -1,6 +1,6 @@
 """goose's tracking table and ours beside it: looked at, and created."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -14,8 +14,7 @@ from migrator.pg.table import Table
 from migrator.pg.trouble import explaining
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     """The tracking table, named as the settings do: `table` or `schema.table`."""
 
     name: str = "goose_db_version"
@@ -65,7 +64,7 @@ class Store:
             except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
                 # a migrator without a lock made it at the same moment: it is there now
                 table = self._ensured(conn)
-        return replace(self.look(conn), table=table)
+        return self.look(conn)._replace(table=table)
 
     def _quickly(self, conn: psycopg.Connection, before: Seen) -> Seen | None:
         """Look; where there was no table, make it in the same message."""
@@ -93,7 +92,7 @@ class Store:
                 conn.execute(table.creation(unless_there=False))
             conn.execute(sql.SQL("; ").join([*table.locking, table.row_0]))
             if table.ledger is not None and not table.ledger.create(conn):
-                table = replace(table, ledger=None)
+                table = table._replace(ledger=None)
         return table
 
     def _table(self, before: Seen) -> Table:

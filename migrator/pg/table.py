@@ -1,8 +1,7 @@
 """goose's tracking table, found once: what is written into it, and how."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import psycopg
 from psycopg import sql
@@ -39,8 +38,7 @@ _COUNT = "SELECT count(*) FROM entered"
 ALWAYS = sql.SQL("true")
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """The table, found once: no migration's search path can hide it."""
 
     schema: str

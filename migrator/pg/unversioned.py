@@ -1,6 +1,6 @@
 """No tracking table at all: goose's `-no-versioning`."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -9,8 +9,7 @@ from migrator.pg.greeting import Answers
 from migrator.pg.look import Seen
 
 
-@dataclass(frozen=True, slots=True)
-class Unversioned:
+class Unversioned(NamedTuple):
     """Stands where `Store` does; reads nothing, writes nothing."""
 
     name: str = "no table"

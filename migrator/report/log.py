@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from migrator.events import Event, Observer
+from migrator.events.base import Event, Observer
 from migrator.report.redact import Redactor
 
 

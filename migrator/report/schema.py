@@ -5,7 +5,8 @@ from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from migrator.events import Event, catalogue
+from migrator.events.base import Event
+from migrator.events.catalogue import catalogue
 
 
 _SIMPLE: Mapping[Any, str] = {

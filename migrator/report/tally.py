@@ -1,20 +1,23 @@
 """What a run came to: events counted up, and the verdict made of them."""
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from migrator.errors import FilesInvalidError, MigratorError
-from migrator.events import (
-    Event,
-    MigrationApplied,
-    MigrationReverted,
-    MigrationSkipped,
-    PlanMade,
-    RunFinished,
-    VersionRead,
-)
+from migrator.events.base import Event
+from migrator.events.run import RunFinished
 from migrator.exits import RETRYABLE, exit_code
 from migrator.facts import Place, ServerMessage
+
+
+if TYPE_CHECKING:
+    from migrator.events.finding import VersionRead
+    from migrator.events.migration import (
+        MigrationApplied,
+        MigrationReverted,
+        MigrationSkipped,
+    )
+    from migrator.events.run import PlanMade
 
 
 class Tally:
@@ -31,23 +34,33 @@ class Tally:
 
     def see(self, event: Event) -> None:
         """Count *event*."""
-        match event:
-            case PlanMade(version=version, pending=pending):
-                self._before = self._after = version
-                self._planned = len(pending)
-            case VersionRead(version=version):
-                self._before = self._after = version
-            case MigrationApplied(version=version, current=current):
-                self._applied.append(version)
-                self._after = current
-            case MigrationReverted(version=version, current=current):
-                self._reverted.append(version)
-                self._after = current
-            case MigrationSkipped(current=current):
-                self._skipped += 1
-                self._after = current
-            case _:
-                pass
+        count = _COUNTS.get(event.name)
+        if count is not None:
+            count(self, event)
+
+    def planned(self, event: "PlanMade") -> None:
+        """Count what is to be done."""
+        self._before = self._after = event.version
+        self._planned = len(event.pending)
+
+    def read(self, event: "VersionRead") -> None:
+        """Note where the database is."""
+        self._before = self._after = event.version
+
+    def applied(self, event: "MigrationApplied") -> None:
+        """Count a step up."""
+        self._applied.append(event.version)
+        self._after = event.current
+
+    def reverted(self, event: "MigrationReverted") -> None:
+        """Count a step down."""
+        self._reverted.append(event.version)
+        self._after = event.current
+
+    def skipped(self, event: "MigrationSkipped") -> None:
+        """Count a step that somebody else has taken."""
+        self._skipped += 1
+        self._after = event.current
 
     def verdict(self, error: BaseException | None, *, duration_s: float) -> RunFinished:
         """Return the canonical last line of a run that *error* ended, or None did."""
@@ -70,6 +83,16 @@ class Tally:
         )
 
 
+# By name: an event's class need not be there before the event is
+_COUNTS: Mapping[str, Callable[[Tally, Any], None]] = {
+    "plan.made": Tally.planned,
+    "version.read": Tally.read,
+    "migration.applied": Tally.applied,
+    "migration.reverted": Tally.reverted,
+    "migration.skipped": Tally.skipped,
+}
+
+
 def _text(error: BaseException | None) -> str | None:
     if error is None or isinstance(error, MigratorError):
         return None if error is None else str(error)
@@ -84,11 +107,11 @@ def _hint(error: BaseException | None) -> str | None:
 def _failed(error: BaseException | None) -> dict[str, Any] | None:
     """Return place and server's words of what failed, without empty fields."""
     if isinstance(error, FilesInvalidError):
-        return {**asdict(error.faults[0]), "faults": len(error.faults)}
+        return {**error.faults[0]._asdict(), "faults": len(error.faults)}
     place, server = getattr(error, "place", None), getattr(error, "server", None)
     found: dict[str, Any] = {}
     if isinstance(place, Place):
-        found |= asdict(place)
+        found |= place._asdict()
     if isinstance(server, ServerMessage):
-        found |= asdict(server)
+        found |= server._asdict()
     return {name: value for name, value in found.items() if value is not None} or None

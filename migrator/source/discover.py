@@ -8,15 +8,14 @@ hidden names (a ConfigMap's `..data`) and other extensions are nobody's migratio
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from migrator.errors import FilesInvalidError
 from migrator.facts import Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A file with a version."""
 
     version: int
@@ -26,8 +25,7 @@ class Candidate:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(NamedTuple):
     """What was found: unique versions ascending, and faults of names."""
 
     candidates: tuple[Candidate, ...]

@@ -1,7 +1,6 @@
 """A directory to migrations: every file is read once, before anything runs."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from migrator.model import Files, Migration, Split
@@ -38,7 +37,7 @@ def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migrati
     except OSError as error:
         return unreadable(error, version=found.version, path=found.name)
     migration = _parsed(data, found, split, environ)
-    return replace(migration, checksum=checksum(data))
+    return migration._replace(checksum=checksum(data))
 
 
 def _parsed(

@@ -6,8 +6,8 @@ The grammar is goose's `internal/sqlparser/parser.go`, extractAnnotation.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from migrator.sql.gotext import trim
 
@@ -38,8 +38,7 @@ class Verdict(Enum):
     UNKNOWN = "annotation_unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """An annotation, or what looks like one, and where it stands in the text."""
 
     line: int
@@ -67,10 +66,11 @@ class Mark:
 _GOOSE = re.compile("[gG][oO][oO][sS][eE]")
 _SERVER_BLANKS = " \t\n\r\f\v"
 _INVISIBLE = "\ufeff\u200b"
+# Both are texts, for `re` compiles them only for a file that has such a line.
 # A comment that starts like an annotation: `--+GOOSE`, `-- + goose`
-_LIKE_ONE = re.compile(r"--[\s-]*\+\s*goose", re.IGNORECASE)
+_LIKE_ONE = r"(?i)--[\s-]*\+\s*goose"
 # A line that is an annotation but for its punctuation: `/* +goose Up */`, `- +goose Up`
-_COMMENT_LIKE = re.compile(r"(?:-|\u2013|\u2014|/\*|#)[^+\w]*\+\W*goose", re.IGNORECASE)
+_COMMENT_LIKE = r"(?i)(?:-|\u2013|\u2014|/\*|#)[^+\w]*\+\W*goose"
 _LETTERS = re.compile("[^a-z]+")
 _SKELETONS = {
     "goose" + _LETTERS.sub("", known.value.lower()): known for known in Annotation
@@ -137,8 +137,8 @@ def looks_like_one(bare: str) -> bool:
     """
     visible = bare.lstrip(_INVISIBLE)
     if visible.startswith("--"):
-        return _LIKE_ONE.match(visible) is not None or _meant(visible) is not None
-    return _COMMENT_LIKE.match(visible) is not None and _meant(visible) is not None
+        return bool(re.match(_LIKE_ONE, visible) or _meant(visible))
+    return bool(re.match(_COMMENT_LIKE, visible) and _meant(visible))
 
 
 def _meant(line: str) -> Annotation | None:

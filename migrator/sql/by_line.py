@@ -10,11 +10,9 @@ Two things that `pg_dump` writes and goose cannot run work here: the rows that f
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from migrator.model import Direction, Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
-from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS, trim
 from migrator.sql.hazards import Half, unfinished
@@ -184,6 +182,8 @@ class LineParser:
     def _expand(self, line: str, number: int, sides: tuple[Direction, ...]) -> str:
         if not self.structure.envsub:
             return line
+        from migrator.sql.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
+
         broken = _SURROGATE.search(line)
         if broken:
             self._findings.add("invalid_utf8", number, broken.start() + 1, sides=sides)
@@ -251,7 +251,7 @@ class LineParser:
             self._add("copy_unended", statement, part.start)
             return 0
         data = "".join(self._rows(number, end))
-        copy = replace(statement, text=text[: part.end], data=data)
+        copy = statement._replace(text=text[: part.end], data=data)
         self._half.statements.append(copy)
         return end + 1
 

@@ -7,18 +7,19 @@ something else than what is written.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from migrator.model import Section, Split
-from migrator.sql.by_lexer import LexerParser
 from migrator.sql.by_line import LineParser
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half, bad_characters
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+if TYPE_CHECKING:
+    from migrator.sql.by_lexer import LexerParser
+
+
+class Parsed(NamedTuple):
     """What one file says."""
 
     up: Section
@@ -50,11 +51,13 @@ def parse(
 
 def _parser(
     text: str, split: Split, environ: Mapping[str, str], findings: Findings
-) -> LineParser | LexerParser:
+) -> "LineParser | LexerParser":
     match split:
         case Split.GOOSE:
             return LineParser(text, environ, findings)
         case Split.POSTGRES:
+            from migrator.sql.by_lexer import LexerParser  # noqa: PLC0415 - not goose's
+
             return LexerParser(text, environ, findings)
         case _:
             assert_never(split)

@@ -9,7 +9,7 @@ is said.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from migrator.model import Direction, Statement
 from migrator.sql.findings import Findings
@@ -26,11 +26,10 @@ from migrator.sql.split import (
 from migrator.sql.words import copies_in, ends_transaction, refuses_transaction
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspect:
+class _Suspect(NamedTuple):
     """A statement in which goose and PostgreSQL may differ."""
 
-    index: int
+    at: int
     block: bool
     cuts: tuple[int, ...]
 
@@ -74,7 +73,7 @@ class Half:
         """Note what would be done with these statements unseen by their author."""
         behind, last = 0, self._trusted
         for suspect in self._suspects:
-            if suspect.index >= behind and (last is None or suspect.index < last):
+            if suspect.at >= behind and (last is None or suspect.at < last):
                 check = _Check(self, findings, transaction=transaction)
                 behind = check.look(suspect)
 
@@ -92,17 +91,17 @@ class _Check:
 
     def look(self, suspect: _Suspect) -> int:
         """Check one statement, or all up to the next block; return where to go on."""
-        statement = self._half.statements[suspect.index]
+        statement = self._half.statements[suspect.at]
         self._cuts(statement, suspect.cuts)
         found = list(parts(statement.text))
         for part in found:
             self._ending(statement, part.start, statement.text, part.start)
             if self._foreign(statement, part, block=suspect.block):
-                return self._half.end_of_run(suspect.index)
+                return self._half.end_of_run(suspect.at)
         self._merged(statement, found, block=suspect.block)
         if suspect.block or not found or found[-1].stop is Stop.SEMICOLON:
-            return suspect.index + 1
-        return self._split(suspect.index)
+            return suspect.at + 1
+        return self._split(suspect.at)
 
     def _ending(self, statement: Statement, at: int, text: str, start: int) -> None:
         """Note an end of the transaction at *start* of *text*, *at* of *statement*."""

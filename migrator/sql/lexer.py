@@ -11,8 +11,9 @@ need no kind of their own: their prefix is a word before it.
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 
@@ -105,7 +106,7 @@ That leaves out `;`, parentheses, dollar quotes, block comments, and what is nev
 closed.
 """
 
-_TOKEN = re.compile(
+_TOKEN = (
     rf"(?P<SPACE>{SPACE})|(?P<COMMENT>{COMMENT})"
     rf"|(?P<ESCAPED>{_ESCAPED_OPEN}(?P<closed>'?))"
     rf"|(?P<WORD>{WORD})|(?P<STRING>{STRING})|(?P<NAME>{NAME})"
@@ -118,6 +119,11 @@ _UNCLOSED = {"OPEN_STRING": Kind.STRING, "OPEN_NAME": Kind.NAME}
 _KINDS = {kind.name: kind for kind in Kind}
 # In scan.l: xcstart, xcstop inside xc: block comments nest
 _NESTING = re.compile(r"/\*|\*/")
+
+
+@cache
+def _token() -> Callable[[str, int], re.Match[str] | None]:
+    return re.compile(_TOKEN).match
 
 
 def tokenize(text: str, start: int = 0) -> Iterator[Token]:
@@ -135,7 +141,7 @@ def tokenize(text: str, start: int = 0) -> Iterator[Token]:
 
 def token_at(text: str, start: int) -> Token:
     """Return the token that starts at *start*, which must lie before the end."""
-    match = _TOKEN.match(text, start)
+    match = _token()(text, start)
     if match is None:  # never: its last alternative takes every character
         return Token(Kind.OTHER, start, start + 1)
     end, name = match.end(), match.lastgroup

@@ -1,17 +1,15 @@
 """A file's text with its variables expanded, and the way back to the file's lines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from migrator.model import Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict
-from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.gotext import BLANKS, trim
 from migrator.sql.words import starts_copy
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A line whose variables could not be expanded."""
 
     line: int
@@ -190,6 +188,8 @@ class _Expander:
         )
 
     def _expand(self, line: str, number: int) -> str:
+        from migrator.sql.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
+
         try:
             return expand(line, self._environ)
         except SubstitutionError as error:
@@ -207,7 +207,7 @@ def _switched(mark: Mark, *, on: bool) -> bool:
 
 def _moved(mark: Mark, start: int) -> Mark:
     by = start - mark.start
-    return replace(mark, start=start, dashes=mark.dashes + by, end=mark.end + by)
+    return mark._replace(start=start, dashes=mark.dashes + by, end=mark.end + by)
 
 
 _SWITCHES = {Annotation.ENVSUB_ON, Annotation.ENVSUB_OFF}

@@ -7,8 +7,9 @@ A statement ends at a `;` outside parentheses and outside the body of a routine
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from typing import NamedTuple
 
 from migrator.sql.lexer import (
     COMMENT,
@@ -53,8 +54,7 @@ INSIDE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One statement in a text: from its first token to behind its `;`."""
 
     start: int
@@ -67,7 +67,10 @@ class Part:
     """Where that was opened."""
 
 
-_RUN = re.compile(possessive(NEUTRAL_TOKEN))
+@cache
+def _run() -> re.Pattern[str]:
+    return re.compile(possessive(NEUTRAL_TOKEN))
+
 
 # Routines, COPY and what may end a transaction, which the tokens must read; a block
 # comment before the second word makes the patterns below fail anyway. The look at the
@@ -100,11 +103,16 @@ _DOLLARS = r"\$\$" + possessive(r"[^$]++|\$(?!\$)") + r"\$\$"
 _WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLARS}")
 _BETWEEN = re.compile(_GAP)
 _REST = re.compile(_GAP + r"\Z")
-_AT_WHOLE = re.compile(_WHOLE)
 _COPY_ANYWHERE = re.compile("copy", re.IGNORECASE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
 """Blanks and one whole statement, as group 1, without anything to trip over."""
+
+
+@cache
+def _at_whole() -> re.Pattern[str]:
+    # takes some milliseconds, and many files hold nothing but what is plain
+    return re.compile(_WHOLE)
 
 
 def is_plain(text: str) -> bool:
@@ -113,7 +121,7 @@ def is_plain(text: str) -> bool:
 
     True is certain; False means that the tokens must be asked.
     """
-    match = PLAIN_NEXT.match(text) or _AT_WHOLE.match(text)
+    match = PLAIN_NEXT.match(text) or _at_whole().match(text)
     return match is not None and _REST.match(text, match.end()) is not None
 
 
@@ -171,7 +179,7 @@ def _blank_end(text: str, start: int, end: int) -> int:
 
 def part_at(text: str, start: int) -> Part:
     """Return the statement whose first token stands at *start*."""
-    match = PLAIN_NEXT.match(text, start) or _AT_WHOLE.match(text, start)
+    match = PLAIN_NEXT.match(text, start) or _at_whole().match(text, start)
     if match is not None:
         return Part(start, match.end(1), Stop.SEMICOLON)
     if is_routine(text, start):
@@ -181,9 +189,9 @@ def part_at(text: str, start: int) -> Part:
 
 # In psqlscan.l: paren_depth; a `)` too many does not count
 def _simple(text: str, start: int) -> Part:
-    at, depth, opened = start, 0, start
+    at, depth, opened, run = start, 0, start, _run()
     while True:
-        match = _RUN.match(text, at)
+        match = run.match(text, at)
         at = match.end() if match else at
         if at == len(text):
             return _unfinished(start, at, depth, opened)

@@ -62,9 +62,10 @@ ENDING = "abort|commit|end|prepare|rollback"
 """The first words of what may end a transaction."""
 
 _ENDING = re.compile(rf"(?:{ENDING})(?!{IN_WORD})", re.IGNORECASE)
+# Patterns that few files need are texts: `re` compiles them when they are asked for.
 # ROLLBACK TO goes back to a savepoint; COMMIT PREPARED and ROLLBACK PREPARED are
 # refused inside a transaction; `PREPARE transaction AS …` is a prepared statement
-_ENDS = re.compile(
+_ENDS = (
     r"(?:abort|end)\b|commit\b(?! prepared\b)|prepare transaction$"
     r"|rollback\b(?! prepared\b)(?!(?: work| transaction)? to\b)"
 )
@@ -77,22 +78,22 @@ def ends_transaction(text: str, start: int = 0) -> str:
     if match is None:
         return ""
     said = " ".join(words(text, start, limit=_ENDING_WORDS))
-    return match[0] if _ENDS.match(said) else ""
+    return match[0] if re.match(_ENDS, said) else ""
 
 
 # pg_dump since 17.6, 16.10 and 15.14 (CVE-2025-8714) writes both, with a random key
 # of letters and digits: psql then takes no commands from the dumped data
-_RESTRICTION = re.compile(r"\\(?:un)?restrict[ \t]+[0-9A-Za-z]+[ \t\r]*")
+_RESTRICTION = r"\\(?:un)?restrict[ \t]+[0-9A-Za-z]+[ \t\r]*"
 
 
 def is_restriction(line: str) -> bool:
     """Say whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`."""
-    return _RESTRICTION.fullmatch(line) is not None
+    return re.fullmatch(_RESTRICTION, line) is not None
 
 
 # "cannot run inside a transaction block": PreventInTransactionBlock in PostgreSQL's
 # sources, by the words of a statement
-_OWN_TRANSACTION = re.compile(
+_OWN_TRANSACTION = (
     r"vacuum\b|alter system\b|cluster$"
     r"|(?:create|drop) (?:database|tablespace|subscription)\b"
     r"|(?:create(?: unique)?|drop) index concurrently\b"
@@ -108,4 +109,4 @@ _TRANSACTION_WORDS = 40
 def refuses_transaction(text: str, start: int = 0) -> bool:
     """Say whether the statement at *start* cannot run inside a transaction block."""
     said = " ".join(words(text, start, limit=_TRANSACTION_WORDS))
-    return _OWN_TRANSACTION.match(said) is not None
+    return re.match(_OWN_TRANSACTION, said) is not None

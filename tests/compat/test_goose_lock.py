@@ -14,11 +14,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from migrator.backoff import Backoff
 from migrator.errors import LockedError
-from migrator.events import Event
-from migrator.model import Up
+from migrator.events.base import Event
+from migrator.model import Lock, Up
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from migrator.pg.exclusion import Lock
 from migrator.runner import Policy, Runner
 from tests.compat.goose import MODULE
 from tests.pgbouncer import pgbouncer

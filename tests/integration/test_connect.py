@@ -16,7 +16,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import AccessDeniedError, UnavailableError, UsageError
-from migrator.events import DatabaseWaited, Observer
+from migrator.events.base import Observer
+from migrator.events.database import DatabaseWaited
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
 from tests.support import Recorder

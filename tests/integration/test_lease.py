@@ -22,14 +22,14 @@ from migrator.errors import (
     PartialError,
     StatementFailedError,
 )
-from migrator.events import Event, LockAcquired, LockContended, Observer
+from migrator.events.base import Event, Observer
+from migrator.events.database import LockAcquired, LockContended
 from migrator.exits import ExitCode, exit_code
-from migrator.model import Up
+from migrator.model import Lock, Up
 from migrator.pg import lease
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from migrator.pg.exclusion import Lock
 from migrator.pg.lock import GOOSE_LOCK_KEY
 from migrator.pg.store import Store
 from migrator.runner import Policy, Runner

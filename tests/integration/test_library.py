@@ -12,7 +12,7 @@ from migrator.errors import (
     UnavailableError,
     UsageError,
 )
-from migrator.events import MigrationListed
+from migrator.events.finding import MigrationListed
 from tests.support import Recorder, write
 
 

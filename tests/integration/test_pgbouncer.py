@@ -9,12 +9,13 @@ import pytest
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import LockedError, LockLostError, UsageError
-from migrator.events import DatabaseConnected, LockAcquired, Observer, SettingsSkipped
-from migrator.model import Files, Up
+from migrator.events.base import Observer
+from migrator.events.database import LockAcquired, SettingsSkipped
+from migrator.events.run import DatabaseConnected
+from migrator.model import Files, Lock, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from migrator.pg.exclusion import Lock
 from migrator.pg.lock import GOOSE_LOCK_KEY
 from migrator.pg.store import Store
 from migrator.runner import Policy, Runner

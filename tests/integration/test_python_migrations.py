@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from migrator import MigrationRunner
-from migrator.events import Event
+from migrator.events.base import Event
 from tests.integration.test_signals import applied, sessions
 from tests.support import Result, ended, run, started, until, write
 

@@ -18,12 +18,11 @@ from migrator.errors import (
     StatementFailedError,
     StatementTimeoutError,
 )
-from migrator.events import Event, Observer
-from migrator.model import Files, Up
+from migrator.events.base import Event, Observer
+from migrator.model import Files, Lock, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from migrator.pg.exclusion import Lock
 from migrator.pg.lock import GOOSE_LOCK_KEY
 from migrator.pg.store import Store
 from migrator.runner import Policy, Runner
@@ -395,12 +394,11 @@ def test_a_role_that_may_only_insert_migrates(
 
 def test_copy_streams_its_rows(database: str, conn: psycopg.Connection) -> None:
     """A `COPY … FROM stdin` statement gets its rows."""
-    from dataclasses import replace  # noqa: PLC0415 - this test's alone
 
     plain = migration(1, "CREATE TABLE a (x int)", "COPY a FROM stdin")
-    rows = replace(plain.up.statements[1], data="1\n2\n")
-    copying = replace(
-        plain, up=replace(plain.up, statements=(plain.up.statements[0], rows))
+    rows = plain.up.statements[1]._replace(data="1\n2\n")
+    copying = plain._replace(
+        up=plain.up._replace(statements=(plain.up.statements[0], rows))
     )
 
     runner(database).run(files(copying), Up())

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes_validate import ValidationError, validate
-from pydantic import SecretStr
 
 from migrator.exits import PERMANENT
 from migrator.settings import Settings, read_settings
+from migrator.values import Secret
 from tests.k8s.manifests import (
     BASE,
     HELM_HOOK,
@@ -243,7 +243,7 @@ def test_the_migrator_reads_its_environment(manifest: Path) -> None:
     """No variable is unknown, which would end the run with code 2."""
     urls = [settings(pod_spec(workload)).database_url for workload in objects(manifest)]
 
-    assert urls == [SecretStr("postgresql://db.example.com/shop")] * len(urls)
+    assert urls == [Secret("postgresql://db.example.com/shop")] * len(urls)
 
 
 @each_job

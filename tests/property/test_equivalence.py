@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from psycopg import sql
 
 from migrator.backoff import Backoff
 from migrator.errors import MigratorError
-from migrator.events import Event
+from migrator.events.base import Event
 from migrator.exits import exit_code
 from migrator.model import Direction, Down, Files, Goal, Section, Split, Up
 from migrator.pg.connect import Session
@@ -178,8 +178,7 @@ def _runnable(files: Files) -> Files:
     """The files without what the parser has to say of them: here they are to run."""
     return Files(
         tuple(
-            replace(
-                m,
+            m._replace(
                 up=Section(m.section(Direction.UP).statements),
                 down=Section(m.section(Direction.DOWN).statements),
             )

@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
@@ -19,24 +20,27 @@ from jsonschema import Draft202012Validator
 
 from migrator import MigrationRunner
 from migrator.cli import main
-from migrator.commands import COMMANDS
+from migrator.commands import COMMANDS, command
 from migrator.environment import FALLBACKS, variable
-from migrator.events import Event, catalogue
+from migrator.events.base import Event
+from migrator.events.catalogue import catalogue
 from migrator.exits import MEANINGS, ExitCode
 from migrator.flags import FLAGS
 from migrator.model import Split
 from migrator.pg import ledger
 from migrator.report.schema import schema
-from migrator.settings import Command, Settings, seconds
+from migrator.settings import Command, Settings
 from migrator.source.parse import parse_file
 from migrator.source.pymigration import parse_module
 from migrator.sql.findings import HAZARDS
+from migrator.values import seconds
 
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 MARKDOWN = sorted((*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md")))
 LEVELS = ("debug", "info", "warning", "error")
+SETTINGS = {field.name: field for field in fields(Settings)}
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -65,7 +69,7 @@ def summary(documented: object) -> str:
 
 def commands() -> str:
     """Return the table of commands."""
-    rows = ((f"`{name}`", summary(does)) for name, does in COMMANDS.items())
+    rows = ((f"`{name}`", summary(command(name))) for name in COMMANDS)
     return table(("command", "what it does"), rows)
 
 
@@ -75,7 +79,7 @@ def flags() -> str:
         (
             f"`-{name} {flag.value}`".replace(" `", "`"),
             flag.meaning,
-            f"`{variable(flag.field)}`" if flag.field in Settings.model_fields else "-",
+            f"`{variable(flag.field)}`" if flag.field in SETTINGS else "-",
         )
         for name, flag in FLAGS.items()
     )
@@ -107,8 +111,8 @@ def duration(number: float) -> str:
 def settings() -> str:
     """Return the table of settings."""
     rows = (
-        (f"`{variable(name)}`", shown(field.default), field.description or "")
-        for name, field in Settings.model_fields.items()
+        (f"`{variable(name)}`", shown(field.default), field.metadata["meaning"])
+        for name, field in SETTINGS.items()
     )
     return table(("variable", "default", "meaning"), rows)
 
@@ -227,7 +231,7 @@ def test_the_readme_shows_the_code(generated: Callable[[], str]) -> None:
 
 def test_every_setting_has_a_meaning() -> None:
     """A field without a description would be an empty cell."""
-    silent = [n for n, field in Settings.model_fields.items() if not field.description]
+    silent = [n for n, field in SETTINGS.items() if not field.metadata["meaning"]]
 
     assert silent == []
 
@@ -235,9 +239,7 @@ def test_every_setting_has_a_meaning() -> None:
 def test_durations_are_shown_as_they_are_read() -> None:
     """A duration copied from the README gives the default that it stands for."""
     defaults = [
-        field.default
-        for field in Settings.model_fields.values()
-        if isinstance(field.default, float)
+        field.default for field in SETTINGS.values() if isinstance(field.default, float)
     ]
 
     assert [seconds(duration(default)) for default in defaults] == defaults
@@ -307,7 +309,7 @@ def test_the_image_reads_where_the_readme_copies() -> None:
     """The two lines of an image of one's own put the files where they are looked for."""
     stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     workdir = re.findall(r"^WORKDIR (.*)$", stage, re.MULTILINE)[-1]
-    read_from = Path(workdir) / Settings.model_fields["migrations_dir"].default
+    read_from = Path(workdir) / Settings().migrations_dir
 
     assert fenced("dockerfile") == [f"FROM migrator\nCOPY migrations {read_from}\n"]
 
@@ -361,7 +363,7 @@ def test_the_waiting_container_is_one_that_runs() -> None:
     """The README's init container calls a command and sets variables that exist."""
     (snippet,) = (text for text in fenced("yaml") if text.startswith("initContainers:"))
     (container,) = yaml.safe_load(snippet)["initContainers"]
-    known = {variable(name) for name in Settings.model_fields}
+    known = {variable(name) for name in SETTINGS}
 
     assert container["args"][0] in COMMANDS
     assert {each["name"] for each in container["env"]} <= known
@@ -371,7 +373,7 @@ def test_the_waiting_container_is_one_that_runs() -> None:
 def test_only_settings_are_named(path: Path) -> None:
     """No text names a variable that is not read, but as an example of one."""
     named = set(re.findall(r"\bMIGRATOR_[A-Z_]+[A-Z]\b", path.read_text()))
-    known = {variable(name) for name in Settings.model_fields}
+    known = {variable(name) for name in SETTINGS}
 
     unknown = {name.removesuffix("_FILE") for name in named - known} - known
 

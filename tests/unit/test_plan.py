@@ -1,7 +1,5 @@
 """Which steps run, from numbers alone."""
 
-from dataclasses import replace
-
 import pytest
 
 from migrator.errors import (
@@ -121,8 +119,8 @@ def test_only_newer_versions_are_ahead() -> None:
 
 def test_faults_of_what_would_run_stop_the_plan() -> None:
     """All of them are told together."""
-    broken = [replace(migration(n), up=Section(faults=(FAULT,))) for n in (1, 2)]
-    other = replace(FAULT, path="y")
+    broken = [migration(n)._replace(up=Section(faults=(FAULT,))) for n in (1, 2)]
+    other = FAULT._replace(path="y")
 
     with pytest.raises(FilesInvalidError) as caught:
         make_plan(Files(tuple(broken), faults=(other,)), history(), Up())
@@ -132,8 +130,8 @@ def test_faults_of_what_would_run_stop_the_plan() -> None:
 
 def test_faults_of_what_would_not_run_stop_nothing() -> None:
     """An applied file, and an unused Down, may be broken."""
-    old = replace(migration(1), up=Section(faults=(FAULT,)))
-    new = replace(migration(2), down=Section(faults=(FAULT,)))
+    old = migration(1)._replace(up=Section(faults=(FAULT,)))
+    new = migration(2)._replace(down=Section(faults=(FAULT,)))
 
     assert planned(files(old, new), history(1), Up()) == [2]
 
@@ -202,8 +200,8 @@ def test_without_versions_up_runs_all_and_down_finds_all() -> None:
 
 def test_faults_of_a_down_stop_a_down() -> None:
     """And those of its Up do not."""
-    broken_down = replace(migration(2), down=Section(faults=(FAULT,)))
-    broken_up = replace(migration(2), up=Section(faults=(FAULT,)))
+    broken_down = migration(2)._replace(down=Section(faults=(FAULT,)))
+    broken_up = migration(2)._replace(up=Section(faults=(FAULT,)))
 
     with pytest.raises(FilesInvalidError):
         make_plan(files(broken_down), history(2), Down())

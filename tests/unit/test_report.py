@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import FilesInvalidError, StatementFailedError
-from migrator.events import MigrationApplied, PlanMade, RunFinished
+from migrator.events.migration import MigrationApplied
+from migrator.events.run import PlanMade, RunFinished
 from migrator.facts import Fault, Place, ServerMessage
 from migrator.report import termination
 from migrator.report.log import fields_of

@@ -1,5 +1,6 @@
 """The environment becomes settings, or all its faults."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -170,14 +171,15 @@ def test_gooses_variables() -> None:
         GOOSE_COMMAND_ARG="7",
     )
 
-    assert settings.model_dump(
-        include={"migrations_dir", "table", "command", "target"}
-    ) == {
-        "migrations_dir": Path("/db"),
-        "table": "ops.versions",
-        "command": "up-to",
-        "target": 7,
-    }
+    assert (
+        asdict(settings).items()
+        >= {
+            "migrations_dir": Path("/db"),
+            "table": "ops.versions",
+            "command": "up-to",
+            "target": 7,
+        }.items()
+    )
 
 
 def test_service_links_are_no_faults() -> None:

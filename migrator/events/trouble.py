@@ -1,0 +1,37 @@
+"""What comes between a run and its end."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from migrator.events.base import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingIgnored(Event):
+    """A variable has no effect here, for example a Kubernetes service link."""
+
+    name: ClassVar[str] = "setting.ignored"
+    level: ClassVar[str] = "warning"
+
+    variable: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInterrupted(Event):
+    """A signal or the deadline came; we cancel, roll back and unlock."""
+
+    name: ClassVar[str] = "run.interrupted"
+    level: ClassVar[str] = "warning"
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCrashed(Event):
+    """A bug of ours came to light; the traceback is for its report."""
+
+    name: ClassVar[str] = "run.crashed"
+    level: ClassVar[str] = "error"
+
+    traceback: str

@@ -1,0 +1,98 @@
+"""
+What the text of a variable says, as far as there is no doubt about it.
+
+Each kind of value has one certain form here. Other forms, such as `yes` for `true`, may
+be right as well: that is for `migrator.judge` to say.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
+# longer ones are left to the judge: CPython itself limits what int() reads
+_DIGITS = 18
+
+
+def seconds(text: object) -> object:
+    """
+    Read a duration: `30s`, `5m`, `1h30m`, `500ms`, or a number of seconds.
+
+    Raises:
+        ValueError: It is none of them, or negative.
+    """
+    written = str(text).strip()
+    if _DURATION.fullmatch(written):
+        parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", written)
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        number = float(written)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError("write a duration such as 30s, 5m, 1h30m, or seconds")
+    return number
+
+
+Duration = Annotated[float, seconds]
+"""Seconds; what stands beside the type reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that printing does not show."""
+
+    _text: str = field(repr=False)
+
+    def get_secret_value(self) -> str:
+        """Return it in clear."""
+        return self._text
+
+
+def certain(kind: Any, text: str) -> object:
+    """
+    Return what *text* says to a field that is declared as *kind*.
+
+    Numbers have digits and no sign, and nothing is empty: limits such as "not below 0"
+    and "not empty" are kept.
+
+    Raises:
+        ValueError: It says nothing that is certain, right or wrong.
+    """
+    # no surrogates: what is not UTF-8 is not certain to be text
+    if not text or not text.isprintable():
+        raise ValueError(text)
+    if get_origin(kind) is Literal:
+        return _word(text, get_args(kind))
+    return _READERS.get(kind, kind)(text)  # an enum is called with its value
+
+
+def _word(text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise ValueError(text)
+    return text
+
+
+def _switch(text: str) -> bool:
+    return _word(text, ("true", "false")) == "true"
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+        raise ValueError(text)
+    return int(text)
+
+
+_READERS: Mapping[Any, Callable[[str], object]] = {
+    str: str,
+    str | None: str,
+    int | None: _number,
+    bool: _switch,
+    Path: Path,
+    Secret | None: Secret,
+    Duration: seconds,
+}
