@@ -1,8 +1,10 @@
 """The nouns of a migration run, all immutable."""
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Protocol
 
 from migrator.facts import Fault, Place
 
@@ -51,8 +53,11 @@ class Statement:
     number in the text (from 0) and its line in the file, ascending.
     """
 
-    data: str | None = None
-    """The rows that follow a `COPY … FROM stdin`, without the closing `\\.`."""
+    data: Iterable[str] | None = None
+    """
+    The rows that follow a `COPY … FROM stdin`, without the closing `\\.`: pieces of
+    whole lines, read again with each iteration when they are many.
+    """
 
     def locate(self, position: int) -> tuple[int, int]:
         """
@@ -69,6 +74,14 @@ class Statement:
         at = bisect_right(self.jumps, (number, 1 << 62)) - 1
         start, line = self.jumps[at] if at >= 0 else (0, self.line)
         return line + number - start
+
+
+class Statements(Protocol):
+    """Statements in their order: a tuple, or those of a large file, read when needed."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Statement]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +106,13 @@ class Script:
 class Section:
     """One direction of a migration: what it runs, and what is wrong with it."""
 
-    statements: tuple[Statement, ...] = ()
+    statements: Statements = ()
     faults: tuple[Fault, ...] = ()
     script: Script | None = None
     """What a migration in Python runs in place of statements."""
 
     @property
-    def told(self) -> tuple[Statement, ...]:
+    def told(self) -> Statements:
         """Return what is listed and counted: the statements, or the script's call."""
         return self.statements if self.script is None else (self.script.call,)
 
@@ -168,7 +181,7 @@ class Step:
     direction: Direction
 
     @property
-    def statements(self) -> tuple[Statement, ...]:
+    def statements(self) -> Statements:
         """Return the statements this step runs, in order."""
         return self.migration.section(self.direction).statements
 
@@ -178,7 +191,7 @@ class Step:
         return self.migration.section(self.direction).script
 
     @property
-    def told(self) -> tuple[Statement, ...]:
+    def told(self) -> Statements:
         """Return what is listed and counted of what this step runs."""
         return self.migration.section(self.direction).told
 

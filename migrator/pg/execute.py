@@ -244,7 +244,8 @@ def _send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
         cursor.execute(text)
         return tuple(_tags(cursor))
     with cursor.copy(text) as copy:
-        copy.write(statement.data)
+        for rows in statement.data:
+            copy.write(rows)
     return (cursor.statusmessage or "",)
 
 

@@ -7,15 +7,16 @@ whatever is in it, and ENVSUB works on lines, before anything else is read.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from migrator.model import Direction
-from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
+from migrator.sql.annotation import Annotation, Mark, Verdict
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS
 from migrator.sql.hazards import Half
 from migrator.sql.lexer import possessive, tokenize
-from migrator.sql.source import expand_lines
+from migrator.sql.rows import Ahead, LongRows, find_end, rows_of
+from migrator.sql.source import Expander, Source
 from migrator.sql.split import (
     PLAIN_NEXT,
     Inside,
@@ -29,32 +30,86 @@ from migrator.sql.structure import Structure
 from migrator.sql.words import copies_in, ends_transaction, is_restriction
 
 
+class _UncertainError(Exception):
+    """What comes next depends on text that is not there yet."""
+
+
 class LexerParser:
-    """The parser of one file for split=postgres."""
+    """
+    The parser of one file, which may come piece by piece, for split=postgres.
+
+    What the end of a piece leaves uncertain is read again with the next piece; until
+    it is certain, nothing is noted that would not be noted again.
+    """
 
     def __init__(
-        self, text: str, environ: Mapping[str, str], findings: Findings
+        self, environ: Mapping[str, str], findings: Findings, ahead: Ahead
     ) -> None:
         self.structure = Structure(findings)
         self.halves = {side: Half(side) for side in BOTH}
         self._findings = findings
-        self._source = expand_lines(text, environ, list(find_marks(text)))
-        self._text = self._source.text
-        self._end = len(self._text)
-        self._marks = self._source.marks
+        self._ahead = ahead
+        self._expander = Expander(environ)
+        self._source = Source("", [], 1)
+        self._text = ""
+        self._at = self._end = 0
+        self._last = False
+        self._marks: list[Mark] = []
         self._passed = 0
         """How many marks lie behind."""
 
         self._down = 0
         """The line of Down; 0 before."""
 
-    def run(self) -> None:
-        """Read the whole file."""
-        at = 0
-        while at < self._end:
-            at = self._next(at)
+        self._skips = False
+        """There is more than comments before Up: the next annotation is awaited."""
+
+        self._rows_end = 0
+        """The last line of rows that are not kept."""
+
+    @property
+    def held(self) -> int:
+        """How many characters must come again with the next piece."""
+        return self._end - self._at
+
+    @property
+    def in_rows(self) -> bool:
+        """Say whether the next piece starts with rows of the last statement."""
+        return bool(self._rows_end)
+
+    def feed(self, text: str, *, last: bool) -> None:
+        """Read the next piece of the file: whole lines, unless it is the *last*."""
+        more = self._expander.feed(text)
+        self._source, at = self._source.joined(self._at, more)
+        self._text, self._marks = self._source.text, self._source.marks
+        self._end, self._passed, self._last = len(self._text), 0, last
+        self._at = self._first(at)
+        try:
+            while self._at < self._end:
+                self._at = self._next(self._at)
+        except _UncertainError:
+            return
+        if last:
+            self._finish()
+
+    def _first(self, at: int) -> int:
+        """Return where to read on: behind rows, or behind what stands before Up."""
+        if self._rows_end:
+            at = self._source.start_of(self._rows_end + 1)
+            self._rows_end = self._rows_end if at == self._end else 0
+            self._pass(at)
+        if self._skips:
+            self._skips = not self._marks
+            at = self._marks[0].start if self._marks else self._end
+        return at
+
+    def _certainly(self, certain: object) -> None:
+        if not (certain or self._last):
+            raise _UncertainError
+
+    def _finish(self) -> None:
         self.structure.finish()
-        for failure in self._source.failures:
+        for failure in self._expander.failures:
             self._findings.add(
                 "envsub",
                 failure.line,
@@ -78,10 +133,11 @@ class LexerParser:
         mark = self._mark
         stop = mark.dashes if mark else self._end
         if self.structure.side is not None:
-            at = self._plain(at, stop)
+            at = self._at = self._plain(at, stop)
         start, unclosed = skip_blank(self._text, at, stop)
         if mark and start == stop:
             return self._annotation(mark)
+        self._certainly(not unclosed)
         self._pass(start)
         if unclosed:
             return self._unclosed(Inside.BLOCK, start)
@@ -95,6 +151,7 @@ class LexerParser:
         if self._text[start] == "\\":
             return self._command(start)
         part = part_at(self._text, start)
+        self._certainly(part.stop is Stop.SEMICOLON)
         if mark and mark.dashes < part.end:
             return self._crossed(part)
         return self._statement(part)
@@ -112,6 +169,7 @@ class LexerParser:
             self._passed += 1
 
     def _annotation(self, mark: Mark) -> int:
+        self._await_end(mark)
         self._passed += 1
         followed = self.structure.take(mark)
         if followed is Annotation.DOWN:
@@ -120,8 +178,16 @@ class LexerParser:
             return self._block([], mark)
         return mark.end
 
+    def _await_end(self, mark: Mark) -> None:
+        """Make certain that the block which *mark* begins ends in this text."""
+        begins = mark.annotation is Annotation.BEGIN and self.structure.side
+        if begins and mark.verdict is not Verdict.NEAR:
+            following = self._marks[self._passed + 1 :]
+            self._certainly(any(map(self.structure.ends_block, following)))
+
     def _before_up(self, start: int) -> int:
         self._findings.add("before_up", *self._source.place(start))
+        self._skips = self._mark is None
         return self._mark.start if self._mark else self._end
 
     def _command(self, start: int) -> int:
@@ -141,7 +207,9 @@ class LexerParser:
             self._store([(part.start, part.end)])
         return part.end
 
-    def _store(self, pieces: list[tuple[int, int]], data: str | None = None) -> None:
+    def _store(
+        self, pieces: list[tuple[int, int]], data: Iterable[str] | None = None
+    ) -> None:
         statement = self._source.statement(pieces, data=data)
         # Whether the file runs in a transaction is known at its end
         plain = not ends_transaction(statement.text)
@@ -172,6 +240,7 @@ class LexerParser:
 
     def _cut_short(self, pieces: list[tuple[int, int]], mark: Mark) -> int:
         if mark.annotation is Annotation.BEGIN:
+            self._await_end(mark)
             self._passed += 1
             if self.structure.take(mark) is Annotation.BEGIN:
                 return self._block(pieces, mark)
@@ -214,19 +283,52 @@ class LexerParser:
     def _copy(self, part: Part) -> int:
         rest = _line_end(self._text, part.end)
         follows, unclosed = skip_blank(self._text, part.end, rest)
+        self._certainly(not unclosed)
         if follows != rest or unclosed:
             self._add("copy_followed", follows)
         rows = min(rest + 1, self._end)
-        match = _ROWS_END.search(self._text, rows)
-        if match is None or part.stop is not Stop.SEMICOLON:
-            line, column = self._source.place(part.start)
-            self._findings.add("copy_unended", line, column, sides=self._onward)
-            self._pass(self._end)
-            return self._end
-        data = self._text[rows : match.start()]
-        self._store([(part.start, part.end)], data)
-        self._pass(match.end())
-        return match.end()
+        end = find_end(self._text, rows)
+        if end < 0 and not self._last:
+            return self._long_rows(part, rows)
+        if end < 0 or part.stop is not Stop.SEMICOLON:
+            return self._unended(part)
+        self._store([(part.start, part.end)], (self._text[rows:end],))
+        end = min(_line_end(self._text, end) + 1, self._end)
+        self._pass(end)
+        return end
+
+    def _long_rows(self, part: Part, start: int) -> int:
+        # Rows that start or end within what a variable has put there are not long
+        line = self._source.line_at(start)
+        self._certainly(line)
+        end = self._end_of_rows(line)
+        if not end:
+            self._rows_end = _NEVER
+            return self._unended(part)
+        rows = LongRows(lambda: rows_of(source.text for source in self._from(line)))
+        self._store([(part.start, part.end)], rows)
+        self._rows_end = end
+        return self._end
+
+    def _from(self, line: int) -> Iterator[Source]:
+        return map(self._expander.at(line).feed, self._ahead(line))
+
+    def _end_of_rows(self, line: int) -> int:
+        """Return the line that ends the rows, 0 for none."""
+        for source in self._from(line):
+            at = find_end(source.text)
+            if at >= 0:
+                end, rest = source.line_at(at), _line_end(source.text, at) + 1
+                whole = rest >= len(source.text) or source.line_at(rest)
+                self._certainly(end and whole)
+                return end
+        return 0
+
+    def _unended(self, part: Part) -> int:
+        line, column = self._source.place(part.start)
+        self._findings.add("copy_unended", line, column, sides=self._onward)
+        self._pass(self._end)
+        return self._end
 
     def _unclosed(self, inside: Inside, since: int) -> int:
         line, column = self._source.place(since)
@@ -252,7 +354,7 @@ class LexerParser:
 
 _ENDS = {Annotation.UP, Annotation.DOWN, Annotation.BEGIN, Annotation.END}
 _QUOTES = {Inside.STRING, Inside.NAME, Inside.DOLLAR, Inside.BLOCK}
-_ROWS_END = re.compile(r"^\\\.$\n?", re.MULTILINE)
+_NEVER = 1 << 62
 _LEAD = re.compile(possessive(rf"[{BLANKS}]*+--[^\n]*+\n?+") + rf"[{BLANKS}]*+")
 
 
