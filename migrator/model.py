@@ -77,7 +77,7 @@ class Statement:
 
 
 class Statements(Protocol):
-    """Statements in their order: a tuple, or those of a large file, read when needed."""
+    """Statements in their order: a tuple, or those of a large file, read anew."""
 
     def __len__(self) -> int: ...
 

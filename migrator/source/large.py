@@ -131,7 +131,7 @@ class _Reading:
             yield self._reader.read(text, last=index >= end)
 
     def _piece(self, index: int, end: int) -> str:
-        """Return the next text: more of it the more is held back, as that is read again."""
+        """Return the next text: the more, the more is read again with it."""
         texts: list[str] = []
         size = 0
         while index < end and size <= self._reader.held:

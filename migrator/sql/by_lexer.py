@@ -73,6 +73,11 @@ class LexerParser:
         return self._end - self._at
 
     @property
+    def expands(self) -> bool:
+        """Say whether variables were expanded anywhere."""
+        return self._expander.expands
+
+    @property
     def in_rows(self) -> bool:
         """Say whether the next piece starts with rows of the last statement."""
         return bool(self._rows_end)

@@ -65,6 +65,11 @@ class LineParser:
         """Blanks were left over from Up: goose expands Down's first line for Up too."""
 
     @property
+    def expands(self) -> bool:
+        """Say whether variables were expanded anywhere."""
+        return self.structure.expands
+
+    @property
     def in_rows(self) -> bool:
         """Say whether the next piece starts with rows of the last statement."""
         return self._at > self._first
@@ -286,7 +291,7 @@ class LineParser:
         return end
 
     def _rows(self, first: int) -> tuple[Iterable[str], int]:
-        """Return the rows from an index on, and the number of the line that ends them."""
+        """Return the rows from an index on, and the line that ends them; 0 for none."""
         at = first - self._first
         try:
             end = self._lines.index("\\.", at)

@@ -86,8 +86,8 @@ class Reader:
         final = last or not self.transaction
         transaction = self.transaction if final else None
         half.check(self._findings, transaction=transaction, last=last)
-        structure = self._parser.structure
-        if self._unsendable or structure.expands or self._parser.in_rows:
+        parser = self._parser
+        if self._unsendable or parser.expands or parser.in_rows:
             for slug, line, column in bad_characters(half.statements):
                 self._findings.add(slug, line, column, sides=(half.side,))
 

@@ -45,7 +45,7 @@ def rows_of(texts: Iterable[str]) -> Iterator[str]:
 
 
 def end_of_rows(texts: Iterable[str], line: int) -> int:
-    """Return the line that ends the rows, 0 for none; the first of *texts* is *line*."""
+    """Return the line that ends the rows, 0 for none; *texts* start with *line*."""
     for text in texts:
         end = find_end(text)
         if end >= 0:

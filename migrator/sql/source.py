@@ -37,7 +37,7 @@ class Source:
         self._number = 0
 
     def joined(self, at: int, more: "Source") -> tuple["Source", int]:
-        """Return the text from *at* on with *more* behind it, and where *at* is then."""
+        """Return the text from *at* on, *more* behind it, and where *at* is then."""
         if at == len(self.text):
             return more, 0
         start = self.text.rfind("\n", 0, at) + 1
@@ -46,8 +46,8 @@ class Source:
         marks = [_moved(m, m.start - start) for m in self.marks if m.dashes >= at]
         marks += [_moved(mark, mark.start + shift) for mark in more.marks]
         lines = None
-        if self._lines is not None or more._lines is not None:
-            lines = [*self._numbers()[number:-1], *more._numbers()]
+        if not (self.is_straight and more.is_straight):
+            lines = [*self.numbers[number:-1], *more.numbers]
         text = self.text[start:] + more.text
         return Source(text, marks, self._file_line(number), lines), at - start
 
@@ -68,7 +68,14 @@ class Source:
         line = self._file_line(self._number_at(start))
         return line if self.start_of(line) == start else 0
 
-    def _numbers(self) -> list[int]:
+    @property
+    def is_straight(self) -> bool:
+        """Whether the lines of the text are surely those of the file."""
+        return self._lines is None
+
+    @property
+    def numbers(self) -> list[int]:
+        """The file's line of each line of the text."""
         if self._lines is not None:
             return self._lines
         return list(range(self._first, self._first + self.text.count("\n") + 1))
@@ -149,6 +156,11 @@ class Expander:
         self._on = on
         self._switches = [(0, on)]
         """The lines after which the state changed."""
+
+    @property
+    def expands(self) -> bool:
+        """Say whether variables were expanded anywhere."""
+        return self._on or len(self._switches) > 1
 
     def at(self, line: int) -> "Expander":
         """Return what expands the file from *line* on, which was read before."""

@@ -101,6 +101,7 @@ _WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLARS}")
 _BETWEEN = re.compile(_GAP)
 _REST = re.compile(_GAP + r"\Z")
 _AT_WHOLE = re.compile(_WHOLE)
+_ATOMIC = re.compile("atomic", re.IGNORECASE)
 _COPY_ANYWHERE = re.compile("copy", re.IGNORECASE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
@@ -255,6 +256,9 @@ class _Depth:
 
 
 def _routine(text: str, start: int) -> Part:
+    part = _simple(text, start)
+    if not _ATOMIC.search(text, start, part.end):
+        return part
     depth = _Depth()
     for token in tokenize(text, start):
         if not token.closed:

@@ -395,10 +395,9 @@ def test_copy_streams_its_rows(database: str, conn: psycopg.Connection) -> None:
     from dataclasses import replace  # noqa: PLC0415 - this test's alone
 
     plain = migration(1, "CREATE TABLE a (x int)", "COPY a FROM stdin")
-    rows = replace(plain.up.statements[1], data=("1\n2\n",))
-    copying = replace(
-        plain, up=replace(plain.up, statements=(plain.up.statements[0], rows))
-    )
+    create, copy = plain.up.statements
+    rows = replace(copy, data=("1\n", "2\n"))
+    copying = replace(plain, up=replace(plain.up, statements=(create, rows)))
 
     runner(database).run(files(copying), Up())
 

@@ -39,9 +39,7 @@ def _in_pieces(scratch: int, content: bytes, split: Split, piece: int) -> Migrat
     os.ftruncate(scratch, 0)
     os.pwrite(scratch, content, 0)
     blocks = Blocks(os.dup(scratch), "1_a.sql", piece=piece)
-    return parse_blocks(
-        blocks, version=1, path="1_a.sql", split=split, environ=ENVIRON
-    )
+    return parse_blocks(blocks, version=1, path="1_a.sql", split=split, environ=ENVIRON)
 
 
 def _read(section: Section) -> list[tuple[Statement | str, ...]]:
