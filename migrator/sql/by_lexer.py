@@ -7,7 +7,7 @@ whatever is in it, and ENVSUB works on lines, before anything else is read.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from migrator.model import Direction
 from migrator.sql.annotation import Annotation, Mark, Verdict
@@ -15,8 +15,7 @@ from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS
 from migrator.sql.hazards import Half
 from migrator.sql.lexer import possessive, tokenize
-from migrator.sql.rows import Ahead, LongRows, find_end, rows_of
-from migrator.sql.source import Expander, Source
+from migrator.sql.rows import Ahead, find_end
 from migrator.sql.split import (
     PLAIN_NEXT,
     Inside,
@@ -27,14 +26,11 @@ from migrator.sql.split import (
     skip_blank,
 )
 from migrator.sql.structure import Structure
+from migrator.sql.window import UncertainError, Window
 from migrator.sql.words import copies_in, ends_transaction, is_restriction
 
 
-class _UncertainError(Exception):
-    """What comes next depends on text that is not there yet."""
-
-
-class LexerParser:
+class LexerParser(Window):
     """
     The parser of one file, which may come piece by piece, for split=postgres.
 
@@ -45,72 +41,24 @@ class LexerParser:
     def __init__(
         self, environ: Mapping[str, str], findings: Findings, ahead: Ahead
     ) -> None:
+        super().__init__(environ, ahead)
         self.structure = Structure(findings)
         self.halves = {side: Half(side) for side in BOTH}
         self._findings = findings
-        self._ahead = ahead
-        self._expander = Expander(environ)
-        self._source = Source("", [], 1)
-        self._text = ""
-        self._at = self._end = 0
-        self._last = False
-        self._marks: list[Mark] = []
-        self._passed = 0
-        """How many marks lie behind."""
-
         self._down = 0
         """The line of Down; 0 before."""
 
-        self._skips = False
-        """There is more than comments before Up: the next annotation is awaited."""
-
-        self._rows_end = 0
-        """The last line of rows that are not kept."""
-
-    @property
-    def held(self) -> int:
-        """How many characters must come again with the next piece."""
-        return self._end - self._at
-
-    @property
-    def expands(self) -> bool:
-        """Say whether variables were expanded anywhere."""
-        return self._expander.expands
-
-    @property
-    def in_rows(self) -> bool:
-        """Say whether the next piece starts with rows of the last statement."""
-        return bool(self._rows_end)
-
     def feed(self, text: str, *, last: bool) -> None:
         """Read the next piece of the file: whole lines, unless it is the *last*."""
-        more = self._expander.feed(text)
-        self._source, at = self._source.joined(self._at, more)
-        self._text, self._marks = self._source.text, self._source.marks
-        self._end, self._passed, self._last = len(self._text), 0, last
-        self._at = self._first(at)
+        self._extend(text, last=last)
+        self.structure.expands = self._expander.expands
         try:
             while self._at < self._end:
                 self._at = self._next(self._at)
-        except _UncertainError:
+        except UncertainError:
             return
         if last:
             self._finish()
-
-    def _first(self, at: int) -> int:
-        """Return where to read on: behind rows, or behind what stands before Up."""
-        if self._rows_end:
-            at = self._source.start_of(self._rows_end + 1)
-            self._rows_end = self._rows_end if at == self._end else 0
-            self._pass(at)
-        if self._skips:
-            self._skips = not self._marks
-            at = self._marks[0].start if self._marks else self._end
-        return at
-
-    def _certainly(self, certain: object) -> None:
-        if not (certain or self._last):
-            raise _UncertainError
 
     def _finish(self) -> None:
         self.structure.finish()
@@ -127,11 +75,6 @@ class LexerParser:
         if not self._down:
             return BOTH if self.structure.side is None else (Direction.UP,)
         return (Direction.UP if line < self._down else Direction.DOWN,)
-
-    @property
-    def _mark(self) -> Mark | None:
-        """The next annotation, or what looks like one, real or not."""
-        return self._marks[self._passed] if self._passed < len(self._marks) else None
 
     def _next(self, at: int) -> int:
         """Read what comes next: an annotation, or a statement; return its end."""
@@ -168,10 +111,6 @@ class LexerParser:
             at = match.end()
             statements.append(source.whole(match.start(1), match[1]))
         return at
-
-    def _pass(self, at: int) -> None:
-        while self._mark and self._mark.dashes < at:
-            self._passed += 1
 
     def _annotation(self, mark: Mark) -> int:
         self._await_end(mark)
@@ -303,31 +242,13 @@ class LexerParser:
         return end
 
     def _long_rows(self, part: Part, start: int) -> int:
-        # Rows that start or end within what a variable has put there are not long
-        line = self._source.line_at(start)
-        self._certainly(line)
-        end = self._end_of_rows(line)
+        rows, end = self._rows_from(start)
         if not end:
             self._rows_end = _NEVER
             return self._unended(part)
-        rows = LongRows(lambda: rows_of(source.text for source in self._from(line)))
         self._store([(part.start, part.end)], rows)
         self._rows_end = end
         return self._end
-
-    def _from(self, line: int) -> Iterator[Source]:
-        return map(self._expander.at(line).feed, self._ahead(line))
-
-    def _end_of_rows(self, line: int) -> int:
-        """Return the line that ends the rows, 0 for none."""
-        for source in self._from(line):
-            at = find_end(source.text)
-            if at >= 0:
-                end, rest = source.line_at(at), _line_end(source.text, at) + 1
-                whole = rest >= len(source.text) or source.line_at(rest)
-                self._certainly(end and whole)
-                return end
-        return 0
 
     def _unended(self, part: Part) -> int:
         line, column = self._source.place(part.start)

@@ -9,20 +9,20 @@ Two things that `pg_dump` writes and goose cannot run work here: the rows that f
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from migrator.model import Direction, Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
 from migrator.sql.buffer import Buffer
-from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.findings import BOTH, Findings
-from migrator.sql.gotext import BLANKS, trim
+from migrator.sql.gotext import BLANKS, ends_statement, trim
 from migrator.sql.hazards import Half, unfinished
 from migrator.sql.rows import Ahead, LongRows, end_of_rows, rows_of
 from migrator.sql.split import PLAIN_NEXT, Part, copy_part, is_plain, parts, skip_blank
 from migrator.sql.structure import Structure
+from migrator.sql.variables import Variables
 from migrator.sql.words import is_restriction
 
 
@@ -37,7 +37,7 @@ class LineParser:
     ) -> None:
         self.structure = Structure(findings)
         self.halves = {side: Half(side) for side in BOTH}
-        self._environ = environ
+        self._variables = Variables(environ, findings)
         self._findings = findings
         self._ahead = ahead
         self._lines: list[str] = []
@@ -63,11 +63,6 @@ class LineParser:
 
         self._carried = False
         """Blanks were left over from Up: goose expands Down's first line for Up too."""
-
-    @property
-    def expands(self) -> bool:
-        """Say whether variables were expanded anywhere."""
-        return self.structure.expands
 
     @property
     def in_rows(self) -> bool:
@@ -220,21 +215,7 @@ class LineParser:
     def _expand(self, line: str, number: int, sides: tuple[Direction, ...]) -> str:
         if not self.structure.envsub:
             return line
-        broken = _SURROGATE.search(line)
-        if broken:
-            self._findings.add("invalid_utf8", number, broken.start() + 1, sides=sides)
-            return line
-        try:
-            return expand(line, self._environ)
-        except SubstitutionError as error:
-            self._findings.add(
-                "envsub",
-                number,
-                error.position + 1,
-                sides=sides,
-                why=error.reason,
-            )
-            return line
+        return self._variables.expand(line, number, sides)
 
     def _lose(self, line: str, number: int) -> None:
         if trim(line):
@@ -244,14 +225,9 @@ class LineParser:
         self._lost = 0
 
     def _cr(self, line: str, number: int) -> None:
-        for match in _AFTER_CR.finditer(line):
-            self._findings.add(
-                "lost_after_cr",
-                number,
-                match.start() + 1,
-                sides=(self._half.side,),
-            )
-            return
+        if match := _AFTER_CR.search(line):
+            column, sides = match.start() + 1, (self._half.side,)
+            self._findings.add("lost_after_cr", number, column, sides=sides)
 
     def _store(self, number: int) -> int:
         """Keep the statement; return the number of the last line that belongs to it."""
@@ -297,49 +273,27 @@ class LineParser:
             end = self._lines.index("\\.", at)
         except ValueError:
             return ((), 0) if self._last else self._long_rows(first)
-        rows = self._lines[at:end]
+        rows = "".join(f"{row}\n" for row in self._lines[at:end])
         if self.structure.envsub:
-            rows = self._expanded(rows, first)
-        return ("".join(f"{row}\n" for row in rows),), self._first + end + 1
+            rows = "".join(self._variables.rows((rows,), first + 1, (self._half.side,)))
+        return (rows,), self._first + end + 1
 
     def _long_rows(self, first: int) -> tuple[Iterable[str], int]:
-        ahead = self._ahead(first + 1)
+        ahead, side = self._ahead(first + 1), (self._half.side,)
         end = end_of_rows(ahead, first + 1)
         if not self.structure.envsub or not end:
             return LongRows(partial(rows_of, ahead)), end
-        rows = LongRows(partial(self._anew, ahead, first))
+        rows = LongRows(partial(self._variables.rows, ahead, first + 1, side))
         for _ in rows:
             pass  # for its faults
         return rows, end
-
-    def _anew(self, ahead: Iterable[str], first: int) -> Iterator[str]:
-        for rows in rows_of(ahead):
-            lines = rows.removesuffix("\n").split("\n")
-            expanded = self._expanded(lines, first)
-            yield "".join(f"{row}\n" for row in expanded)
-            first += len(lines)
-
-    def _expanded(self, rows: list[str], first: int) -> list[str]:
-        side = (self._half.side,)
-        return [self._expand(row, n, side) for n, row in enumerate(rows, first + 1)]
 
     def _add(self, slug: str, statement: Statement, at: int) -> None:
         line, column = statement.locate(at + 1)
         self._findings.add(slug, line, column, sides=(self._half.side,))
 
 
-_SURROGATE = re.compile("[\udc80-\udcff]")
 # Behind a CR that ends the comment for PostgreSQL: more than blanks and comments
 _AFTER_CR = re.compile(r"\r(?=[ \t\f\v]*+[^ \t\f\v\r\-]|[ \t\f\v]*+-(?!-))")
 # A cheap look before the regular expression that reads the whole line
 _STARTS_PLAIN = re.compile("[A-Za-z]").match
-_COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
-
-
-# parser.go: endsWithSemicolon; words by bufio.ScanWords
-def ends_statement(line: str) -> bool:
-    """Say whether the last word before the first with `--` in front ends with `;`."""
-    if "--" in line:
-        match = _COMMENT_WORD.search(line)
-        line = line[: match.start()] if match else line
-    return line.rstrip(BLANKS).endswith(";")

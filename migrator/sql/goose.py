@@ -87,7 +87,7 @@ class Reader:
         transaction = self.transaction if final else None
         half.check(self._findings, transaction=transaction, last=last)
         parser = self._parser
-        if self._unsendable or parser.expands or parser.in_rows:
+        if self._unsendable or parser.structure.expands or parser.in_rows:
             for slug, line, column in bad_characters(half.statements):
                 self._findings.add(slug, line, column, sides=(half.side,))
 

@@ -4,11 +4,10 @@ Several of goose's statements as one text, for comparing their ends with Postgre
 A run of statements may go on in the next piece of its file; its rest is kept then.
 """
 
-import re
 from bisect import bisect_right
 
 from migrator.model import Statement
-from migrator.sql.gotext import BLANKS
+from migrator.sql.gotext import BLANKS, COMMENT_WORD
 from migrator.sql.split import Part
 
 
@@ -59,7 +58,7 @@ class Run:
         end = self._ends[index]
         start = self.text.rfind("\n", 0, end) + 1
         start = max(start, end - len(self._statements[index].text))
-        last = _COMMENT_WORD.split(self.text[start:end], maxsplit=1)[0]
+        last = COMMENT_WORD.split(self.text[start:end], maxsplit=1)[0]
         return start + len(last.rstrip(BLANKS)) - 1
 
     def find(self, at: int) -> tuple[Statement, int]:
@@ -68,6 +67,3 @@ class Run:
         index = min(index, len(self._statements) - 1)
         statement = self._statements[index]
         return statement, at - (self._ends[index] - len(statement.text))
-
-
-_COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
