@@ -18,6 +18,7 @@ from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     ContentionError,
+    FileChangedError,
     MigratorError,
     PartialError,
     StatementFailedError,
@@ -63,7 +64,8 @@ class Executor:
             ConnectionLostError: The session died.
             PartialError: Part of a NO TRANSACTION file is in effect, or the file
                 ended the transaction that was to hold it.
-            AccessDeniedError, StatementTimeoutError: As they say; rolled back.
+            AccessDeniedError, FileChangedError, StatementTimeoutError: As they say;
+                rolled back.
         """
         try:
             return self._take(step)
@@ -256,8 +258,16 @@ def _tags(cursor: psycopg.Cursor) -> Iterator[str]:
 
 
 def _placed(step: Step) -> Iterator[tuple[Place, Statement]]:
-    for number, statement in enumerate(step.statements, 1):
-        yield step.migration.place(statement, number), statement
+    place = _nowhere(step)[0]
+    try:
+        for number, statement in enumerate(step.statements, 1):
+            place = step.migration.place(statement, number)
+            yield place, statement
+    except FileChangedError as error:
+        if step.migration.transaction or not place.statement:
+            raise
+        what = f"what follows {part(place, len(step.statements))}"
+        raise half_way(error, place, what) from error
 
 
 def _nowhere(step: Step) -> tuple[Place, Statement]:
