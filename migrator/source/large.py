@@ -87,7 +87,8 @@ class LargeStatements:
         return self.count
 
     def __iter__(self) -> Iterator[Statement]:
-        reading = _Reading(self.blocks, self.split, self.environ, Findings(self.path))
+        unheard = Findings(self.path)
+        reading = _Reading(self.blocks, self.split, self.environ, unheard, again=True)
         left = self.count
         for found in reading.pieces():
             yield from found[self.side]
@@ -105,13 +106,19 @@ class _Reading:
         split: Split,
         environ: Mapping[str, str],
         findings: Findings,
+        *,
+        again: bool = False,
     ) -> None:
         self._blocks = blocks
         self._lines = [1]
         """The file's first line of each block that was read, and the next line."""
 
         self._reader = Reader(
-            split=split, environ=environ, findings=findings, ahead=self._ahead
+            split=split,
+            environ=environ,
+            findings=findings,
+            ahead=self._ahead,
+            again=again,
         )
 
     def counts(self) -> tuple[dict[Direction, int], bool]:

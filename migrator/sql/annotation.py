@@ -83,6 +83,8 @@ def find_marks(text: str, line: int = 1) -> Iterator[Mark]:
 
     *line* is the file's number of the first line of *text*.
     """
+    if "goose" not in text.lower():
+        return  # ten times faster than the regular expression: long rows have none
     counted, last_end = 0, -1
     for match in _GOOSE.finditer(text):
         if match.start() < last_end:

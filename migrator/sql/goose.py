@@ -52,9 +52,12 @@ class Reader:
         environ: Mapping[str, str],
         findings: Findings,
         ahead: Ahead = nothing_ahead,
+        again: bool = False,
     ) -> None:
+        """Read for the first time, or *again*, when the faults are known."""
         self._parser = _parser(split, environ, findings, ahead)
         self._findings = findings
+        self._again = again
         self._unsendable = False
 
     @property
@@ -73,14 +76,15 @@ class Reader:
 
         A piece is whole lines, unless it is the *last*; they end with LF.
         """
-        parser, findings = self._parser, self._findings
-        self._unsendable = self._unsendable or not is_sendable(text)
-        parser.feed(text, last=last)
-        for half in parser.halves.values():
-            self._check(half, last=last)
+        self._parser.feed(text, last=last)
+        halves = self._parser.halves
+        if not self._again:
+            self._unsendable = self._unsendable or not is_sendable(text)
+            for half in halves.values():
+                self._check(half, last=last)
         if last:
-            findings.settle(transaction=self.transaction)
-        return {side: half.take() for side, half in parser.halves.items()}
+            self._findings.settle(transaction=self.transaction)
+        return {side: half.take() for side, half in halves.items()}
 
     def _check(self, half: Half, *, last: bool) -> None:
         final = last or not self.transaction

@@ -1,17 +1,21 @@
 """A file that is read in pieces is the same migration as one that is read whole."""
 
+import hashlib
+import io
 import os
 import random
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 
 from migrator.model import Direction, Migration, Section, Split, Statement
 from migrator.source.blocks import Blocks
-from migrator.source.checksum import checksum
+from migrator.source.checksum import Checksum, checksum
 from migrator.source.large import parse_blocks
-from migrator.source.parse import parse_file
+from migrator.source.parse import LONGEST_LINE, parse_file
 from tests.compat.fragments import ENVIRON, random_file
 from tests.property import sqltext
 
@@ -93,3 +97,52 @@ def test_random_sql(scratch: int) -> None:
         up, down = sqltext.script(rng), sqltext.near_sql(rng)
         content = f"-- +goose Up\n{up}\n-- +goose Down\n{down};\n".encode()
         _differ(scratch, content[: rng.randint(13, len(content) + 40)], (1, 40))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param("-- +goose Up\nSELECT 1;\n".encode("utf-16"), id="utf-16"),
+        pytest.param(b"\xef\xbb\xbf-- +goose Up\nSELECT 1;\n", id="byte-order-mark"),
+        pytest.param(b"-- +goose Up\rSELECT 1;\rSELECT 2;\r\n\n", id="old-mac"),
+        pytest.param(b"-- +goose Up\nSELECT 1;\rSELECT 2;\n\r", id="stray-cr"),
+        pytest.param(b"-- +goose Up\r\n--\r\n-- PostgreSQL database dump\r\n--\r\nSELECT 1; SELECT\r\n2;\r\n", id="dump"),
+        pytest.param(b"-- +goose Up\nSELECT 1;\n--\n-- PostgreSQL database dump\n", id="no-dump"),
+    ],
+)  # fmt: skip
+def test_odd_files(scratch: int, content: bytes) -> None:
+    """Nor for what is found out before a file is parsed."""
+    _differ(scratch, content, (1, 8, 1000))
+
+
+@pytest.mark.parametrize(
+    ("end", "more"), [(b"", 0), (b"", 1), (b"\n", 0), (b"\r\n", 0)]
+)
+def test_long_lines(scratch: int, end: bytes, more: int) -> None:
+    """Nor for goose's limit of a line's length."""
+    line = b"-- " + b"x" * (LONGEST_LINE - 3 + more) + end
+
+    _differ(scratch, b"-- +goose Up\n" + line, (100_000,))
+
+
+@given(
+    pieces=st.lists(st.text("a \t\r\f\v\x1c", max_size=3).map(str.encode)),
+    start=st.sampled_from((b"", b"\xef\xbb\xbf")),
+)
+def test_a_checksum_does_not_depend_on_the_pieces(
+    pieces: list[bytes], start: bytes
+) -> None:
+    """It is that of the whole content, which a plain rule normalises."""
+    content = start + b"\n".join(pieces)
+    found = Checksum()
+    for line in io.BytesIO(content):
+        found.update(line)
+
+    assert found.hexdigest() == checksum(content) == _plain_rule(content)
+
+
+def _plain_rule(data: bytes) -> str:
+    text = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    bare = re.sub(rb"[ \t\r\f\v]+$", b"", text, flags=re.MULTILINE).rstrip(b"\n")
+    return hashlib.sha256(bare).hexdigest()
