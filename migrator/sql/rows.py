@@ -1,4 +1,4 @@
-"""The rows of a COPY: up to a line `\\.`, and not kept when there are many."""
+"""The rows of a COPY, up to the line that ends them; many of them are not kept."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
