@@ -7,8 +7,9 @@ tuples they would equal each other.
 """
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from migrator.facts import Fault, Place
 
@@ -65,8 +66,11 @@ class Statement(NamedTuple):
     number in the text (from 0) and its line in the file, ascending.
     """
 
-    data: str | None = None
-    """The rows that follow a `COPY … FROM stdin`, without the closing `\\.`."""
+    data: Iterable[str] | None = None
+    """
+    The rows that follow a `COPY … FROM stdin`, without the closing `\\.`: pieces of
+    whole lines, read again with each iteration when they are many.
+    """
 
     def locate(self, position: int) -> tuple[int, int]:
         """
@@ -89,6 +93,14 @@ class Statement(NamedTuple):
         return line + number - start
 
 
+class Statements(Protocol):
+    """Statements in their order: a tuple, or those of a large file, read anew."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Statement]: ...
+
+
 class Script(NamedTuple):
     """A Python module as it was read, and its function that one direction calls."""
 
@@ -109,13 +121,13 @@ class Script(NamedTuple):
 class Section(NamedTuple):
     """One direction of a migration: what it runs, and what is wrong with it."""
 
-    statements: tuple[Statement, ...] = ()
+    statements: Statements = ()
     faults: tuple[Fault, ...] = ()
     script: Script | None = None
     """What a migration in Python runs in place of statements."""
 
     @property
-    def told(self) -> tuple[Statement, ...]:
+    def told(self) -> Statements:
         """Return what is listed and counted: the statements, or the script's call."""
         return self.statements if self.script is None else (self.script.call,)
 
@@ -181,7 +193,7 @@ class Step(NamedTuple):
     direction: Direction
 
     @property
-    def statements(self) -> tuple[Statement, ...]:
+    def statements(self) -> Statements:
         """Return the statements this step runs, in order."""
         return self.migration.section(self.direction).statements
 
@@ -191,7 +203,7 @@ class Step(NamedTuple):
         return self.migration.section(self.direction).script
 
     @property
-    def told(self) -> tuple[Statement, ...]:
+    def told(self) -> Statements:
         """Return what is listed and counted of what this step runs."""
         return self.migration.section(self.direction).told
 

@@ -96,7 +96,8 @@ def apart(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, str]:
     Return the files that wait for answers, and why; the others go in one stream.
 
     A reason for all of them, *why_all*, stands under `*`. Of a file that goes in the
-    stream but for some of its statements the first such statement is told.
+    stream but for some of its statements the first such statement is told; not of a
+    large one, of which the statements are not here.
     """
     if why_all:
         return {"*": why_all}
@@ -109,6 +110,8 @@ def _why_apart(step: Step) -> str:
         return "it is written in Python"
     if not step.migration.transaction:
         return "it runs without a transaction"
+    if not isinstance(step.statements, tuple):
+        return ""  # a large file would be read once more
     reasons = ((n, why_alone(s)) for n, s in enumerate(step.statements, 1))
     return next((f"statement {n}: {why}" for n, why in reasons if why), "")
 

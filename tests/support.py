@@ -106,6 +106,18 @@ def _annotated(content: str) -> str:
     return content if "+goose" in content else f"-- +goose Up\n{content}\n"
 
 
+def environment(dsn: str, directory: Path, **environ: str) -> dict[str, str]:
+    """What a process of ours needs to know."""
+    return {
+        "PATH": os.environ["PATH"],
+        "MIGRATOR_DATABASE_URL": dsn,
+        "MIGRATOR_MIGRATIONS_DIR": str(directory),
+        "MIGRATOR_LOG_FORMAT": "json",
+        "MIGRATOR_PIPELINE": os.environ.get("MIGRATOR_PIPELINE", "true"),
+        **environ,
+    }
+
+
 @contextmanager
 def started(
     dsn: str, directory: Path, **environ: str
@@ -113,14 +125,7 @@ def started(
     """The real entry point as a process; ended with the block, whatever happens."""
     with subprocess.Popen(
         [sys.executable, str(ROOT / "entrypoint.py")],
-        env={
-            "PATH": os.environ["PATH"],
-            "MIGRATOR_DATABASE_URL": dsn,
-            "MIGRATOR_MIGRATIONS_DIR": str(directory),
-            "MIGRATOR_LOG_FORMAT": "json",
-            "MIGRATOR_PIPELINE": os.environ.get("MIGRATOR_PIPELINE", "true"),
-            **environ,
-        },
+        env=environment(dsn, directory, **environ),
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

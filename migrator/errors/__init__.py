@@ -5,6 +5,7 @@ Everything that can go wrong, by what the operator has to do about it.
   x UsageError              fix a flag, the environment, a DSN, a secret file
   x PendingError            nothing is wrong: migrations are pending
   x FilesInvalidError       fix the migration files
+    - FileChangedError      let nobody write them while they run
   x HistoryConflictError    files and table disagree: decide
     - MissingMigrationsError
     - DatabaseAheadError
@@ -52,6 +53,7 @@ from migrator.errors.running import (
     ConnectionLostError,
     ContentionError,
     DeadlineError,
+    FileChangedError,
     InterruptedRunError,
     LockedError,
     LockLostError,
@@ -73,6 +75,7 @@ __all__ = [
     "DatabaseAheadError",
     "DeadlineError",
     "DriftError",
+    "FileChangedError",
     "FilesInvalidError",
     "HistoryConflictError",
     "HistoryExistsError",

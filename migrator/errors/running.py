@@ -1,7 +1,8 @@
 """What ends a run on its way: the server, other sessions, the file itself."""
 
 from migrator.errors.base import MigratorError, sqlstate
-from migrator.facts import Place, ServerMessage
+from migrator.errors.before import FilesInvalidError
+from migrator.facts import Fault, Place, ServerMessage
 
 
 class StatementFailedError(MigratorError):
@@ -14,6 +15,22 @@ class StatementFailedError(MigratorError):
             f"{place}: {server.message}{sqlstate(server)};"
             " this migration was rolled back; mend the file and run again"
         )
+
+
+class FileChangedError(FilesInvalidError):
+    """A large file was written while it was read; its migration is rolled back."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            [Fault(path=path, line=0, column=0, slug=_CHANGED, message=_WHY)]
+        )
+
+
+_CHANGED = "changed"
+_WHY = (
+    "the file has changed while this run was reading it, and is not recorded;"
+    " run again when nobody writes it any more"
+)
 
 
 class PartialError(MigratorError):

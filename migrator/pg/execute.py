@@ -20,6 +20,7 @@ from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     ContentionError,
+    FileChangedError,
     MigratorError,
     PartialError,
     StatementFailedError,
@@ -32,12 +33,12 @@ from migrator.pg.failures import explained
 from migrator.pg.greeting import ask, settle
 from migrator.pg.hold import NO_LOCK, Hold
 from migrator.pg.ledger import WITHIN_MS
-from migrator.pg.message import encoded
 from migrator.pg.partial import FINISH, half_way, leaves_nothing, part, unrecorded
 from migrator.pg.pooler import begin, commit, settled
 from migrator.pg.printed import out_of_print
 from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.script import ScriptCall
+from migrator.pg.sending import roll_back, send
 from migrator.pg.table import ALWAYS, Table
 
 
@@ -74,7 +75,8 @@ class Executor:
             ConnectionLostError: The session died.
             PartialError: Part of a NO TRANSACTION file is in effect, or the file
                 ended the transaction that was to hold it.
-            AccessDeniedError, StatementTimeoutError: As they say; rolled back.
+            AccessDeniedError, FileChangedError, StatementTimeoutError: As they say;
+                rolled back.
         """
         try:
             return self._take(step)
@@ -176,7 +178,7 @@ class Executor:
             self.cancellation.armed(),
             self.conn.cursor() as cursor,
         ):
-            tags = _send(cursor, statement)
+            tags = send(cursor, statement)
         self.observe(statement_finished(place, tags, time.monotonic() - started))
         return tags
 
@@ -260,37 +262,20 @@ class Executor:
             self.conn.remove_notice_handler(tell)
 
 
-def _send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
-    text = encoded(statement)
-    if statement.data is None:
-        cursor.execute(text)
-        return tuple(_tags(cursor))
-    with cursor.copy(text) as copy:
-        copy.write(statement.data)
-    return (cursor.statusmessage or "",)
-
-
-def _tags(cursor: psycopg.Cursor) -> Iterator[str]:
-    yield cursor.statusmessage or ""
-    while cursor.nextset():
-        yield cursor.statusmessage or ""
-
-
 def _placed(step: Step) -> Iterator[tuple[Place, Statement]]:
-    for number, statement in enumerate(step.statements, 1):
-        yield step.migration.place(statement, number), statement
+    place = _nowhere(step)[0]
+    try:
+        for number, statement in enumerate(step.statements, 1):
+            place = step.migration.place(statement, number)
+            yield place, statement
+    except FileChangedError as error:
+        if step.migration.transaction or not place.statement:
+            raise
+        what = f"what follows {part(place, len(step.statements))}"
+        raise half_way(error, place, what) from error
 
 
 def _nowhere(step: Step) -> tuple[Place, Statement]:
     """Return the place of what we send ourselves: the file, and no statement of it."""
     nothing = Statement("", 1)
     return step.migration.place(nothing, 0), nothing
-
-
-def roll_back(conn: psycopg.Connection) -> None:
-    """Leave the transaction, if there is one; a dead session has left it already."""
-    try:
-        if not conn.closed:
-            conn.rollback()
-    except psycopg.Error:
-        conn.close()

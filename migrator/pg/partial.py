@@ -5,6 +5,7 @@ import re
 from migrator.errors import (
     AccessDeniedError,
     ContentionError,
+    FileChangedError,
     MigratorError,
     PartialError,
     ReadOnlyServerError,
@@ -15,10 +16,12 @@ from migrator.facts import Place
 from migrator.model import Direction, Statement, Step
 
 
-# The server itself has said that the statement did not come through
+# The server itself has said that the statement did not come through, also of a COPY
+# whose rows we took back
 _ANSWERED = (
     AccessDeniedError,
     ContentionError,
+    FileChangedError,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,

@@ -15,10 +15,11 @@ import psycopg
 
 from migrator.errors import ContentionError
 from migrator.model import Step
-from migrator.pg.execute import Executor, roll_back
+from migrator.pg.execute import Executor
 from migrator.pg.message import Kind, Message, Stream
 from migrator.pg.pipeline import Pipeline, QueryFailedError
 from migrator.pg.saying import noticed, statement_finished
+from migrator.pg.sending import roll_back
 from migrator.sql.riding import why_alone
 
 

@@ -1,7 +1,10 @@
-"""A directory to migrations: every file is read once, before anything runs."""
+"""A directory to migrations: every file is parsed once, before anything runs."""
 
+import os
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from migrator.model import Files, Migration, Split
 from migrator.source.checksum import checksum
@@ -9,12 +12,23 @@ from migrator.source.discover import Candidate, discover
 from migrator.source.parse import parse_file, unreadable
 
 
+if TYPE_CHECKING:
+    from migrator.source.blocks import Blocks
+
+LARGE = 1024 * 1024
+"""
+Files with more bytes are large. A ConfigMap has no more than 1 MiB, so what comes from
+one is read at once; and parsed, a file takes several times its size.
+"""
+
+
 def load(directory: Path, *, split: Split, environ: Mapping[str, str]) -> Files:
     """
     Return the migrations of *directory* with all their faults.
 
     Faults of names are in the result's own faults; faults inside a file are in the
-    halves that they stop.
+    halves that they stop. Of a large SQL file only its faults and the number of its
+    statements are kept: it stays open, and is read again when it is executed.
 
     Args:
         split: Who says where a statement ends.
@@ -23,7 +37,7 @@ def load(directory: Path, *, split: Split, environ: Mapping[str, str]) -> Files:
 
     Raises:
         FilesInvalidError: There is no such directory, it cannot be read, or nothing
-            in it is or wants to be a migration.
+            in it is or wants to be a migration; or a file is being written.
     """
     found = discover(directory)
     return Files(
@@ -32,12 +46,29 @@ def load(directory: Path, *, split: Split, environ: Mapping[str, str]) -> Files:
 
 
 def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migration:
+    version, path = found.version, found.name
     try:
-        data = Path(found.path).read_bytes()
+        content = _content(found)
     except OSError as error:
-        return unreadable(error, version=found.version, path=found.name)
-    migration = _parsed(data, found, split, environ)
-    return migration._replace(checksum=checksum(data))
+        return unreadable(error, version=version, path=path)
+    if isinstance(content, bytes):
+        migration = _parsed(content, found, split, environ)
+        return migration._replace(checksum=checksum(content))
+    from migrator.source.large import parse_blocks  # noqa: PLC0415 - rare
+
+    return parse_blocks(
+        content, version=version, path=path, split=split, environ=environ
+    )
+
+
+def _content(found: Candidate) -> "bytes | Blocks":
+    with FileIO(found.path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= LARGE or found.path.endswith(".py"):
+            return file.readall()
+        from migrator.source.blocks import Blocks  # noqa: PLC0415 - rare
+
+        return Blocks(os.dup(file.fileno()), found.name)
 
 
 def _parsed(

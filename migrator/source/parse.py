@@ -1,7 +1,7 @@
 """One file's bytes to a migration."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from migrator.model import Migration, Section, Split
 from migrator.sql.findings import Findings
@@ -10,12 +10,12 @@ from migrator.sql.goose import parse
 
 # goose reads lines with a bufio.Scanner whose buffer holds 4 MiB, the line end included
 LONGEST_LINE = 4 * 1024 * 1024 - 1
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+BOM = b"\xef\xbb\xbf"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # pg_backup_archiver.c: RestoreArchive writes it above everything else. pg_dump writes
 # functions over several lines, so goose could not run the file; and where goose can,
 # for its authors put StatementBegin around them, the lexer runs the same.
-_DUMP = re.compile(rb"(?:[ \t\r]*(?:--[^\n]*)?\n)*?-- PostgreSQL database dump\r?\n")
+DUMP = re.compile(rb"(?:[ \t\r]*(?:--[^\n]*)?\n)*?-- PostgreSQL database dump\r?\n")
 
 
 def parse_file(
@@ -30,16 +30,17 @@ def parse_file(
     What `pg_dump` wrote is split by PostgreSQL's rules whatever *split* is.
     """
     findings = Findings(path)
-    if data.startswith(_UTF16):
+    if data.startswith(UTF16):
         findings.add("bom", 1)
         return _faulty(findings, version=version, path=path)
-    if data.startswith(_BOM):
+    if data.startswith(BOM):
         findings.add("bom", 1)
-        data = data[len(_BOM) :]
-    if _DUMP.match(data):
+        data = data[len(BOM) :]
+    if DUMP.match(data):
         split = Split.POSTGRES
     if split is Split.GOOSE:
-        _note_long_lines(data, findings)
+        for line in long_lines(data):
+            findings.add("line_too_long", line)
     if b"\r" in data:
         data = _without_cr(data, findings)
     parsed = parse(
@@ -78,14 +79,13 @@ def _without_cr(data: bytes, findings: Findings) -> bytes:
     return data.replace(b"\r\n", b"\n").removesuffix(b"\r")
 
 
-def _note_long_lines(data: bytes, findings: Findings) -> None:
-    if len(data) <= LONGEST_LINE:
-        return
+def long_lines(data: bytes, first: int = 1) -> Iterator[int]:
+    """Yield the numbers of the lines that goose cannot read; *data* starts a line."""
     start = 0
     while len(data) - start > LONGEST_LINE:
         end = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
         if end < 0:
-            findings.add("line_too_long", data.count(b"\n", 0, start) + 1)
+            yield first + data.count(b"\n", 0, start)
             end = data.find(b"\n", start)
             if end < 0:
                 return

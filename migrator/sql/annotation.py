@@ -77,9 +77,15 @@ _SKELETONS = {
 }
 
 
-def find_marks(text: str) -> Iterator[Mark]:
-    """Yield annotations and near misses line by line, whatever surrounds them."""
-    line, counted, last_end = 1, 0, -1
+def find_marks(text: str, line: int = 1) -> Iterator[Mark]:
+    """
+    Yield annotations and near misses line by line, whatever surrounds them.
+
+    *line* is the file's number of the first line of *text*.
+    """
+    if "goose" not in text.lower():
+        return  # ten times faster than the regular expression: long rows have none
+    counted, last_end = 0, -1
     for match in _GOOSE.finditer(text):
         if match.start() < last_end:
             continue

@@ -7,15 +7,15 @@ whatever is in it, and ENVSUB works on lines, before anything else is read.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from migrator.model import Direction
-from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
+from migrator.sql.annotation import Annotation, Mark, Verdict
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS
 from migrator.sql.hazards import Half
 from migrator.sql.lexer import possessive, tokenize
-from migrator.sql.source import expand_lines
+from migrator.sql.rows import Ahead, find_end
 from migrator.sql.split import (
     PLAIN_NEXT,
     Inside,
@@ -26,35 +26,43 @@ from migrator.sql.split import (
     skip_blank,
 )
 from migrator.sql.structure import Structure
+from migrator.sql.window import UncertainError, Window
 from migrator.sql.words import copies_in, ends_transaction, is_restriction
 
 
-class LexerParser:
-    """The parser of one file for split=postgres."""
+class LexerParser(Window):
+    """
+    The parser of one file, which may come piece by piece, for split=postgres.
+
+    What the end of a piece leaves uncertain is read again with the next piece; until
+    it is certain, nothing is noted that would not be noted again.
+    """
 
     def __init__(
-        self, text: str, environ: Mapping[str, str], findings: Findings
+        self, environ: Mapping[str, str], findings: Findings, ahead: Ahead
     ) -> None:
+        super().__init__(environ, ahead)
         self.structure = Structure(findings)
         self.halves = {side: Half(side) for side in BOTH}
         self._findings = findings
-        self._source = expand_lines(text, environ, list(find_marks(text)))
-        self._text = self._source.text
-        self._end = len(self._text)
-        self._marks = self._source.marks
-        self._passed = 0
-        """How many marks lie behind."""
-
         self._down = 0
         """The line of Down; 0 before."""
 
-    def run(self) -> None:
-        """Read the whole file."""
-        at = 0
-        while at < self._end:
-            at = self._next(at)
+    def feed(self, text: str, *, last: bool) -> None:
+        """Read the next piece of the file: whole lines, unless it is the *last*."""
+        self._extend(text, last=last)
+        self.structure.expands = self._expander.expands
+        try:
+            while self._at < self._end:
+                self._at = self._next(self._at)
+        except UncertainError:
+            return
+        if last:
+            self._finish()
+
+    def _finish(self) -> None:
         self.structure.finish()
-        for failure in self._source.failures:
+        for failure in self._expander.failures:
             self._findings.add(
                 "envsub",
                 failure.line,
@@ -68,20 +76,16 @@ class LexerParser:
             return BOTH if self.structure.side is None else (Direction.UP,)
         return (Direction.UP if line < self._down else Direction.DOWN,)
 
-    @property
-    def _mark(self) -> Mark | None:
-        """The next annotation, or what looks like one, real or not."""
-        return self._marks[self._passed] if self._passed < len(self._marks) else None
-
     def _next(self, at: int) -> int:
         """Read what comes next: an annotation, or a statement; return its end."""
         mark = self._mark
         stop = mark.dashes if mark else self._end
         if self.structure.side is not None:
-            at = self._plain(at, stop)
+            at = self._at = self._plain(at, stop)
         start, unclosed = skip_blank(self._text, at, stop)
         if mark and start == stop:
             return self._annotation(mark)
+        self._certainly(not unclosed)
         self._pass(start)
         if unclosed:
             return self._unclosed(Inside.BLOCK, start)
@@ -95,6 +99,7 @@ class LexerParser:
         if self._text[start] == "\\":
             return self._command(start)
         part = part_at(self._text, start)
+        self._certainly(part.stop is Stop.SEMICOLON)
         if mark and mark.dashes < part.end:
             return self._crossed(part)
         return self._statement(part)
@@ -107,11 +112,8 @@ class LexerParser:
             statements.append(source.whole(match.start(1), match[1]))
         return at
 
-    def _pass(self, at: int) -> None:
-        while self._mark and self._mark.dashes < at:
-            self._passed += 1
-
     def _annotation(self, mark: Mark) -> int:
+        self._await_end(mark)
         self._passed += 1
         followed = self.structure.take(mark)
         if followed is Annotation.DOWN:
@@ -120,8 +122,16 @@ class LexerParser:
             return self._block([], mark)
         return mark.end
 
+    def _await_end(self, mark: Mark) -> None:
+        """Make certain that the block which *mark* begins ends in this text."""
+        begins = mark.annotation is Annotation.BEGIN and self.structure.side
+        if begins and mark.verdict is not Verdict.NEAR:
+            following = self._marks[self._passed + 1 :]
+            self._certainly(any(map(self.structure.ends_block, following)))
+
     def _before_up(self, start: int) -> int:
         self._findings.add("before_up", *self._source.place(start))
+        self._skips = self._mark is None
         return self._mark.start if self._mark else self._end
 
     def _command(self, start: int) -> int:
@@ -141,7 +151,9 @@ class LexerParser:
             self._store([(part.start, part.end)])
         return part.end
 
-    def _store(self, pieces: list[tuple[int, int]], data: str | None = None) -> None:
+    def _store(
+        self, pieces: list[tuple[int, int]], data: Iterable[str] | None = None
+    ) -> None:
         statement = self._source.statement(pieces, data=data)
         # Whether the file runs in a transaction is known at its end
         plain = not ends_transaction(statement.text)
@@ -172,6 +184,7 @@ class LexerParser:
 
     def _cut_short(self, pieces: list[tuple[int, int]], mark: Mark) -> int:
         if mark.annotation is Annotation.BEGIN:
+            self._await_end(mark)
             self._passed += 1
             if self.structure.take(mark) is Annotation.BEGIN:
                 return self._block(pieces, mark)
@@ -214,19 +227,34 @@ class LexerParser:
     def _copy(self, part: Part) -> int:
         rest = _line_end(self._text, part.end)
         follows, unclosed = skip_blank(self._text, part.end, rest)
+        self._certainly(not unclosed)
         if follows != rest or unclosed:
             self._add("copy_followed", follows)
         rows = min(rest + 1, self._end)
-        match = _ROWS_END.search(self._text, rows)
-        if match is None or part.stop is not Stop.SEMICOLON:
-            line, column = self._source.place(part.start)
-            self._findings.add("copy_unended", line, column, sides=self._onward)
-            self._pass(self._end)
-            return self._end
-        data = self._text[rows : match.start()]
-        self._store([(part.start, part.end)], data)
-        self._pass(match.end())
-        return match.end()
+        end = find_end(self._text, rows)
+        if end < 0 and not self._last:
+            return self._long_rows(part, rows)
+        if end < 0 or part.stop is not Stop.SEMICOLON:
+            return self._unended(part)
+        self._store([(part.start, part.end)], (self._text[rows:end],))
+        end = min(_line_end(self._text, end) + 1, self._end)
+        self._pass(end)
+        return end
+
+    def _long_rows(self, part: Part, start: int) -> int:
+        rows, end = self._rows_from(start)
+        if not end:
+            self._rows_end = _NEVER
+            return self._unended(part)
+        self._store([(part.start, part.end)], rows)
+        self._rows_end = end
+        return self._end
+
+    def _unended(self, part: Part) -> int:
+        line, column = self._source.place(part.start)
+        self._findings.add("copy_unended", line, column, sides=self._onward)
+        self._pass(self._end)
+        return self._end
 
     def _unclosed(self, inside: Inside, since: int) -> int:
         line, column = self._source.place(since)
@@ -252,7 +280,7 @@ class LexerParser:
 
 _ENDS = {Annotation.UP, Annotation.DOWN, Annotation.BEGIN, Annotation.END}
 _QUOTES = {Inside.STRING, Inside.NAME, Inside.DOLLAR, Inside.BLOCK}
-_ROWS_END = re.compile(r"^\\\.$\n?", re.MULTILINE)
+_NEVER = 1 << 62
 _LEAD = re.compile(possessive(rf"[{BLANKS}]*+--[^\n]*+\n?+") + rf"[{BLANKS}]*+")
 
 

@@ -9,31 +9,47 @@ Two things that `pg_dump` writes and goose cannot run work here: the rows that f
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from migrator.model import Direction, Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
+from migrator.sql.buffer import Buffer
 from migrator.sql.findings import BOTH, Findings
-from migrator.sql.gotext import BLANKS, trim
+from migrator.sql.gotext import BLANKS, ends_statement, trim
 from migrator.sql.hazards import Half, unfinished
-from migrator.sql.source import Buffer
+from migrator.sql.rows import Ahead, LongRows, end_of_rows, rows_of
 from migrator.sql.split import PLAIN_NEXT, Part, copy_part, is_plain, parts, skip_blank
 from migrator.sql.structure import Structure
+from migrator.sql.variables import Variables
 from migrator.sql.words import is_restriction
 
 
 class LineParser:
-    """goose's parser for one file."""
+    """goose's parser for one file, which may come piece by piece."""
+
+    held = 0
+    """How many characters must come again with the next piece: none."""
 
     def __init__(
-        self, text: str, environ: Mapping[str, str], findings: Findings
+        self, environ: Mapping[str, str], findings: Findings, ahead: Ahead
     ) -> None:
         self.structure = Structure(findings)
         self.halves = {side: Half(side) for side in BOTH}
-        self._lines = text.split("\n")
-        self._marks = find_marks(text)
-        self._environ = environ
+        self._variables = Variables(environ, findings)
         self._findings = findings
+        self._ahead = ahead
+        self._lines: list[str] = []
+        self._first = 0
+        """The file's index of the first of these lines."""
+
+        self._at = 0
+        """The file's index of the next line to read."""
+
+        self._last = False
+        self._skips = False
+        """Rows are never ended: the lines up to the next annotation are not read."""
+
         self._buffer = Buffer()
         self._lost = 0
         """The line of an empty block's start: goose swallows the next line of SQL."""
@@ -47,18 +63,31 @@ class LineParser:
         self._carried = False
         """Blanks were left over from Up: goose expands Down's first line for Up too."""
 
-    def run(self) -> None:
-        """Read the whole file."""
-        at = 0
-        for mark in self._marks:
-            at = self._lines_between(at, mark.line - 1)
-            if mark.line <= at:
-                continue  # a row of COPY
-            at = mark.line - 1 if mark.verdict is Verdict.NEAR else mark.line
-            self._mark(mark)
-        self._lines_between(at, len(self._lines))
-        self._end_of_side()
-        self.structure.finish()
+    @property
+    def in_rows(self) -> bool:
+        """Say whether the next piece starts with rows of the last statement."""
+        return self._at > self._first
+
+    def feed(self, text: str, *, last: bool) -> None:
+        """Read the next piece of the file: whole lines, unless it is the *last*."""
+        first, end = self._first, self._first + text.count("\n") + last
+        if self._at < end:
+            self._lines, self._last = text.split("\n"), last
+            for mark in find_marks(text, first + 1):
+                self._up_to(mark)
+            self._at = self._lines_between(self._at, end)
+        self._first = end
+        if last:
+            self._end_of_side()
+            self.structure.finish()
+
+    def _up_to(self, mark: Mark) -> None:
+        self._at = self._lines_between(self._at, mark.line - 1)
+        if mark.line <= self._at:
+            return  # a row of COPY
+        self._at = mark.line - 1 if mark.verdict is Verdict.NEAR else mark.line
+        self._skips = False
+        self._mark(mark)
 
     def _mark(self, mark: Mark) -> None:
         block = self.structure.block
@@ -96,20 +125,22 @@ class LineParser:
 
     def _lines_between(self, first: int, last: int) -> int:
         """Read lines by their index; return the next: rows of COPY go beyond *last*."""
+        if self._skips and first < last:
+            return last
         if self.structure.side is None:
             self._preamble(first, last)
             return last
         if self._carried and first < last:
             self._carried = False
-            self._expand(self._lines[first], first + 1, (Direction.UP,))
+            self._expand(self._lines[first - self._first], first + 1, (Direction.UP,))
         while first < last:
             first = self._some_lines(first, last)
         return first
 
     def _some_lines(self, first: int, last: int) -> int:
         statements = self._half.statements
-        for index in range(first, last):
-            line = self._lines[index]
+        lines = self._lines[first - self._first : last - self._first]
+        for index, line in enumerate(lines, first):
             if (
                 not (self._buffer.lines or self.structure.block)
                 and not (self._lost or self.structure.envsub)
@@ -127,10 +158,11 @@ class LineParser:
         return self.halves[self.structure.side or Direction.UP]
 
     def _preamble(self, first: int, last: int) -> None:
-        for index in range(first, last):
-            bare = trim(self._lines[index])
+        lines = self._lines[first - self._first : last - self._first]
+        for index, line in enumerate(lines, first):
+            bare = trim(line)
             if bare and not bare.startswith("--"):
-                column = self._lines[index].index(bare[0]) + 1
+                column = line.index(bare[0]) + 1
                 if not self._findings.has(Direction.UP, "before_up"):
                     self._findings.add("before_up", index + 1, column)
                 return
@@ -182,23 +214,7 @@ class LineParser:
     def _expand(self, line: str, number: int, sides: tuple[Direction, ...]) -> str:
         if not self.structure.envsub:
             return line
-        from migrator.sql.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
-
-        broken = _SURROGATE.search(line)
-        if broken:
-            self._findings.add("invalid_utf8", number, broken.start() + 1, sides=sides)
-            return line
-        try:
-            return expand(line, self._environ)
-        except SubstitutionError as error:
-            self._findings.add(
-                "envsub",
-                number,
-                error.position + 1,
-                sides=sides,
-                why=error.reason,
-            )
-            return line
+        return self._variables.expand(line, number, sides)
 
     def _lose(self, line: str, number: int) -> None:
         if trim(line):
@@ -208,14 +224,9 @@ class LineParser:
         self._lost = 0
 
     def _cr(self, line: str, number: int) -> None:
-        for match in _AFTER_CR.finditer(line):
-            self._findings.add(
-                "lost_after_cr",
-                number,
-                match.start() + 1,
-                sides=(self._half.side,),
-            )
-            return
+        if match := _AFTER_CR.search(line):
+            column, sides = match.start() + 1, (self._half.side,)
+            self._findings.add("lost_after_cr", number, column, sides=sides)
 
     def _store(self, number: int) -> int:
         """Keep the statement; return the number of the last line that belongs to it."""
@@ -245,38 +256,43 @@ class LineParser:
         follows, _ = skip_blank(text, part.end)
         if follows < len(text):
             self._add("copy_followed", statement, follows)
-        try:
-            end = self._lines.index("\\.", number)
-        except ValueError:
+        data, end = self._rows(number)
+        if not end:
             self._add("copy_unended", statement, part.start)
+            self._skips = True
             return 0
-        data = "".join(self._rows(number, end))
         copy = statement._replace(text=text[: part.end], data=data)
         self._half.statements.append(copy)
-        return end + 1
+        return end
 
-    def _rows(self, first: int, end: int) -> Iterator[str]:
-        side = (self._half.side,)
-        for index in range(first, end):
-            yield self._expand(self._lines[index], index + 1, side) + "\n"
+    def _rows(self, first: int) -> tuple[Iterable[str], int]:
+        """Return the rows from an index on, and the line that ends them; 0 for none."""
+        at = first - self._first
+        try:
+            end = self._lines.index("\\.", at)
+        except ValueError:
+            return ((), 0) if self._last else self._long_rows(first)
+        rows = "".join(f"{row}\n" for row in self._lines[at:end])
+        if self.structure.envsub:
+            rows = "".join(self._variables.rows((rows,), first + 1, (self._half.side,)))
+        return (rows,), self._first + end + 1
+
+    def _long_rows(self, first: int) -> tuple[Iterable[str], int]:
+        ahead, side = self._ahead(first + 1), (self._half.side,)
+        end = end_of_rows(ahead, first + 1)
+        if not self.structure.envsub or not end:
+            return LongRows(partial(rows_of, ahead)), end
+        rows = LongRows(partial(self._variables.rows, ahead, first + 1, side))
+        for _ in rows:
+            pass  # for its faults
+        return rows, end
 
     def _add(self, slug: str, statement: Statement, at: int) -> None:
         line, column = statement.locate(at + 1)
         self._findings.add(slug, line, column, sides=(self._half.side,))
 
 
-_SURROGATE = re.compile("[\udc80-\udcff]")
 # Behind a CR that ends the comment for PostgreSQL: more than blanks and comments
 _AFTER_CR = re.compile(r"\r(?=[ \t\f\v]*+[^ \t\f\v\r\-]|[ \t\f\v]*+-(?!-))")
 # A cheap look before the regular expression that reads the whole line
 _STARTS_PLAIN = re.compile("[A-Za-z]").match
-_COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
-
-
-# parser.go: endsWithSemicolon; words by bufio.ScanWords
-def ends_statement(line: str) -> bool:
-    """Say whether the last word before the first with `--` in front ends with `;`."""
-    if "--" in line:
-        match = _COMMENT_WORD.search(line)
-        line = line[: match.start()] if match else line
-    return line.rstrip(BLANKS).endswith(";")

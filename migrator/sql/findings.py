@@ -1,6 +1,7 @@
 """The faults of one file: what each kind says, and which half of the file it stops."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from migrator.facts import Fault
 from migrator.model import Direction
@@ -131,6 +132,7 @@ class Findings:
         self._texts = texts
         self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._slugs: set[tuple[Direction, str]] = set()
+        self._supposed: list[tuple[bool, Callable[[], None]]] = []
 
     def add(
         self,
@@ -153,6 +155,27 @@ class Findings:
             self._faults[side][fault] = None
             self._slugs.add((side, slug))
 
+    def add_if(
+        self,
+        slug: str,
+        line: int,
+        column: int,
+        *,
+        sides: tuple[Direction, ...],
+        transaction: bool,
+        **fields: object,
+    ) -> None:
+        """Note a fault that counts only if the file's flag is *transaction*."""
+        add = partial(self.add, slug, line, column, sides=sides, **fields)
+        self._supposed.append((transaction, add))
+
+    def settle(self, *, transaction: bool) -> None:
+        """Take the file's flag: it is known at the end of the file only."""
+        for wanted, add in self._supposed:
+            if wanted is transaction:
+                add()
+        self._supposed.clear()
+
     @property
     def sides(self) -> tuple[Direction, Direction]:
         """Return the halves of a file, Up first."""
@@ -164,4 +187,5 @@ class Findings:
 
     def of(self, side: Direction) -> tuple[Fault, ...]:
         """Return the faults that stop *side*, in the file's order."""
-        return tuple(sorted(self._faults[side], key=lambda f: (f.line, f.column)))
+        found = self._faults[side]
+        return tuple(sorted(found, key=lambda f: (f.line, f.column, f.slug)))

@@ -9,10 +9,12 @@ something else than what is written.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from migrator.model import Section, Split
+from migrator.model import Direction, Section, Split, Statement
 from migrator.sql.by_line import LineParser
+from migrator.sql.characters import bad_characters, is_sendable
 from migrator.sql.findings import BOTH, Findings
-from migrator.sql.hazards import Half, bad_characters
+from migrator.sql.hazards import Half
+from migrator.sql.rows import Ahead, nothing_ahead
 
 
 if TYPE_CHECKING:
@@ -35,42 +37,75 @@ def parse(
 
     Faults found before, such as a byte order mark, are in *findings* already.
     """
-    parser = _parser(text, split, environ, findings)
-    parser.run()
-    structure, halves = parser.structure, parser.halves
-    checked = "\0" not in text and _is_utf8(text) and not structure.expands
-    for half in halves.values():
-        half.check(findings, transaction=structure.transaction)
-        if not checked:
-            _characters(half, findings)
-    up, down = (
-        Section(tuple(halves[side].statements), findings.of(side)) for side in BOTH
-    )
-    return Parsed(up, down, structure.transaction)
+    reader = Reader(split=split, environ=environ, findings=findings)
+    found = reader.read(text, last=True)
+    up, down = (Section(tuple(found[side]), findings.of(side)) for side in BOTH)
+    return Parsed(up, down, reader.transaction)
+
+
+class Reader:
+    """Reads one file piece by piece; faults gather in *findings*."""
+
+    def __init__(
+        self,
+        *,
+        split: Split,
+        environ: Mapping[str, str],
+        findings: Findings,
+        ahead: Ahead = nothing_ahead,
+        again: bool = False,
+    ) -> None:
+        """Read for the first time, or *again*, when the faults are known."""
+        self._parser = _parser(split, environ, findings, ahead)
+        self._findings = findings
+        self._again = again
+        self._unsendable = False
+
+    @property
+    def transaction(self) -> bool:
+        """Return the file's flag; it is final when the last piece is read."""
+        return self._parser.structure.transaction
+
+    @property
+    def held(self) -> int:
+        """Return how many characters are read again with the next piece."""
+        return self._parser.held
+
+    def read(self, text: str, *, last: bool) -> dict[Direction, list[Statement]]:
+        """
+        Return the statements that are complete with the next piece of the file.
+
+        A piece is whole lines, unless it is the *last*; they end with LF.
+        """
+        self._parser.feed(text, last=last)
+        halves = self._parser.halves
+        if not self._again:
+            self._unsendable = self._unsendable or not is_sendable(text)
+            for half in halves.values():
+                self._check(half, last=last)
+        if last:
+            self._findings.settle(transaction=self.transaction)
+        return {side: half.take() for side, half in halves.items()}
+
+    def _check(self, half: Half, *, last: bool) -> None:
+        final = last or not self.transaction
+        transaction = self.transaction if final else None
+        half.check(self._findings, transaction=transaction, last=last)
+        parser = self._parser
+        if self._unsendable or parser.structure.expands or parser.in_rows:
+            for slug, line, column in bad_characters(half.statements):
+                self._findings.add(slug, line, column, sides=(half.side,))
 
 
 def _parser(
-    text: str, split: Split, environ: Mapping[str, str], findings: Findings
+    split: Split, environ: Mapping[str, str], findings: Findings, ahead: Ahead
 ) -> "LineParser | LexerParser":
     match split:
         case Split.GOOSE:
-            return LineParser(text, environ, findings)
+            return LineParser(environ, findings, ahead)
         case Split.POSTGRES:
             from migrator.sql.by_lexer import LexerParser  # noqa: PLC0415 - not goose's
 
-            return LexerParser(text, environ, findings)
+            return LexerParser(environ, findings, ahead)
         case _:
             assert_never(split)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _characters(half: Half, findings: Findings) -> None:
-    for slug, line, column in bad_characters(half.statements):
-        findings.add(slug, line, column, sides=(half.side,))

@@ -6,15 +6,14 @@ and PostgreSQL's end at the same places, or where the difference does no harm, n
 is said.
 """
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from migrator.model import Direction, Statement
 from migrator.sql.findings import Findings
-from migrator.sql.gotext import BLANKS
 from migrator.sql.lexer import Kind, tokenize
+from migrator.sql.runs import Rest, Run
 from migrator.sql.split import (
     INSIDE,
     Inside,
@@ -35,11 +34,14 @@ class _Suspect(NamedTuple):
 
 
 class Half:
-    """The statements of one direction, and those that need a second look."""
+    """The new statements of one direction, and those that need a second look."""
 
     def __init__(self, side: Direction) -> None:
         self.side = side
         self.statements: list[Statement] = []
+        self.rest: Rest | None = None
+        """What the next statements go on with, up to the next block."""
+
         self._suspects: list[_Suspect] = []
         self._blocks: list[int] = []
         self._trusted: int | None = None
@@ -69,13 +71,27 @@ class Half:
         if self._trusted is None:
             self._trusted = len(self.statements)
 
-    def check(self, findings: Findings, *, transaction: bool) -> None:
-        """Note what would be done with these statements unseen by their author."""
-        behind, last = 0, self._trusted
+    def check(
+        self, findings: Findings, *, transaction: bool | None, last: bool
+    ) -> None:
+        """
+        Note what would be done with the new statements unseen by their author.
+
+        *transaction* is None as long as the file may still say that it wants none.
+        """
+        check = _Check(self, findings, transaction=transaction, last=last)
+        behind, trusted = check.go_on(), self._trusted
         for suspect in self._suspects:
-            if suspect.at >= behind and (last is None or suspect.at < last):
-                check = _Check(self, findings, transaction=transaction)
+            if suspect.at >= behind and (trusted is None or suspect.at < trusted):
                 behind = check.look(suspect)
+
+    def take(self) -> list[Statement]:
+        """Return the new statements, which are old from now on."""
+        taken, self.statements = self.statements, []
+        self._suspects, self._blocks = [], []
+        if self._trusted is not None:
+            self._trusted = 0
+        return taken
 
     def end_of_run(self, index: int) -> int:
         """Return the index of the next block behind *index*, or of the end."""
@@ -84,10 +100,27 @@ class Half:
 
 
 class _Check:
-    def __init__(self, half: Half, findings: Findings, *, transaction: bool) -> None:
+    def __init__(
+        self, half: Half, findings: Findings, *, transaction: bool | None, last: bool
+    ) -> None:
         self._half = half
         self._findings = findings
         self._transaction = transaction
+        self._last = last
+
+    def go_on(self) -> int:
+        """Go on with the rest of what came before; return where to look again."""
+        rest = self._half.rest
+        if rest is None:
+            return 0
+        end = self._half.end_of_run(-1)
+        ends = self._ends_at(end)
+        enough = rest.grows(self._half.statements[:end]) or ends
+        if ends:
+            self._half.rest = None
+        if enough and rest.statements is not None:
+            self._compare(rest.statements, rest.at, ends=ends)
+        return end
 
     def look(self, suspect: _Suspect) -> int:
         """Check one statement, or all up to the next block; return where to go on."""
@@ -97,17 +130,19 @@ class _Check:
         for part in found:
             self._ending(statement, part.start, statement.text, part.start)
             if self._foreign(statement, part, block=suspect.block):
-                return self._half.end_of_run(suspect.at)
+                return self._up_to_block(suspect.at, compare=False)
         self._merged(statement, found, block=suspect.block)
         if suspect.block or not found or found[-1].stop is Stop.SEMICOLON:
             return suspect.at + 1
-        return self._split(suspect.at)
+        return self._up_to_block(suspect.at, compare=True)
 
     def _ending(self, statement: Statement, at: int, text: str, start: int) -> None:
         """Note an end of the transaction at *start* of *text*, *at* of *statement*."""
-        said = ends_transaction(text, start) if self._transaction else ""
+        if self._transaction is False:
+            return
+        said = ends_transaction(text, start)
         if said:
-            self._add("ends_transaction", statement, at, said=said)
+            self._add_if("ends_transaction", statement, at, transaction=True, said=said)
 
     def _foreign(self, statement: Statement, part: Part, *, block: bool) -> bool:
         """Note what is no SQL; say whether rows follow, which are not looked at."""
@@ -123,29 +158,49 @@ class _Check:
     # A simple query of several statements is one implicit transaction: protocol-flow,
     # "Multiple Statements in a Simple Query"
     def _merged(self, statement: Statement, found: list[Part], *, block: bool) -> None:
-        merged = len(found) > 1 and not self._transaction
+        merged = len(found) > 1 and self._transaction is not True
         if merged and any(
             refuses_transaction(statement.text, part.start) for part in found
         ):
             mend = _OWN_BLOCK if block else _OWN_LINE
-            self._add("merged", statement, found[1].start, mend=mend)
+            at = found[1].start
+            self._add_if("merged", statement, at, transaction=False, mend=mend)
 
-    def _split(self, index: int) -> int:
-        """Compare goose's ends with PostgreSQL's from here to the next block."""
+    def _up_to_block(self, index: int, *, compare: bool) -> int:
+        """Compare goose's ends with PostgreSQL's, or do not; return the next block."""
         end = self._half.end_of_run(index)
-        run = _Run(self._half.statements[index:end])
-        for part in parts(run.text):
-            self._ending(*run.find(part.start), run.text, part.start)
-            first = run.first_end_inside(part)
-            if part.inside is not None and part.inside not in _DEPTHS:
-                statement, at = run.find(part.since)
-                self._add("unclosed", statement, at, inside=part.inside.value)
-            elif first is not None:
-                at = run.semicolon(first)
-                where = inside(run.text, part, at) or Inside.COMMENT
-                statement, at = run.find(at)
-                self._add("split_inside", statement, at, inside=where.value)
+        ends = self._ends_at(end)
+        if compare:
+            self._compare(self._half.statements[index:end], 0, ends=ends)
+        elif not ends:
+            self._half.rest = Rest(None)
         return end
+
+    def _ends_at(self, end: int) -> bool:
+        """Say whether what ends at *end* of the new statements goes no further."""
+        return self._last or end < len(self._half.statements)
+
+    def _compare(self, statements: list[Statement], at: int, *, ends: bool) -> None:
+        run = Run(statements)
+        for part in parts(run.text, at):
+            if part.stop is not Stop.SEMICOLON and not ends:
+                break
+            at = part.end
+            self._compared(run, part)
+        if not ends:
+            self._half.rest = run.rest(at)
+
+    def _compared(self, run: Run, part: Part) -> None:
+        self._ending(*run.find(part.start), run.text, part.start)
+        first = run.first_end_inside(part)
+        if part.inside is not None and part.inside not in _DEPTHS:
+            statement, at = run.find(part.since)
+            self._add("unclosed", statement, at, inside=part.inside.value)
+        elif first is not None:
+            at = run.semicolon(first)
+            where = inside(run.text, part, at) or Inside.COMMENT
+            statement, at = run.find(at)
+            self._add("split_inside", statement, at, inside=where.value)
 
     def _cuts(self, statement: Statement, cuts: tuple[int, ...]) -> None:
         """Note annotations that were taken out of a string, a name or a comment."""
@@ -167,47 +222,26 @@ class _Check:
         sides = (self._half.side,)
         self._findings.add(slug, line, column, sides=sides, **fields)
 
+    def _add_if(
+        self,
+        slug: str,
+        statement: Statement,
+        at: int,
+        *,
+        transaction: bool,
+        **fields: object,
+    ) -> None:
+        line, column = statement.locate(at + 1)
+        sides = (self._half.side,)
+        self._findings.add_if(
+            slug, line, column, sides=sides, transaction=transaction, **fields
+        )
+
 
 _DEPTHS = {Inside.PARENTHESES, Inside.BODY}
 _TEXTS = {Kind.STRING, Kind.NAME, Kind.BLOCK}
 _OWN_LINE = "give each its own line that ends with ';'"
 _OWN_BLOCK = "give each its own StatementBegin and StatementEnd"
-
-
-class _Run:
-    """Several of goose's statements as one text."""
-
-    def __init__(self, statements: list[Statement]) -> None:
-        self.text = "\n".join(statement.text for statement in statements)
-        self._statements = statements
-        self._ends: list[int] = []
-        end = -1
-        for statement in statements:
-            end += len(statement.text) + 1
-            self._ends.append(end)
-
-    def first_end_inside(self, part: Part) -> int | None:
-        """Return the first statement that goose ends before PostgreSQL does, if any."""
-        at = bisect_right(self._ends, part.start)
-        return at if self._ends[at] < part.end else None
-
-    def semicolon(self, index: int) -> int:
-        """Return where the `;` stands that ends a statement for goose."""
-        end = self._ends[index]
-        start = self.text.rfind("\n", 0, end) + 1
-        start = max(start, end - len(self._statements[index].text))
-        last = _COMMENT_WORD.split(self.text[start:end], maxsplit=1)[0]
-        return start + len(last.rstrip(BLANKS)) - 1
-
-    def find(self, at: int) -> tuple[Statement, int]:
-        """Return the statement that holds a place of the text, and its place in it."""
-        index = bisect_right(self._ends, at)
-        index = min(index, len(self._statements) - 1)
-        statement = self._statements[index]
-        return statement, at - (self._ends[index] - len(statement.text))
-
-
-_COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
 
 
 def _line_starts(
@@ -249,21 +283,3 @@ def _why_unfinished(text: str) -> tuple[int, str, str]:
 
 _COMMENT_ONLY = "remove the comment, or the line above it that holds nothing but blanks"
 _MOVE = "move the comment above the statement"
-
-
-def bad_characters(statements: list[Statement]) -> Iterator[tuple[str, int, int]]:
-    """Yield slug, line and column of what cannot be sent, one for each statement."""
-    for statement in statements:
-        if match := _UNSENDABLE.search(statement.text):
-            yield _slug(match), *statement.locate(match.start() + 1)
-        elif match := _UNSENDABLE.search(statement.data or ""):
-            rows = match.string[: match.start()]
-            line = statement.locate(len(statement.text))[0] + 1 + rows.count("\n")
-            yield _slug(match), line, match.start() - rows.rfind("\n")
-
-
-_UNSENDABLE = re.compile("[\0\udc80-\udcff]")
-
-
-def _slug(match: re.Match[str]) -> str:
-    return "nul" if match.group() == "\0" else "invalid_utf8"

@@ -1,12 +1,12 @@
 """A file's text with its variables expanded, and the way back to the file's lines."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from migrator.model import Statement
-from migrator.sql.annotation import Annotation, Mark, Verdict
+from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
 from migrator.sql.gotext import BLANKS, trim
-from migrator.sql.words import starts_copy
 
 
 class Failure(NamedTuple):
@@ -21,21 +21,62 @@ class Source:
     """A text that knows where its characters stand in the file."""
 
     def __init__(
-        self,
-        text: str,
-        marks: list[Mark],
-        *,
-        lines: list[int] | None = None,
-        failures: tuple[Failure, ...] = (),
+        self, text: str, marks: list[Mark], first: int, lines: list[int] | None = None
     ) -> None:
         self.text = text
         self.marks = marks
-        self.failures = failures
+        self._first = first
+        """The file's line of the text's first line."""
+
         self._lines = lines
-        """The file's line of each line of the text, when they differ."""
+        """The file's line of each line of the text, when they may differ."""
 
         self._at = 0
         self._number = 0
+
+    def joined(self, at: int, more: "Source") -> tuple["Source", int]:
+        """Return the text from *at* on, *more* behind it, and where *at* is then."""
+        if at == len(self.text):
+            return more, 0
+        start = self.text.rfind("\n", 0, at) + 1
+        number = self._number_at(start)
+        shift = len(self.text) - start
+        marks = [_moved(m, m.start - start) for m in self.marks if m.dashes >= at]
+        marks += [_moved(mark, mark.start + shift) for mark in more.marks]
+        lines = None
+        if not (self.is_straight and more.is_straight):
+            lines = [*self.numbers[number:-1], *more.numbers]
+        text = self.text[start:] + more.text
+        return Source(text, marks, self._file_line(number), lines), at - start
+
+    def start_of(self, line: int) -> int:
+        """Return where the file's *line* starts; the end when it comes later."""
+        number = line - self._first
+        if self._lines is not None:
+            number = bisect_left(self._lines, line)
+        start = 0
+        for _ in range(number):
+            start = self.text.find("\n", start) + 1
+            if not start:
+                return len(self.text)
+        return start
+
+    def line_at(self, start: int) -> int:
+        """Return the file's line that starts at *start*; 0 when none does."""
+        line = self._file_line(self._number_at(start))
+        return line if self.start_of(line) == start else 0
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether the lines of the text are surely those of the file."""
+        return self._lines is None
+
+    @property
+    def numbers(self) -> list[int]:
+        """The file's line of each line of the text."""
+        if self._lines is not None:
+            return self._lines
+        return list(range(self._first, self._first + self.text.count("\n") + 1))
 
     def place(self, at: int) -> tuple[int, int]:
         """Return the file's line and column of a place in the text."""
@@ -50,7 +91,7 @@ class Source:
         return Statement(text, line, column)
 
     def statement(
-        self, pieces: list[tuple[int, int]], *, data: str | None = None
+        self, pieces: list[tuple[int, int]], *, data: Iterable[str] | None = None
     ) -> Statement:
         """
         Return the statement made of *pieces*, without the blanks at its end.
@@ -81,7 +122,7 @@ class Source:
 
     def _file_line(self, number: int) -> int:
         if self._lines is None:
-            return number + 1
+            return number + self._first
         return self._lines[min(number, len(self._lines) - 1)]
 
     # Places come mostly in order: what was counted is not counted again
@@ -94,98 +135,68 @@ class Source:
         return self._number
 
 
-class Buffer:
-    """The lines of a statement that is being read, and their places in the file."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.cuts: list[int] = []
-        """The file's lines that were taken out of its middle."""
-
-        self.copies = False
-        """Whether the first word is COPY, and nobody has looked for its end."""
-
-        self._first = 0
-        self._next = 0
-        self._height = 0
-        self._jumps: list[tuple[int, int]] = []
-
-    def append(self, line: str, number: int) -> None:
-        """Take the file's line *number*; expanded, it may be several lines."""
-        if not self.lines:
-            self._first = number
-            self.copies = starts_copy(line.lstrip(BLANKS))
-        elif number != self._next:
-            self._jumps.append((self._height, number))
-        self.lines.append(line)
-        self._height += 1
-        self._next = number + 1
-        for _ in range(line.count("\n")):
-            self._jumps.append((self._height, number))
-            self._height += 1
-
-    def statement(self) -> Statement:
-        """Return what was read, without the blanks at its ends."""
-        raw = "\n".join(self.lines)
-        if not self._jumps and raw[:1].strip(BLANKS):
-            return Statement(raw.rstrip(BLANKS), self._first)
-        text = raw.lstrip(BLANKS)
-        lead = raw[: len(raw) - len(text)]
-        number = lead.count("\n")
-        whole = Statement(raw, self._first, 1, tuple(self._jumps))
-        line, column = whole.locate(len(lead) + 1)
-        text = text.rstrip(BLANKS)
-        last = number + text.count("\n") if self._jumps else 0
-        jumps = tuple((n - number, at) for n, at in self._jumps if number < n <= last)
-        return Statement(text, line, column, jumps)
-
-
-def expand_lines(text: str, environ: Mapping[str, str], marks: list[Mark]) -> Source:
+class Expander:
     """
-    Return *text* with the variables between ENVSUB ON and ENVSUB OFF expanded.
+    Expands the variables between ENVSUB ON and ENVSUB OFF, line by line.
 
     A line that cannot be expanded stays as it is; unless it is a comment, it is a
     failure.
     """
-    if not any(
-        mark.annotation is Annotation.ENVSUB_ON and mark.verdict is Verdict.TAKEN
-        for mark in marks
-    ):
-        return Source(text, marks)
-    return _Expander(text, environ, marks).source()
 
-
-class _Expander:
     def __init__(
-        self, text: str, environ: Mapping[str, str], marks: list[Mark]
+        self, environ: Mapping[str, str], line: int = 1, *, on: bool = False
     ) -> None:
-        self._lines = text.split("\n")
-        self._environ = environ
-        self._marks = marks
-        self._numbers: list[int] = []
-        self._failures: list[Failure] = []
+        self.line = line
+        """The file's number of the next line."""
 
-    def source(self) -> Source:
-        by_line = {mark.line: mark for mark in self._marks}
+        self.failures: list[Failure] = []
+        self._environ = environ
+        self._on = on
+        self._switches = [(0, on)]
+        """The lines after which the state changed."""
+
+    @property
+    def expands(self) -> bool:
+        """Say whether variables were expanded anywhere."""
+        return self._on or len(self._switches) > 1
+
+    def at(self, line: int) -> "Expander":
+        """Return what expands the file from *line* on, which was read before."""
+        index = bisect_left(self._switches, (line,)) - 1
+        return Expander(self._environ, line, on=self._switches[index][1])
+
+    def feed(self, text: str) -> Source:
+        """Return the next lines of the file with their variables expanded."""
+        first = self.line
+        marks = list(find_marks(text, first))
+        self.line += text.count("\n")
+        if self._on or any(_switched(mark, on=False) for mark in marks):
+            return self._expanded(text, first, marks)
+        return Source(text, marks, first)
+
+    def _expanded(self, text: str, first: int, marks: list[Mark]) -> Source:
+        by_line = {mark.line: mark for mark in marks}
         expanded: list[str] = []
+        numbers: list[int] = []
         starts: dict[int, int] = {}
-        on, at = False, 0
-        for number, line in enumerate(self._lines, 1):
+        at = 0
+        for number, line in enumerate(text.split("\n"), first):
             mark = by_line.get(number)
             if mark is not None:
                 starts[number] = at
-                on = _switched(mark, on=on)
-            new = self._expand(line, number) if on and mark is None else line
+                self._switch(mark)
+            new = self._expand(line, number) if self._on and mark is None else line
             expanded.append(new)
-            self._numbers.extend([number] * (new.count("\n") + 1))
+            numbers.extend([number] * (new.count("\n") + 1))
             at += len(new) + 1
-        marks = [_moved(mark, starts[mark.line]) for mark in self._marks]
-        return Source(
-            "\n".join(expanded),
-            marks,
-            lines=self._numbers,
-            failures=tuple(self._failures),
-        )
+        moved = [_moved(mark, starts[mark.line]) for mark in marks]
+        return Source("\n".join(expanded), moved, first, numbers)
+
+    def _switch(self, mark: Mark) -> None:
+        on = _switched(mark, on=self._on)
+        if on is not self._on:
+            self._on = on
+            self._switches.append((mark.line, on))
 
     def _expand(self, line: str, number: int) -> str:
         from migrator.sql.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
@@ -195,7 +206,7 @@ class _Expander:
         except SubstitutionError as error:
             if not trim(line).startswith("--"):
                 failure = Failure(number, error.position + 1, error.reason)
-                self._failures.append(failure)
+                self.failures.append(failure)
             return line
 
 

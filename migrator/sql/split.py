@@ -103,6 +103,7 @@ _DOLLARS = r"\$\$" + possessive(r"[^$]++|\$(?!\$)") + r"\$\$"
 _WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLARS}")
 _BETWEEN = re.compile(_GAP)
 _REST = re.compile(_GAP + r"\Z")
+_ATOMIC = re.compile("atomic", re.IGNORECASE)
 _COPY_ANYWHERE = re.compile("copy", re.IGNORECASE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
@@ -263,6 +264,9 @@ class _Depth:
 
 
 def _routine(text: str, start: int) -> Part:
+    part = _simple(text, start)
+    if not _ATOMIC.search(text, start, part.end):
+        return part
     depth = _Depth()
     for token in tokenize(text, start):
         if not token.closed:

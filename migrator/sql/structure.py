@@ -56,6 +56,13 @@ class Structure:
         good = self.side is Direction.UP and not self.block
         return down and good and not _in_a_body(mark)
 
+    def ends_block(self, mark: Mark) -> bool:
+        """Say whether *mark*, not taken yet, ends the open block or its half."""
+        if mark.verdict is Verdict.NEAR or _in_a_body(mark):
+            return False
+        down = mark.annotation is Annotation.DOWN and self.side is not Direction.DOWN
+        return down or mark.annotation is Annotation.END
+
     def finish(self) -> None:
         """Note what is missing at the file's end."""
         if self.block:

@@ -2,19 +2,21 @@
 
 import re
 
-from migrator.sql.lexer import IN_WORD, Kind, tokenize
+from migrator.sql.lexer import IN_WORD, WORD, Kind, tokenize
 
 
 # A tuple: it compares by identity first, a set of enums hashes in Python
 BLANK_KINDS = (Kind.SPACE, Kind.COMMENT, Kind.BLOCK)
-_CREATE = re.compile("create", re.IGNORECASE)
+_CREATE = re.compile(rf"create(?:[ \t\n\r\f\v]++({WORD}))?", re.IGNORECASE)
+_ROUTINE = {"or", "function", "procedure"}
 _ROUTINE_WORDS = 5
 
 
 # In psqlscan.l, rule {identifier}: CREATE [OR REPLACE] {FUNCTION|PROCEDURE}
 def is_routine(text: str, start: int) -> bool:
     """Say whether a statement creates a routine, whose body may hold statements."""
-    if not _CREATE.match(text, start):
+    match = _CREATE.match(text, start)
+    if match is None or (match[1] and match[1].lower() not in _ROUTINE):
         return False
     head = words(text, start, limit=_ROUTINE_WORDS)
     kind = head[3:4] if head[1:3] == ["or", "replace"] else head[1:2]

@@ -396,10 +396,9 @@ def test_copy_streams_its_rows(database: str, conn: psycopg.Connection) -> None:
     """A `COPY … FROM stdin` statement gets its rows."""
 
     plain = migration(1, "CREATE TABLE a (x int)", "COPY a FROM stdin")
-    rows = plain.up.statements[1]._replace(data="1\n2\n")
-    copying = plain._replace(
-        up=plain.up._replace(statements=(plain.up.statements[0], rows))
-    )
+    create, copy = plain.up.statements
+    rows = copy._replace(data=("1\n", "2\n"))
+    copying = plain._replace(up=plain.up._replace(statements=(create, rows)))
 
     runner(database).run(files(copying), Up())
 

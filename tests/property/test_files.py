@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from migrator.model import Migration, Split, Statement
+from migrator.model import Migration, Split, Statement, Statements
 from migrator.source.parse import parse_file
 from migrator.sql.lexer import tokenize
 from migrator.sql.split import parts
@@ -112,9 +112,7 @@ def test_what_goose_runs_of_a_dump_is_run_as_before(seed: int) -> None:
             assert _parts(dumped.statements) == _parts(own.statements), content
 
 
-def _parts(
-    statements: tuple[Statement, ...],
-) -> list[tuple[list[str], str | None]]:
+def _parts(statements: Statements) -> list[tuple[list[str], object]]:
     """Return the statements to the server, in tokens, each with its rows."""
     return [
         (_tokens(each.text[part.start : part.end]), each.data)

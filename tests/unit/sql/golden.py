@@ -31,7 +31,7 @@ def _half(migration: Migration, direction: Direction) -> list[str]:
         lines.append(f"{direction.value} {each.line}:{each.column}{jumps}")
         lines.extend(f"  | {line}" for line in each.text.split("\n"))
         if each.data is not None:
-            lines.extend(f"  > {line!r}" for line in each.data.splitlines())
+            lines.extend(f"  > {line!r}" for line in "".join(each.data).splitlines())
     lines.extend(
         f"{direction.value} {fault.slug} {fault}"
         for fault in migration.section(direction).faults

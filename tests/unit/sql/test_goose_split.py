@@ -156,7 +156,7 @@ def test_rows_follow_copy(copy: str, rows: str) -> None:
     assert migration.up.faults == migration.down.faults == ()
     assert migration.up.statements == (
         Statement("SELECT 0;", 2),
-        Statement(text, 3, data=rows),
+        Statement(text, 3, data=(rows,)),
         Statement("SELECT 1;", behind),
     )
     assert texts(migration.down) == ["SELECT 2;"]
@@ -177,7 +177,7 @@ def test_rows_have_variables_too() -> None:
     broken = parsed(content, environ={"T": "t", "A": "a"})
 
     assert migration.up.statements == (
-        Statement("COPY t FROM stdin;", 3, data="a\nb\n"),
+        Statement("COPY t FROM stdin;", 3, data=("a\nb\n",)),
     )
     assert (faults(broken.up), faults(broken.down)) == (["envsub 5:1"], [])
 

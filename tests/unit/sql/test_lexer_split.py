@@ -78,7 +78,7 @@ def test_rows_follow_copy() -> None:
 
     assert migration.up.faults == ()
     assert migration.up.statements == (
-        Statement("COPY t (a) FROM stdin;", 2, data="1;'\n-- +goose Down\n"),
+        Statement("COPY t (a) FROM stdin;", 2, data=("1;'\n-- +goose Down\n",)),
         Statement("SELECT 1;", 6, 3),
     )
 
@@ -87,7 +87,7 @@ def test_no_rows_follow_copy() -> None:
     """A COPY may have no rows; the end of rows may be the file's last line."""
     (statement,) = parsed(f"{UP}COPY t FROM stdin;\n\\.", Split.POSTGRES).up.statements
 
-    assert statement == Statement("COPY t FROM stdin;", 2, data="")
+    assert statement == Statement("COPY t FROM stdin;", 2, data=("",))
 
 
 def test_sql_before_up_is_refused_once() -> None:

@@ -1,0 +1,35 @@
+"""One statement text sent by itself, its answers read; and a transaction left."""
+
+from collections.abc import Iterator
+
+import psycopg
+
+from migrator.model import Statement
+from migrator.pg.message import encoded
+
+
+def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
+    """Run *statement*, with its rows, and return the command tags of its results."""
+    text = encoded(statement)
+    if statement.data is None:
+        cursor.execute(text)
+        return tuple(_tags(cursor))
+    with cursor.copy(text) as copy:
+        for rows in statement.data:
+            copy.write(rows)
+    return (cursor.statusmessage or "",)
+
+
+def _tags(cursor: psycopg.Cursor) -> Iterator[str]:
+    yield cursor.statusmessage or ""
+    while cursor.nextset():
+        yield cursor.statusmessage or ""
+
+
+def roll_back(conn: psycopg.Connection) -> None:
+    """Leave the transaction, if there is one; a dead session has left it already."""
+    try:
+        if not conn.closed:
+            conn.rollback()
+    except psycopg.Error:
+        conn.close()

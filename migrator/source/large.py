@@ -1,0 +1,161 @@
+"""
+A large file to a migration that holds none of its statements.
+
+It is parsed twice, piece by piece: for its faults and the number of its statements
+when it is loaded, and for the statements when they are executed.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from migrator.model import Direction, Migration, Section, Split, Statement
+from migrator.source.blocks import Blocks
+from migrator.sql.findings import BOTH, Findings
+from migrator.sql.goose import Reader
+
+
+def parse_blocks(
+    blocks: Blocks, *, version: int, path: str, split: Split, environ: Mapping[str, str]
+) -> Migration:
+    """
+    Return the migration that *blocks* hold, as `parse_file` does.
+
+    Raises:
+        FileChangedError: The file is being written.
+    """
+    findings = Findings(path)
+    if blocks.has_bom or blocks.is_utf16:
+        findings.add("bom", 1)
+    split = Split.POSTGRES if blocks.is_dump else split
+    counts, transaction = dict.fromkeys(BOTH, 0), True
+    if not blocks.is_utf16:
+        _note_lines(blocks, split, findings)
+        reading = _Reading(blocks, split, dict(environ), findings)
+        counts, transaction = reading.counts()
+    up, down = (
+        Section(
+            LargeStatements(blocks, split, dict(environ), path, side, counts[side])
+            if counts[side]
+            else (),
+            findings.of(side),
+        )
+        for side in BOTH
+    )
+    return Migration(
+        version=version,
+        path=path,
+        up=up,
+        down=down,
+        transaction=transaction,
+        checksum=blocks.checksum,
+    )
+
+
+def _note_lines(blocks: Blocks, split: Split, findings: Findings) -> None:
+    if split is Split.GOOSE:
+        for line in blocks.long_lines:
+            findings.add("line_too_long", line)
+    if blocks.is_old_mac:
+        findings.add("carriage_return", 0, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LargeStatements:
+    """
+    The statements of one half of a large file, which is read for each iteration.
+
+    Raises:
+        FileChangedError: On iteration, as soon as the content is not what it was.
+    """
+
+    blocks: Blocks
+    split: Split
+    environ: Mapping[str, str]
+    path: str
+    side: Direction
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Statement]:
+        unheard = Findings(self.path)
+        reading = _Reading(self.blocks, self.split, self.environ, unheard, again=True)
+        left = self.count
+        for found in reading.pieces():
+            yield from found[self.side]
+            left -= len(found[self.side])
+            if not left:
+                return
+
+
+class _Reading:
+    """One reading of a file from its start to its end."""
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        split: Split,
+        environ: Mapping[str, str],
+        findings: Findings,
+        *,
+        again: bool = False,
+    ) -> None:
+        self._blocks = blocks
+        self._lines = [1]
+        """The file's first line of each block that was read, and the next line."""
+
+        self._reader = Reader(
+            split=split,
+            environ=environ,
+            findings=findings,
+            ahead=self._ahead,
+            again=again,
+        )
+
+    def counts(self) -> tuple[dict[Direction, int], bool]:
+        """Read all; return the number of statements, and the file's flag."""
+        counts = dict.fromkeys(BOTH, 0)
+        for found in self.pieces():
+            for side in BOTH:
+                counts[side] += len(found[side])
+        return counts, self._reader.transaction
+
+    def pieces(self) -> Iterator[dict[Direction, list[Statement]]]:
+        """Yield the statements that each piece of the file completes."""
+        index, end = 0, len(self._blocks)
+        while index < end or not index:
+            text = self._piece(index, end)
+            index = max(len(self._lines) - 1, 1)
+            yield self._reader.read(text, last=index >= end)
+
+    def _piece(self, index: int, end: int) -> str:
+        """Return the next text: the more, the more is read again with it."""
+        texts: list[str] = []
+        size = 0
+        while index < end and size <= self._reader.held:
+            texts.append(self._blocks.text(index))
+            self._lines.append(self._lines[-1] + texts[-1].count("\n"))
+            size += len(texts[-1])
+            index += 1
+        return "".join(texts)
+
+    def _ahead(self, line: int) -> Iterable[str]:
+        index = min(bisect_right(self._lines, line), len(self._lines) - 1) - 1
+        return _Tail(self._blocks, index, line - self._lines[index])
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What a file holds from a line on, as often as it is asked for."""
+
+    blocks: Blocks
+    index: int
+    skipped: int
+    """How many lines of the first block come before."""
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.blocks.text(self.index).split("\n", self.skipped)[self.skipped]
+        for index in range(self.index + 1, len(self.blocks)):
+            yield self.blocks.text(index)
