@@ -53,6 +53,9 @@ _GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 _BYTES = 64 * 1024
 """What is handed to libpq before it must have reached the network."""
 
+_WINDOW = 1024 * 1024
+"""How many bytes may wait for their answers: this much of a large file is held."""
+
 _AGAIN_S = 0.2
 """A request to cancel may be lost between two statements: how soon to ask again."""
 
@@ -82,6 +85,9 @@ class Pipeline(Generic[Q]):
         self._cancellation = cancellation
         self._held = held
         self._last: Q | None = None
+        self._unanswered = 0
+        """How many bytes wait for their answers."""
+
         self._sending = True
         self._synced = False
         self._reason: MigratorError | None = None
@@ -122,21 +128,22 @@ class Pipeline(Generic[Q]):
     def _send(self) -> bool:
         """Hand over what the network takes; tell whether something is left to send."""
         while not self._pgconn.flush():
-            if not self._sending:
+            if not self._sending or self._unanswered >= _WINDOW:
                 return False
             self._send_some()
         return True
 
     def _send_some(self) -> None:
-        size = 0
+        before = self._unanswered
         for query in self._queries:
             self._last = query
             self._pgconn.send_query_params(query.text, None)
             self.waiting.append(query)
-            if query.flush:
+            self._unanswered += len(query.text)
+            full = self._unanswered >= _WINDOW
+            if query.flush or full:  # or nobody would answer, and nobody send
                 self._pgconn.send_flush_request()
-            size += len(query.text)
-            if size >= _BYTES:
+            if full or self._unanswered - before >= _BYTES:
                 return
         self._end()
 
@@ -168,6 +175,7 @@ class Pipeline(Generic[Q]):
                 self._synced = True
                 return
             query = self.waiting.popleft()
+            self._unanswered -= len(query.text)
             if result.status in _GOOD:
                 yield query, result
             elif self._failure is None:

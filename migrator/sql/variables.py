@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from migrator.model import Direction
-from migrator.sql.envsub import SubstitutionError, expand
 from migrator.sql.findings import Findings
 from migrator.sql.rows import rows_of
 
@@ -22,6 +21,8 @@ class Variables:
 
     def expand(self, line: str, number: int, sides: _Sides) -> str:
         """Return the file's line *number* with its variables expanded."""
+        from migrator.sql.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
+
         broken = _SURROGATE.search(line)
         if broken:
             self._findings.add("invalid_utf8", number, broken.start() + 1, sides=sides)

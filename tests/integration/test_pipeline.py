@@ -110,6 +110,14 @@ def test_two_full_buffers_are_no_deadlock(conn: psycopg.Connection) -> None:
     assert answers(conn, sent) == ["SELECT 1"] * 60
 
 
+def test_a_full_window_asks_for_answers(conn: psycopg.Connection) -> None:
+    """Large statements whose answers nobody wants early do not wait for each other."""
+    large = f"SELECT length('{'x' * 300_000}')"
+    sent = [Query(large.encode(), flush=False) for _ in range(20)]
+
+    assert answers(conn, sent) == ["SELECT 1"] * 20
+
+
 def test_answers_come_while_the_rest_runs(
     database: str, conn: psycopg.Connection
 ) -> None:
