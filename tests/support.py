@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from migrator.cli import main
@@ -141,6 +142,15 @@ def ended(process: subprocess.Popen[str], signum: int | None = None) -> Result:
         process.send_signal(signum)
     text, _ = process.communicate(timeout=20)
     return parsed(process.returncode, text)
+
+
+def heard(process: subprocess.Popen[str], event: str) -> None:
+    """Read the process's lines up to the first of this event."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == event:
+            return
+    pytest.fail(f"it ended without {event}")
 
 
 def until(true: Callable[[], object]) -> None:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from migrator.pg.lock import GOOSE_LOCK_KEY
-from tests.support import ended, started, until, write
+from tests.support import ended, heard, started, until, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -66,11 +66,14 @@ def test_while_waiting_for_the_lock(
     conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
 
     with started(database, directory) as process:
-        until(lambda: sessions(conn, "%pg_locks%"))
+        heard(process, "lock.contended")
         result = ended(process, signal.SIGTERM)
 
     assert result.exit_code == 143
-    assert "lock.contended" in [line["event"] for line in result.lines]
+    assert [line["event"] for line in result.lines] == [
+        "run.interrupted",
+        "run.finished",
+    ]
 
 
 def test_while_waiting_for_the_server(tmp_path: Path) -> None:
@@ -78,11 +81,9 @@ def test_while_waiting_for_the_server(tmp_path: Path) -> None:
     directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
 
     with started("postgresql://u@127.0.0.1:1/db", directory) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline() + process.stdout.readline()
+        heard(process, "database.waited")
         result = ended(process, signal.SIGTERM)
 
-    assert "database.waited" in first
     assert result.exit_code == 143
 
 
@@ -96,9 +97,7 @@ def test_in_the_sleep_of_a_retry(
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE a")
         with started(database, directory, MIGRATOR_LOCK_TIMEOUT="50ms") as process:
-            assert process.stdout is not None
-            while "migration.retried" not in process.stdout.readline():
-                pass
+            heard(process, "migration.retried")
             result = ended(process, signal.SIGTERM)
 
     assert result.exit_code == 143
