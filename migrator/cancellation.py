@@ -5,13 +5,44 @@ How a signal or the deadline stops a run: at once where we wait, never in betwee
 which psycopg answers by cancelling the running statement on the server and waiting
 for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check` or
 `armed` raises. COMMIT, rollback and unlock are not armed: they are let finish.
+
+A server that does not answer lets nothing finish. `cut_off` ends all waits for it, in
+whichever phase: connections are shut, and whoever reads from one finds its end.
 """
 
+import os
+import socket
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from migrator.errors import MigratorError
+
+
+PATIENCE_S = 5.0
+"""How long a run that was asked to stop waits for a server that does not answer."""
+
+
+class Line(Protocol):
+    """A connection to a server, such as psycopg's."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over."""
+        ...
+
+    def fileno(self) -> int:
+        """Return its socket."""
+        ...
+
+
+def shut(line: Line) -> None:
+    """End *line* for whoever waits for it; its owner still has to close it."""
+    # whatever it is, it must not come out of a signal handler
+    with suppress(Exception), socket.socket(fileno=os.dup(line.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
 
 
 class Interruption(KeyboardInterrupt):
@@ -28,6 +59,13 @@ class Cancellation:
     def __init__(self) -> None:
         self._reason: MigratorError | None = None
         self._depth = 0
+        self._lines: tuple[weakref.ref[Line], ...] = ()
+        self._cut = False
+
+    @property
+    def cut(self) -> MigratorError | None:
+        """Return why the run was cut off; None while it was not."""
+        return self._reason if self._cut else None
 
     @property
     def requested(self) -> bool:
@@ -40,6 +78,22 @@ class Cancellation:
             self._reason = reason
             if self._depth:
                 raise Interruption(reason)
+
+    def attach(self, line: Line) -> None:
+        """Let `cut_off` end *line*, for as long as there is one."""
+        self._lines = (*(ref for ref in self._lines if ref()), weakref.ref(line))
+
+    def cut_off(self, reason: MigratorError) -> None:
+        """
+        End all waits for the server: asked to stop, it has not answered.
+
+        *reason* takes the place of the one that the run was asked to stop with.
+        """
+        self._reason, self._cut = reason, True
+        for ref in self._lines:
+            line = ref()
+            if line is not None and not line.closed:
+                shut(line)
 
     def check(self) -> None:
         """

@@ -8,20 +8,24 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, TextIO
 
 from migrator.about import VERSION
 from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation, Interruption
+from migrator.cancellation import PATIENCE_S, Cancellation, Interruption
 from migrator.commands import OFFLINE, command
 from migrator.commands.request import Request
 from migrator.environment import service_links
 from migrator.errors import (
+    ConnectionLostError,
     DeadlineError,
     FilesInvalidError,
     InterruptedRunError,
+    MigratorError,
+    UnavailableError,
     UsageError,
 )
 from migrator.events.base import Event, Observer
@@ -97,9 +101,9 @@ def _outcome(
         with _signals(cancellation, deadline_s):
             work(observe, cancellation)
     except Interruption as interruption:
-        error: BaseException = interruption.reason
+        error: BaseException = _why(interruption.reason, cancellation)
     except BaseException as caught:  # noqa: BLE001 - the verdict is told, come what may
-        error = caught
+        error = _why(caught, cancellation)
     else:
         return None
     from migrator.events.trouble import RunCrashed, RunInterrupted  # noqa: PLC0415 - as it says
@@ -114,23 +118,47 @@ def _outcome(
     return error
 
 
+_OF_A_CUT = (
+    ConnectionLostError,
+    DeadlineError,
+    InterruptedRunError,
+    UnavailableError,
+)
+
+
+def _why(error: BaseException, cancellation: Cancellation) -> BaseException:
+    """Return what ended the run: a connection that we cut ourselves was not lost."""
+    cut = cancellation.cut
+    return cut if cut is not None and isinstance(error, _OF_A_CUT) else error
+
+
 @contextmanager
 def _signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
     """
     Let SIGTERM, SIGINT and the deadline cancel the block.
 
-    Handlers are needed also because the kernel does not apply a signal's default
-    action to PID 1. A second signal ends the process at once.
+    Five seconds later the connections of a run that has not ended are cut. Handlers are
+    needed also because the kernel does not apply a signal's default action to PID 1. A
+    second signal ends the process at once.
     """
+    unanswered: list[MigratorError] = []
+
+    def ask(why: Callable[..., MigratorError]) -> None:
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, _AGAIN_S)
+        unanswered.append(why(answered=False))
+        cancellation.request(why())
 
     def stop(signum: int, frame: FrameType | None) -> None:
         if cancellation.requested:
             os._exit(128 + signum)
         name = signal.Signals(signum).name
-        cancellation.request(InterruptedRunError(signum, name=name))
+        ask(partial(InterruptedRunError, signum, name=name))
 
     def late(signum: int, frame: FrameType | None) -> None:
-        cancellation.request(DeadlineError(deadline_s))
+        if cancellation.requested:
+            cancellation.cut_off(unanswered[0])
+        else:
+            ask(partial(DeadlineError, deadline_s))
 
     handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGALRM: late}
     before = {signum: signal.signal(signum, h) for signum, h in handlers.items()}
@@ -141,6 +169,10 @@ def _signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+_AGAIN_S = 1.0
+"""How often connections are cut that were opened since."""
 
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:

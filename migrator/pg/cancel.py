@@ -1,13 +1,8 @@
 """The end of what a connection runs, wherever it runs it."""
 
-import os
-import socket
-from contextlib import suppress
-
 import psycopg
 
-
-_PATIENCE_S = 5.0
+from migrator.cancellation import PATIENCE_S, shut
 
 
 def cancel(conn: psycopg.Connection) -> None:
@@ -18,7 +13,6 @@ def cancel(conn: psycopg.Connection) -> None:
     statements is lost (PostgreSQL's postgres.c: ProcessInterrupts, DoingCommandRead).
     """
     try:
-        conn.cancel_safe(timeout=_PATIENCE_S)
+        conn.cancel_safe(timeout=PATIENCE_S)
     except psycopg.Error:
-        with suppress(OSError), socket.socket(fileno=os.dup(conn.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
+        shut(conn)

@@ -69,7 +69,7 @@ class Database(NamedTuple):
         while True:
             try:
                 with cancellation.armed():
-                    conn, answers = self._greeted(question, bare=bare)
+                    conn, answers = self._greeted(question, cancellation, bare=bare)
             except ConnectFailedError as error:
                 waited = time.monotonic() - started
                 delay = next(delays, None)
@@ -111,9 +111,10 @@ class Database(NamedTuple):
         return self._replace(patience=Backoff(total_s=min(self.patience.total_s, 10)))
 
     def _greeted(
-        self, question: sql.Composable, *, bare: bool
+        self, question: sql.Composable, cancellation: Cancellation, *, bare: bool
     ) -> tuple[Link, Answers | None]:
         conn, options = self._bare() if bare else self._opened()
+        cancellation.attach(conn)
         try:
             answers = greet(conn, {**options, **self.session.settings}, question)
         except psycopg.Error as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 
@@ -54,8 +55,7 @@ class Exclusion:
                 hold = lease_lock(
                     guard,
                     work=work,
-                    # in its thread, which no signal interrupts
-                    opened=lambda: database.connect_again(Cancellation()),
+                    opened=partial(_connected, database, cancellation),
                     heartbeat_s=self.heartbeat_s,
                     patience=self.patience,
                     done=done,
@@ -73,3 +73,12 @@ class Exclusion:
                 )
             with hold as held:
                 yield held
+
+
+def _connected(database: Database, cancellation: Cancellation) -> psycopg.Connection:
+    """Connect in a thread, which no signal interrupts, unless the run was cut off."""
+    if cancellation.cut is not None:
+        raise cancellation.cut
+    conn = database.connect_again(Cancellation())
+    cancellation.attach(conn)
+    return conn

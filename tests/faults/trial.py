@@ -9,7 +9,7 @@ import tempfile
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,8 +19,10 @@ from typing import Any
 
 import psycopg
 
+from migrator import job
 from migrator.cli import main
 from migrator.exits import RETRYABLE
+from migrator.pg import cancel
 from tests.faults.proxy import Afterwards, Direction, Fault, Plan, Proxy, proxied
 from tests.faults.state import State, emptied, state_of
 from tests.support import Result
@@ -29,6 +31,11 @@ from tests.support import Result
 HANGS_S = 20.0
 """After this a run is called hung."""
 
+_PATIENCE_S = 0.5
+"""How long our runs wait for a server that does not answer: five seconds, each time, are
+too many here."""
+
+_SHOWN = 200
 _ATTEMPTS = 5
 """On a busy machine the deadline may come before the fault."""
 
@@ -44,6 +51,9 @@ class Trial:
     direction: Direction = Direction.TO_SERVER
     message: int = 0
     afterwards: Afterwards = Afterwards.SERVE
+    deadline_s: float = 0.0
+    """Of the first run; 0 for none."""
+
     signum: int = 0
     """Sent to the run when the fault has happened; 0 for none."""
 
@@ -116,7 +126,11 @@ class Outcome:
 
 def _difference(found: State, wanted: State) -> str:
     left, right = Counter(found), Counter(wanted)
-    return f"too much {list(left - right)}, missing {list(right - left)}"
+    return f"too much {_few(left - right)}, missing {_few(right - left)}"
+
+
+def _few(rows: Iterable[tuple[object, ...]]) -> str:
+    return ", ".join(map(str, rows))[:_SHOWN]
 
 
 _turns: list[Semaphore] = []
@@ -126,6 +140,8 @@ _turns: list[Semaphore] = []
 def begin(turns: Semaphore) -> None:
     """Prepare a process for trials."""
     _turns.append(turns)
+    for module in (job, cancel):
+        module.PATIENCE_S = _PATIENCE_S  # type: ignore[attr-defined]
     for signum in (signal.SIGTERM, signal.SIGALRM):  # a run may end before its signal
         signal.signal(signum, lambda number, frame: None)
 
@@ -153,12 +169,16 @@ def _tried(trial: Trial) -> Outcome:
     plan = Plan(
         trial.fault, trial.direction, trial.message, trial.afterwards, trial.act
     )
-    with proxied(trial.port, plan) as proxy:
-        with _turn(proxy), _watched(proxy) as hung, _signalled(proxy, trial.signum):
-            first, termination = _run(trial, trial.dsn(proxy.port), trial.environ)
+    with (
+        proxied(trial.port, plan) as proxy,
+        _turn(proxy),
+        _watched(proxy) as hung,
+        _signalled(proxy, trial.signum),
+    ):
+        first, termination = _run(trial, trial.dsn(proxy.port), trial.deadline_s)
     between = state_of(trial.dsn())
     done = first.exit_code == 0
-    second = None if done else _run(trial, trial.dsn(), {})[0]
+    second = None if done else _run(trial, trial.dsn())[0]
     return Outcome(
         trial=trial,
         counts=proxy.counts,
@@ -174,7 +194,7 @@ def _tried(trial: Trial) -> Outcome:
 
 
 def _run(
-    trial: Trial, dsn: str, environ: Mapping[str, str]
+    trial: Trial, dsn: str, deadline_s: float = 0.0
 ) -> tuple[Result, Mapping[str, Any]]:
     stdout = io.StringIO()
     with tempfile.NamedTemporaryFile() as place:
@@ -185,8 +205,8 @@ def _run(
             "MIGRATOR_TERMINATION_LOG": place.name,
             "MIGRATOR_CONNECT_WAIT": "2s",
             "MIGRATOR_LOCK_WAIT": "15s",
+            "MIGRATOR_DEADLINE": f"{deadline_s}s",
             **trial.environ,
-            **environ,
         }
         exit_code = main(["up"], settings, stdout)
         termination = json.loads(place.read() or "{}")
