@@ -5,12 +5,15 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from statistics import median
 
-from tests.faults.trial import Outcome, Trial, begin, tried
+from tests.faults.trial import Outcome, Trial, begin, took_s, tried
 
 
-_WAITING = 24
+_WAITING = 40
 """How many runs may wait at the same time: a stalled one takes a second of no work."""
+
+_COMPUTING = (os.cpu_count() or 1) + 1
 
 
 class Crew:
@@ -19,9 +22,13 @@ class Crew:
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def try_all(self, trials: Iterable[Trial]) -> Iterator[Outcome]:
-        """Yield what comes of the trials."""
-        return self._pool.map(tried, trials)
+    def try_all(self, trials: Iterable[Trial]) -> list[Outcome]:
+        """Return what comes of the trials."""
+        return list(self._pool.map(tried, trials))
+
+    def takes_s(self, trial: Trial) -> float:
+        """Return how long an undisturbed process takes, where others run beside it."""
+        return median(self._pool.map(took_s, [trial] * (4 * _COMPUTING)))
 
 
 @contextmanager
@@ -29,6 +36,6 @@ def crew() -> Iterator[Crew]:
     """Keep the processes for the length of the block."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.trial"])
-    turns = context.Semaphore((os.cpu_count() or 1) + 1)
+    turns = context.Semaphore(_COMPUTING)
     with ProcessPoolExecutor(_WAITING, context, begin, (turns,)) as pool:
         yield Crew(pool)

@@ -44,29 +44,27 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
 
-def state_of(dsn: str) -> State:
+def state_of(conn: psycopg.Connection) -> State:
     """
     Return schema, rows and tracking rows of a database.
 
     What sequences count is left out: they are not rolled back.
     """
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        found = [row for query in _SCHEMA for row in conn.execute(query.encode())]
-        for (name,) in conn.execute(_TABLES).fetchall():
-            rows = sql.SQL("SELECT {}::text, t::text FROM {} t ORDER BY 2")
-            asked = rows.format(sql.Literal(name), sql.Identifier(name))
-            found += conn.execute(asked)
-        tracked = conn.execute("SELECT to_regclass('goose_db_version')").fetchone()
-        if tracked != (None,):
-            found += conn.execute(_TRACKED)
+    found = [row for query in _SCHEMA for row in conn.execute(query.encode())]
+    for (name,) in conn.execute(_TABLES).fetchall():
+        rows = sql.SQL("SELECT {}::text, t::text FROM {} t ORDER BY 2")
+        asked = rows.format(sql.Literal(name), sql.Identifier(name))
+        found += conn.execute(asked)
+    tracked = conn.execute("SELECT to_regclass('goose_db_version')").fetchone()
+    if tracked != (None,):
+        found += conn.execute(_TRACKED)
     return tuple(tuple(row) for row in found)
 
 
-def emptied(dsn: str) -> None:
-    """Make a database as it was when it was new, whoever is still in it."""
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        end = time.monotonic() + _PATIENCE_S
-        while conn.execute(_OTHERS).fetchone() != (0,):
-            assert time.monotonic() < end, "a session does not end"
-            time.sleep(0.002)
-        conn.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+def empty(conn: psycopg.Connection) -> None:
+    """Make a database as it was when it was new, whoever else is still in it."""
+    end = time.monotonic() + _PATIENCE_S
+    while conn.execute(_OTHERS).fetchone() != (0,):
+        assert time.monotonic() < end, "a session does not end"
+        time.sleep(0.002)
+    conn.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")

@@ -4,13 +4,15 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.synchronize import Semaphore
@@ -24,8 +26,9 @@ from migrator.cli import main
 from migrator.exits import RETRYABLE
 from migrator.pg import cancel
 from tests.faults.proxy import Afterwards, Direction, Fault, Plan, Proxy, proxied
-from tests.faults.state import State, emptied, state_of
-from tests.support import Result
+from tests.faults.server import Server
+from tests.faults.state import State, empty, state_of
+from tests.support import ROOT, Result
 
 
 HANGS_S = 20.0
@@ -40,7 +43,7 @@ _ATTEMPTS = 5
 """On a busy machine the deadline may come before the fault."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """What to run, and what happens to it."""
 
@@ -50,6 +53,8 @@ class Trial:
     fault: Fault = Fault.ACT
     direction: Direction = Direction.TO_SERVER
     message: int = 0
+    """Where the fault happens; 0 for nowhere."""
+
     afterwards: Afterwards = Afterwards.SERVE
     deadline_s: float = 0.0
     """Of the first run; 0 for none."""
@@ -60,64 +65,83 @@ class Trial:
     session: int = 0
     """Which connection's session the server ends; 0 for none."""
 
+    crashes: Server | None = None
+    """Which server is killed and started again."""
+
+    killed_s: float = 0.0
+    """How long after its first line the run, now a process, is killed; 0 for never."""
+
     def dsn(self, port: int = 0) -> str:
         """Return the DSN of this process's own database, here or behind a proxy."""
-        return f"postgresql://postgres@127.0.0.1:{port or self.port}/{_own_database(self.port)}"
+        return _dsn(port or self.port, _own_database(self.port))
+
+    def settings(self, dsn: str, termination_log: str = "") -> dict[str, str]:
+        """Return what a run has to know."""
+        return {
+            "MIGRATOR_DATABASE_URL": dsn,
+            "MIGRATOR_MIGRATIONS_DIR": str(self.directory),
+            "MIGRATOR_LOG_FORMAT": "json",
+            "MIGRATOR_TERMINATION_LOG": termination_log,
+            "MIGRATOR_CONNECT_WAIT": "2s",
+            "MIGRATOR_LOCK_WAIT": "15s",
+            **self.environ,
+        }
 
     def act(self, proxy: Proxy) -> None:
-        """End the session, and wait until it has ended."""
+        """End the session, or the server, and wait until it has ended."""
         pid = proxy.pids.get(self.session)
-        if pid is None:
-            return
-        with psycopg.connect(self.dsn(), dbname="postgres", autocommit=True) as conn:
-            conn.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        if self.crashes is not None:
+            self.crashes.crash()
+        if pid is not None:
+            with psycopg.connect(_dsn(self.port), autocommit=True) as conn:
+                conn.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of a trial."""
 
     trial: Trial
-    counts: Mapping[Direction, int]
+    counts: Mapping[Direction, int] = field(default_factory=dict)
     at: str
-    """The last message before the end, or before the fault."""
+    """Where the fault happened, for people."""
 
     fired: bool
-    hung: str
+    hung: str = ""
     """Where the first run was when it was called hung."""
 
-    first: Result
-    termination: Mapping[str, Any]
-    between: State
+    first: Result | None
+    """None when it was killed."""
+
+    termination: Mapping[str, Any] = field(default_factory=dict)
     second: Result | None
-    """None where nothing was left to do."""
+    """None where the first one has said that nothing is left to do."""
 
     state: State
 
     def faults(self, wanted: State) -> list[str]:
         """Return what is wrong, where *wanted* is what an undisturbed run leaves."""
-        found = [*self._contradictions(), *self._codes(wanted)]
+        found = list(self._codes())
+        if self.first is not None:
+            found += self._contradictions(self.first)
         if self.hung:
             found.append(f"the first run hung:\n{self.hung}")
         if self.trial.message and not self.fired:
             found.append("nothing has happened to the first run")
         if self.state != wanted:
-            found.append(f"it does not converge: {_difference(self.state, wanted)}")
-        return found
+            found.append(f"the end is another: {_difference(self.state, wanted)}")
+        return [f"{self.at}: {each}" for each in found]
 
-    def _codes(self, wanted: State) -> Iterator[str]:
-        code = self.first.exit_code
-        if code and code not in RETRYABLE:
-            yield f"{code}: {self.first.verdict['error']}"
-        if code == 0 and self.between != wanted:
-            yield f"all is said to be applied: {_difference(self.between, wanted)}"
-        if self.second is not None and self.second.exit_code:
-            yield f"again: {self.second.exit_code}: {self.second.verdict['error']}"
+    def _codes(self) -> Iterator[str]:
+        for which, result in (("first", self.first), ("second", self.second)):
+            allowed = {0, *RETRYABLE} if which == "first" else {0}
+            if result is not None and result.exit_code not in allowed:
+                yield f"the {which}: {result.exit_code}: {result.verdict['error']}"
 
-    def _contradictions(self) -> Iterator[str]:
-        verdict = self.first.verdict
-        if verdict["exit_code"] != self.first.exit_code:
-            yield f"exit code {self.first.exit_code}, but the log says {verdict}"
+    def _contradictions(self, first: Result) -> Iterator[str]:
+        verdict = first.verdict
+        if verdict["exit_code"] != first.exit_code:
+            yield f"exit code {first.exit_code}, but the log says {verdict}"
         told = {name: verdict.get(name) for name in self.termination}
         told["applied"] = len(verdict["applied"])
         if self.termination != told:
@@ -146,26 +170,18 @@ def begin(turns: Semaphore) -> None:
         signal.signal(signum, lambda number, frame: None)
 
 
-@cache
-def _own_database(port: int) -> str:
-    name = f"faults_{os.getpid()}"
-    dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name}".encode())
-    return name
-
-
 def tried(trial: Trial) -> Outcome:
     """Run a trial; again where the run has ended before it could begin."""
     for _ in range(_ATTEMPTS):
-        outcome = _tried(trial)
+        with _admin(trial) as conn:
+            empty(conn)
+        outcome = _killed(trial) if trial.killed_s else _harmed(trial)
         if outcome.fired or not trial.message:
             break
     return outcome
 
 
-def _tried(trial: Trial) -> Outcome:
-    emptied(trial.dsn())
+def _harmed(trial: Trial) -> Outcome:
     plan = Plan(
         trial.fault, trial.direction, trial.message, trial.afterwards, trial.act
     )
@@ -176,9 +192,7 @@ def _tried(trial: Trial) -> Outcome:
         _signalled(proxy, trial.signum),
     ):
         first, termination = _run(trial, trial.dsn(proxy.port), trial.deadline_s)
-    between = state_of(trial.dsn())
-    done = first.exit_code == 0
-    second = None if done else _run(trial, trial.dsn())[0]
+    second, state = _end(trial, again=first.exit_code != 0)
     return Outcome(
         trial=trial,
         counts=proxy.counts,
@@ -187,10 +201,54 @@ def _tried(trial: Trial) -> Outcome:
         hung="".join(hung),
         first=first,
         termination=termination,
-        between=between,
         second=second,
-        state=between if done else state_of(trial.dsn()),
+        state=state,
     )
+
+
+def _killed(trial: Trial) -> Outcome:
+    with _turns[0], _process(trial) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(trial.killed_s)
+        fired = process.poll() is None
+        process.kill()
+    second, state = _end(trial, again=True)
+    return Outcome(
+        trial=trial,
+        at=f"killed after {trial.killed_s * 1000:.1f} ms",
+        fired=fired,
+        first=None,
+        second=second,
+        state=state,
+    )
+
+
+def took_s(trial: Trial) -> float:
+    """Return how long an undisturbed process takes from its first line to its end."""
+    with _admin(trial) as conn:
+        empty(conn)
+    with _turns[0], _process(trial) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        began = time.monotonic()
+        process.communicate(timeout=HANGS_S)
+        return time.monotonic() - began
+
+
+def _process(trial: Trial) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "entrypoint.py")],
+        env={"PATH": os.environ["PATH"], **trial.settings(trial.dsn())},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _end(trial: Trial, *, again: bool) -> tuple[Result | None, State]:
+    second = _run(trial, trial.dsn())[0] if again else None
+    with _admin(trial) as conn:
+        return second, state_of(conn)
 
 
 def _run(
@@ -198,16 +256,8 @@ def _run(
 ) -> tuple[Result, Mapping[str, Any]]:
     stdout = io.StringIO()
     with tempfile.NamedTemporaryFile() as place:
-        settings = {
-            "MIGRATOR_DATABASE_URL": dsn,
-            "MIGRATOR_MIGRATIONS_DIR": str(trial.directory),
-            "MIGRATOR_LOG_FORMAT": "json",
-            "MIGRATOR_TERMINATION_LOG": place.name,
-            "MIGRATOR_CONNECT_WAIT": "2s",
-            "MIGRATOR_LOCK_WAIT": "15s",
-            "MIGRATOR_DEADLINE": f"{deadline_s}s",
-            **trial.environ,
-        }
+        settings = trial.settings(dsn, place.name)
+        settings["MIGRATOR_DEADLINE"] = f"{deadline_s}s"
         exit_code = main(["up"], settings, stdout)
         termination = json.loads(place.read() or "{}")
     lines = tuple(json.loads(line) for line in stdout.getvalue().splitlines())
@@ -217,12 +267,13 @@ def _run(
 @contextmanager
 def _turn(proxy: Proxy) -> Iterator[None]:
     """Of runs that compute only some run at a time; one that waits is not counted."""
+    turns = _turns[0] if _turns else nullcontext()
 
     def give_back() -> None:
         proxy.moment.wait()
-        _turns[0].release()
+        turns.__exit__(None, None, None)
 
-    _turns[0].acquire()
+    turns.__enter__()
     with _beside(proxy, give_back):
         yield
 
@@ -269,3 +320,32 @@ def _watched(proxy: Proxy) -> Iterator[list[str]]:
     finally:
         timer.cancel()
         timer.join()
+
+
+@contextmanager
+def _admin(trial: Trial) -> Iterator[psycopg.Connection]:
+    """Yield a connection to the process's own database; it is kept for the next time."""
+    conn = _kept.get(trial.port)
+    try:
+        if conn is None:
+            raise psycopg.OperationalError
+        conn.execute("SELECT 1")
+    except psycopg.OperationalError:
+        conn = psycopg.connect(trial.dsn(), autocommit=True)
+        _kept[trial.port] = conn
+    yield conn
+
+
+_kept: dict[int, psycopg.Connection] = {}
+
+
+@cache
+def _own_database(port: int) -> str:
+    name = f"faults_{os.getpid()}"
+    with psycopg.connect(_dsn(port), autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}".encode())
+    return name
+
+
+def _dsn(port: int, database: str = "postgres") -> str:
+    return f"postgresql://postgres@127.0.0.1:{port}/{database}"
