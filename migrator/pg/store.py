@@ -41,14 +41,19 @@ class Store(NamedTuple):
             AccessDeniedError: The role may not read it.
         """
         with explaining(self.name):
-            return self.read(ask(conn, setting(conn, self.question.as_bytes(conn))))
+            return self._look(conn)
+
+    def _look(self, conn: psycopg.Connection, *first: sql.Composable) -> Seen:
+        asked = sql.SQL("; ").join([*first, self.question])
+        return self.read(ask(conn, setting(conn, asked.as_bytes(conn))))
 
     def ensure(self, conn: psycopg.Connection, before: Seen) -> Seen:
         """
         Return what the table says, created as goose creates it when there is none.
 
         goose's version 0 is put in with the table, or later into an empty one. One
-        round trip when what was seen *before* is true still.
+        round trip when what was seen *before* is true still. A session that has entered
+        a version and outlived its run is waited for: what it commits is seen.
 
         Raises:
             BadTableError: The schema that it is to live in does not exist.
@@ -68,7 +73,9 @@ class Store(NamedTuple):
 
     def _quickly(self, conn: psycopg.Connection, before: Seen) -> Seen | None:
         """Look; where there was no table, make it in the same message."""
-        if before.table is not None or pooled(conn):
+        if before.table is not None:
+            return self._look(conn, *before.table.locking)
+        if pooled(conn):
             return self.look(conn)
         try:
             return self.read(ask(conn, self._creation(before) + self.question))
@@ -81,7 +88,8 @@ class Store(NamedTuple):
     def _creation(self, before: Seen) -> sql.Composed:
         table = self._table(before)
         ledger = () if table.ledger is None else (table.ledger.creation,)
-        steps = (table.creation(unless_there=True), table.row_0, *ledger)
+        made = (table.creation(unless_there=True), *table.locking)
+        steps = (*made, table.row_0, *ledger)
         return sql.SQL("BEGIN; {}; COMMIT; ").format(sql.SQL("; ").join(steps))
 
     def _ensured(self, conn: psycopg.Connection) -> Table:

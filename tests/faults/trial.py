@@ -12,7 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.synchronize import Semaphore
@@ -325,15 +325,15 @@ def _watched(proxy: Proxy) -> Iterator[list[str]]:
 @contextmanager
 def _admin(trial: Trial) -> Iterator[psycopg.Connection]:
     """Yield a connection to the process's own database; it is kept for the next time."""
-    conn = _kept.get(trial.port)
-    try:
-        if conn is None:
-            raise psycopg.OperationalError
-        conn.execute("SELECT 1")
-    except psycopg.OperationalError:
-        conn = psycopg.connect(trial.dsn(), autocommit=True)
-        _kept[trial.port] = conn
-    yield conn
+    if trial.port not in _kept or not _lives(_kept[trial.port]):
+        _kept[trial.port] = psycopg.connect(trial.dsn(), autocommit=True)
+    yield _kept[trial.port]
+
+
+def _lives(conn: psycopg.Connection) -> bool:
+    with suppress(psycopg.OperationalError):
+        conn.execute("SELECT")
+    return not conn.closed
 
 
 _kept: dict[int, psycopg.Connection] = {}
