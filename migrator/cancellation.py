@@ -25,6 +25,9 @@ PATIENCE_S = 5.0
 """How long a run that was asked to stop waits for a server that does not answer."""
 
 
+_LOOK_UP_S = 0.5
+
+
 class Line(Protocol):
     """A connection to a server, such as psycopg's."""
 
@@ -124,5 +127,9 @@ class Cancellation:
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but not past the moment when the run is asked to stop."""
-        with self.armed():
-            time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            with (
+                self.armed()
+            ):  # a signal just before the sleep is noticed only after it
+                time.sleep(min(left, _LOOK_UP_S))

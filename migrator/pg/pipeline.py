@@ -56,6 +56,9 @@ _BYTES = 64 * 1024
 _WINDOW = 1024 * 1024
 """How many bytes may wait for their answers: this much of a large file is held."""
 
+_LOOK_UP_S = 0.5
+"""Python's handler of a signal that comes just before the wait runs only after it."""
+
 _AGAIN_S = 0.2
 """A request to cancel may be lost between two statements: how soon to ask again."""
 
@@ -162,7 +165,7 @@ class Pipeline(Generic[Q]):
         else:
             try:
                 with self._cancellation.armed():
-                    ready = select.select(sockets, writing, [])
+                    ready = select.select(sockets, writing, [], _LOOK_UP_S)
             except MigratorError as reason:
                 self._stop(reason)
                 return
@@ -174,6 +177,8 @@ class Pipeline(Generic[Q]):
             if result.status == ExecStatus.PIPELINE_SYNC:
                 self._synced = True
                 return
+            if not self.waiting:  # the server says why it ends the session
+                continue
             query = self.waiting.popleft()
             self._unanswered -= len(query.text)
             if result.status in _GOOD:

@@ -264,13 +264,13 @@ class Proxy:
         if fault not in {Fault.DROP, Fault.STALL}:
             with suppress(OSError):
                 sink.sendall(message)
+        if self._plan.afterwards is Afterwards.REFUSE:
+            self._selector.unregister(self._listener)
+            self._listener.close()
         if fault is Fault.STALL:
             self._silence(line)
         elif fault is not Fault.ACT:
             self._end(line, reset=fault is Fault.RESET)
-        if self._plan.afterwards is Afterwards.REFUSE:
-            self._selector.unregister(self._listener)
-            self._listener.close()
         self.fired = True
         self.moment.set()
 

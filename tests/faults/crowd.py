@@ -1,0 +1,99 @@
+"""Many runners that begin at the same moment, round by round."""
+
+import io
+import json
+import multiprocessing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+from migrator.cli import main
+from migrator.exits import RETRYABLE
+
+
+Work = Mapping[str, str] | None
+_PATIENCE_S = 120.0
+_MOST_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What one runner of a round has come to."""
+
+    codes: tuple[int, ...]
+    """Of its runs: it tries again as long as the code says that this may help."""
+
+    applied: tuple[int, ...]
+    """Versions, in the order in which it has applied them."""
+
+    waited: frozenset[str | None]
+    """The SQLSTATEs with which the server did not take a connection."""
+
+
+class Crowd:
+    """Processes that wait for the next round."""
+
+    def __init__(self, context: ForkServerContext, size: int) -> None:
+        self._start = context.Barrier(size + 1)
+        self._told: Queue[Member] = context.Queue()
+        self._work: Queue[Work] = context.Queue()
+        member = (self._work, self._start, self._told)
+        self._members = [
+            context.Process(target=_member, args=member, daemon=True)
+            for _ in range(size)
+        ]
+        for each in self._members:
+            each.start()
+
+    def round(self, environ: Mapping[str, str]) -> list[Member]:
+        """Let all of them run at the same moment, and return what they came to."""
+        self._hand_out(environ)
+        self._start.wait(_PATIENCE_S)
+        return [self._told.get(timeout=_PATIENCE_S) for _ in self._members]
+
+    def end(self) -> None:
+        """Send them home."""
+        self._hand_out(None)
+        for each in self._members:
+            each.join(_PATIENCE_S)
+
+    def _hand_out(self, work: Work) -> None:
+        for _ in self._members:
+            self._work.put(work)
+
+
+@contextmanager
+def crowd(size: int) -> Iterator[Crowd]:
+    """Keep *size* processes for the length of the block."""
+    context = multiprocessing.get_context("forkserver")
+    found = Crowd(context, size)
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+def _member(work: "Queue[Work]", start: Barrier, told: "Queue[Member]") -> None:
+    while (environ := work.get()) is not None:
+        start.wait(_PATIENCE_S)
+        told.put(_ran(environ))
+
+
+def _ran(environ: Mapping[str, str]) -> Member:
+    codes: list[int] = []
+    lines: list[dict[str, Any]] = []
+    while len(codes) < _MOST_RUNS and (not codes or codes[-1] in RETRYABLE):
+        stdout = io.StringIO()
+        codes.append(int(main(["up"], environ, stdout)))
+        lines += [json.loads(line) for line in stdout.getvalue().splitlines()]
+    applied = [
+        line["version"] for line in lines if line["event"] == "migration.applied"
+    ]
+    waits = [
+        line.get("sqlstate") for line in lines if line["event"] == "database.waited"
+    ]
+    return Member(tuple(codes), tuple(applied), frozenset(waits))
