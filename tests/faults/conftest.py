@@ -1,7 +1,9 @@
 """A server, processes that try things on it, and what they tell at the end."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -38,24 +40,25 @@ def tell(request: pytest.FixtureRequest) -> Tell:
 
 
 @pytest.fixture(scope="session")
-def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def roomy() -> Iterator[Server]:
     """A server that takes many connections."""
-    with running(_open(tmp_path_factory), max_connections="600") as server:
+    with _folder() as folder, running(folder, max_connections="600") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def narrow() -> Iterator[Server]:
     """A server that takes as many connections as it does by default, and may crash."""
-    with running(_open(tmp_path_factory)) as server:
+    with _folder() as folder, running(folder) as server:
         yield server
 
 
-def _open(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("server")
-    for each in (folder, folder.parent):  # another user's than the tests', under root
-        each.chmod(0o755)
-    return folder
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that also another user may enter: the server's, where tests are root's."""
+    with TemporaryDirectory(prefix="migrator-faults-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

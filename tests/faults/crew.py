@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerContext
 from statistics import median
 
 from tests.faults.trial import Outcome, Trial, begin, took_s, tried
@@ -14,6 +15,13 @@ _WAITING = 40
 """How many runs may wait at the same time: a stalled one takes a second of no work."""
 
 _COMPUTING = (os.cpu_count() or 1) + 1
+
+
+def forking() -> ForkServerContext:
+    """Return how processes are made: copies of one that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "tests.faults.trial"])
+    return context
 
 
 class Crew:
@@ -34,8 +42,7 @@ class Crew:
 @contextmanager
 def crew() -> Iterator[Crew]:
     """Keep the processes for the length of the block."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.trial"])
+    context = forking()
     turns = context.Semaphore(_COMPUTING)
     with ProcessPoolExecutor(_WAITING, context, begin, (turns,)) as pool:
         yield Crew(pool)

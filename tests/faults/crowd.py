@@ -2,7 +2,6 @@
 
 import io
 import json
-import multiprocessing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from migrator.cli import main
 from migrator.exits import RETRYABLE
+from tests.faults.crew import forking
 
 
 Work = Mapping[str, str] | None
@@ -69,8 +69,7 @@ class Crowd:
 @contextmanager
 def crowd(size: int) -> Iterator[Crowd]:
     """Keep *size* processes for the length of the block."""
-    context = multiprocessing.get_context("forkserver")
-    found = Crowd(context, size)
+    found = Crowd(forking(), size)
     try:
         yield found
     finally:

@@ -12,7 +12,7 @@ from tests.faults.conftest import Tell
 from tests.faults.crowd import Crowd, crowd
 from tests.faults.server import Server
 from tests.faults.state import State, state_of
-from tests.faults.work import ATOMIC, LOOSE
+from tests.faults.work import ALL
 from tests.support import run, write
 
 
@@ -30,8 +30,7 @@ def runners() -> Iterator[Crowd]:
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrations of all kinds."""
-    later = {f"1{name}": content for name, content in LOOSE.items() if name > "00002"}
-    return write(tmp_path_factory.mktemp("crowd") / "m", {**ATOMIC, **later})
+    return write(tmp_path_factory.mktemp("crowd") / "m", ALL)
 
 
 @contextmanager
@@ -86,9 +85,11 @@ def test_each_migration_is_applied_once(
 
 
 def test_too_many_for_the_server(
-    runners: Crowd, narrow: Server, directory: Path, tell: Tell
+    runners: Crowd, narrow: Server, tmp_path: Path, tell: Tell
 ) -> None:
     """A server that has no connection left is waited for."""
+    long = {"00010_long.sql": "SELECT pg_sleep(3);"}
+    directory = write(tmp_path / "m", {**ALL, **long})
     alone = wanted(narrow, directory)
 
     with fresh(narrow, "crowd") as conn:

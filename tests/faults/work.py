@@ -68,4 +68,12 @@ LOOSE: Mapping[str, str | bytes] = {
 }
 """Most have none."""
 
+ALL: Mapping[str, str | bytes] = {
+    **LOOSE,
+    "00007_python.py": _PYTHON,
+    "00008_copy.sql": _COPY,
+    "00009_block.sql": _atomic(_BLOCK.replace("{n}", "9")),
+}
+"""Some have, some have none."""
+
 KINDS: Mapping[str, Mapping[str, str | bytes]] = {"atomic": ATOMIC, "loose": LOOSE}
