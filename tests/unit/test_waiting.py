@@ -1,5 +1,8 @@
 """Delays and cancellation."""
 
+import socket
+from collections.abc import Iterator
+
 import pytest
 
 from migrator.backoff import Backoff
@@ -8,6 +11,38 @@ from migrator.errors import DeadlineError, InterruptedRunError
 
 
 REASON = InterruptedRunError(15, name="SIGTERM")
+
+
+UNANSWERED = InterruptedRunError(15, name="SIGTERM", answered=False)
+
+
+class End:
+    """One end of a connection, as psycopg's is."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.closed = False
+
+    def fileno(self) -> int:
+        """Return its socket."""
+        return self.end.fileno()
+
+    def over(self) -> bool:
+        """Whether reading would find the end; nothing was ever sent."""
+        self.end.setblocking(False)
+        try:
+            return self.end.recv(1) == b""
+        except BlockingIOError:
+            return False
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[End, End]]:
+    """The near ends of two connections."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    yield End(pairs[0][0]), End(pairs[1][0])
+    for end in (end for pair in pairs for end in pair):
+        end.close()
 
 
 class Clock:
@@ -112,3 +147,37 @@ def test_a_sleep_is_not_begun_after_a_request() -> None:
 
     with pytest.raises(InterruptedRunError):
         cancellation.sleep(3600)
+
+
+def test_a_cut_ends_what_is_attached(ends: tuple[End, End]) -> None:
+    """Whoever reads from it finds its end; other connections are left alone."""
+    attached, other = ends
+    cancellation = Cancellation()
+    cancellation.attach(attached)
+    cancellation.request(REASON)
+    cancellation.cut_off(UNANSWERED)
+
+    assert (attached.over(), other.over()) == (True, False)
+
+
+def test_a_cut_leaves_alone_what_is_closed(ends: tuple[End, End]) -> None:
+    """Its number may belong to another one by now."""
+    closed, _ = ends
+    cancellation = Cancellation()
+    cancellation.attach(closed)
+    closed.closed = True
+    cancellation.cut_off(UNANSWERED)
+
+    assert not closed.over()
+
+
+def test_what_is_cut_says_so() -> None:
+    """The reason that is told is that of the cut: nobody has answered."""
+    cancellation = Cancellation()
+    cancellation.request(REASON)
+    before = cancellation.cut
+    cancellation.cut_off(UNANSWERED)
+
+    assert (before, cancellation.cut) == (None, UNANSWERED)
+    with pytest.raises(InterruptedRunError, match="did not answer"):
+        cancellation.check()
