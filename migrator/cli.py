@@ -13,7 +13,7 @@ from migrator.errors import UsageError
 from migrator.exits import ExitCode
 from migrator.flags import ABOUT, FLAGS, HELP, POSTGRES, arguments
 from migrator.job import Reporting, run_job, secrets_of, work_of
-from migrator.settings import Settings, read_settings
+from migrator.settings import Settings, read_settings, shutdown_urls
 
 
 _HELP = """\
@@ -81,6 +81,7 @@ def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
         console=_console(settings.log_format, stdout),
         level=settings.log_level,
         termination_log=settings.termination_log,
+        shutdown_urls=settings.shutdown_urls,
     )
 
 
@@ -102,6 +103,7 @@ def _refused(
         command=asked if asked in COMMANDS else "unknown",
         console=_console(log_format, stdout),
         termination_log=Path(place),
+        shutdown_urls=shutdown_urls(environ),
     )
     return run_job(refuse, reporting=reporting, secrets=(), stdout=stdout)
 

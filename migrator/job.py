@@ -49,6 +49,8 @@ class Reporting(NamedTuple):
     console: bool
     level: str = "info"
     termination_log: Path = Path("/dev/termination-log")
+    shutdown_urls: tuple[str, ...] = ()
+    """Whom to call when the termination message is written."""
 
 
 Work = Callable[[Observer, Cancellation], None]
@@ -82,20 +84,32 @@ def run_job(
         tally.see(event)
         log(event)
 
-    error = _outcome(work, observe, cancellation, deadline_s)
-    finished = tally.verdict(error, duration_s=time.monotonic() - started)
-    log(finished)
-    termination.write(reporting.termination_log, redactor.value(fields_of(finished)))
+    # a first signal that comes after the verdict does not change it any more
+    with _signals(cancellation, deadline_s):
+        error = _outcome(work, observe, cancellation)
+        finished = tally.verdict(error, duration_s=time.monotonic() - started)
+        told = redactor.value(fields_of(finished))
+        termination.write(reporting.termination_log, told)
+        if reporting.shutdown_urls:
+            _stop_sidecars(reporting.shutdown_urls, log, cancellation)
+        log(finished)
     return ExitCode(finished.exit_code)
 
 
+def _stop_sidecars(
+    urls: tuple[str, ...], observe: Observer, cancellation: Cancellation
+) -> None:
+    from migrator.sidecars import stop  # noqa: PLC0415 - rare
+
+    stop(urls, observe, Cancellation() if cancellation.requested else cancellation)
+
+
 def _outcome(
-    work: Work, observe: Observer, cancellation: Cancellation, deadline_s: float
+    work: Work, observe: Observer, cancellation: Cancellation
 ) -> BaseException | None:
     """Return what ended *work*, told; None when it came through."""
     try:
-        with _signals(cancellation, deadline_s):
-            work(observe, cancellation)
+        work(observe, cancellation)
     except Interruption as interruption:
         error: BaseException = interruption.reason
     except BaseException as caught:  # noqa: BLE001 - the verdict is told, come what may

@@ -10,7 +10,7 @@ from migrator.errors import UsageError
 from migrator.model import Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.values import Duration, Secret, certain
+from migrator.values import Addresses, Duration, Secret, addresses, certain
 
 
 Command = Literal[
@@ -179,6 +179,13 @@ class Settings:
         default=Path("/dev/termination-log"),
         metadata=_means("the termination message; written where the file exists"),
     )
+    shutdown_urls: Addresses = field(
+        default=(),
+        metadata=_means(
+            "what gets a POST when the run is over, such as a proxy's"
+            " `http://127.0.0.1:15020/quitquitquit`; several with commas"
+        ),
+    )
 
 
 def read_settings(
@@ -206,6 +213,17 @@ def read_settings(
     if faults:
         raise UsageError(*faults)
     return settings
+
+
+def shutdown_urls(
+    environ: Mapping[str, str], *, secrets_dir: Path = SECRETS_DIR
+) -> tuple[str, ...]:
+    """Return whom to call at the end, also from an environment that has faults."""
+    source = Environment(environ, ["shutdown_urls"], secrets_dir)
+    try:
+        return addresses(source.values().get("shutdown_urls", ""))
+    except ValueError:
+        return ()
 
 
 def _read(values: Mapping[str, str]) -> Settings:

@@ -14,6 +14,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
+# no user information: what is called at the end of a run is told, and holds no secret
+_ADDRESS = re.compile(
+    r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?",
+    re.IGNORECASE,
+)
+_LAST_PORT = (1 << 16) - 1
 # longer ones are left to the judge: CPython itself limits what int() reads
 _DIGITS = 18
 
@@ -40,6 +46,28 @@ def seconds(text: object) -> object:
 
 Duration = Annotated[float, seconds]
 """Seconds; what stands beside the type reads them."""
+
+
+def addresses(text: object) -> tuple[str, ...]:
+    """
+    Read HTTP URLs, with commas or blanks between them.
+
+    Raises:
+        ValueError: There is none, or one is no such URL.
+    """
+    found = tuple(str(text).replace(",", " ").split())
+    if not found or not all(map(_is_address, found)):
+        raise ValueError("write URLs such as http://127.0.0.1:15020/quitquitquit")
+    return found
+
+
+def _is_address(text: str) -> bool:
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and int(found["port"] or 0) <= _LAST_PORT
+
+
+Addresses = Annotated[tuple[str, ...], addresses]
+"""URLs; what stands beside the type reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +123,5 @@ _READERS: Mapping[Any, Callable[[str], object]] = {
     Path: Path,
     Secret | None: Secret,
     Duration: seconds,
+    Addresses: addresses,
 }

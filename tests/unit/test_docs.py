@@ -89,7 +89,7 @@ def flags() -> str:
 def shown(default: object) -> str:
     """Return a setting's default as it is written into the environment."""
     match default:
-        case None:
+        case None | ():
             return "-"
         case bool():
             return f"`{str(default).lower()}`"
