@@ -10,7 +10,7 @@ from migrator.errors import UsageError
 from migrator.model import Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.values import Addresses, Duration, Secret, addresses, certain
+from migrator.values import Addresses, Duration, Secret, certain
 
 
 Command = Literal[
@@ -74,6 +74,28 @@ class Settings:
         metadata=_means(
             "where: a URL or keywords; without it libpq's `PG*` variables say;"
             " `embedded:DIR` starts a private PostgreSQL for development"
+        ),
+    )
+    password: Secret | None = field(
+        default=None,
+        metadata=_means(
+            "the password, in place of the URL's; with `MIGRATOR_PASSWORD_FILE` the"
+            " file is read anew for each connection"
+        ),
+    )
+    password_command: str | None = field(
+        default=None,
+        metadata=_means(
+            "a program with its arguments, without a shell: the first line that it"
+            " prints is the password; it runs anew for each connection",
+            min_length=1,
+        ),
+    )
+    password_provider: Literal["none", "rds-iam"] = field(
+        default="none",
+        metadata=_means(
+            "`rds-iam` makes a token of AWS's IAM the password, anew for each"
+            " connection"
         ),
     )
     migrations_dir: Path = field(
@@ -187,6 +209,12 @@ class Settings:
         ),
     )
 
+    @property
+    def own_password(self) -> bool:
+        """Whether the password is not the URL's."""
+        given = self.password, self.password_command, self.password_provider
+        return given != (None, None, "none")
+
 
 def read_settings(
     environ: Mapping[str, str],
@@ -213,17 +241,6 @@ def read_settings(
     if faults:
         raise UsageError(*faults)
     return settings
-
-
-def shutdown_urls(
-    environ: Mapping[str, str], *, secrets_dir: Path = SECRETS_DIR
-) -> tuple[str, ...]:
-    """Return whom to call at the end, also from an environment that has faults."""
-    source = Environment(environ, ["shutdown_urls"], secrets_dir)
-    try:
-        return addresses(source.values().get("shutdown_urls", ""))
-    except ValueError:
-        return ()
 
 
 def _read(values: Mapping[str, str]) -> Settings:
@@ -264,5 +281,10 @@ def _incomplete(settings: Settings) -> Iterator[str]:
             parse_dsn(url.get_secret_value())
         except UsageError as error:
             yield from error.faults
+    if settings.own_password:
+        from migrator.credentials.choice import faults  # noqa: PLC0415 - rare
+
+        given = settings.password is not None
+        yield from faults(given, settings.password_command, settings.password_provider)
     if name in _VERSIONED and settings.no_versioning:
         yield f"{name} asks the tracking table: leave MIGRATOR_NO_VERSIONING out"
