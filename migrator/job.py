@@ -226,7 +226,7 @@ def _started(settings: Settings, dsn: Dsn | None) -> RunStarted:
         command=settings.command,
         migrator_version=VERSION,
         database=None if dsn is None else str(dsn),
-        migrations_dir=str(settings.migrations_dir.absolute()),
+        migrations_dir=":".join(str(p.absolute()) for p in settings.migrations_dir),
     )
 
 
@@ -285,7 +285,7 @@ def _store(settings: Settings) -> Store | Unversioned:
 
 def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:
     return Request(
-        directory=settings.migrations_dir.absolute(),
+        places=tuple(path.absolute() for path in settings.migrations_dir),
         split=settings.split,
         environ=environ,
         runner=runner,

@@ -10,7 +10,7 @@ from migrator.errors import UsageError
 from migrator.model import Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.values import Addresses, Duration, Secret, certain
+from migrator.values import Addresses, Duration, Places, Secret, certain
 
 
 Command = Literal[
@@ -98,9 +98,12 @@ class Settings:
             " connection"
         ),
     )
-    migrations_dir: Path = field(
-        default=Path("migrations"),
-        metadata=_means("where the files are; in the image that is `/migrations`"),
+    migrations_dir: Places = field(
+        default=(Path("migrations"),),
+        metadata=_means(
+            "where the files are: a directory or a `.tar.gz`, several with `:` between"
+            " them; in the image that is `/migrations`"
+        ),
     )
     table: str = field(
         default="goose_db_version",

@@ -70,6 +70,25 @@ Addresses = Annotated[tuple[str, ...], addresses]
 """URLs; what stands beside the type reads them."""
 
 
+def places(text: object) -> tuple[Path, ...]:
+    """
+    Read paths with colons between them, as in PATH.
+
+    No path in a pod has one (Kubernetes API, VolumeMount: mountPath).
+
+    Raises:
+        ValueError: There is none.
+    """
+    found = tuple(Path(each) for each in str(text).split(":") if each.strip())
+    if not found:
+        raise ValueError("name a directory, or several with ':' between them")
+    return found
+
+
+Places = Annotated[tuple[Path, ...], places]
+"""Paths; what stands beside the type reads them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A text that printing does not show."""
@@ -121,6 +140,7 @@ _READERS: Mapping[Any, Callable[[str], object]] = {
     int | None: _number,
     bool: _switch,
     Path: Path,
+    Places: places,
     Secret | None: Secret,
     Duration: seconds,
     Addresses: addresses,
