@@ -1,5 +1,6 @@
 """A small HTTP server for tests, which remembers what it was asked."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ class Server:
 
 
 @contextmanager
-def serving(answer: Answering) -> Iterator[Server]:
+def serving(answer: Answering, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """A server on a port of its own, for the length of the block."""
     asked: list[Asked] = []
 
@@ -55,10 +56,13 @@ def serving(answer: Answering) -> Iterator[Server]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.server_port}", asked)
+        scheme = "http" if tls is None else "https"
+        yield Server(f"{scheme}://127.0.0.1:{server.server_port}", asked)
     finally:
         server.shutdown()
         server.server_close()

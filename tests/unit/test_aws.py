@@ -1,6 +1,8 @@
 """Tokens of AWS's IAM: as AWS's own library makes them, and where their keys are from."""
 
 import json
+import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -192,6 +194,40 @@ def test_keys_of_a_service_account(tmp_path: Path) -> None:
         "RoleSessionName": ["migrator"],
         "WebIdentityToken": ["header.claims.signature"],
     }
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate that nobody knows yet, and the server's side of it."""
+    key, path = tmp_path / "key", tmp_path / "certificate"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=sts -days 2"
+    names = "-addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        f"{command} {names} -keyout {key} -out {path}".split(),
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key)
+    return path, context
+
+
+def test_sts_over_tls(
+    tmp_path: Path,
+    certificate: tuple[Path, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its certificate has to be known: the token would be anybody's otherwise."""
+    path, context = certificate
+    with serving(lambda _: (200, ANSWER), context) as sts:
+        environ = web_identity(tmp_path, sts.url)
+        with pytest.raises(NoPasswordError, match="certificate verify failed"):
+            keys(environ, "eu-central-1")
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        found = keys(environ, "eu-central-1")
+
+    assert found.access == "ASIA1"
+    assert len(sts.asked) == 1
 
 
 def test_sts_is_asked_as_aws_asks_it(
