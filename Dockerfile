@@ -92,8 +92,9 @@ RUN mkdir /image/usr/share/migrator \
     && debsbom merge --sbom-type cdx --omit-roots --out - \
         --distro-name migrator --distro-version "${VERSION:-0}" \
         --timestamp "$(date --utc --date="@$SOURCE_DATE_EPOCH" +%FT%TZ)" \
-        --cdx-serialnumber "$(md5sum python.cdx.json root/var/lib/dpkg/status | md5sum \
-            | sed -E 's/(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/')" \
+        --cdx-serialnumber "$({ echo "$VERSION" "$SOURCE_DATE_EPOCH"; \
+            cat python.cdx.json root/var/lib/dpkg/status; } | python3 -c \
+            'import sys, uuid; print(uuid.uuid5(uuid.NAMESPACE_OID, sys.stdin.read()))')" \
         ./*.cdx.json /image/usr/lib/python3/dist-packages/*.dist-info/sboms/*.cdx.json \
         | sed 's/"type": "operating-system"/"type": "container"/' \
         > /image/usr/share/migrator/sbom.cdx.json \

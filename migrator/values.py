@@ -15,10 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 # no user information: what is called at the end of a run is told, and holds no secret
-_ADDRESS = re.compile(
-    r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?",
-    re.IGNORECASE,
-)
+_ADDRESS = r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?"
 _LAST_PORT = (1 << 16) - 1
 # longer ones are left to the judge: CPython itself limits what int() reads
 _DIGITS = 18
@@ -62,7 +59,7 @@ def addresses(text: object) -> tuple[str, ...]:
 
 
 def _is_address(text: str) -> bool:
-    found = _ADDRESS.fullmatch(text)
+    found = re.fullmatch(_ADDRESS, text, re.IGNORECASE)
     return found is not None and int(found["port"] or 0) <= _LAST_PORT
 
 
