@@ -22,13 +22,10 @@ class Direction(Enum):
 
 
 class Split(Enum):
-    """Who says where a statement ends."""
+    """Who says where a statement ends: goose's `;` at a line's end, or the lexer."""
 
     GOOSE = "goose"
-    """goose's rule: `;` at a line's end, or StatementBegin/End."""
-
     POSTGRES = "postgres"
-    """PostgreSQL's lexer; StatementBegin/End are optional."""
 
 
 class When(Enum):
@@ -37,6 +34,13 @@ class When(Enum):
     WARN = "warn"
     FAIL = "fail"
     IGNORE = "ignore"
+
+
+class Invalid(Enum):
+    """What to do about an index that a concurrent build has left INVALID."""
+
+    DROP = "drop"
+    FAIL = "fail"
 
 
 class Lock(Enum):

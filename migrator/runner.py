@@ -33,7 +33,7 @@ from migrator.errors import (
 )
 from migrator.events.base import Observer, nobody
 from migrator.events.run import PlanMade
-from migrator.model import Files, Goal, History, Lock, Step, When
+from migrator.model import Files, Goal, History, Invalid, Lock, Step, When
 from migrator.pg.database import Database
 from migrator.pg.greeting import streams
 from migrator.pg.look import Seen
@@ -60,6 +60,7 @@ class Policy(NamedTuple):
     allow_missing: bool = False
     when_ahead: When = When.WARN
     when_drifted: When = When.WARN
+    when_invalid: Invalid = Invalid.DROP
     pipeline: bool = True
     """Whether statements are sent before those in front of them are answered."""
 
@@ -201,6 +202,7 @@ class Runner:
             self.observe,
             self.cancellation,
             hold,
+            drop_invalid=self.policy.when_invalid is Invalid.DROP,
         )
         walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
         return walk.take(plan, pipeline=not self.why_apart(conn))

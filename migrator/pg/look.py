@@ -56,6 +56,7 @@ SELECT coalesce(n.nspname, i[array_length(i, 1) - 1], current_schema()),
     current_setting('migrator.rows'), current_setting('migrator.checksums'),
     h.oid IS NOT NULL,
     has_table_privilege(h.oid, 'SELECT') AND has_table_privilege(h.oid, 'INSERT')
+        AND has_table_privilege(h.oid, 'UPDATE')
 FROM parse_ident(current_setting('migrator.table')) i
 LEFT JOIN pg_class c ON c.oid = to_regclass(current_setting('migrator.table'))
 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
