@@ -40,7 +40,15 @@ from migrator.pg.look import Seen
 from migrator.pg.pooler import warn_of_settings
 from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
-from migrator.plan import ahead, apart, assumed, drifted, make_plan
+from migrator.plan import (
+    ahead,
+    apart,
+    assumed,
+    check_begun,
+    drifted,
+    make_plan,
+    outdated,
+)
 from migrator.telling import (
     ahead_found,
     drift_found,
@@ -193,8 +201,11 @@ class Runner:
 
         self._tell_ledger(seen)
         plan = self._plan(files, seen.history, goal)
+        check_begun(plan, seen.history)
         self._tell_plan(conn, seen.history, plan)
         warn_of_settings(conn, plan, self.observe)
+        if seen.table is not None:
+            seen.table.forget(conn, outdated(seen.history))
         executor = Executor(
             conn,
             seen.table,

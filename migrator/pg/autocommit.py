@@ -27,10 +27,12 @@ from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere, placed
 from migrator.pg.greeting import ask
 from migrator.pg.journal import Journal, Mark, Prefix, Sent, digest
-from migrator.pg.outcome import Facts
+from migrator.pg.outcome import AGAIN, Facts
 from migrator.pg.partial import (
     ANSWERED,
+    CALL_AGAIN,
     FINISH,
+    HEALS,
     Progress,
     half_way,
     invalid_index,
@@ -92,14 +94,15 @@ class Autocommit:
     def call(self, call: ScriptCall, function: Function) -> bool:
         """Call *function* and record the step. Raises as `take`."""
         self._resume()
-        sent = Sent("", "", "", digest(call.script.call), {})
+        verb = AGAIN if call.script.repeatable else ""
+        sent = Sent(verb, "", "", digest(call.script.call), {})
         self._note(Mark(0, "", sent))
         try:
             self._executor.hold.held()
             call.run_outside(function)
         except MigratorError as error:
             roll_back(self._conn)
-            raise self._unsure(error, call.place, call.part) from error
+            raise self._uncalled(error, call) from error
         self._note(Mark(1, ""))
         return self._enter_alone()
 
@@ -160,7 +163,8 @@ class Autocommit:
     def _apart(self, place: Place, statement: Statement, act: Act, mark: Mark) -> None:
         statement = self._unfinished.cleared(statement, act, self._progress(place))
         known = self._unfinished.known(act)
-        sent = Sent(act.verb, act.name, act.table, digest(statement), known)
+        verb = AGAIN if act.nature is Nature.AGAIN else act.verb
+        sent = Sent(verb, act.name, act.table, digest(statement), known)
         self._note(Mark(*self._reached[:2], sent))
         try:
             self._executor.run(statement, place)
@@ -186,6 +190,16 @@ class Autocommit:
             return invalid_index(left.name, left.table, self._progress(place), error)
         self._note(self._reached)
         return error
+
+    def _uncalled(self, error: MigratorError, call: ScriptCall) -> MigratorError:
+        """Return what *error* means of a function that sees to its transactions."""
+        if call.script.repeatable and self._journal is not None:
+            return (
+                error
+                if isinstance(error, HEALS)
+                else half_way(error, call.place, call.part, mend=CALL_AGAIN)
+            )
+        return self._unsure(error, call.place, call.part)
 
     def _unsure(self, error: MigratorError, place: Place, part: str) -> MigratorError:
         half = half_way(error, place, part)

@@ -7,6 +7,7 @@ it is open, `state` says how. Losing the table loses comfort, not correctness: w
 decides is whether a file has changed, and where one that was stopped goes on.
 """
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -53,6 +54,10 @@ _CLOSE = """
 UPDATE {ledger} ledger SET tracking_id = {id}, path = {path}, checksum = {checksum},
     duration_ms = {took_ms}, migrator_version = {about}, done_at = clock_timestamp(),
     state = NULL, statement = NULL, prefix = NULL, sent = NULL
+"""
+_FORGET = """
+UPDATE {ledger} SET state = NULL, sent = NULL
+WHERE state IS NOT NULL AND tracking_table = {name} AND version_id IN ({versions})
 """
 WITHIN_MS = sql.SQL("(extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint")
 """How long the transaction that asks has been open, in milliseconds."""
@@ -119,6 +124,14 @@ class Ledger(NamedTuple):
     ) -> sql.Composed:
         """Return what makes an intent, named `ledger`, an entry; a FROM may follow."""
         return sql.SQL(_CLOSE).format(**self._told(migration, tracking_id, took_ms))
+
+    def forgetting(self, versions: Iterable[int]) -> sql.Composed:
+        """Return what closes the intents of *versions*, which nobody takes up."""
+        return sql.SQL(_FORGET).format(
+            ledger=self.identifier,
+            name=sql.Literal(self.tracking_table),
+            versions=sql.SQL(", ").join(map(sql.Literal, versions)),
+        )
 
     def _told(
         self, migration: Migration, tracking_id: sql.Composable, took_ms: sql.Composable

@@ -41,6 +41,9 @@ class Outcome(NamedTuple):
     """Whether a partition's detachment waits to be finalized."""
 
 
+AGAIN = "again"
+"""What a statement does that may run again, whatever became of it."""
+
 Facts = Mapping[str, Any]
 # DROP DATABASE leaves one that is -2 when it is stopped (dbcommands.c: dropdb)
 _THERE = """
@@ -104,8 +107,8 @@ def outcome(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
     look = _LOOKS.get(act.verb)
     if look is not None:
         return look(conn, act, known)
-    if not act.verb:
-        return Outcome(None)
+    if act.verb in {"", AGAIN}:
+        return Outcome(done=False if act.verb else None)
     return _there_or_not(conn, act, known)
 
 

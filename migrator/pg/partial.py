@@ -33,7 +33,7 @@ ANSWERED = (
     StatementTimeoutError,
 )
 # What another attempt may get past without a human
-_HEALS = (
+HEALS = (
     BusyTableError,
     ConnectionLostError,
     ContentionError,
@@ -50,6 +50,9 @@ _GO_ON = (
     "what ran before it is in effect and noted: mend this statement, or what it met,"
     " and run again: the run goes on with it"
 )
+
+
+CALL_AGAIN = "mend the function, or what it met, and run again: it is called again"
 
 
 class Progress(NamedTuple):
@@ -94,7 +97,7 @@ def stopped(
         return error
     if progress.ledger is None:
         return _unnoted(error, statement, progress)
-    if isinstance(error, _HEALS):
+    if isinstance(error, HEALS):
         return with_words(error, str(progress)) if progress.through else error
     if not progress.through:
         return error
@@ -103,7 +106,7 @@ def stopped(
 
 def with_words(error: MigratorError, words: str) -> MigratorError:
     """Return *error* with *words* at the end of its message."""
-    error.args = (f"{error}; {words}",)
+    error.sequel = words
     return error
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, assert_never
 import psycopg
 from psycopg import sql
 
+from migrator.facts import Begun
 from migrator.model import Direction, Migration, Step
 from migrator.pg.ledger import WITHIN_MS, Action, Ledger
 from migrator.pg.pooler import settled
@@ -120,6 +121,19 @@ class Table(NamedTuple):
         )
         with explaining(self.name), settled(conn), conn.transaction():
             conn.execute(sql.SQL("; ").join([*self.locking, *entries]))
+
+    def forget(self, conn: psycopg.Connection, begun: Iterable[Begun]) -> None:
+        """
+        Note that what was stopped half way has been done since, by whomever.
+
+        Raises:
+            MigratorError: As `explaining` says.
+        """
+        versions = {each.version for each in begun}
+        if self.ledger is None or not versions:
+            return
+        with explaining(self.name), settled(conn), conn.transaction():
+            conn.execute(self.ledger.forgetting(versions))
 
     def _counted(
         self,

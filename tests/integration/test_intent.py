@@ -24,7 +24,7 @@ from migrator.pg.dsn import parse_dsn
 from migrator.pg.execute import Executor
 from migrator.pg.store import Store
 from migrator.runner import Policy, Runner
-from tests.support import Recorder, ended, files, migration, started, until, write
+from tests.support import Recorder, ended, files, migration, run, started, until, write
 
 
 QUICK = Policy(retry_patience=Backoff(total_s=0.3, first_s=0.05))
@@ -284,6 +284,8 @@ def test_an_index_that_another_session_builds_is_left_alone(
 
         old.rollback()
         until(lambda: one(conn, VALID) is True)
+        while builder.pgconn.get_result() is not None:
+            pass
     runner(database).run(building, Up())
     assert one(conn, "SELECT max(version_id) FROM goose_db_version") == 1
 
@@ -304,10 +306,10 @@ TRACED = [
 def side_databases(conn: psycopg.Connection) -> Iterator[str]:
     """Names of databases beside the test's own, dropped at the end."""
     name = str(one(conn, "SELECT current_database()"))
-    conn.execute(f"CREATE DATABASE {name}_old")  # type: ignore[arg-type]
+    conn.execute(f"CREATE DATABASE {name}_old")
     yield name
     for suffix in ("old", "made"):
-        conn.execute(f"DROP DATABASE IF EXISTS {name}_{suffix}")  # type: ignore[arg-type]
+        conn.execute(f"DROP DATABASE IF EXISTS {name}_{suffix}")
 
 
 @pytest.mark.parametrize("statement", TRACED)
@@ -371,7 +373,11 @@ def test_what_was_cut_off_in_its_middle_is_finished(
 
     expected = [("a", None, None), ("old", True, None), ("p", None, None)]
     partition = ("p1", None, None if "DETACH" in statement else "p")
-    assert shape(conn)[:4] == [*expected, partition]
+    assert [row for row in shape(conn) if row[0] in {"a", "old", "p", "p1"}] == [
+        *expected,
+        partition,
+    ]
+    assert not [row for row in shape(conn) if "_cc" in str(row[0])]
 
 
 def test_a_transaction_of_the_files_own_is_noted_with_its_commit(
@@ -420,7 +426,7 @@ def test_a_procedure_that_commits_stays_open_until_a_human_says(
     conn.execute("INSERT INTO go VALUES (1)")
 
     answer = told.split("; ")[0 if in_effect else 1].split(", ", 1)[1]
-    conn.execute(answer)  # type: ignore[arg-type] # the recipe, word by word
+    conn.execute(answer)
     runner(database).run(step, Up())
 
     expected = [1, 2] if in_effect else [1, 1, 2]
@@ -480,6 +486,63 @@ def test_another_role_of_the_file_does_not_write_the_journal(
         assert history(conn) == [("up", None, None, 1)]
     finally:
         conn.execute("DROP OWNED BY nobody_else CASCADE; DROP ROLE nobody_else")
+
+
+def test_a_file_that_wants_a_transaction_by_now_is_refused(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """What is in effect would run a second time."""
+    conn.execute("CREATE TABLE a (x int)")
+    statements = ("INSERT INTO a VALUES (1)", "SELECT 1 / 0")
+    with pytest.raises(PartialError):
+        runner(database).run(loose(*statements), Up())
+
+    with pytest.raises(PartialError, match="make it NO TRANSACTION again"):
+        runner(database).run(files(migration(1, *statements)), Up())
+
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]
+
+
+def test_what_others_have_done_since_is_not_gone_on_with(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """A row of goose's ends the intent, also when it is taken back later."""
+    conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
+    half = loose("INSERT INTO a VALUES (1)", "SELECT 1 / count(*) FROM go")
+    with pytest.raises(PartialError):
+        runner(database).run(half, Up())
+    conn.execute(
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
+    )
+    conn.execute("INSERT INTO go VALUES (1); TRUNCATE a")
+    down = half.migrations[0]._replace(down=migration(1, "SELECT 1").up)
+
+    runner(database).run(files(down), Down())
+    runner(database).run(half, Up())
+
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]
+
+
+def test_status_says_what_has_begun(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """It is neither applied nor pending."""
+    directory = write(
+        tmp_path / "m",
+        {
+            "1_a.sql": "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\nSELECT 1 / 0;\n"
+        },
+    )
+    known = {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_MIGRATIONS_DIR": str(directory),
+    }
+    assert run("up", **known).exit_code == 14
+
+    result = run("status", "--check", **known)
+
+    assert result.exit_code == 3
+    assert [line["state"] for line in result.events("migration.listed")] == ["begun"]
 
 
 def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
