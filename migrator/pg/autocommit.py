@@ -21,12 +21,13 @@ from migrator.errors import (
     FileChangedError,
     MigratorError,
     PartialError,
+    StatementFailedError,
 )
 from migrator.facts import Place
 from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere, placed
 from migrator.pg.greeting import ask
-from migrator.pg.journal import Journal, Mark, Prefix, Sent, digest
+from migrator.pg.journal import Journal, Mark, Prefix, Sent, digest, ourselves
 from migrator.pg.outcome import AGAIN, Facts
 from migrator.pg.partial import (
     ANSWERED,
@@ -47,12 +48,15 @@ from migrator.pg.script import Function, ScriptCall
 from migrator.pg.sending import roll_back
 from migrator.pg.table import ALWAYS
 from migrator.pg.unfinished import Unfinished
-from migrator.sql.nature import Act, Nature, act_of
+from migrator.sql.nature import Act, Nature, act_apart, act_of
 from migrator.sql.words import ends_transaction
 
 
 _PATIENCE = Backoff(total_s=30)
 """How long to try to record what ran without a transaction."""
+
+_NO_BLOCK = "25001"
+"""ERRCODE_ACTIVE_SQL_TRANSACTION (PostgreSQL's xact.c: PreventInTransactionBlock)."""
 
 _TRANSIENT = (Nature.SESSION, Nature.CONTROL)
 
@@ -124,7 +128,7 @@ class Autocommit:
             if self._inside or act.nature in _TRANSIENT:
                 self._plain(place, statement, mark)
             elif act.nature is Nature.BLOCK:
-                return self._in_block(place, statement, mark)
+                return self._in_block_if_allowed(place, statement, mark)
             else:
                 self._apart(place, statement, act, mark)
         return None
@@ -145,6 +149,19 @@ class Autocommit:
             reason = "the file leaves a transaction open"
             raise PartialError(place, reason=reason, mend=FINISH)
 
+    def _in_block_if_allowed(
+        self, place: Place, statement: Statement, mark: Mark
+    ) -> bool | None:
+        """What refuses the block although its words did not say so runs without one."""
+        try:
+            return self._in_block(place, statement, mark)
+        except StatementFailedError as error:
+            if error.server.sqlstate != _NO_BLOCK:
+                raise
+            roll_back(self._conn)
+            self._apart(place, statement, act_apart(statement.text), mark)
+            return None
+
     def _in_block(self, place: Place, statement: Statement, mark: Mark) -> bool | None:
         executor, recorded = self._executor, None
         executor.command(begin(self._conn), self._step)
@@ -160,11 +177,11 @@ class Autocommit:
         self._reached = mark
         return recorded
 
-    def _apart(self, place: Place, statement: Statement, act: Act, mark: Mark) -> None:
-        statement = self._unfinished.cleared(statement, act, self._progress(place))
+    def _apart(self, place: Place, written: Statement, act: Act, mark: Mark) -> None:
+        statement = self._unfinished.cleared(written, act, self._progress(place))
         known = self._unfinished.known(act)
         verb = AGAIN if act.nature is Nature.AGAIN else act.verb
-        sent = Sent(verb, act.name, act.table, digest(statement), known)
+        sent = Sent(verb, act.name, act.table, digest(written), known)
         self._note(Mark(*self._reached[:2], sent))
         try:
             self._executor.run(statement, place)
@@ -218,7 +235,7 @@ class Autocommit:
             else:
                 with settled(self._conn), self._conn.transaction():
                     answers = ask(self._conn, query)
-        self._row = next(row[0] for row in answers if row is not None)
+        self._row = next(row[0] for row in reversed(answers) if row is not None)
 
     def _resume(self) -> None:
         """Find out where an earlier attempt has ended, and make the session like it."""
@@ -229,12 +246,14 @@ class Autocommit:
             return
         self._row, self._reached = found.row, found.reached
         for place, statement in found.replayed:
-            self._executor.run(statement, place)
+            with self._stopping(place, statement):
+                self._executor.run(statement, place)
 
     def _enter(self, held: sql.Composable) -> bool:
         took_ms = sql.Literal(round((time.monotonic() - self._since) * 1000))
-        if self._journal is not None and self._row is not None:
-            self._executor.command(self._journal.ourselves(self._conn), self._step)
+        words = ourselves(self._conn).as_bytes(self._conn)
+        if self._row is not None and words:
+            self._executor.command(words, self._step)
         return self._executor.enter(self._step, took_ms, held, self._row)
 
     def _enter_alone(self) -> bool:

@@ -20,7 +20,7 @@ from migrator.model import Migration, Statement, Step
 from migrator.pg.greeting import ask
 from migrator.pg.ledger import Ledger
 from migrator.pg.message import encoded
-from migrator.pg.pooler import pooled
+from migrator.pg.pooler import Link, pooled
 from migrator.sql.nature import Act, Nature
 
 
@@ -47,7 +47,7 @@ WHERE id = {id} RETURNING id
 """
 # What a file has set with SET ROLE and the like does not hold for our own row; LOCAL:
 # for the rest of the transaction, behind which it holds again
-_OURSELVES = b"SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT; "
+_OURSELVES = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO {}; "
 
 
 class Sent(NamedTuple):
@@ -144,11 +144,7 @@ class Journal(NamedTuple):
             prefix=sql.Literal(mark.prefix),
             sent=sql.Literal(_noted(mark.sent)),
         )
-        return sql.SQL(self.ourselves(conn).decode()) + query
-
-    def ourselves(self, conn: psycopg.Connection) -> bytes:
-        """Return what makes the rest of the transaction ours, whatever the file set."""
-        return b"" if pooled(conn) else _OURSELVES
+        return ourselves(conn) + query
 
     @property
     def _migration(self) -> Migration:
@@ -162,6 +158,15 @@ class Journal(NamedTuple):
             "version": sql.Literal(self._migration.version),
             "action": sql.Literal(self.step.direction.value),
         }
+
+
+def ourselves(conn: psycopg.Connection) -> sql.Composed:
+    """Return what makes the rest of the transaction ours, whatever the file has set."""
+    if not isinstance(conn, Link) or pooled(conn):
+        return sql.Composed([])
+    role = conn.lacking.get("role")
+    default = sql.SQL("DEFAULT") if role is None else sql.Literal(role)
+    return sql.SQL(_OURSELVES).format(default)
 
 
 def _noted(sent: Sent | None) -> str | None:

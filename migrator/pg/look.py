@@ -52,7 +52,8 @@ BEGIN
         ours, goose, goose::oid) INTO told;
     PERFORM set_config('migrator.checksums', coalesce(told, ''), true);
     EXECUTE format('SELECT string_agg(concat_ws('' '', version_id, action, statement),
-        chr(10) ORDER BY id) FROM %s WHERE state IS NOT NULL AND tracking_table =
+        chr(10) ORDER BY id) FROM %s WHERE (state = ''sent'' OR state = ''open''
+        AND statement > 0) AND tracking_table =
         (SELECT relname FROM pg_class WHERE oid = %s)', ours, goose::oid) INTO told;
     PERFORM set_config('migrator.begun', coalesce(told, ''), true);
 END $look$;

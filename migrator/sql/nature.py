@@ -58,6 +58,11 @@ def act_of(text: str) -> Act:
     return Act(Nature.BLOCK if simple else Nature.OPAQUE, keeps=keeps)
 
 
+def act_apart(text: str) -> Act:
+    """Return what *text* is, of which the server says that it must stand alone."""
+    return _apart(" ".join(_words(text)))
+
+
 _SIMPLE = (Nature.BLOCK, Nature.SESSION)
 
 

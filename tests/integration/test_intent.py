@@ -545,6 +545,17 @@ def test_status_says_what_has_begun(
     assert [line["state"] for line in result.events("migration.listed")] == ["begun"]
 
 
+def test_what_refuses_a_block_unexpectedly_runs_without_one(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """By the server's word: REINDEX does so only for a partitioned table."""
+    conn.execute("CREATE TABLE p (x int PRIMARY KEY) PARTITION BY LIST (x)")
+
+    runner(database).run(loose("REINDEX TABLE p", "SELECT 1"), Up())
+
+    assert history(conn) == [("up", None, None, 1)]
+
+
 def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
     """The way back has an intent of its own."""
     conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
