@@ -86,6 +86,7 @@ def run_job(
     # a first signal that comes after the verdict does not change it any more
     with _signals(cancellation, deadline_s):
         error = _outcome(work, observe, cancellation)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         finished = tally.verdict(error, duration_s=time.monotonic() - started)
         told = redactor.value(fields_of(finished))
         termination.write(reporting.termination_log, told)

@@ -10,7 +10,7 @@ from migrator.errors import UsageError
 from migrator.model import Invalid, Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.values import Addresses, Duration, Places, Secret, certain
+from migrator.values import Addresses, Duration, Places, Secret, certainly
 
 
 Command = Literal[
@@ -255,25 +255,11 @@ def read_settings(
 
 def _read(values: Mapping[str, str]) -> Settings:
     try:
-        return certainly(values)
+        return certainly(Settings, values)
     except ValueError:
         from migrator.judge import judged  # noqa: PLC0415 - it takes long
 
         return judged(Settings, values)
-
-
-def certainly(values: Mapping[str, str]) -> Settings:
-    """
-    Return the settings that *values* ask for, by field, where all are certain.
-
-    Raises:
-        ValueError: One is not, or is none of a setting: `migrator.judge` must say.
-    """
-    kinds = {each.name: each.type for each in fields(Settings)}
-    if not values.keys() <= kinds.keys():
-        raise ValueError(values.keys() - kinds.keys())
-    read: dict[str, Any] = {n: certain(kinds[n], text) for n, text in values.items()}
-    return Settings(**read)
 
 
 def _incomplete(settings: Settings) -> Iterator[str]:

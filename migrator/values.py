@@ -7,15 +7,24 @@ be right as well: that is for `migrator.judge` to say.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 # no user information: what is called at the end of a run is told, and holds no secret
-_ADDRESS = r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?"
+_ADDRESS = (
+    r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?"
+)
 _LAST_PORT = (1 << 16) - 1
 # longer ones are left to the judge: CPython itself limits what int() reads
 _DIGITS = 18
@@ -113,6 +122,19 @@ def certain(kind: Any, text: str) -> object:
     if get_origin(kind) is Literal:
         return _word(text, get_args(kind))
     return _READERS.get(kind, kind)(text)  # an enum is called with its value
+
+
+def certainly(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
+    """
+    Return the settings that *texts*, by field, ask for, where all are certain.
+
+    Raises:
+        ValueError: One is not, or is none of a setting: `migrator.judge` must say.
+    """
+    kinds = {each.name: each.type for each in fields(kind)}
+    if not texts.keys() <= kinds.keys():
+        raise ValueError(texts.keys() - kinds.keys())
+    return kind(**{name: certain(kinds[name], text) for name, text in texts.items()})
 
 
 def _word(text: str, known: tuple[str, ...]) -> str:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from migrator.judge import judged
-from migrator.settings import Settings, certainly
-from migrator.values import Addresses, Duration, Places
+from migrator.settings import Settings
+from migrator.values import Addresses, Duration, Places, certainly
 
 
 FIELDS = {field.name: field for field in fields(Settings)}
@@ -74,7 +74,7 @@ TEXTS = st.fixed_dictionaries(
 def test_certain_values_are_those_of_pydantic(texts: Mapping[str, str]) -> None:
     """Whenever there is a direct answer, it is the one that the judge gives."""
     try:
-        directly = certainly(texts)
+        directly = certainly(Settings, texts)
     except ValueError:
         return
 
@@ -88,7 +88,7 @@ def test_each_value_by_itself(name: str, data: st.DataObject) -> None:
     kind = likely(FIELDS[name].type) | st.sampled_from(DOUBTFUL)
     texts = {name: data.draw(kind)}
     try:
-        directly = certainly(texts)
+        directly = certainly(Settings, texts)
     except ValueError:
         return
 
@@ -100,4 +100,4 @@ def test_what_people_write_is_certain(name: str) -> None:
     """Each field is read directly in the form in which the README shows its default."""
     texts = {name: written(FIELDS[name].default)}
 
-    assert certainly(texts) == judged(Settings, texts)
+    assert certainly(Settings, texts) == judged(Settings, texts)
