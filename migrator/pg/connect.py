@@ -73,6 +73,8 @@ def open_connection(dsn: Dsn) -> Link:
     """
     try:
         return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
+    except psycopg.errors.ConnectionTimeout as error:
+        raise ConnectFailedError(server_message(error)) from error
     except psycopg.OperationalError as error:
         raise classified(_diagnosed(dsn, str(error))) from error
 

@@ -22,13 +22,14 @@ _SCHEMES = ("postgres", "postgresql")
 _PORTS = re.compile(r"[\d,]*")
 # pgx conn.go ParseConfigWithOptions and pgxpool pool.go ParseConfig: never sent
 _PGX_ONLY = re.compile(r"default_query_exec_mode|\w+_cache_capacity|pool_\w+")
+_CONNECT_TIMEOUT_S = 10
 _CALM: Mapping[str, str | int] = {
     # A dead network is noticed within a minute on our side, not after two hours.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
-    "connect_timeout": 10,
+    "connect_timeout": _CONNECT_TIMEOUT_S,
     "fallback_application_name": "migrator",
 }
 
@@ -42,6 +43,19 @@ class Dsn(NamedTuple):
     def conninfo(self) -> str:
         """Return libpq's connection string, secrets included."""
         return make_conninfo("", **{**_CALM, **dict(self.parameters)})
+
+    def with_password(self, password: str) -> "Dsn":
+        """Return the same place, with another password."""
+        return Dsn(tuple({**dict(self.parameters), "password": password}.items()))
+
+    def within(self, seconds: float) -> "Dsn":
+        """Return it with at most so much time for connecting; 2 s at least."""
+        told = dict(self.parameters)
+        own = told.get("connect_timeout", "")
+        most = int(own) if own.isdecimal() else _CONNECT_TIMEOUT_S
+        least = max(2, int(seconds))  # libpq's fe-connect.c takes 1 as 2, 0 as for ever
+        told["connect_timeout"] = str(min(most or least, least))
+        return self._replace(parameters=tuple(told.items()))
 
     @property
     def public(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from migrator import job
+from migrator import signals
 from migrator.cli import main
 from migrator.exits import RETRYABLE
 from migrator.pg import cancel
@@ -164,7 +164,7 @@ _turns: list[Semaphore] = []
 def begin(turns: Semaphore) -> None:
     """Prepare a process for trials."""
     _turns.append(turns)
-    for module in (job, cancel):
+    for module in (signals, cancel):
         module.PATIENCE_S = _PATIENCE_S  # type: ignore[attr-defined]
     for signum in (signal.SIGTERM, signal.SIGALRM):  # a run may end before its signal
         signal.signal(signum, lambda number, frame: None)

@@ -18,9 +18,9 @@ errors errors.base errors.before errors.running events events.base events.run ex
 facts flags job model pg pg.connect pg.database pg.dsn pg.embedded pg.failures
 pg.greeting pg.ledger pg.look pg.options pg.pooler pg.store pg.table pg.trouble
 pg.unversioned plan report report.log report.redact report.tally report.termination
-runner settings source source.checksum source.discover source.load source.parse sql
-sql.annotation sql.buffer sql.by_line sql.characters sql.findings sql.goose
-sql.gotext sql.hazards sql.lexer sql.riding sql.rows sql.runs sql.split
+runner settings signals source source.checksum source.discover source.load
+source.parse sql sql.annotation sql.buffer sql.by_line sql.characters sql.findings
+sql.goose sql.gotext sql.hazards sql.lexer sql.riding sql.rows sql.runs sql.split
 sql.structure sql.variables sql.words telling values
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""

@@ -121,3 +121,25 @@ def test_libpqs_own_variables() -> None:
 
     assert str(found) == "postgresql://h/d"
     assert from_environment({"PGPASSWORD": "x"}) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "seconds", "connect_timeout"),
+    [
+        ("", 60, "10"),
+        ("", 4.9, "4"),
+        ("", 0.5, "2"),
+        ("", -1, "2"),
+        ("?connect_timeout=30", 60, "30"),
+        ("?connect_timeout=30", 20, "20"),
+        ("?connect_timeout=3", 20, "3"),
+        ("?connect_timeout=0", 20, "20"),
+    ],
+)
+def test_connecting_takes_no_more_than_is_left(
+    own: str, seconds: float, connect_timeout: str
+) -> None:
+    """What the URL says holds unless it is more; libpq takes nothing below 2 s."""
+    dsn = parse_dsn(f"postgresql://h/db{own}").within(seconds)
+
+    assert dict(dsn.parameters)["connect_timeout"] == connect_timeout
