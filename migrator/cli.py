@@ -1,5 +1,6 @@
 """argv and environ in, exit code out: the only place that sees the process."""
 
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,7 @@ def main(
         return _refused(error, given, variables, stdout)
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
+    logging.getLogger("psycopg").disabled = True  # what it warns of, our events tell
     return run_job(
         work_of(settings, variables, redactor.learn),
         reporting=_reporting(settings, stdout),

@@ -15,7 +15,6 @@ from migrator.exits import RETRYABLE
 from tests.faults.crew import forking
 
 
-Work = Mapping[str, str] | None
 _PATIENCE_S = 120.0
 _MOST_RUNS = 20
 
@@ -40,7 +39,7 @@ class Crowd:
     def __init__(self, context: ForkServerContext, size: int) -> None:
         self._start = context.Barrier(size + 1)
         self._told: Queue[Member] = context.Queue()
-        self._work: Queue[Work] = context.Queue()
+        self._work: Queue[Mapping[str, str]] = context.Queue()
         member = (self._work, self._start, self._told)
         self._members = [
             context.Process(target=_member, args=member, daemon=True)
@@ -51,19 +50,17 @@ class Crowd:
 
     def round(self, environ: Mapping[str, str]) -> list[Member]:
         """Let all of them run at the same moment, and return what they came to."""
-        self._hand_out(environ)
+        for _ in self._members:
+            self._work.put(environ)
         self._start.wait(_PATIENCE_S)
         return [self._told.get(timeout=_PATIENCE_S) for _ in self._members]
 
     def end(self) -> None:
-        """Send them home."""
-        self._hand_out(None)
+        """End them; nothing runs, so they need not say goodbye."""
+        for each in self._members:
+            each.kill()
         for each in self._members:
             each.join(_PATIENCE_S)
-
-    def _hand_out(self, work: Work) -> None:
-        for _ in self._members:
-            self._work.put(work)
 
 
 @contextmanager
@@ -76,8 +73,11 @@ def crowd(size: int) -> Iterator[Crowd]:
         found.end()
 
 
-def _member(work: "Queue[Work]", start: Barrier, told: "Queue[Member]") -> None:
-    while (environ := work.get()) is not None:
+def _member(
+    work: "Queue[Mapping[str, str]]", start: Barrier, told: "Queue[Member]"
+) -> None:
+    while True:
+        environ = work.get()
         start.wait(_PATIENCE_S)
         told.put(_ran(environ))
 

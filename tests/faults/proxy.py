@@ -147,15 +147,12 @@ class Proxy:
     """A proxy before 127.0.0.1:*port*; see `proxied`."""
 
     def __init__(self, listener: socket.socket, port: int, plan: Plan) -> None:
-        self.counts = dict.fromkeys(Direction, 0)
-        """How many messages have come, up to the fault."""
-
         self.fired = False
         self.moment = Event()
         """Set when the fault has happened; whoever waits for that may set it, too."""
 
-        self.at = ""
-        """Where the fault happened, for people."""
+        self.seen: dict[Direction, list[str]] = {each: [] for each in Direction}
+        """Connection and type of each message, up to the fault."""
 
         self.pids: dict[int, int] = {}
         """The server's process of each connection, by its number from 1."""
@@ -168,6 +165,18 @@ class Proxy:
         self._over, self._waker = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._thread = Thread(target=self._serve, daemon=True)
+
+    @property
+    def counts(self) -> dict[Direction, int]:
+        """Return how many messages have come, up to the fault."""
+        return {direction: len(seen) for direction, seen in self.seen.items()}
+
+    @property
+    def at(self) -> str:
+        """Return where the fault happens, for people."""
+        direction = self._plan.direction
+        last = self.seen[direction][-1:]
+        return f"{direction.value} {len(self.seen[direction])}: {', '.join(last)}"
 
     @property
     def port(self) -> int:
@@ -252,10 +261,9 @@ class Proxy:
             self.pids[line.number] = line.pid
         if self.fired or line.cancels:
             return False
-        self.counts[direction] += 1
-        self.at = f"{direction.value} {self.counts[direction]}: {line.number}/{kind}"
-        plan = self._plan
-        return (direction, self.counts[direction]) == (plan.direction, plan.message)
+        seen, plan = self.seen[direction], self._plan
+        seen.append(f"{line.number}/{kind}")
+        return (direction, len(seen)) == (plan.direction, plan.message)
 
     def _fire(self, line: Line, sink: socket.socket, message: bytes) -> None:
         fault = self._plan.fault

@@ -64,6 +64,17 @@ class Server:
         self.stop(signal.SIGQUIT)
         self.start()
 
+    @contextmanager
+    def fresh(self, name: str) -> Iterator[psycopg.Connection]:
+        """Make a database for the length of the block, and yield a connection to it."""
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name}".encode())
+            try:
+                with psycopg.connect(self.dsn(name), autocommit=True) as conn:
+                    yield conn
+            finally:
+                admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.dsn("postgres")).close()

@@ -2,10 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.faults.conftest import Tell
@@ -33,16 +31,6 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("crowd") / "m", ALL)
 
 
-@contextmanager
-def fresh(server: Server, name: str) -> Iterator[psycopg.Connection]:
-    """A database of its own, and a connection to it."""
-    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
-        with psycopg.connect(server.dsn(name), autocommit=True) as conn:
-            yield conn
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
 def settings(server: Server, name: str, directory: Path) -> Mapping[str, str]:
     """What each runner is told."""
     return {
@@ -55,7 +43,7 @@ def settings(server: Server, name: str, directory: Path) -> Mapping[str, str]:
 
 def wanted(server: Server, directory: Path) -> State:
     """What one runner alone leaves."""
-    with fresh(server, "alone") as conn:
+    with server.fresh("alone") as conn:
         assert run("up", **settings(server, "alone", directory)).exit_code == 0
         return state_of(conn)
 
@@ -68,7 +56,7 @@ def test_each_migration_is_applied_once(
     codes: Counter[int] = Counter()
 
     for number in range(ROUNDS):
-        with fresh(roomy, f"crowd_{number}") as conn:
+        with roomy.fresh(f"crowd_{number}") as conn:
             members = runners.round(settings(roomy, f"crowd_{number}", directory))
             state = state_of(conn)
         codes.update(code for member in members for code in member.codes)
@@ -92,7 +80,7 @@ def test_too_many_for_the_server(
     directory = write(tmp_path / "m", {**ALL, **long})
     alone = wanted(narrow, directory)
 
-    with fresh(narrow, "crowd") as conn:
+    with narrow.fresh("crowd") as conn:
         members = runners.round(settings(narrow, "crowd", directory))
         state = state_of(conn)
 
