@@ -34,7 +34,7 @@ _SCHEMA = (
 _TABLES = """
 SELECT relname FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-    AND relname NOT LIKE 'migrator%' AND relname <> 'goose_db_version'
+    AND relname NOT LIKE 'migrator%' AND relname NOT IN ('goose_db_version', 'goose_lock')
 ORDER BY relname
 """
 _TRACKED = "SELECT version_id, is_applied FROM goose_db_version ORDER BY id"

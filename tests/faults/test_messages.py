@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.conftest import Tell
 from tests.faults.crew import Crew
-from tests.faults.proxy import Afterwards, Direction, Fault
+from tests.faults.proxy import Afterwards, Fault
 from tests.faults.server import Server
 from tests.faults.trial import Outcome, Trial
 from tests.faults.work import KINDS
@@ -59,6 +59,12 @@ CASES = {
 }
 
 
+UNDER_A_LEASE = {
+    "stalled": Case(Fault.STALL, deadline_s=1.0, every=25),
+    "cut for good": Case(Fault.CUT, Afterwards.REFUSE, every=25),
+}
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_at_any_message(
@@ -71,32 +77,47 @@ def test_a_fault_at_any_message(
     tell: Tell,
 ) -> None:
     """The first run tells the truth in time, and the second one finishes its work."""
-    (undisturbed,) = hands.try_all([_trial(roomy, directories[kind], both_ways)])
-    trials = list(CASES[case].trials(undisturbed))
-    wanted = undisturbed.state
+    trial = Trial(
+        port=roomy.port,
+        directory=directories[kind],
+        environ={"MIGRATOR_PIPELINE": str(both_ways == "on").lower()},
+    )
+
+    told, faults = disturbed(hands, trial, CASES[case])
+
+    tell(f"{kind}, pipeline={both_ways}, {case}: {told}")
+    assert faults == []
+
+
+@pytest.mark.parametrize("case", UNDER_A_LEASE)
+def test_a_fault_under_a_lease(
+    hands: Crew, roomy: Server, directories: dict[str, Path], case: str, tell: Tell
+) -> None:
+    """The same with goose's lease, which the next run may have to see expire."""
+    trial = Trial(
+        port=roomy.port,
+        directory=directories["loose"],
+        environ={"MIGRATOR_LOCK": "table", "MIGRATOR_LOCK_WAIT": "60s"},
+    )
+
+    told, faults = disturbed(hands, trial, UNDER_A_LEASE[case])
+
+    tell(f"loose, under a lease, {case}: {told}")
+    assert faults == []
+
+
+def disturbed(hands: Crew, trial: Trial, case: Case) -> tuple[str, list[str]]:
+    """What was tried, in words, and what was wrong: each message that was counted."""
+    (undisturbed,) = hands.try_all([trial])
+    trials = list(case.trials(undisturbed))
 
     outcomes = hands.try_all(trials)
 
-    codes = Counter(o.first.exit_code.real for o in outcomes if o.first)
-    tell(
-        f"{kind}, pipeline={both_ways}, {case}: {_told(undisturbed, trials)}, {_sorted(codes)}"
-    )
-    assert undisturbed.faults(wanted) == []
-    assert [fault for outcome in outcomes for fault in outcome.faults(wanted)] == []
-    assert len({(t.direction, t.message) for t in trials}) == sum(
-        -(-count // CASES[case].every) for count in undisturbed.counts.values()
-    )
-
-
-def _trial(server: Server, directory: Path, both_ways: str) -> Trial:
-    pipeline = {"MIGRATOR_PIPELINE": str(both_ways == "on").lower()}
-    return Trial(port=server.port, directory=directory, environ=pipeline)
-
-
-def _told(undisturbed: Outcome, trials: list[Trial]) -> str:
-    there, back = (undisturbed.counts[direction] for direction in Direction)
-    return f"{len(trials)} of {there} + {back} messages"
-
-
-def _sorted(codes: Counter[int]) -> str:
-    return "exit codes " + ", ".join(f"{c}: {n}" for c, n in sorted(codes.items()))
+    counts = undisturbed.counts.values()
+    places = {(o.trial.direction, o.trial.message) for o in outcomes if o.fired}
+    assert len(places) == sum(-(-count // case.every) for count in counts)
+    codes = Counter(int(o.first.exit_code) for o in outcomes if o.first)
+    told = ", ".join(f"{code}: {number}" for code, number in sorted(codes.items()))
+    of = " + ".join(map(str, counts))
+    faults = [f for o in (undisturbed, *outcomes) for f in o.faults(undisturbed.state)]
+    return f"{len(trials)} of {of} messages, exit codes {told}", faults

@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
@@ -172,10 +172,11 @@ def begin(turns: Semaphore) -> None:
 
 def tried(trial: Trial) -> Outcome:
     """Run a trial; again where the run has ended before it could begin."""
-    for _ in range(_ATTEMPTS):
+    for attempt in range(1, _ATTEMPTS + 1):
+        patient = replace(trial, deadline_s=trial.deadline_s * attempt)
         with _admin(trial) as conn:
             empty(conn)
-        outcome = _killed(trial) if trial.killed_s else _harmed(trial)
+        outcome = _killed(trial) if trial.killed_s else _harmed(patient)
         if outcome.fired or not trial.message:
             break
     return outcome
