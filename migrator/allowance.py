@@ -49,7 +49,7 @@ class Allowance:
             self._spent_s, self._since = self.spent_s, None
 
     def delays(self) -> Iterator[float]:
-        """Yield seconds to sleep before each attempt, while some are left; at first 0."""
+        """Yield seconds to sleep before each attempt, while some are left; 0 first."""
         left = self.left
         if left.total_s > 0:
             yield 0.0

@@ -175,7 +175,9 @@ class Runner:
     def _course(self, files: Files, goal: Goal, spent_s: float) -> "Course":
         from migrator.allowance import Allowance  # noqa: PLC0415 - there is work to do
         from migrator.course import Course  # noqa: PLC0415 - the same
+        from migrator.losses import Losses  # noqa: PLC0415 - the same
 
+        allowance = Allowance(self.database.patience, spent_s=spent_s)
         return Course(
             database=self.database,
             store=self.store,
@@ -184,7 +186,8 @@ class Runner:
             idle=partial(self._idle, files, goal),
             why_apart=self.why_apart,
             patience=self.policy.retry_patience,
-            allowance=Allowance(self.database.patience, spent_s=spent_s),
+            allowance=allowance,
+            losses=Losses(allowance),
             observe=self.observe,
             cancellation=self.cancellation,
         )
