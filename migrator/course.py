@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
+
 import psycopg
 
 from migrator.allowance import Allowance
@@ -115,10 +116,13 @@ class Course:
             with self.locked(conn, partial(self._done, conn)) as hold:
                 if hold is not None:
                     self._hold = hold
-                    self._walk_on(conn, self.store.ensure(conn, seen))
+                    self._walk_on(conn, seen)
 
-    def _walk_on(self, conn: psycopg.Connection, now: Seen) -> None:
-        walk = self._walk = self._resumed(conn, now) or self._begun(conn, now)
+    def _walk_on(self, conn: psycopg.Connection, seen: Seen) -> None:
+        with self.allowance.waiting():
+            now = self.store.ensure(conn, seen)
+            resumed = self._resumed(conn, now)
+        walk = self._walk = resumed or self._begun(conn, now)
         executor = Executor(
             conn,
             now.table,

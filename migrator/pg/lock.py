@@ -77,9 +77,8 @@ def session_lock(
     *answers* are those to SESSION_QUESTION, where somebody has asked it already. Yields
     None when *done* said, while we waited, that another migrator has done the work.
 
-    The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot,
-    a `CREATE INDEX CONCURRENTLY` of the lock's holder waits for that snapshot, and
-    PostgreSQL ends one of the two with `deadlock detected`.
+    The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot, for
+    which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
 
     Raises:
         LockedError: *patience* ran out.
@@ -100,7 +99,11 @@ def _alive(conn: psycopg.Connection) -> None:
         while select.select([conn.fileno()], [], [], 0)[0]:
             conn.pgconn.consume_input()
     except psycopg.Error as error:
-        raise LockLostError(str(error).strip(), died=True) from error
+        raise _died(error) from error
+
+
+def _died(error: psycopg.Error) -> LockLostError:
+    return LockLostError(server_message(error).message, died=True)
 
 
 @contextmanager
@@ -272,7 +275,7 @@ def _check(conn: psycopg.Connection) -> None:
     try:
         held = conn.execute(sql.SQL("SELECT {}").format(_proof(conn))).fetchone()
     except psycopg.Error as error:
-        raise LockLostError(str(error).strip(), died=True) from error
+        raise _died(error) from error
     if held != (True,):
         raise LockLostError("its session does not hold it any more")
 
