@@ -13,7 +13,7 @@ look waits for a COMMIT that is on its way.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
@@ -60,19 +60,25 @@ class Course:
     why_apart: Callable[[psycopg.Connection], str]
     """Why every statement waits for its answer; empty when none has to."""
 
+    drop_invalid: bool
+    """What `Executor` does with what a concurrent build left behind."""
+
     patience: Backoff
     """For other sessions' locks."""
 
     allowance: Allowance
-    losses: Losses
     observe: Observer
     cancellation: Cancellation
+    _losses: Losses = field(init=False)
     _walk: Walk | None = None
     _hold: Hold = NO_LOCK
     """The lock as it was held last: what of it is left, once sessions are lost."""
 
     _going: bool = False
     """Whether steps are taken: sessions that die before or between are not counted."""
+
+    def __post_init__(self) -> None:
+        self._losses = Losses(self.allowance)
 
     def run(self, conn: psycopg.Connection, seen: Seen) -> tuple[Step, ...]:
         """
@@ -130,6 +136,7 @@ class Course:
             self.observe,
             self.cancellation,
             self._hold,
+            drop_invalid=self.drop_invalid,
         )
         self._going = True
         walk.go(executor, pipeline=not self.why_apart(conn))
@@ -188,9 +195,9 @@ class Course:
         going, self._going, walk = self._going, False, self._walk
         done = walk.done if walk else -1
         taken = walk is not None and bool(walk.taken)
-        delay = self.losses.delay(error, done=done, going=going, taken=taken)
+        delay = self._losses.delay(error, done=done, going=going, taken=taken)
         step = walk.next if walk else None
-        self.observe(self.losses.told(error, delay, done=done, step=step))
+        self.observe(self._losses.told(error, delay, done=done, step=step))
         return delay
 
 

@@ -13,11 +13,7 @@ explaining and telling live in the verbs called here.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import (
-    AbstractContextManager,
-    closing,
-    contextmanager,
-)
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,14 +31,22 @@ from migrator.errors import (
 )
 from migrator.events.base import Observer, nobody
 from migrator.events.run import PlanMade
-from migrator.model import Files, Goal, History, Lock, Step, When
+from migrator.model import Files, Goal, History, Invalid, Lock, Step, When
 from migrator.pg.database import Database
 from migrator.pg.greeting import streams
 from migrator.pg.look import Seen
 from migrator.pg.pooler import warn_of_settings
 from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
-from migrator.plan import ahead, apart, assumed, drifted, make_plan
+from migrator.plan import (
+    ahead,
+    apart,
+    assumed,
+    check_begun,
+    drifted,
+    make_plan,
+    outdated,
+)
 from migrator.telling import (
     ahead_found,
     drift_found,
@@ -63,6 +67,7 @@ class Policy(NamedTuple):
     allow_missing: bool = False
     when_ahead: When = When.WARN
     when_drifted: When = When.WARN
+    when_invalid: Invalid = Invalid.DROP
     pipeline: bool = True
     """Whether statements are sent before those in front of them are answered."""
 
@@ -175,9 +180,7 @@ class Runner:
     def _course(self, files: Files, goal: Goal, spent_s: float) -> "Course":
         from migrator.allowance import Allowance  # noqa: PLC0415 - there is work to do
         from migrator.course import Course  # noqa: PLC0415 - the same
-        from migrator.losses import Losses  # noqa: PLC0415 - the same
 
-        allowance = Allowance(self.database.patience, spent_s=spent_s)
         return Course(
             database=self.database,
             store=self.store,
@@ -185,9 +188,9 @@ class Runner:
             planned=partial(self._planned, files, goal),
             idle=partial(self._idle, files, goal),
             why_apart=self.why_apart,
+            drop_invalid=self.policy.when_invalid is Invalid.DROP,
             patience=self.policy.retry_patience,
-            allowance=allowance,
-            losses=Losses(allowance),
+            allowance=Allowance(self.database.patience, spent_s=spent_s),
             observe=self.observe,
             cancellation=self.cancellation,
         )
@@ -198,8 +201,11 @@ class Runner:
         """Make and tell the plan of what was *seen* under the lock."""
         self._tell_ledger(seen)
         plan = self._plan(files, seen.history, goal)
+        check_begun(plan, seen.history)
         self._tell_plan(conn, seen.history, plan)
         warn_of_settings(conn, plan, self.observe)
+        if seen.table is not None:
+            seen.table.forget(conn, outdated(seen.history))
         return plan
 
     def _idle(

@@ -140,9 +140,11 @@ class ConnectionLostError(MigratorError):
 
     def ending(self, after: str) -> "ConnectionLostError":
         """Return the same error, which also says what has come *after* it."""
-        return ConnectionLostError(
+        ended = ConnectionLostError(
             self.server, doing=self.doing, place=self.place, after=after
         )
+        ended.sequel = self.sequel
+        return ended
 
 
 class LockLostError(ConnectionLostError):
@@ -179,7 +181,7 @@ class StatementTimeoutError(MigratorError):
         self.server = server
         super().__init__(
             f"{place}: {server.message}{sqlstate(server)};"
-            " this migration was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
+            " it was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
             " or make the statement smaller"
         )
 

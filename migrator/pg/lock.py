@@ -99,11 +99,7 @@ def _alive(conn: psycopg.Connection) -> None:
         while select.select([conn.fileno()], [], [], 0)[0]:
             conn.pgconn.consume_input()
     except psycopg.Error as error:
-        raise _died(error) from error
-
-
-def _died(error: psycopg.Error) -> LockLostError:
-    return LockLostError(server_message(error).message, died=True)
+        raise LockLostError(server_message(error).message, died=True) from error
 
 
 @contextmanager
@@ -275,7 +271,7 @@ def _check(conn: psycopg.Connection) -> None:
     try:
         held = conn.execute(sql.SQL("SELECT {}").format(_proof(conn))).fetchone()
     except psycopg.Error as error:
-        raise _died(error) from error
+        raise LockLostError(server_message(error).message, died=True) from error
     if held != (True,):
         raise LockLostError("its session does not hold it any more")
 
