@@ -152,7 +152,8 @@ class Course:
 
     def _resumed(self, conn: psycopg.Connection, now: Seen) -> Walk | None:
         if self._walk is not None and isinstance(self.store, Store):
-            behind = look_behind(conn, self.store, now.table)
+            with self.cancellation.armed():
+                behind = look_behind(conn, self.store, now.table)
             self._walk.resume(behind.history)
         return self._walk
 

@@ -37,6 +37,9 @@ class Losses:
     def __init__(self, allowance: Allowance) -> None:
         self._allowance = allowance
         self._last: ConnectionLostError | None = None
+        self._met = 0
+        """How many there have been, of all kinds."""
+
         self._deaths: Counter[int] = Counter()
         """How often sessions have died, by how many steps were done then."""
 
@@ -60,6 +63,7 @@ class Losses:
             UnavailableError, BusyTableError: As *error* says, and the allowance is
                 spent or no session has died.
         """
+        self._met += 1
         if isinstance(error, BusyTableError) and (going or self._last is None):
             raise error
         if isinstance(error, ConnectionLostError):
@@ -74,7 +78,7 @@ class Losses:
         """Return the event of *error*, met at *step*, after which *delay* is waited."""
         if step is None and not isinstance(error, ConnectionLostError):
             return DatabaseWaited(
-                attempt=self._deaths[done],
+                attempt=self._met,
                 waited_s=round(self._allowance.spent_s, 3),
                 next_attempt_s=round(delay, 3),
                 reason=error.server.message,

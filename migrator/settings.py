@@ -125,7 +125,10 @@ class Settings:
     )
     connect_wait: Duration = field(
         default=60.0,
-        metadata=_means("how long to wait for the server to take connections"),
+        metadata=_means(
+            "how long to wait for the server to take connections, at first and whenever"
+            " one is lost: all waits of a run together"
+        ),
     )
     lock: Lock = field(
         default=Lock.AUTO,

@@ -266,6 +266,20 @@ def test_a_script_runs_again(
     assert ran(conn) == ["up 1", "up 2", "up 3"]
 
 
+def test_a_file_without_a_transaction_goes_on(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """In the same run, behind what is in effect."""
+    body = KILLED_ONCE.replace("{times}", "1")
+    write(directory, {"2_t.sql": f"-- +goose NO TRANSACTION\n{body}"})
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, result.verdict["applied"]) == (0, [1, 2, 3])
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert [each["through"] for each in result.events("migration.resumed")] == [1]
+
+
 @pytest.mark.parametrize("which", ["lock", "work", "both"])
 def test_a_session_that_is_ended_between_migrations(
     database: str, conn: psycopg.Connection, which: str
