@@ -166,6 +166,23 @@ def test_a_cut_under_another_lock(
     assert result.events("lock.contended") == []
 
 
+def test_a_cut_under_another_role(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """A role that may end nobody's sessions is put aside for ours."""
+    role = f"owner_{conn.info.backend_pid}"
+    conn.execute(f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role}")
+    conn.execute(f"GRANT ALL ON ran TO {role}")
+
+    with cutting(database, When.NEVER) as cut:
+        result = migrate(cut.dsn, directory, MIGRATOR_ROLE=role)
+
+    found = (result.exit_code, ran(conn), applied(conn))
+    conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert (cut.happened, *found) == (True, 0, ["up 1", "up 2", "up 3"], [0, 1, 2, 3])
+    assert result.events("lock.contended") == []
+
+
 @pytest.mark.parametrize("when", [When.ANSWERED, When.CLOSED, When.LATE])
 def test_a_cut_before_a_pooler(
     database: str, conn: psycopg.Connection, directory: Path, when: When
