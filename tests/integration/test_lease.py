@@ -19,7 +19,6 @@ from migrator.errors import (
     AccessDeniedError,
     LockedError,
     LockLostError,
-    PartialError,
     StatementFailedError,
 )
 from migrator.events.base import Event, Observer
