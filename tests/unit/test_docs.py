@@ -1,7 +1,8 @@
 """
 README and CHANGELOG say what the code does.
 
-`python -m tests.unit.test_docs` puts the tables made from the code into the README.
+`python -m tests.unit.test_docs` puts the tables made from the code into the README,
+and the settings into the schema of the Helm chart's values.
 """
 
 import inspect
@@ -34,6 +35,7 @@ from migrator.source.parse import parse_file
 from migrator.source.pymigration import parse_module
 from migrator.sql.findings import HAZARDS
 from migrator.values import seconds
+from tests.k8s import chart
 
 
 ROOT = Path(__file__).parents[2]
@@ -425,3 +427,4 @@ def test_the_changelog_tells_what_comes_next() -> None:
 
 if __name__ == "__main__":
     (ROOT / "README.md").write_text(renewed(README))
+    chart.renew()
