@@ -54,13 +54,18 @@ def main(
         return _refused(error, given, variables, stdout)
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
-    return run_job(
+    code = run_job(
         work_of(settings, variables),
         reporting=_reporting(settings, stdout),
         secrets=secrets,
         stdout=stdout,
         deadline_s=settings.deadline,
     )
+    if settings.lingers and code is ExitCode.OK:
+        from migrator.linger import linger  # noqa: PLC0415 - rare
+
+        linger()
+    return code
 
 
 def _help() -> str:
@@ -80,8 +85,14 @@ def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
         command=settings.command,
         console=_console(settings.log_format, stdout),
         level=settings.log_level,
-        termination_log=settings.termination_log,
+        termination_log=_termination_log(settings),
     )
+
+
+def _termination_log(settings: Settings) -> Path:
+    """Return where the verdict goes; a health check leaves that of the run alone."""
+    beside = settings.command == "healthcheck"
+    return Path(os.devnull) if beside else settings.termination_log
 
 
 def _refused(

@@ -29,8 +29,10 @@ Command = Literal[
     "validate",
     "create",
     "fix",
+    "healthcheck",
 ]
 _TARGETED = ("up-to", "down-to", "baseline")
+_LINGERING = ("up", "up-by-one", "up-to", "wait")
 _VERSIONED = ("baseline", "status", "version", "wait")
 
 
@@ -157,6 +159,13 @@ class Settings:
     deadline: Duration = field(
         default=0.0, metadata=_means("for the whole run; 0 is none")
     )
+    linger: bool = field(
+        default=False,
+        metadata=_means(
+            "stay after `up`, `up-by-one`, `up-to` or `wait` came through, until"
+            " SIGTERM: for `docker compose up --wait`"
+        ),
+    )
     env_file: str | None = field(
         default=None,
         metadata=_means("a file of `NAME=value` lines for what the environment lacks"),
@@ -179,6 +188,11 @@ class Settings:
         default=Path("/dev/termination-log"),
         metadata=_means("the termination message; written where the file exists"),
     )
+
+    @property
+    def lingers(self) -> bool:
+        """Tell whether the process stays after a success."""
+        return self.linger and self.command in _LINGERING
 
 
 def read_settings(
@@ -233,6 +247,8 @@ def certainly(values: Mapping[str, str]) -> Settings:
 
 def _incomplete(settings: Settings) -> Iterator[str]:
     name, url = settings.command, settings.database_url
+    if name == "healthcheck":
+        return  # it runs in the environment of another command
     if name in _TARGETED and settings.target is None:
         yield f"{name} needs a version: `{name} 42`, or MIGRATOR_TARGET"
     if name == "create" and settings.name is None:

@@ -4,6 +4,7 @@ Everything that can go wrong, by what the operator has to do about it.
 * MigratorError
   x UsageError              fix a flag, the environment, a DSN, a secret file
   x PendingError            nothing is wrong: migrations are pending
+  x NotThroughError         nothing is wrong: a health check came before the end
   x FilesInvalidError       fix the migration files
     - FileChangedError      let nobody write them while they run
   x HistoryConflictError    files and table disagree: decide
@@ -42,6 +43,7 @@ from migrator.errors.before import (
     HistoryExistsError,
     MissingMigrationsError,
     NoFileError,
+    NotThroughError,
     PendingError,
     UnknownTargetError,
     UsageError,
@@ -85,6 +87,7 @@ __all__ = [
     "MigratorError",
     "MissingMigrationsError",
     "NoFileError",
+    "NotThroughError",
     "PartialError",
     "PendingError",
     "ReadOnlyServerError",

@@ -361,6 +361,18 @@ def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
     assert comparable(snippet) == comparable((ROOT / "compose.yaml").read_text())
 
 
+def test_the_health_check_is_that_of_compose() -> None:
+    """The README's is the example's, which runs the image's own entry point."""
+    (snippet,) = (text for text in fenced("yaml") if text.startswith("healthcheck:"))
+    example = yaml.safe_load((ROOT / "compose.linger.yaml").read_text())
+    check = example["services"]["migrate"]["healthcheck"]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (entry,) = re.findall(r"^ENTRYPOINT (.*)$", dockerfile, re.MULTILINE)
+
+    assert yaml.safe_load(snippet)["healthcheck"].items() <= check.items()
+    assert check["test"] == ["CMD", *json.loads(entry), "healthcheck"]
+
+
 def test_the_waiting_container_is_one_that_runs() -> None:
     """The README's init container calls a command and sets variables that exist."""
     (snippet,) = (text for text in fenced("yaml") if text.startswith("initContainers:"))
