@@ -98,6 +98,8 @@ def lingering(
     if not waits():
         pytest.skip("compose cannot wait; tests/image/machine installs one that can")
     monkeypatch.setenv("MIGRATOR_IMAGE", image)
+    # an inline Dockerfile is for BuildKit, which Compose brings along
+    monkeypatch.delenv("DOCKER_BUILDKIT", raising=False)
     secrets = {
         "password": "for-development-only",
         "migrator_database_url": "postgresql://postgres:for-development-only@db/shop",
