@@ -50,9 +50,7 @@ def pod(manifest: str, kind: str = "Job") -> Object:
     ("manifest", "kind"),
     [
         ("base", "Job"),
-        ("examples/helm-hook.yaml", "Job"),
         ("examples/init-container.yaml", "Deployment"),
-        ("examples/argo-cd", "Job"),
         ("chart", "Job"),
     ],
 )
@@ -129,7 +127,7 @@ def test_a_secret_that_nobody_may_read(node: MakeNode, write: Write) -> None:
 
 @pytest.mark.parametrize(
     "manifest",
-    ["components/configmap", "components/image-volume", "chart configmap"],
+    ["components/image-volume", "chart configmap"],
 )
 def test_migrations_from_a_volume(
     manifest: str, node: MakeNode, migrator: Migrator

@@ -266,6 +266,23 @@ spec:
     ]
 
 
+def test_the_readme_says_how_to_depend_on_it() -> None:
+    """Its example names the chart's version, and its values are enough."""
+    text = (K8S / "README.md").read_text()
+    (snippet,) = re.findall(r"```yaml\n# Chart.yaml\n(.*?)```", text, re.DOTALL)
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    example = yaml.safe_load(snippet)
+
+    (dependency,) = example["dependencies"]
+    assert (dependency["name"], dependency["version"]) == (
+        chart["name"],
+        chart["version"],
+    )
+    assert "registry.example.com/shop/migrations:1.4.2" in with_values(
+        example["migrator"]
+    )
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
