@@ -1,11 +1,14 @@
 """A run that stays after its success, and the health check beside it."""
 
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import ended, heard, run, started, until, write
+from tests.support import ROOT, ended, heard, run, started, until, write
 
 
 @pytest.fixture
@@ -27,6 +30,27 @@ def test_it_is_healthy_until_it_is_told_to_end(
 
     assert (before, result.exit_code, result.lines) == (3, 0, ())
     assert run("healthcheck").exit_code == 3
+
+
+def check() -> int:
+    """Run the image's health check as a process; its exit code."""
+    command = [sys.executable, "-v", str(ROOT / "entrypoint.py"), "healthcheck"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    loaded = set(re.findall(r"^import '(migrator[\w.]*)' #", done.stderr, re.MULTILINE))
+    assert loaded == {"migrator", "migrator.about", "migrator.linger"}
+    return done.returncode
+
+
+def test_the_images_check_loads_next_to_nothing(database: str, directory: Path) -> None:
+    """It says what the command says, and needs little beside the run."""
+    before = check()
+    with started(database, directory, MIGRATOR_LINGER="true") as process:
+        heard(process, "run.finished")
+        until(lambda: run("healthcheck").exit_code == 0)
+        while_it_lingers = check()
+        ended(process, signal.SIGTERM)
+
+    assert (before, while_it_lingers) == (3, 0)
 
 
 def test_a_failure_does_not_linger(database: str, tmp_path: Path) -> None:
