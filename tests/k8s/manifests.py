@@ -67,7 +67,7 @@ CHART_VALUES: Mapping[str, Object] = {
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
         "hook": {"timeoutSeconds": 900, "weight": -10},
         "backoffLimit": 0,
-        "serviceAccountName": "migrator",
+        "serviceAccountName": "default",
         "annotations": {"example.com/a": "b"},
         "labels": {"example.com/l": "m"},
         "podAnnotations": {"sidecar.istio.io/inject": "false"},
@@ -75,7 +75,7 @@ CHART_VALUES: Mapping[str, Object] = {
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "tolerations": [{"key": "a", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
-        "priorityClassName": "high",
+        "priorityClassName": "system-cluster-critical",
         "fullnameOverride": "shop-schema",
     },
 }

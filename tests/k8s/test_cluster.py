@@ -7,9 +7,10 @@ them what a kubelet would.
 
 import json
 import os
-import time
+import subprocess
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,16 +18,10 @@ import yaml
 
 from migrator.exits import PERMANENT, RETRYABLE
 from tests.k8s import custom
-from tests.k8s.manifests import MANIFESTS, Object, objects, workloads
+from tests.k8s.cluster import DRAINED, NOWHERE, Job, report
+from tests.k8s.manifests import CHART, CHART_VALUES, MANIFESTS, objects, workloads
 from tests.k8s.restricted import violations
-from tests.k8s.tools import kubectl, output, run
-
-
-DRAINED = {
-    "type": "DisruptionTarget",
-    "status": "True",
-    "reason": "EvictionByEvictionAPI",
-}
+from tests.k8s.tools import helm, kubectl, output, run
 
 
 @pytest.fixture(scope="module")
@@ -44,77 +39,36 @@ def namespace() -> Iterator[str]:
     output(kubectl(), "delete", "namespace", name, "--wait=false")
 
 
-class Started:
-    """A Job whose pods fit no node."""
-
-    def __init__(self, namespace: str, job: Object) -> None:
-        self._kubectl = (kubectl(), "--namespace", namespace)
-        self.name = f"{job['metadata']['name']}-{uuid4().hex[:6]}"
-        pod = job["spec"]["template"]["spec"]
-        pod["nodeSelector"] = {"migrator.test/nowhere": "true"}
-        made = job | {"metadata": {"name": self.name}}
-        output(*self._kubectl, "apply", "-f", "-", stdin=yaml.safe_dump(made))
-
-    def pods(self, least: int = 1) -> list[Object]:
-        """The pods that nothing has been reported for, oldest first, once there are so many."""
-        end = time.monotonic() + 60
-        while True:
-            found = [
-                pod
-                for pod in self._get("pod", f"--selector=job-name={self.name}")["items"]
-                if pod["status"]["phase"] == "Pending"
-            ]
-            if len(found) >= least:
-                return sorted(found, key=lambda one: str(one["metadata"]["name"]))
-            assert time.monotonic() < end, f"{len(found)} pods"
-            time.sleep(0.2)
-
-    def report(self, pod: Object, code: int, *conditions: Object) -> None:
-        """Say how a pod's migrator has ended."""
-        now = "2026-01-01T00:00:00Z"
-        terminated = {"exitCode": code, "startedAt": now, "finishedAt": now}
-        container = {
-            "name": "migrator",
-            "image": "x",
-            "imageID": "x",
-            "ready": False,
-            "restartCount": 0,
-            "state": {"terminated": terminated},
-        }
-        status = {
-            "phase": "Failed" if code else "Succeeded",
-            "containerStatuses": [container],
-            "conditions": [*pod["status"].get("conditions", []), *conditions],
-        }
-        output(
-            *self._kubectl,
-            *("patch", "pod", pod["metadata"]["name"], "--subresource=status"),
-            *("--type=merge", "--patch", json.dumps({"status": status})),
-        )
-
-    def outcome(self) -> tuple[str, str | None]:
-        """How the Job has ended, and why."""
-        end = time.monotonic() + 60
-        while True:
-            for condition in self.status().get("conditions", []):
-                if condition["type"] in {"Complete", "Failed"}:
-                    return condition["type"], condition.get("reason")
-            assert time.monotonic() < end, self.status()
-            time.sleep(0.2)
-
-    def status(self) -> Object:
-        """What the Job controller says."""
-        found: Object = self._get("job", self.name)["status"]
-        return found
-
-    def _get(self, *what: str) -> Any:
-        return json.loads(output(*self._kubectl, "get", *what, "--output=json"))
-
-
-def started(namespace: str, manifest: str = "base") -> Started:
+def started(namespace: str, manifest: str = "base") -> Job:
     """Make the Job of a manifest."""
-    (job,) = [one for one in workloads(manifest) if one["kind"] == "Job"]
-    return Started(namespace, job)
+    (one,) = [one for one in workloads(manifest) if one["kind"] == "Job"]
+    job = Job(namespace, f"migrator-{uuid4().hex[:6]}")
+    one["metadata"] = {"name": job.name}
+    one["spec"]["template"]["spec"]["nodeSelector"] = NOWHERE
+    command = (kubectl(), "apply", "--namespace", namespace, "--filename", "-")
+    output(*command, stdin=yaml.safe_dump(one))
+    return job
+
+
+@contextmanager
+def helming(namespace: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run helm beside the block, for a release of our chart; ended with the block."""
+    command = (helm(), *arguments, "--namespace", namespace)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> str:
+    """The chart's values for a Job that finds no node, as a file."""
+    path = tmp_path / "values.json"
+    path.write_text(json.dumps(CHART_VALUES["chart"] | {"nodeSelector": NOWHERE}))
+    return str(path)
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS)
@@ -158,7 +112,7 @@ def test_the_server_refuses_what_the_rules_refuse(namespace: str) -> None:
 def test_success_completes_the_job(namespace: str) -> None:
     """Code 0."""
     job = started(namespace)
-    job.report(job.pods()[0], 0)
+    job.report(0)
 
     assert job.outcome()[0] == "Complete"
 
@@ -167,7 +121,7 @@ def test_success_completes_the_job(namespace: str) -> None:
 def test_a_permanent_code_fails_the_job(namespace: str, code: int) -> None:
     """At once: no second pod, though the backoff limit would allow it."""
     job = started(namespace)
-    job.report(job.pods()[0], code)
+    job.report(code)
 
     assert job.outcome() == ("Failed", "PodFailurePolicy")
     assert job.status()["failed"] == 1
@@ -177,9 +131,9 @@ def test_a_passing_failure_is_tried_again(namespace: str) -> None:
     """One Job for each code: a new pod comes after ten seconds, and may succeed."""
     jobs = [(started(namespace), code) for code in sorted(RETRYABLE)]
     for job, code in jobs:
-        job.report(job.pods()[0], code)
+        job.report(code)
     for job, _ in jobs:
-        job.report(job.pods()[0], 0)
+        job.report(0)
 
     found = [(job.outcome()[0], job.status()["failed"]) for job, _ in jobs]
 
@@ -189,8 +143,8 @@ def test_a_passing_failure_is_tried_again(namespace: str) -> None:
 def test_a_drained_pod_does_not_count(namespace: str) -> None:
     """Whatever its code: the first rule of the policy comes before the codes."""
     job = started(namespace)
-    job.report(job.pods()[0], 13, DRAINED)
-    job.report(job.pods()[0], 0)
+    job.report(13, DRAINED)
+    job.report(0)
 
     assert job.outcome()[0] == "Complete"
     assert "failed" not in job.status()
@@ -200,10 +154,66 @@ def test_a_broken_database_stops_no_other(namespace: str) -> None:
     """In the Indexed Job one index fails for good, and the others come to their end."""
     job = started(namespace, "components/indexed")
     for index, pod in enumerate(job.pods(3)):
-        job.report(pod, 13 if index == 1 else 0)
+        report(namespace, pod, 13 if index == 1 else 0)
 
     outcome = job.outcome()
 
     status = job.status()
     assert outcome == ("Failed", "FailedIndexes")
     assert (status["failedIndexes"], status["completedIndexes"]) == ("1", "0,2")
+
+
+def test_a_release_comes_after_its_migrations(namespace: str, values: str) -> None:
+    """Helm waits for the hook, then says what happened; so does `helm test`."""
+    release = f"good-{uuid4().hex[:6]}"
+    given = (str(CHART), "--values", values)
+    with helming(namespace, "install", release, *given) as installing:
+        Job(namespace, f"{release}-migrator").report(0)
+        said, _ = installing.communicate(timeout=60)
+    with helming(namespace, "test", release) as testing:
+        where = ("--namespace", namespace, "--output=json")
+        output(
+            *(kubectl(), "wait", f"pod/{release}-migrator-test"),
+            *("--for=create", "--timeout=60s", "--namespace", namespace),
+        )
+        pod = output(kubectl(), "get", "pod", f"{release}-migrator-test", *where)
+        report(namespace, json.loads(pod), 3)
+        testing.communicate(timeout=60)
+
+    assert (installing.returncode, "STATUS: deployed" in said) == (0, True)
+    assert f"are applied: Job {release}-migrator was through" in said
+    assert testing.returncode != 0
+
+
+def test_a_release_fails_with_its_migrations(namespace: str, values: str) -> None:
+    """Long before Helm's time is up, and the failed Job makes way for the next try."""
+    release = f"bad-{uuid4().hex[:6]}"
+    given = (str(CHART), "--values", values)
+    job = Job(namespace, f"{release}-migrator")
+    with helming(namespace, "install", release, *given) as installing:
+        job.report(13)
+        said, _ = installing.communicate(timeout=60)
+    outcome = job.outcome()
+    with helming(namespace, "upgrade", release, *given) as upgrading:
+        job.report(0)
+        upgrading.communicate(timeout=60)
+
+    assert installing.returncode != 0
+    assert "failed pre-install" in said
+    assert outcome == ("Failed", "PodFailurePolicy")
+    assert (upgrading.returncode, job.outcome()[0]) == (0, "Complete")
+
+
+def test_each_revision_has_a_job_of_its_own(namespace: str, values: str) -> None:
+    """In mode `job` an upgrade makes a new one, and takes the old one away."""
+    release = f"job-{uuid4().hex[:6]}"
+    given = (str(CHART), "--values", values, "--set", "mode=job")
+    output(helm(), "install", release, *given, "--namespace", namespace)
+    output(helm(), "upgrade", release, *given, "--namespace", namespace)
+
+    selector = f"--selector=app.kubernetes.io/instance={release}"
+    found = output(
+        *(kubectl(), "get", "job", selector, "--namespace", namespace),
+        "--output=name",
+    )
+    assert found.split() == [f"job.batch/{release}-migrator-r2"]
