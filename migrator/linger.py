@@ -9,15 +9,19 @@ from pathlib import Path
 # at most 15 bytes (Linux: proc(5), /proc/pid/comm)
 NAME = "migrator-linger"
 _PROC = Path("/proc")
+_SERVICES = ("up", "up-by-one", "up-to", "wait")
 
 
-def linger() -> None:
+def linger(command: str) -> None:
     """
     Return when SIGTERM or SIGINT comes; until then `lingers` is true.
 
+    At once after a command that somebody runs by hand beside a service, as `status`.
     The process gives itself a name, since a container may have no place for a file.
     A signal is noticed whichever thread it meets.
     """
+    if command not in _SERVICES:
+        return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
