@@ -12,8 +12,8 @@ from tests.k8s.manifests import CHART, Object
 
 
 SCHEMA = CHART / "values.schema.json"
-ELSEWHERE = frozenset({"command", "database_url", "linger"})
-"""What has a place of its own among the values, `args` and `database`, or none in a Job."""
+ELSEWHERE = frozenset({"command", "database_url", "linger", "password"})
+"""What has a place of its own, as `args`, `database` and Secrets, or none in a Job."""
 
 
 def schema() -> Object:
