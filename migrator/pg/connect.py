@@ -53,7 +53,6 @@ class Session(NamedTuple):
             "statement_timeout": _milliseconds(self.statement_timeout_s),
             "idle_in_transaction_session_timeout": "0",
             "idle_session_timeout": "0",
-            "client_connection_check_interval": "10000",
         }
         if self.search_path is not None:
             wanted["search_path"] = self.search_path

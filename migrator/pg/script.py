@@ -33,6 +33,8 @@ from migrator.facts import Place, ServerMessage
 from migrator.model import Script, Statement
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
+from migrator.pg.peer import unhurried
+from migrator.pg.pooler import pooled
 from migrator.pg.printed import printed
 
 
@@ -108,7 +110,7 @@ class ScriptCall:
 
     def _run(self, function: Function) -> None:
         try:
-            with self.cancellation.armed(), self._explaining():
+            with self.cancellation.armed(), self._explaining(), _unhurried(self.conn):
                 function(self.conn)
         finally:
             _forget_habits(self.conn)
@@ -197,6 +199,19 @@ def _told(call: ScriptCall) -> Iterator[None]:
             duration_s=round(time.monotonic() - started, 3),
         )
     )
+
+
+@contextmanager
+def _unhurried(conn: psycopg.Connection) -> Iterator[None]:
+    """
+    Let either end read as late as it likes, as when rows of COPY are worked on.
+
+    The server's own limit comes back with the settings of the next migration.
+    """
+    if not pooled(conn):
+        conn.execute("SET tcp_user_timeout = 0")
+    with unhurried(conn):
+        yield
 
 
 @contextmanager
