@@ -15,6 +15,7 @@ Everything that can go wrong, by what the operator has to do about it.
     - BadTableError
   x DriftError              applied files have changed: restore them, or decide
   x StatementFailedError    fix the SQL; its migration is rolled back
+    - OutOfResourcesError   give the server room: disk, memory, locks
   x PartialError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
   x UnavailableError        try again: the server did not answer
@@ -57,6 +58,7 @@ from migrator.errors.running import (
     InterruptedRunError,
     LockedError,
     LockLostError,
+    OutOfResourcesError,
     PartialError,
     ReadOnlyServerError,
     StatementFailedError,
@@ -85,6 +87,7 @@ __all__ = [
     "MigratorError",
     "MissingMigrationsError",
     "NoFileError",
+    "OutOfResourcesError",
     "PartialError",
     "PendingError",
     "ReadOnlyServerError",

@@ -57,8 +57,8 @@ class Dsn(NamedTuple):
     @property
     def conninfo(self) -> str:
         """Return libpq's connection string, secrets included."""
-        said = self.elsewhere
-        calm = {name: value for name, value in _CALM.items() if name not in said}
+        # also what libpq finds by itself: psycopg has no timeout of a service's
+        calm = {**_CALM, **{n: v for n, v in self.elsewhere.items() if n in _CALM}}
         return make_conninfo("", **{**calm, **dict(self.parameters)})
 
     @property

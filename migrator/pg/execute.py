@@ -248,7 +248,7 @@ class Executor:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
         late = 0 < limit_s <= took_s + _READ_LATE_S
-        return explained(error, place, statement, timed_out=late)
+        return explained(error, place, statement, self.conn, timed_out=late)
 
     @contextmanager
     def _noticing(self, place: Place) -> Iterator[None]:

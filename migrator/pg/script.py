@@ -128,7 +128,7 @@ class ScriptCall:
             limit_s = self.session.statement_timeout_s
             late = 0 < limit_s <= time.monotonic() - started
             here = Statement("", place.line, place.column)
-            raise explained(error, place, here, timed_out=late) from error
+            raise explained(error, place, here, self.conn, timed_out=late) from error
         except Interruption:
             raise
         except BaseException as error:  # asyncio's CancelledError is no Exception

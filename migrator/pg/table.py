@@ -115,7 +115,7 @@ class Table(NamedTuple):
             + sql.SQL(_COUNT)
             for m in migrations
         )
-        with explaining(self.name), settled(conn), conn.transaction():
+        with explaining(self.name, conn), settled(conn), conn.transaction():
             conn.execute(sql.SQL("; ").join([*self.locking, *entries]))
 
     def _counted(

@@ -222,3 +222,44 @@ def test_our_sessions_are_calm(database: str) -> None:
         values = [conn.execute(f"SHOW {name}".encode()).fetchone() for name in names]
 
     assert values == [("0",), ("0",), ("0",), ("5s",)]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "words"),
+    [
+        ("service=nowhere", 'definition of service "nowhere" not found'),
+        ("host=127.0.0.1 sslmode=bogus", 'invalid sslmode value: "bogus"'),
+        ("host=127.0.0.1 connect_timeout=x", "bad value for connect_timeout"),
+        ("host=127.0.0.1,127.0.0.2 port=1,2,3", "could not match 3 port numbers"),
+        ("host=127.0.0.1 port=70000", 'invalid port number: "70000"'),
+        ("host=127.0.0.1 target_session_attrs=x", "invalid target_session_attrs"),
+    ],
+)
+def test_what_libpq_cannot_use_is_not_waited_for(dsn: str, words: str) -> None:
+    """A parameter that no server has refused stays wrong."""
+    with pytest.raises(UsageError) as caught:
+        connect(dsn, patience=60)
+
+    assert words in str(caught.value)
+    assert str(caught.value).endswith("and the service file")
+
+
+def test_a_service_says_what_the_url_does_not(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options are the session's, and its other words win over our own defaults."""
+    file = tmp_path / "services"
+    said = {**conninfo_to_dict(server), "connect_timeout": "7"}
+    said |= {"options": "-c work_mem=1MB -c lock_timeout=1"}
+    lines = "\n".join(f"{name}={value}" for name, value in said.items())
+    file.write_text(f"[here]\n{lines}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+
+    with connect("service=here") as conn:
+        values = [
+            conn.execute(f"SHOW {name}".encode()).fetchone()
+            for name in ("work_mem", "lock_timeout", "idle_session_timeout")
+        ]
+
+    assert values == [("1MB",), ("5s",), ("0",)]
+    assert "connect_timeout=7" in parse_dsn("service=here").conninfo
