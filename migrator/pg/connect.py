@@ -180,6 +180,8 @@ def _poll(conn: pq.abc.PGconn, *, patience_s: float = 10.0) -> None:
     import time  # noqa: PLC0415 - the same
 
     end = time.monotonic() + patience_s
+    if conn.status != pq.ConnStatus.BAD:  # libpq, PQconnectPoll: wait for this first
+        select.select([], [conn.socket], [], patience_s)
     while (left := end - time.monotonic()) > 0:
         match conn.connect_poll():
             case pq.PollingStatus.READING:
