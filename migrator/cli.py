@@ -9,11 +9,11 @@ from typing import TextIO
 from migrator.about import VERSION
 from migrator.commands import COMMANDS, summary
 from migrator.environment import with_env_file
-from migrator.errors import UsageError
 from migrator.exits import ExitCode
 from migrator.flags import ABOUT, FLAGS, HELP, POSTGRES, arguments
-from migrator.job import Reporting, run_job, secrets_of, work_of
+from migrator.job import Reporting, run_job, secrets_in, secrets_of, work_of
 from migrator.settings import Settings, read_settings
+from migrator.sql.passwords import passwords
 
 
 _HELP = """\
@@ -50,7 +50,7 @@ def main(
         variables = with_env_file(variables, given)
         settings = read_settings(variables, given)
         secrets = secrets_of(settings, variables)
-    except UsageError as error:
+    except Exception as error:  # noqa: BLE001 - also a bug of ours is told without secrets
         return _refused(error, given, variables, stdout)
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
@@ -85,7 +85,7 @@ def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
 
 
 def _refused(
-    error: UsageError,
+    error: Exception,
     given: Mapping[str, str],
     environ: Mapping[str, str],
     stdout: TextIO,
@@ -103,7 +103,8 @@ def _refused(
         console=_console(log_format, stdout),
         termination_log=Path(place),
     )
-    return run_job(refuse, reporting=reporting, secrets=(), stdout=stdout)
+    secrets = (*secrets_in(environ), *passwords(given.get("database_url", "")))
+    return run_job(refuse, reporting=reporting, secrets=secrets, stdout=stdout)
 
 
 def _console(log_format: str, stdout: TextIO) -> bool:

@@ -39,6 +39,7 @@ from migrator.report.redact import Redactor
 from migrator.report.tally import Tally
 from migrator.runner import Policy, Runner
 from migrator.settings import Settings
+from migrator.sql.passwords import passwords
 from migrator.telling import fault_found, setting_ignored
 
 
@@ -153,12 +154,30 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
     """
     url = _url(settings)
     dsn = Dsn(()) if url.startswith(SCHEME) else parse_dsn(url)
-    named = {v for n, v in environ.items() if v and _SECRET.search(n)}
-    return (*dsn.secrets, *sorted(named - set(dsn.public)))
+    public = set(dsn.public)
+    return (*dsn.secrets, *(s for s in secrets_in(environ) if s not in public))
 
 
+def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """
+    Return what variables hold whose names say secret, and passwords in all others.
+
+    Short ones are left out of the latter: a URL of somebody else's is no reason to mask
+    every `app`.
+    """
+    named = {value for name, value in environ.items() if _SECRET.search(name)}
+    held = {
+        p for value in environ.values() for p in passwords(value) if len(p) > _SHORT
+    }
+    return tuple(sorted(filter(None, named | held)))
+
+
+_SHORT = 5
 # but not the names of files that hold secrets, and not libpq's PGPASSFILE
-_SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|_KEY)$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(PASSWORD|PASSWD|PASSPHRASE|_PASS|_PWD|SECRET|TOKEN|_KEY|CREDENTIALS?)$",
+    re.IGNORECASE,
+)
 
 
 def work_of(settings: Settings, environ: Mapping[str, str]) -> Work:

@@ -12,6 +12,7 @@ from migrator.events.finding import (
     VersionRead,
 )
 from migrator.model import Files, History, Row, Step, Up
+from migrator.sql.passwords import masked
 
 
 def status(request: Request) -> None:
@@ -128,7 +129,7 @@ def planned(step: Step) -> Iterator[StatementPlanned]:
             line=statement.line,
             statement=number,
             transaction=migration.transaction,
-            text=statement.text,
+            text=masked(statement.text),
         )
 
 

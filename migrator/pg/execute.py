@@ -149,7 +149,7 @@ class Executor:
             self.observe,
             self.cancellation,
         )
-        with self._noticing(call.place), call.loaded() as function:
+        with self._noticing(call.place, script.text), call.loaded() as function:
             if step.migration.transaction:
                 return self._in_transaction(step, partial(call.run_inside, function))
             started = time.monotonic()
@@ -173,7 +173,7 @@ class Executor:
         self.hold.held()
         started = time.monotonic()
         with (
-            self._noticing(place),
+            self._noticing(place, statement.text),
             self._explaining(place, statement),
             self.cancellation.armed(),
             self.conn.cursor() as cursor,
@@ -251,9 +251,9 @@ class Executor:
         return explained(error, place, statement, self.conn, timed_out=late)
 
     @contextmanager
-    def _noticing(self, place: Place) -> Iterator[None]:
+    def _noticing(self, place: Place, source: str) -> Iterator[None]:
         def tell(diag: psycopg.errors.Diagnostic) -> None:
-            self.observe(noticed(diag, place))
+            self.observe(noticed(diag, place, source))
 
         self.conn.add_notice_handler(tell)
         try:

@@ -15,6 +15,7 @@ from migrator.errors import (
 from migrator.facts import Place, ServerMessage
 from migrator.model import Statement
 from migrator.pg.connect import server_message
+from migrator.sql.passwords import MASK, masking, passwords
 
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -34,14 +35,16 @@ def explained(
     conn: psycopg.Connection,
     *,
     timed_out: bool,
+    source: str = "",
 ) -> MigratorError:
     """
     Return what *error* of *statement*, run on *conn* at *place*, means.
 
     *timed_out* says that our own statement_timeout had passed by then: the server
-    gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE.
+    gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE. *source* is
+    what else has passwords that the server may repeat.
     """
-    server = server_message(error)
+    server = discreet(server_message(error), source or statement.text)
     place = _pointed(place, statement, error)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
@@ -55,6 +58,16 @@ def explained(
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
     return _failed(place, server)
+
+
+def discreet(server: ServerMessage, source: str) -> ServerMessage:
+    """Return *server*'s words without the passwords that *source* gives away."""
+    found = passwords(source)
+    if not found:
+        return server
+    pattern = masking(found)
+    fields = server._asdict().items()
+    return ServerMessage(**{n: v and pattern.sub(MASK, v) for n, v in fields})
 
 
 def _failed(place: Place, server: ServerMessage) -> StatementFailedError:

@@ -1,33 +1,33 @@
 """No secret leaves: known values are masked in everything that is told."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-
-MASK = "********"
-# CREATE and ALTER ROLE, quoted by the server in an error's message or context
-_LITERAL = re.compile(r"(\bpassword\s+)[eu]?&?'(?:[^']|'')*(?:'|$)", re.IGNORECASE)
-_SHORT = 6
+from migrator.sql.passwords import MASK, SHORT, masking, without_passwords
 
 
 class Redactor:
     """
-    Masks given secrets, plain and percent-encoded, in strings at any depth.
+    Masks given secrets in strings at any depth, and what they call a password.
 
-    A secret shorter than 6 characters is masked only where it stands as a word:
-    anywhere else it would eat the text without hiding anything.
+    Given ones are found plain, percent-encoded, and escaped as in SQL and Python.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for s in secrets if s for form in (s, quote(s, safe=""))}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(_pattern, longest_first)) or r"(?!)")
+        forms = {form for secret in secrets for form in _forms(secret)}
+        self._long = masking(form for form in forms if len(form) >= SHORT)
+        self._short = masking(form for form in forms if len(form) < SHORT)
 
     def text(self, value: str) -> str:
-        """Return *value* without secrets and without the literal of a PASSWORD '…'."""
-        return self._pattern.sub(MASK, _LITERAL.sub(rf"\1'{MASK}'", value))
+        """
+        Return *value* without secrets.
+
+        Long ones come first, which may have quotes and blanks in them; short ones come
+        last, which may be part of what gives others away, such as the x of `$x$`.
+        """
+        found = without_passwords(self._long.sub(MASK, value))
+        return self._short.sub(MASK, found)
 
     def value(self, value: Any) -> Any:
         """Return *value* with every string in it masked."""
@@ -42,6 +42,13 @@ class Redactor:
                 return value
 
 
-def _pattern(secret: str) -> str:
-    literal = re.escape(secret)
-    return literal if len(secret) >= _SHORT else rf"(?<!\w){literal}(?!\w)"
+def _forms(secret: str) -> Iterator[str]:
+    in_conninfo = _escaped(secret, "\\'")
+    in_sql = secret.replace("'", "''")
+    in_url = quote(secret, safe="")
+    for form in (secret, secret.strip(), in_conninfo, in_sql, in_url):
+        yield from (form, _escaped(form, "\\"), _escaped(form, "\\'"))
+
+
+def _escaped(text: str, characters: str) -> str:
+    return "".join(f"\\{c}" if c in characters else c for c in text)
