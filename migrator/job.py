@@ -39,7 +39,7 @@ from migrator.report.redact import Redactor
 from migrator.report.tally import Tally
 from migrator.runner import Policy, Runner
 from migrator.settings import Settings
-from migrator.sql.passwords import passwords
+from migrator.sql.passwords import SHORT, passwords
 from migrator.telling import fault_found, setting_ignored
 
 
@@ -154,8 +154,9 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
     """
     url = _url(settings)
     dsn = Dsn(()) if url.startswith(SCHEME) else parse_dsn(url)
-    public = set(dsn.public)
-    return (*dsn.secrets, *(s for s in secrets_in(environ) if s not in public))
+    others = {name: value for name, value in environ.items() if value.strip() != url}
+    found = set(secrets_in(others)) - set(dsn.public)
+    return (*dsn.secrets, *sorted(found))
 
 
 def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -166,13 +167,10 @@ def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
     every `app`.
     """
     named = {value for name, value in environ.items() if _SECRET.search(name)}
-    held = {
-        p for value in environ.values() for p in passwords(value) if len(p) > _SHORT
-    }
-    return tuple(sorted(filter(None, named | held)))
+    held = {p for value in environ.values() for p in passwords(value)}
+    return tuple(sorted(filter(None, named | {p for p in held if len(p) >= SHORT})))
 
 
-_SHORT = 5
 # but not the names of files that hold secrets, and not libpq's PGPASSFILE
 _SECRET = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE|_PASS|_PWD|SECRET|TOKEN|_KEY|CREDENTIALS?)$",
