@@ -40,9 +40,9 @@ def retrying(
             met = None
             delay = next(delays, None)
             if delay is None:
-                raise ContentionError(
-                    error.place, error.server, attempts=attempt
-                ) from error
+                ended = ContentionError(error.place, error.server, attempts=attempt)
+                ended.sequel = error.sequel
+                raise ended from error
             observe(_retried(error, attempt, delay))
             (sleep or cancellation.sleep)(delay)
             attempt += 1
