@@ -88,17 +88,21 @@ def test_a_full_disk(server_of_little: Small, dsn: str, tmp_path: Path) -> None:
 def test_a_full_disk_without_a_transaction(
     server_of_little: Small, dsn: str, tmp_path: Path
 ) -> None:
-    """What ran before is in effect: that is for a human to look at."""
+    """What ran before is in effect and noted: with room again the run goes on there."""
     content = "CREATE TABLE first ();\nCREATE INDEX CONCURRENTLY i ON t2 ((1))"
     head = "-- +goose Up\n-- +goose NO TRANSACTION\n"
     directory = five(tmp_path, f"{head}{content} TABLESPACE small;\n")
     server_of_little.fill()
 
     result = up(dsn, directory)
+    between = versions(dsn)
+    server_of_little.empty()
+    again = up(dsn, directory)
 
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (14, "53100")
     assert "statement 2 of 2 of a NO TRANSACTION" in result.verdict["error"]
-    assert versions(dsn) == [0, 1, 2]
+    assert between == [0, 1, 2]
+    assert (again.exit_code, versions(dsn)) == (0, [0, 1, 2, 3, 4, 5])
 
 
 def test_a_full_disk_under_the_tracking_table(
