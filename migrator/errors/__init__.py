@@ -18,6 +18,7 @@ Everything that can go wrong, by what the operator has to do about it.
     - OutOfResourcesError   give the server room: disk, memory, locks
   x PartialError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
+  x NoPasswordError         mend where the password comes from
   x UnavailableError        try again: the server did not answer
     - ReadOnlyServerError
   x LockedError             try again: another migrator works
@@ -58,6 +59,7 @@ from migrator.errors.running import (
     InterruptedRunError,
     LockedError,
     LockLostError,
+    NoPasswordError,
     OutOfResourcesError,
     PartialError,
     ReadOnlyServerError,
@@ -87,6 +89,7 @@ __all__ = [
     "MigratorError",
     "MissingMigrationsError",
     "NoFileError",
+    "NoPasswordError",
     "OutOfResourcesError",
     "PartialError",
     "PendingError",

@@ -80,6 +80,10 @@ class Dsn(NamedTuple):
         finally:
             conn.finish()
 
+    def with_password(self, password: str) -> "Dsn":
+        """Return the same place, with another password."""
+        return Dsn(tuple({**dict(self.parameters), "password": password}.items()))
+
     @property
     def public(self) -> tuple[str, ...]:
         """Return what is printed anyway: user, database, host, port."""

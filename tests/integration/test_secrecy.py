@@ -179,6 +179,11 @@ def places(folder: Path) -> Mapping[str, Mapping[str, str]]:
     service.write_text(f"[s]\n{there}\npassword={secret('service')}\n")
     passfile.write_text(f"*:*:*:*:{secret('passfile')}\n")
     passfile.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    password, bare = (
+        folder / "password",
+        {"DATABASE_URL": "postgresql://u@127.0.0.1:1/d"},
+    )
+    password.write_text(secret("file", hard=True))
     host = {"PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "u"}
     (folder / "env").write_text(f"MIGRATOR_DATABASE_URL={given}\n")
     return {
@@ -194,6 +199,9 @@ def places(folder: Path) -> Mapping[str, Mapping[str, str]]:
         "GOOSE_DBSTRING": {"GOOSE_DBSTRING": given},
         "env file": {"MIGRATOR_ENV_FILE": str(folder / "env")},
         "/run/secrets": {},
+        "PASSWORD": {**bare, "MIGRATOR_PASSWORD": secret("password", hard=True)},
+        "PASSWORD_FILE": {**bare, "MIGRATOR_PASSWORD_FILE": str(password)},
+        "PASSWORD_COMMAND": {**bare, "MIGRATOR_PASSWORD_COMMAND": f"cat {password}"},
     }
 
 
@@ -203,6 +211,7 @@ def places(folder: Path) -> Mapping[str, Mapping[str, str]]:
     [
         *("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "service", "_FILE", "DATABASE_URL"),
         *("GOOSE_DBSTRING", "env file", "/run/secrets"),
+        *("PASSWORD", "PASSWORD_FILE", "PASSWORD_COMMAND"),
     ],
 )
 def test_other_places(
