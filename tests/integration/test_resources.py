@@ -44,6 +44,7 @@ def up(dsn: str, directory: Path, *argv: str) -> Result:
         *(argv or ("up",)),
         MIGRATOR_DATABASE_URL=dsn,
         MIGRATOR_MIGRATIONS_DIR=str(directory),
+        MIGRATOR_CONNECT_WAIT="200ms",
     )
 
 
