@@ -231,7 +231,7 @@ def _runner(
         pipeline=settings.pipeline,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
-        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),
+        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=30),
     )
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
     return Runner(
