@@ -1,9 +1,8 @@
 """A migration meets a busy table: how long the application in front has to wait."""
 
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +15,12 @@ from psycopg.conninfo import make_conninfo
 
 from tests.compat.program import Place, command
 from tests.faults.traffic import TABLES, Load, load
-from tests.support import Result, ended, heard, started, until, write
+from tests.support import Result, ended, heard, started, tell, until, write
 
 
 LOCK_TIMEOUT_S = 1.0
 TOLERANCE = 1.1
 """The criterion: a stall stays below the lock's timeout plus a tenth of it."""
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +54,6 @@ class Meeting:
     def _within(self, line: Mapping[str, Any]) -> int:
         begin = datetime.fromisoformat(line["timestamp"]).timestamp()
         return self.load.within(begin, begin + line["next_attempt_s"])
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Print a figure, also when the test succeeds."""
-
-    def tell(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text}\n")
-
-    return tell
 
 
 @pytest.fixture
@@ -135,14 +121,18 @@ FILES = {
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("name", FILES)
 def test_a_long_reader(
-    database: str, tmp_path: Path, busy: Load, tell: Tell, name: str
+    database: str,
+    tmp_path: Path,
+    busy: Load,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
 ) -> None:
     """Nobody waits longer than the lock's timeout, and all is applied in the end."""
     directory = write(tmp_path / "m", FILES[name])
 
     meeting = met(database, directory, busy)
 
-    tell(f"{name}: {meeting.figures}")
+    tell(capsys, f"{name}: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.result.verdict["applied"] == list(range(1, len(FILES[name]) + 1))
     assert meeting.states == ["55P03"]
@@ -150,14 +140,14 @@ def test_a_long_reader(
 
 
 def test_the_queue_is_free_between_attempts(
-    database: str, tmp_path: Path, busy: Load, tell: Tell
+    database: str, tmp_path: Path, busy: Load, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The application comes through in each pause: it is as long as the stall was."""
     directory = write(tmp_path / "m", FILES["alone"])
 
     meeting = met(database, directory, busy, retries=3, lock_timeout="500ms")
 
-    tell(f"three retries: {meeting.figures}")
+    tell(capsys, f"three retries: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.progress == [True, True, True]
     assert all(line["next_attempt_s"] >= 0.5 for line in meeting.retried)
@@ -165,7 +155,11 @@ def test_the_queue_is_free_between_attempts(
 
 
 def test_a_lock_is_not_kept_while_another_is_waited_for(
-    database: str, conn: psycopg.Connection, tmp_path: Path, busy: Load, tell: Tell
+    database: str,
+    conn: psycopg.Connection,
+    tmp_path: Path,
+    busy: Load,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A table that is locked already waits no longer than the next one's timeout."""
     conn.execute("CREATE TABLE orders ()")
@@ -176,7 +170,7 @@ def test_a_lock_is_not_kept_while_another_is_waited_for(
 
     meeting = met(database, directory, busy, table="orders")
 
-    tell(f"second table: {meeting.figures}")
+    tell(capsys, f"second table: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.states == ["55P03"]
     assert within(busy)
@@ -184,7 +178,7 @@ def test_a_lock_is_not_kept_while_another_is_waited_for(
 
 @pytest.mark.usefixtures("both_ways")
 def test_a_timeout_of_the_file_s_own(
-    database: str, tmp_path: Path, busy: Load, tell: Tell
+    database: str, tmp_path: Path, busy: Load, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the file sets for itself wins over the setting."""
     content = "SET LOCAL lock_timeout = '500ms';\nALTER TABLE accounts ADD x int;"
@@ -192,7 +186,7 @@ def test_a_timeout_of_the_file_s_own(
 
     meeting = met(database, directory, busy, lock_timeout="60s")
 
-    tell(f"500 ms by the file: {meeting.figures}")
+    tell(capsys, f"500 ms by the file: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.states == ["55P03"]
     assert within(busy, 0.5)
@@ -200,7 +194,11 @@ def test_a_timeout_of_the_file_s_own(
 
 @pytest.mark.usefixtures("both_ways")
 def test_a_deadlock(
-    database: str, conn: psycopg.Connection, tmp_path: Path, busy: Load, tell: Tell
+    database: str,
+    conn: psycopg.Connection,
+    tmp_path: Path,
+    busy: Load,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The server chose us to give way: the migration runs again."""
     conn.execute("CREATE TABLE orders ()")
@@ -223,7 +221,7 @@ def test_a_deadlock(
             result = ended(process)
 
     meeting = Meeting(busy, retried, result)
-    tell(f"deadlock: {meeting.figures}")
+    tell(capsys, f"deadlock: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.states == ["40P01"]
 
@@ -255,7 +253,10 @@ def test_a_serialization_failure(
 
 
 def test_beside_goose(
-    database: str, conn: psycopg.Connection, tmp_path: Path, tell: Tell
+    database: str,
+    conn: psycopg.Connection,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """goose waits as long as the reader stays, and the application waits with it."""
     goose = command()
@@ -274,8 +275,9 @@ def test_beside_goose(
         leaving.join()
 
     tell(
+        capsys,
         f"longest stall behind a reader of {stay_s:.1f} s:"
-        f" migrator {busy.stall_s:.3f} s, goose {queue.stall_s:.3f} s"
+        f" migrator {busy.stall_s:.3f} s, goose {queue.stall_s:.3f} s",
     )
     assert (ours.result.exit_code, answer.succeeded) == (0, True)
     assert within(busy)

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from tests.image.conftest import VERSIONS, Write
-from tests.image.engine import RESTRICTED, ROOT, Migrator, Run, Target, call, docker
+from tests.image.engine import (
+    RESTRICTED,
+    ROOT,
+    Migrator,
+    Run,
+    call,
+    docker,
+    eventually,
+    finished,
+)
 
 
 Content = dict[str, tarfile.TarInfo]
@@ -34,12 +43,6 @@ SLOW = {
 }
 
 
-def finished(run: Run) -> tuple[int, str, int]:
-    """The exit code beside what the last line says."""
-    last = run.events[-1]
-    return run.code, last["event"], last["exit_code"]
-
-
 @pytest.fixture(scope="module")
 def content(image: str) -> Content:
     """What the image's file system holds, by path, without the engine's mount points."""
@@ -54,14 +57,6 @@ def content(image: str) -> Content:
         r"(dev|proc|sys)(/|$)|\.dockerenv$|etc/(hostname|hosts|mtab|resolv\.conf)$"
     )
     return {name: member for name, member in members.items() if not mounted.match(name)}
-
-
-def eventually(condition: str, target: Target) -> None:
-    """Wait until a query says true."""
-    end = time.monotonic() + 30
-    while target.rows(condition) != [(True,)]:
-        assert time.monotonic() < end, condition
-        time.sleep(0.1)
 
 
 class TestContent:

@@ -70,7 +70,7 @@ def test_no_patience_is_one_attempt() -> None:
 
 
 def test_a_request_outside_of_an_armed_block_waits_for_a_check() -> None:
-    """COMMIT is let finish."""
+    """Rollback and unlock are let finish."""
     cancellation = Cancellation()
     cancellation.request(REASON)
 
