@@ -5,7 +5,7 @@ How a signal or the deadline stops a run: at once where we wait, never in betwee
 which psycopg answers by cancelling the running statement on the server and waiting
 for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check` or
 `armed` raises. Rollback and unlock are not armed: they are let finish. A COMMIT is
-cancelled too, but its answer counts (`migrator.pg.ending`).
+cancelled too, but its answer counts (`migrator.pg.command`).
 """
 
 import time

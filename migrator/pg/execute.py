@@ -28,8 +28,8 @@ from migrator.errors import (
 from migrator.events.base import Observer
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
+from migrator.pg.command import run_command
 from migrator.pg.connect import Session
-from migrator.pg.ending import end
 from migrator.pg.failures import explained
 from migrator.pg.greeting import ask, settle
 from migrator.pg.hold import NO_LOCK, Hold
@@ -109,7 +109,7 @@ class Executor:
             run()
             recorded = self._enter(step, WITHIN_MS, self.hold.proof)
             self.hold.held()
-            self._end(commit(self.conn) if recorded else b"ROLLBACK", step)
+            self._command(commit(self.conn) if recorded else b"ROLLBACK", step)
         finally:
             roll_back(self.conn)
         return recorded
@@ -185,11 +185,7 @@ class Executor:
 
     def _command(self, command: bytes, step: Step) -> None:
         with self._explaining(*_nowhere(step)):
-            self.conn.execute(command)
-
-    def _end(self, command: bytes, step: Step) -> None:
-        with self._explaining(*_nowhere(step)):
-            end(self.conn, command, self.cancellation)
+            run_command(self.conn, command, self.cancellation)
 
     def _enter(self, step: Step, took_ms: sql.Composable, held: sql.Composable) -> bool:
         """Record *step* if *held*; False when somebody else has recorded it."""

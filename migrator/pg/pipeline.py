@@ -21,7 +21,7 @@ from psycopg.pq import ConnStatus, ExecStatus, abc
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError
 from migrator.pg.cancel import cancel
-from migrator.pg.ending import refusal
+from migrator.pg.command import refusal
 
 
 class Query(Protocol):

@@ -1,9 +1,9 @@
 """
-The end of a transaction, which may take its time: a COMMIT runs deferred constraints.
+A command of our own, run to its end: a COMMIT may take its time.
 
-PostgreSQL has no `statement_timeout` for that (postgres.c: finish_xact_command), so
-only a signal or the deadline ends it. The answer is read all the same: a COMMIT that
-was cancelled too late has come through.
+Deferred constraints and triggers run in it, and PostgreSQL has no `statement_timeout`
+for them (postgres.c: finish_xact_command), so only a signal or the deadline ends it.
+The answer is read all the same: a COMMIT that was cancelled too late has come through.
 """
 
 import select
@@ -18,17 +18,17 @@ from migrator.pg.cancel import cancel
 
 
 _AGAIN_S = 0.2
-"""A quick COMMIT is let finish, and a request to cancel may be lost."""
+"""What is quick is let finish, and a request to cancel may be lost."""
 
 
-def end(conn: psycopg.Connection, command: bytes, cancellation: Cancellation) -> None:
+def run_command(
+    conn: psycopg.Connection, command: bytes, cancellation: Cancellation
+) -> None:
     """
-    Run *command*, which ends the transaction; asked to stop, cancel it.
-
-    Returns only when it has come through, whatever was asked meanwhile.
+    Run *command*; asked to stop, cancel it, and return if it came through all the same.
 
     Raises:
-        MigratorError: Why the run was asked to stop; the transaction is rolled back.
+        MigratorError: Why the run was asked to stop: the command was cancelled.
         psycopg.Error: The server refused, or the session died.
     """
     try:
