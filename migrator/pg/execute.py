@@ -29,6 +29,7 @@ from migrator.events.base import Observer
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
 from migrator.pg.command import run_command
+from migrator.pg.concurrent import patient
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
 from migrator.pg.greeting import ask, settle
@@ -176,6 +177,7 @@ class Executor:
         with (
             self._noticing(place),
             self._explaining(place, statement),
+            patient(self.conn, statement, self.session),
             self.cancellation.armed(),
             self.conn.cursor() as cursor,
         ):

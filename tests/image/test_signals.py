@@ -144,7 +144,6 @@ PHASES = {
         text=autocommit("create index concurrently item_id on item (id);"),
         shows=BUILDING,
         blocked_by="insert into item values (1)",
-        options=("--env=MIGRATOR_LOCK_TIMEOUT=60s",),
         stays=True,
     ),
     "wait": Phase(text=up(""), says="version.awaited", args=("wait",)),
