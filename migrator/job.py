@@ -228,6 +228,7 @@ def _runner(
         allow_missing=settings.allow_missing,
         when_ahead=settings.on_db_ahead,
         when_drifted=settings.on_drift,
+        when_invalid=settings.on_invalid_index,
         pipeline=settings.pipeline,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),

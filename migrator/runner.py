@@ -33,14 +33,22 @@ from migrator.errors import (
 )
 from migrator.events.base import Observer, nobody
 from migrator.events.run import PlanMade
-from migrator.model import Files, Goal, History, Lock, Step, When
+from migrator.model import Files, Goal, History, Invalid, Lock, Step, When
 from migrator.pg.database import Database
 from migrator.pg.greeting import streams
 from migrator.pg.look import Seen
 from migrator.pg.pooler import warn_of_settings
 from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
-from migrator.plan import ahead, apart, assumed, drifted, make_plan
+from migrator.plan import (
+    ahead,
+    apart,
+    assumed,
+    check_begun,
+    drifted,
+    make_plan,
+    outdated,
+)
 from migrator.telling import (
     ahead_found,
     drift_found,
@@ -60,6 +68,7 @@ class Policy(NamedTuple):
     allow_missing: bool = False
     when_ahead: When = When.WARN
     when_drifted: When = When.WARN
+    when_invalid: Invalid = Invalid.DROP
     pipeline: bool = True
     """Whether statements are sent before those in front of them are answered."""
 
@@ -192,8 +201,11 @@ class Runner:
 
         self._tell_ledger(seen)
         plan = self._plan(files, seen.history, goal)
+        check_begun(plan, seen.history)
         self._tell_plan(conn, seen.history, plan)
         warn_of_settings(conn, plan, self.observe)
+        if seen.table is not None:
+            seen.table.forget(conn, outdated(seen.history))
         executor = Executor(
             conn,
             seen.table,
@@ -201,6 +213,7 @@ class Runner:
             self.observe,
             self.cancellation,
             hold,
+            drop_invalid=self.policy.when_invalid is Invalid.DROP,
         )
         walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
         return walk.take(plan, pipeline=not self.why_apart(conn))

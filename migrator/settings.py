@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from migrator.environment import SECRETS_DIR, Environment
 from migrator.errors import UsageError
-from migrator.model import Lock, Split, When
+from migrator.model import Invalid, Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
 from migrator.values import Duration, Secret, certain
@@ -108,6 +108,13 @@ class Settings:
     on_drift: When = field(
         default=When.WARN,
         metadata=_means("an applied file has changed: `warn`, `fail`, `ignore`"),
+    )
+    on_invalid_index: Invalid = field(
+        default=Invalid.DROP,
+        metadata=_means(
+            "what a concurrent build left INVALID, of an index that a file builds:"
+            " `drop` and build again, `fail`"
+        ),
     )
     history: bool = field(
         default=True,

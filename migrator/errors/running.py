@@ -151,7 +151,7 @@ class StatementTimeoutError(MigratorError):
         self.server = server
         super().__init__(
             f"{place}: {server.message}{sqlstate(server)};"
-            " this migration was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
+            " it was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
             " or make the statement smaller"
         )
 

@@ -7,7 +7,6 @@ that wait. Readers and writers do not queue behind it, so a timeout protects nob
 only leaves an invalid index.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -16,12 +15,12 @@ from psycopg import sql
 
 from migrator.model import Statement
 from migrator.pg.connect import Session
-from migrator.sql.words import words
+from migrator.sql.nature import Nature, act_of
 
 
-# Not `DETACH PARTITION … CONCURRENTLY`: its second half wants the partition for itself
-_BUILDS = r"(?:create(?: unique)?|drop) index concurrently\b|reindex\b.* concurrently\b"
-_WORDS = 8
+_BUILDS = ("create index", "drop index", "reindex")
+"""Not `DETACH PARTITION`: its second half wants the partition for itself."""
+
 _ENDLESS = """
 SELECT set_config('lock_timeout', '0', false) FROM pg_settings
 WHERE name = 'lock_timeout' AND setting = {}
@@ -53,5 +52,5 @@ def builds(statement: Statement) -> bool:
     """Tell whether *statement* builds or drops an index concurrently."""
     if "concurrently" not in statement.text.lower():
         return False
-    said = " ".join(words(statement.text, limit=_WORDS))
-    return re.match(_BUILDS, said) is not None
+    act = act_of(statement.text)
+    return act.nature is Nature.TRACED and act.verb in _BUILDS

@@ -50,9 +50,9 @@ def retrying(
             stalled_s = _stalled_s(error, since)
             delay = next(delays, None)
             if delay is None:
-                raise ContentionError(
-                    error.place, error.server, attempts=attempt
-                ) from error
+                ended = ContentionError(error.place, error.server, attempts=attempt)
+                ended.sequel = error.sequel
+                raise ended from error
             observe(_retried(error, attempt, delay))
             (sleep or cancellation.sleep)(delay)
             attempt, since = attempt + 1, time.monotonic()
