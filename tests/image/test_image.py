@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from tests.image.engine import (
     RESTRICTED,
     ROOT,
     Migrator,
-    Run,
     call,
     docker,
-    eventually,
     finished,
 )
 
@@ -39,9 +36,6 @@ GOOD = {
 }
 BROKEN = GOOD | {
     "00004_broken.sql": "-- +goose Up\ncreate table part (id int);\nselect 1 / 0;\n"
-}
-SLOW = {
-    "00001_slow.sql": "-- +goose Up\ncreate table item (id int);\nselect pg_sleep(60);\n"
 }
 
 
@@ -255,24 +249,6 @@ class TestRun:
         assert migrator.target.rows(
             "select indisvalid from pg_index where indexrelid = 'item_id'::regclass"
         ) == [(True,)]
-
-    def test_sigterm(self, migrator: Migrator, write: Write) -> None:
-        """SIGTERM to process 1 cancels the migration that runs, takes it back and says so."""
-        sleeping = "select exists (select from pg_stat_activity where {} and state = 'active' and wait_event = 'PgSleep')"
-        container = migrator.start(write(SLOW))
-        eventually(sleeping.format("datname = current_database()"), migrator.target)
-        stopped = time.monotonic()
-        docker("kill", "--signal=TERM", container)
-        code = int(docker("wait", container))
-        took_s = time.monotonic() - stopped
-
-        run = Run(code, docker("logs", container), "")
-        assert finished(run) == (143, "run.finished", 143)
-        assert took_s < 5
-        assert migrator.target.versions() == []
-        assert migrator.target.rows("select to_regclass('item')") == [(None,)]
-        others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-        assert migrator.target.rows(others) == [(0,)]
 
 
 class TestVerdict:
