@@ -277,7 +277,7 @@ def test_limits(
     """Our own limits end a run as a signal does, with a code of their own."""
     options = (f"--env=MIGRATOR_{limit}=2s", f"--env=MIGRATOR_PIPELINE={way}")
     since = time.monotonic()
-    container = stage.start(Phase(text=up(text), says="plan.made", options=options))
+    container = stage.start(Phase(text=up(text), options=options))
     stopped = stage.ended(container, since)
     left = stage.target.rows(OURS)
     again = stage.again()
