@@ -5,19 +5,17 @@ The main loop: look, lock, look again, plan, do.
     history = store.look(conn)          no lock: may only find nothing to do
     with self._locked(conn, …):         polled, on another connection
         seen = store.ensure(conn)       what the table says now
-        walk.take(make_plan(...))       each step its own transaction, with its row
+        walk.go(make_plan(...))         each step its own transaction, with its row
 
-Retrying, waiting, explaining and telling live in the verbs called here.
+From the lock on it is `Course`, which a lost session does not end. Retrying, waiting,
+explaining and telling live in the verbs called here.
 """
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import (
-    AbstractContextManager,
-    closing,
-    contextmanager,
-)
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -59,6 +57,7 @@ from migrator.telling import (
 
 
 if TYPE_CHECKING:
+    from migrator.course import Course
     from migrator.pg.hold import Hold
 
 
@@ -166,39 +165,40 @@ class Runner:
         Raises:
             MigratorError: As the parts do; what was committed before stays.
         """
+        began = time.monotonic()
         with self._looked() as (conn, seen):
+            spent_s = time.monotonic() - began
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
             self._tell_ahead(files, seen.history)
             self._tell_faults(files)
-            if not plan:
-                self._tell_plan(conn, seen.history, plan)
-                return ()
+            if plan:
+                return self._course(files, goal, spent_s).run(conn, seen)
+            self._tell_plan(conn, seen.history, plan)
+            return ()
 
-            def done() -> bool:
-                history = self.store.look(conn).history
-                plan = self._plan(files, history, goal)
-                if not plan:
-                    self._tell_plan(conn, history, plan)
-                return not plan
+    def _course(self, files: Files, goal: Goal, spent_s: float) -> "Course":
+        from migrator.allowance import Allowance  # noqa: PLC0415 - there is work to do
+        from migrator.course import Course  # noqa: PLC0415 - the same
 
-            with self._locked(conn, done) as hold:
-                if hold is None:
-                    return ()
-                now = self.store.ensure(conn, seen)
-                return self._run_locked(conn, files, goal, hold, now)
+        return Course(
+            database=self.database,
+            store=self.store,
+            locked=self._locked,
+            planned=partial(self._planned, files, goal),
+            idle=partial(self._idle, files, goal),
+            why_apart=self.why_apart,
+            drop_invalid=self.policy.when_invalid is Invalid.DROP,
+            patience=self.policy.retry_patience,
+            allowance=Allowance(self.database.patience, spent_s=spent_s),
+            observe=self.observe,
+            cancellation=self.cancellation,
+        )
 
-    def _run_locked(
-        self,
-        conn: psycopg.Connection,
-        files: Files,
-        goal: Goal,
-        hold: "Hold",
-        seen: Seen,
+    def _planned(
+        self, files: Files, goal: Goal, conn: psycopg.Connection, seen: Seen
     ) -> tuple[Step, ...]:
-        from migrator.pg.execute import Executor  # noqa: PLC0415 - there is work to do
-        from migrator.walk import Walk  # noqa: PLC0415 - the same
-
+        """Make and tell the plan of what was *seen* under the lock."""
         self._tell_ledger(seen)
         plan = self._plan(files, seen.history, goal)
         check_begun(plan, seen.history)
@@ -206,17 +206,16 @@ class Runner:
         warn_of_settings(conn, plan, self.observe)
         if seen.table is not None:
             seen.table.forget(conn, outdated(seen.history))
-        executor = Executor(
-            conn,
-            seen.table,
-            self.database.session,
-            self.observe,
-            self.cancellation,
-            hold,
-            drop_invalid=self.policy.when_invalid is Invalid.DROP,
-        )
-        walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
-        return walk.take(plan, pipeline=not self.why_apart(conn))
+        return plan
+
+    def _idle(
+        self, files: Files, goal: Goal, conn: psycopg.Connection, history: History
+    ) -> bool:
+        """Tell whether *history* leaves nothing to do, and if so, tell so."""
+        plan = self._plan(files, history, goal)
+        if not plan:
+            self._tell_plan(conn, history, plan)
+        return not plan
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
         unversioned = isinstance(self.store, Unversioned)

@@ -2,18 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
+from psycopg import sql
 
 from migrator.backoff import HEARTBEAT_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.events.base import Observer
 from migrator.model import Lock
-from migrator.pg.database import NOTHING, Database
+from migrator.pg.database import Database
 from migrator.pg.hold import NO_LOCK, Hold
 from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
 from migrator.pg.pooler import pooled
+from migrator.pg.remains import (
+    WHO_ANSWERS,
+    Process,
+    asked,
+    ended,
+    processes,
+    who,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +53,14 @@ class Exclusion:
             MigratorError: As `session_lock` and `lease_lock`.
         """
         if self.lock is Lock.NONE:
-            yield NO_LOCK
+            yield _freeing(NO_LOCK, asked(work, work))
             return
         leases = self.lock is Lock.TABLE
-        question = NOTHING if leases else SESSION_QUESTION
+        locking = () if leases else (SESSION_QUESTION,)
+        question = sql.SQL("; ").join([*locking, who(work)])
         guard, answers = database.ask_again(question, cancellation, like=work)
         with closing(guard):
+            ours = processes(answers[-1]) if answers else asked(guard, work)
             if leases or (self.lock is Lock.AUTO and pooled(guard)):
                 hold = lease_lock(
                     guard,
@@ -65,11 +76,20 @@ class Exclusion:
             else:
                 hold = session_lock(
                     guard,
-                    answers,
+                    answers and answers[:-WHO_ANSWERS],
                     patience=self.patience,
                     done=done,
                     observe=observe,
                     cancellation=cancellation,
                 )
             with hold as held:
-                yield held
+                yield held and _freeing(held, ours)
+
+
+def _freeing(hold: Hold, ours: tuple[Process, ...]) -> Hold:
+    """Return *hold*, which frees also what runs on the server."""
+
+    def free(conn: psycopg.Connection) -> bool:
+        return ended(conn, ours) and hold.free(conn)
+
+    return replace(hold, free=free)

@@ -3,7 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
+
+
+def _surely() -> None:
+    """Hold what needs no holding."""
+
+
+def nothing_left(conn: psycopg.Connection) -> bool:
+    """Return that nothing is left."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +29,11 @@ class Hold:
     proof: sql.Composable
     """An expression for any session of the database: true while the lock is ours."""
 
-
-def _surely() -> None:
-    """Hold what needs no holding."""
+    free: Callable[[psycopg.Connection], bool] = nothing_left
+    """
+    Frees by another connection what this run has on the server, once its own are lost;
+    false while something is left. Raises psycopg.Error.
+    """
 
 
 NO_LOCK = Hold(_surely, _surely, sql.SQL("true"))

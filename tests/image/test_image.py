@@ -37,6 +37,9 @@ GOOD = {
 BROKEN = GOOD | {
     "00004_broken.sql": "-- +goose Up\ncreate table part (id int);\nselect 1 / 0;\n"
 }
+SLOW = {
+    "00001_slow.sql": "-- +goose Up\ncreate table item (id int);\nselect pg_sleep(60);\n"
+}
 
 
 def read(image: str, path: str) -> str:
