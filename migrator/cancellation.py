@@ -4,7 +4,8 @@ How a signal or the deadline stops a run: at once where we wait, never in betwee
 `request` is called from a signal handler. Inside `armed` it raises there and then,
 which psycopg answers by cancelling the running statement on the server and waiting
 for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check` or
-`armed` raises. COMMIT, rollback and unlock are not armed: they are let finish.
+`armed` raises. Rollback and unlock are not armed: they are let finish. A COMMIT is
+cancelled too, but its answer counts (`migrator.pg.command`).
 
 A server that does not answer lets nothing finish. `cut_off` ends all waits for it, in
 whichever phase: connections are shut, and whoever reads from one finds its end.
@@ -25,7 +26,8 @@ PATIENCE_S = 5.0
 """How long a run that was asked to stop waits for a server that does not answer."""
 
 
-_LOOK_UP_S = 0.5
+LOOK_UP_S = 0.5
+"""Python's handler of a signal that comes just before a wait runs only after it."""
 
 
 class Line(Protocol):
@@ -129,7 +131,5 @@ class Cancellation:
         """Sleep, but not past the moment when the run is asked to stop."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            with (
-                self.armed()
-            ):  # a signal just before the sleep is noticed only after it
-                time.sleep(min(left, _LOOK_UP_S))
+            with self.armed():
+                time.sleep(min(left, LOOK_UP_S))

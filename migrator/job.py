@@ -135,7 +135,7 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
     """
     url = _url(settings)
     dsn = Dsn(()) if url.startswith(SCHEME) else parse_dsn(url)
-    named = secret_values(environ)
+    named = secret_values({n: v for n, v in environ.items() if v.strip() != url})
     if settings.password is not None:
         named.add(settings.password.get_secret_value())
     return (*dsn.secrets, *sorted(named - set(dsn.public)))
@@ -236,7 +236,7 @@ def _runner(
         pipeline=settings.pipeline,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
-        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),
+        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=30),
     )
     return Runner(
         database=database,

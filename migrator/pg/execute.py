@@ -25,6 +25,8 @@ from migrator.errors import (
 from migrator.events.base import Observer
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
+from migrator.pg.command import run_command
+from migrator.pg.concurrent import patient
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
 from migrator.pg.greeting import ask, settle
@@ -141,7 +143,7 @@ class Executor:
             self.observe,
             self.cancellation,
         )
-        with self._noticing(call.place), call.loaded() as function:
+        with self._noticing(call.place, script.text), call.loaded() as function:
             if step.migration.transaction:
                 return self._in_transaction(step, partial(call.run_inside, function))
             return self._outside(step).call(call, function)
@@ -162,8 +164,9 @@ class Executor:
         """Send one statement text, which is not told. Raises as `take`."""
         self.hold.held()
         with (
-            self._noticing(place),
+            self._noticing(place, statement.text),
             self.explaining(place, statement),
+            patient(self.conn, statement, self.session),
             self.cancellation.armed(),
             self.conn.cursor() as cursor,
         ):
@@ -176,9 +179,13 @@ class Executor:
         place: Place | None = None,
         statement: Statement = NOTHING,
     ) -> None:
-        """Send what is ours, at *place* of *step*, and let it finish."""
+        """
+        Send what is ours, at *place* of *step*; asked to stop, cancel it.
+
+        It returns if it came through all the same.
+        """
         with self.explaining(place or nowhere(step)[0], statement):
-            self.conn.execute(command)
+            run_command(self.conn, command, self.cancellation)
 
     def enter(
         self,
@@ -230,12 +237,12 @@ class Executor:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
         late = 0 < limit_s <= took_s + _READ_LATE_S
-        return explained(error, place, statement, timed_out=late)
+        return explained(error, place, statement, self.conn, timed_out=late)
 
     @contextmanager
-    def _noticing(self, place: Place) -> Iterator[None]:
+    def _noticing(self, place: Place, source: str) -> Iterator[None]:
         def tell(diag: psycopg.errors.Diagnostic) -> None:
-            self.observe(noticed(diag, place))
+            self.observe(noticed(diag, place, source))
 
         self.conn.add_notice_handler(tell)
         try:

@@ -21,6 +21,8 @@ from psycopg.pq import ConnStatus, ExecStatus, abc
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError
 from migrator.pg.cancel import cancel
+from migrator.pg.command import refusal
+from migrator.pg.peer import ASKED_EVERY_S, Peer, unhurried
 
 
 class Query(Protocol):
@@ -56,9 +58,6 @@ _BYTES = 64 * 1024
 _WINDOW = 1024 * 1024
 """How many bytes may wait for their answers: this much of a large file is held."""
 
-_LOOK_UP_S = 0.5
-"""Python's handler of a signal that comes just before the wait runs only after it."""
-
 _AGAIN_S = 0.2
 """A request to cancel may be lost between two statements: how soon to ask again."""
 
@@ -88,6 +87,7 @@ class Pipeline(Generic[Q]):
         self._cancellation = cancellation
         self._held = held
         self._last: Q | None = None
+        self._peer: Peer
         self._unanswered = 0
         """How many bytes wait for their answers."""
 
@@ -107,11 +107,12 @@ class Pipeline(Generic[Q]):
             QueryFailedError: The first query that failed.
             MigratorError: Why the run was asked to stop, by a signal or by *held*.
         """
-        self._pgconn.enter_pipeline_mode()
-        try:
-            yield from self._answers()
-        finally:
-            self._leave()
+        with unhurried(self._conn) as self._peer:
+            self._pgconn.enter_pipeline_mode()
+            try:
+                yield from self._answers()
+            finally:
+                self._leave()
         if self._reason is not None:
             raise self._reason
         if self._failure is not None:
@@ -165,11 +166,14 @@ class Pipeline(Generic[Q]):
         else:
             try:
                 with self._cancellation.armed():
-                    ready = select.select(sockets, writing, [], _LOOK_UP_S)
+                    ready = select.select(sockets, writing, [], ASKED_EVERY_S)
             except MigratorError as reason:
                 self._stop(reason)
                 return
+            if not any(ready):
+                self._peer.check()
         if ready[0]:
+            self._peer.heard()
             self._pgconn.consume_input()
 
     def _arrived(self) -> Iterator[tuple[Q, abc.PGresult]]:
@@ -184,14 +188,8 @@ class Pipeline(Generic[Q]):
             if result.status in _GOOD:
                 yield query, result
             elif self._failure is None:
-                self._failure = QueryFailedError(query, self._error(result))
+                self._failure = QueryFailedError(query, refusal(self._pgconn, result))
                 self._end()
-
-    def _error(self, result: abc.PGresult) -> psycopg.Error:
-        if self._pgconn.status == ConnStatus.OK:
-            return psycopg.errors.error_from_result(result)
-        # libpq makes such a result itself, without a SQLSTATE to choose a class by
-        return psycopg.OperationalError(result.error_message.decode(errors="replace"))
 
     def _result(self) -> abc.PGresult | None:
         """Return the next result that is here; a NULL ends those of one query."""

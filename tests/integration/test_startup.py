@@ -20,8 +20,8 @@ pg.greeting pg.ledger pg.look pg.options pg.pooler pg.store pg.table pg.trouble
 pg.unversioned plan report report.log report.redact report.tally report.termination
 runner settings signals source source.checksum source.discover source.load
 source.parse sql sql.annotation sql.buffer sql.by_line sql.characters sql.findings
-sql.goose sql.gotext sql.hazards sql.lexer sql.riding sql.rows sql.runs sql.split
-sql.structure sql.variables sql.words telling values
+sql.goose sql.gotext sql.hazards sql.lexer sql.passwords sql.riding sql.rows sql.runs
+sql.split sql.structure sql.variables sql.words telling values
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
 
