@@ -88,8 +88,10 @@ class Dsn(NamedTuple):
     def within(self, seconds: float) -> "Dsn":
         """Return it with at most so much time for connecting; 2 s at least."""
         told = dict(self.parameters)
-        own = told.get("connect_timeout", "")
-        most = int(own) if own.isdecimal() else _CONNECT_TIMEOUT_S
+        own = told.get("connect_timeout") or str(_CONNECT_TIMEOUT_S)
+        if not own.isdecimal():
+            return self  # libpq says what is wrong with it
+        most = int(own)
         least = max(2, int(seconds))  # libpq's fe-connect.c takes 1 as 2, 0 as for ever
         told["connect_timeout"] = str(min(most or least, least))
         return self._replace(parameters=tuple(told.items()))
