@@ -11,11 +11,7 @@ Retrying, waiting, explaining and telling live in the verbs called here.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import (
-    AbstractContextManager,
-    closing,
-    contextmanager,
-)
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,6 +48,7 @@ from migrator.telling import (
 
 if TYPE_CHECKING:
     from migrator.pg.hold import Hold
+    from migrator.pg.watch import Watch
 
 
 class Policy(NamedTuple):
@@ -69,6 +66,8 @@ class Policy(NamedTuple):
     """How often the lease is renewed, where the lock is one."""
 
     retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=10)
+    watch_s: tuple[float, float] = (3.0, 30.0)
+    """When it is told how far a statement is, and the most between two such lines."""
 
 
 _CLOSED = (
@@ -138,7 +137,7 @@ class Runner:
         adopted = [m for m in files.migrations if m.version <= target]
         with (
             self._looked() as (conn, before),
-            self._locked(conn, lambda: False) as lock,
+            self._locked(conn, lambda: False, self._watch(conn)) as lock,
         ):
             seen = self.store.ensure(conn, before)
             if lock is None or seen.table is None or seen.history.versions:
@@ -173,11 +172,12 @@ class Runner:
                     self._tell_plan(conn, history, plan)
                 return not plan
 
-            with self._locked(conn, done) as hold:
+            watch = self._watch(conn)
+            with self._locked(conn, done, watch) as hold:
                 if hold is None:
                     return ()
                 now = self.store.ensure(conn, seen)
-                return self._run_locked(conn, files, goal, hold, now)
+                return self._run_locked(conn, files, goal, hold, now, watch)
 
     def _run_locked(
         self,
@@ -186,6 +186,7 @@ class Runner:
         goal: Goal,
         hold: "Hold",
         seen: Seen,
+        watch: "Watch",
     ) -> tuple[Step, ...]:
         from migrator.pg.execute import Executor  # noqa: PLC0415 - there is work to do
         from migrator.walk import Walk  # noqa: PLC0415 - the same
@@ -198,12 +199,19 @@ class Runner:
             conn,
             seen.table,
             self.database.session,
-            self.observe,
+            watch.tell,
             self.cancellation,
             hold,
+            watch,
         )
         walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
         return walk.take(plan, pipeline=not self.why_apart(conn))
+
+    def _watch(self, conn: psycopg.Connection) -> "Watch":
+        from migrator.pg.watch import watching  # noqa: PLC0415 - the same
+
+        locks_s = self.database.session.lock_timeout_s
+        return watching(conn, self.observe, locks_s, *self.policy.watch_s)
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
         unversioned = isinstance(self.store, Unversioned)
@@ -216,7 +224,7 @@ class Runner:
         )
 
     def _locked(
-        self, conn: psycopg.Connection, done: Callable[[], bool]
+        self, conn: psycopg.Connection, done: Callable[[], bool], watch: "Watch"
     ) -> "AbstractContextManager[Hold | None]":
         """Hold the lock for what *conn* does; yield None when *done* says so."""
         from migrator.pg.exclusion import Exclusion  # noqa: PLC0415 - the same
@@ -233,6 +241,7 @@ class Runner:
             done=done,
             observe=self.observe,
             cancellation=self.cancellation,
+            watch=watch,
         )
 
     def why_apart(self, conn: psycopg.Connection) -> str:

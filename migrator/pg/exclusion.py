@@ -13,7 +13,9 @@ from migrator.model import Lock
 from migrator.pg.database import NOTHING, Database
 from migrator.pg.hold import NO_LOCK, Hold
 from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
+from migrator.pg.lookout import Second, lookout
 from migrator.pg.pooler import pooled
+from migrator.pg.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,13 @@ class Exclusion:
         done: Callable[[], bool],
         observe: Observer,
         cancellation: Cancellation,
+        watch: Watch,
     ) -> Iterator[Hold | None]:
         """
         Keep others out while *work* works, from another connection to *database*.
+
+        There is a look from it at what *watch* is told; without a lock it is opened for
+        the first look.
 
         Yields None when *done* said, while we waited, that there is nothing left to do.
 
@@ -44,7 +50,9 @@ class Exclusion:
             MigratorError: As `session_lock` and `lease_lock`.
         """
         if self.lock is Lock.NONE:
-            yield NO_LOCK
+            second = Second(lambda: database.connect_again(Cancellation()))
+            with lookout(watch, second.rows, second.close):
+                yield NO_LOCK
             return
         leases = self.lock is Lock.TABLE
         question = NOTHING if leases else SESSION_QUESTION
@@ -61,6 +69,7 @@ class Exclusion:
                     done=done,
                     observe=observe,
                     cancellation=cancellation,
+                    watch=watch,
                 )
             else:
                 hold = session_lock(
@@ -70,6 +79,7 @@ class Exclusion:
                     done=done,
                     observe=observe,
                     cancellation=cancellation,
+                    watch=watch,
                 )
             with hold as held:
                 yield held

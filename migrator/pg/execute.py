@@ -9,7 +9,7 @@ last: what stops it half way is a `PartialError`.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import psycopg
@@ -40,6 +40,7 @@ from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.script import ScriptCall
 from migrator.pg.sending import roll_back, send
 from migrator.pg.table import ALWAYS, Table
+from migrator.pg.watch import Watch
 
 
 _PATIENCE = Backoff(total_s=30)
@@ -64,6 +65,8 @@ class Executor:
     observe: Observer
     cancellation: Cancellation
     hold: Hold = NO_LOCK
+    watch: Watch = field(default_factory=Watch)
+    """Is told what runs."""
 
     def take(self, step: Step) -> bool:
         """
@@ -148,6 +151,7 @@ class Executor:
             self.session,
             self.observe,
             self.cancellation,
+            self.watch,
         )
         with self._noticing(call.place), call.loaded() as function:
             if step.migration.transaction:
@@ -237,7 +241,8 @@ class Executor:
     def _explaining(self, place: Place, statement: Statement) -> Iterator[None]:
         started = time.monotonic()
         try:
-            yield
+            with self.watch.at(place, started):
+                yield
         except psycopg.Error as error:
             self.hold.held()
             raise self.meant(error, place, statement, started) from error
@@ -248,7 +253,8 @@ class Executor:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
         late = 0 < limit_s <= took_s + _READ_LATE_S
-        return explained(error, place, statement, timed_out=late)
+        blocker = self.watch.blocker(place)
+        return explained(error, place, statement, timed_out=late, blocker=blocker)
 
     @contextmanager
     def _noticing(self, place: Place) -> Iterator[None]:

@@ -27,20 +27,26 @@ CONTENTION = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZATION_FAI
 
 
 def explained(
-    error: psycopg.Error, place: Place, statement: Statement, *, timed_out: bool
+    error: psycopg.Error,
+    place: Place,
+    statement: Statement,
+    *,
+    timed_out: bool,
+    blocker: str | None = None,
 ) -> MigratorError:
     """
     Return what *error* of *statement*, which begins at *place*, means.
 
     *timed_out* says that our own statement_timeout had passed by then: the server
-    gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE.
+    gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE. *blocker* was
+    last seen in its way.
     """
     server = server_message(error)
     place = _pointed(place, statement, error)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
     if server.sqlstate in CONTENTION:
-        return ContentionError(place, server, attempts=1)
+        return ContentionError(place, server, attempts=1, blocker=blocker)
     if server.sqlstate == INSUFFICIENT_PRIVILEGE:
         mend = "grant it to the migrating role, or set MIGRATOR_ROLE"
         return AccessDeniedError(server, mend=mend, place=place)

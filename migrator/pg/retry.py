@@ -31,17 +31,18 @@ def retrying(
         ContentionError: *patience* ran out; it tells the number of attempts.
     """
     delays, attempt = patience.delays(), 1
+    blocker: str | None = None
     while True:
         try:
             if met is not None:
                 raise met
             return take(step)
         except ContentionError as error:
-            met = None
+            met, blocker = None, error.blocker or blocker
             delay = next(delays, None)
             if delay is None:
                 raise ContentionError(
-                    error.place, error.server, attempts=attempt
+                    error.place, error.server, attempts=attempt, blocker=blocker
                 ) from error
             observe(_retried(error, attempt, delay))
             (sleep or cancellation.sleep)(delay)
@@ -57,4 +58,5 @@ def _retried(error: ContentionError, attempt: int, delay: float) -> MigrationRet
         next_attempt_s=round(delay, 3),
         sqlstate=error.server.sqlstate,
         reason=error.server.message,
+        blocker=error.blocker,
     )

@@ -34,6 +34,7 @@ from migrator.model import Script, Statement
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
 from migrator.pg.printed import printed
+from migrator.pg.watch import Watch
 
 
 Function = Callable[[psycopg.Connection], object]
@@ -49,6 +50,7 @@ class ScriptCall:
     session: Session
     observe: Observer
     cancellation: Cancellation
+    watch: Watch
 
     @contextmanager
     def loaded(self) -> Iterator[Function]:
@@ -118,7 +120,8 @@ class ScriptCall:
     def _explaining(self) -> Iterator[None]:
         started = time.monotonic()
         try:
-            yield
+            with self.watch.at(self.place, started):
+                yield
         except psycopg.Error as error:
             place = self._innermost(error)
             if self.conn.closed and not self.conn.broken:
@@ -126,7 +129,10 @@ class ScriptCall:
             limit_s = self.session.statement_timeout_s
             late = 0 < limit_s <= time.monotonic() - started
             here = Statement("", place.line, place.column)
-            raise explained(error, place, here, timed_out=late) from error
+            blocker = self.watch.blocker(place)
+            raise explained(
+                error, place, here, timed_out=late, blocker=blocker
+            ) from error
         except Interruption:
             raise
         except BaseException as error:  # asyncio's CancelledError is no Exception

@@ -1,0 +1,63 @@
+"""The thread that looks while another one waits for a statement."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+
+from migrator.pg.asking import GiveUp, Row, rows
+from migrator.pg.watch import Ask, Watch
+
+
+_PATIENCE_S = 0.5
+"""How long the end waits for a thread that opens a connection just then."""
+
+_ANSWER_S = 5.0
+
+
+@contextmanager
+def lookout(
+    watch: Watch, ask: Ask, close: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """
+    Look after *watch* from a thread for the length of the block, by way of *ask*.
+
+    The thread ends with the block, in the middle of a look as well, and calls *close*.
+    """
+
+    def look() -> None:
+        try:
+            while not watch.ended.wait(watch.pause()):
+                watch.look(ask)
+        finally:
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=look, name="lookout", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        watch.end()
+        thread.join(_PATIENCE_S)
+
+
+class Second:
+    """A connection that is opened when it is first needed, and again when it broke."""
+
+    def __init__(self, opened: Callable[[], psycopg.Connection]) -> None:
+        self._opened = opened
+        self._conn: psycopg.Connection | None = None
+
+    def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
+        """Ask *query*; as `asking.rows`, and as the opening raises."""
+        if self._conn is None or self._conn.closed:
+            self._conn = self._opened()
+        return rows(self._conn, query, give_up)
+
+    def close(self) -> None:
+        """Leave no session behind."""
+        if self._conn is not None:
+            with suppress(psycopg.Error):
+                self._conn.close()
