@@ -54,9 +54,10 @@ def main(
         return _refused(error, given, variables, stdout)
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
+    reporting = _reporting(settings, stdout)
     return run_job(
-        work_of(settings, variables),
-        reporting=_reporting(settings, stdout),
+        work_of(settings, variables, live=reporting.console and stdout.isatty()),
+        reporting=reporting,
         secrets=secrets,
         stdout=stdout,
         deadline_s=settings.deadline,

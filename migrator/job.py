@@ -161,8 +161,14 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
 _SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|_KEY)$", re.IGNORECASE)
 
 
-def work_of(settings: Settings, environ: Mapping[str, str]) -> Work:
-    """Return what *settings* ask for, as a function that does it."""
+def work_of(
+    settings: Settings, environ: Mapping[str, str], *, live: bool = False
+) -> Work:
+    """
+    Return what *settings* ask for, as a function that does it.
+
+    *live* says that somebody sits before it: progress is told each second.
+    """
 
     def work(observe: Observer, cancellation: Cancellation) -> None:
         with ExitStack() as stack:
@@ -170,7 +176,7 @@ def work_of(settings: Settings, environ: Mapping[str, str]) -> Work:
             observe(_started(settings, dsn))
             for name in service_links(environ):
                 observe(setting_ignored(name, reason=_LINK))
-            runner = _runner(settings, dsn or Dsn(()), observe, cancellation)
+            runner = _runner(settings, dsn or Dsn(()), observe, cancellation, live=live)
             command(settings.command)(_request(settings, environ, runner))
 
     return work
@@ -216,7 +222,12 @@ def _started(settings: Settings, dsn: Dsn | None) -> RunStarted:
 
 
 def _runner(
-    settings: Settings, dsn: Dsn, observe: Observer, cancellation: Cancellation
+    settings: Settings,
+    dsn: Dsn,
+    observe: Observer,
+    cancellation: Cancellation,
+    *,
+    live: bool,
 ) -> Runner:
     session = Session(
         lock_timeout_s=settings.lock_timeout,
@@ -232,6 +243,7 @@ def _runner(
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
         retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),
+        watch_s=(1.0, 1.0) if live else Policy().watch_s,
     )
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
     return Runner(

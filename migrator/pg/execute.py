@@ -9,7 +9,7 @@ last: what stops it half way is a `PartialError`.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
@@ -35,7 +35,6 @@ from migrator.pg.hold import NO_LOCK, Hold
 from migrator.pg.ledger import WITHIN_MS
 from migrator.pg.partial import FINISH, half_way, leaves_nothing, part, unrecorded
 from migrator.pg.pooler import begin, commit, settled
-from migrator.pg.printed import out_of_print
 from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.script import ScriptCall
 from migrator.pg.sending import roll_back, send
@@ -89,8 +88,7 @@ class Executor:
 
     def _take(self, step: Step) -> bool:
         if step.script is not None:
-            aside = replace(self, observe=out_of_print(self.observe))
-            return aside._take_script(step, step.script)  # noqa: SLF001 - our own
+            return self._take_script(step, step.script)
         if step.migration.transaction:
             return self._in_transaction(step, partial(self._run_all, step))
         return self._in_autocommit(step)

@@ -18,6 +18,7 @@ from migrator.events.base import Event, Observer, nobody
 from migrator.facts import Place
 from migrator.pg.asking import GiveUp, Row
 from migrator.pg.pooler import pooled
+from migrator.pg.printed import out_of_print
 
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Watch:
     ) -> None:
         self.ended = threading.Event()
         self._source: Source = _nothing
-        self._observe = observe
+        self._observe = out_of_print(observe)
         self._pid = pid
         self._pace = pace or Pace()
         self._turn = threading.Lock()
