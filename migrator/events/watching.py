@@ -2,9 +2,60 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from migrator.events.base import Event
+
+
+class Blocker(NamedTuple):
+    """A session that another one waits for; what our role may not see is None."""
+
+    pid: int
+    """0 for a prepared transaction."""
+
+    application: str | None
+    user: str | None
+    client: str | None
+    """Its address; None on a socket."""
+
+    backend: str | None
+    """PostgreSQL's type of process, such as `client backend`, `autovacuum worker`."""
+
+    state: str | None
+    state_s: int | None
+    """How long it is in that state."""
+
+    transaction_s: int | None
+    """How long its transaction is open."""
+
+    query: str | None
+    """What it runs, or ran last: 200 characters at most, in one line."""
+
+    waits: bool
+    """Whether it is blocked itself."""
+
+    @property
+    def hidden(self) -> bool:
+        """Tell whether our role may not see what it does."""
+        return bool(self.pid) and self.state is None and self.query is None
+
+    def __str__(self) -> str:
+        parts = (
+            self.pid and f"pid {self.pid}",
+            self.application and f"application {self.application}",
+            self.backend != "client backend" and self.backend,
+            self.user and f"user {self.user}",
+            self.client and f"client {self.client}",
+            self.state and f"{self.state}{_lasting(self.state_s)}",
+            self.transaction_s and f"transaction open{_lasting(self.transaction_s)}",
+            self.waits and "blocked itself",
+            self.query and f"query: {self.query}",
+        )
+        return ", ".join(str(part) for part in parts if part)
+
+
+def _lasting(seconds: int | None) -> str:
+    return "" if seconds is None else f" for {seconds} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +85,7 @@ class StatementBlocked(Event):
     """What a CREATE INDEX CONCURRENTLY waits for: `waiting for old snapshots`."""
 
     blockers: tuple[Mapping[str, Any], ...]
-    """
-    Nearest first, ten at most, and those whom they wait for: `pid`, `application`,
-    `user`, `client` (null on a socket), `backend` (its type), `state`, `state_s` (how
-    long), `transaction_s` (how long it is open), `query` (its last, 200 characters),
-    `waits` (whether it is blocked itself). What the role may not see is null.
-    """
+    """Whom it waits for and whom they wait for, nearest first: ten at most."""
 
     hint: str | None
     """What to grant to see what is hidden; told once in a run."""

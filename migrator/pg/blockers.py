@@ -1,7 +1,9 @@
 """On whom a statement waits, and for what: what PostgreSQL's lock tables say."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from migrator.events.watching import Blocker
 
 
 # pg_blocking_pids() stops all locking of the server for a moment, so it is called for
@@ -35,7 +37,7 @@ SELECT jsonb_agg(to_jsonb(b)) FROM (
         CASE c.pid WHEN 0 THEN (
             SELECT 'PREPARE TRANSACTION ' || string_agg(quote_literal(gid), ', ')
             FROM pg_prepared_xacts WHERE database = current_database()
-        ) ELSE left(a.query, 200) END AS query,
+        ) ELSE left(coalesce(a.query, ''), 200) END AS query,
         EXISTS (SELECT FROM waits w WHERE w.pid = c.pid) AS waits
     FROM (SELECT pid, min(depth) AS depth FROM chain GROUP BY pid) c
     LEFT JOIN pg_stat_activity a USING (pid)
@@ -47,7 +49,8 @@ WAIT = """
 SELECT jsonb_build_object(
     'lock', w.locktype || ' ' || w.mode,
     'waited_s', round(extract(epoch FROM clock_timestamp() - w.waitstart), 3),
-    'relation', coalesce(format('%I.%I', n.nspname, c.relname), w.relation::text))
+    'relation', coalesce(
+        quote_ident(n.nspname) || '.' || quote_ident(c.relname), w.relation::text))
 FROM (
     SELECT locktype, mode, waitstart, coalesce(relation, (
         SELECT relation FROM pg_locks
@@ -59,46 +62,6 @@ LEFT JOIN pg_namespace n ON n.oid = c.relnamespace LIMIT 1
 """
 HIDDEN = "<insufficient privilege>"
 """What pg_stat_activity shows in place of a query that the role may not see."""
-
-
-class Blocker(NamedTuple):
-    """A session that another one waits for."""
-
-    pid: int
-    """0 for a prepared transaction."""
-
-    application: str | None
-    user: str | None
-    client: str | None
-    backend: str | None
-    state: str | None
-    state_s: int | None
-    transaction_s: int | None
-    query: str | None
-    waits: bool
-    """Whether it is blocked itself."""
-
-    @property
-    def hidden(self) -> bool:
-        """Tell whether our role may not see what it does."""
-        return bool(self.pid) and self.state is None and self.query is None
-
-    def __str__(self) -> str:
-        parts = (
-            f"pid {self.pid}",
-            self.application and f"application {self.application}",
-            self.backend if self.backend != "client backend" else None,
-            self.user and f"user {self.user}",
-            self.client and f"client {self.client}",
-            _lasting(self.state, self.state_s),
-            _lasting("transaction open", self.transaction_s),
-            self.query and f"query: {self.query}",
-        )
-        return ", ".join(filter(None, parts))
-
-
-def _lasting(what: str | None, seconds: int | None) -> str | None:
-    return f"{what} for {seconds} s" if what and seconds is not None else what and None
 
 
 def blockers_of(found: Sequence[Mapping[str, Any]] | None) -> tuple[Blocker, ...]:
@@ -114,4 +77,4 @@ def to_blame(blockers: Sequence[Blocker]) -> Blocker:
 
 
 def _shown(query: str | None) -> str | None:
-    return None if query in {None, "", HIDDEN} else " ".join(str(query).split())
+    return None if query in {None, HIDDEN} else " ".join(str(query).split())

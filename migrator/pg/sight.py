@@ -3,8 +3,9 @@
 import json
 from typing import NamedTuple
 
+from migrator.events.watching import Blocker
 from migrator.pg.asking import Row
-from migrator.pg.blockers import BLOCKERS, CHAIN, WAIT, Blocker, blockers_of
+from migrator.pg.blockers import BLOCKERS, CHAIN, WAIT, blockers_of
 from migrator.pg.progress import PROGRESS, Progress, progress_of
 
 

@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from migrator.events.watching import Blocker
 from migrator.report.bar import Terminal, progress
 
 
@@ -92,15 +93,8 @@ def _blocked(f: Mapping[str, Any]) -> str:
 
 
 def _session(f: Mapping[str, Any]) -> str:
-    who = (f["application"] or f["backend"], f["user"], f["client"])
-    parts = [" ".join((f"pid {f['pid']}", *filter(None, who)))]
-    for what, name in ((f["state"], "state_s"), ("transaction open", "transaction_s")):
-        if what and f[name] is not None:
-            parts.append(f"{what} for {f[name]} s")
-    parts.extend(["itself blocked"] if f["waits"] else [])
-    # somebody else's words: they move no cursor
-    query = "".join(c if c.isprintable() else "?" for c in f["query"] or "")
-    return f"{', '.join(parts)}{': ' if query else ''}{query}"
+    # with somebody else's words: they move no cursor
+    return "".join(c if c.isprintable() else "?" for c in str(Blocker(**f)))
 
 
 def _ran(f: Mapping[str, Any]) -> str:
