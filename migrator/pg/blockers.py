@@ -41,7 +41,7 @@ SELECT jsonb_agg(to_jsonb(b)) FROM (
         EXISTS (SELECT FROM waits w WHERE w.pid = c.pid) AS waits
     FROM (SELECT pid, min(depth) AS depth FROM chain GROUP BY pid) c
     LEFT JOIN pg_stat_activity a USING (pid)
-    WHERE c.pid <> {pid} ORDER BY c.depth, c.pid LIMIT 10
+    WHERE c.pid NOT IN ({pid}, pg_backend_pid()) ORDER BY c.depth, c.pid LIMIT 10
 ) b
 """
 # who waits for a row holds a lock on that row's tuple, which names the table

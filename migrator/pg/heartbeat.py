@@ -20,6 +20,7 @@ from migrator.errors import LockLostError, MigratorError
 from migrator.pg.asking import GiveUp, Row, rows
 from migrator.pg.cancel import cancel
 from migrator.pg.lease import LEASE_S, Lease
+from migrator.pg.looker import Looker
 from migrator.pg.pooler import pooled
 from migrator.pg.watch import Watch
 
@@ -57,6 +58,7 @@ class Heartbeat:
         self._until = since + LEASE_S
         self._every_s = every_s
         self._watch = watch
+        self._looker = Looker(watch, self._ask)
         self._lost: str | None = None
         self._turn = threading.Lock()
         self._ended = threading.Event()
@@ -109,10 +111,10 @@ class Heartbeat:
                 due = time.monotonic() + (self._every_s if self._renew() else _AGAIN_S)
                 if self._known_lost():
                     _cancel(self._work)
-            self._watch.look(self._ask)
+            self._looker.look()
 
     def _pause(self, due: float) -> float:
-        return max(0.0, min(due - time.monotonic(), self._watch.pause()))
+        return max(0.0, min(due - time.monotonic(), self._looker.pause()))
 
     def _ask(self, query: bytes, give_up: GiveUp) -> list[Row]:
         end = time.monotonic() + _LOOK_S

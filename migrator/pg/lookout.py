@@ -7,13 +7,12 @@ from contextlib import contextmanager, suppress
 import psycopg
 
 from migrator.pg.asking import GiveUp, Row, rows
-from migrator.pg.watch import Ask, Watch
+from migrator.pg.looker import Ask, Looker
+from migrator.pg.watch import Watch
 
 
 _PATIENCE_S = 0.5
-"""How long the end waits for a thread that opens a connection just then."""
-
-_ANSWER_S = 5.0
+"""How long the end waits where the thread may be opening a connection just then."""
 
 
 @contextmanager
@@ -23,13 +22,15 @@ def lookout(
     """
     Look after *watch* from a thread for the length of the block, by way of *ask*.
 
-    The thread ends with the block, in the middle of a look as well, and calls *close*.
+    The thread ends with the block, in the middle of a look as well, and calls *close*:
+    where there is one, the connection is the thread's own, and may have to be opened.
     """
 
     def look() -> None:
+        looker = Looker(watch, ask)
         try:
-            while not watch.ended.wait(watch.pause()):
-                watch.look(ask)
+            while not watch.ended.wait(looker.pause()):
+                looker.look()
         finally:
             if close is not None:
                 close()
@@ -40,7 +41,7 @@ def lookout(
         yield
     finally:
         watch.end()
-        thread.join(_PATIENCE_S)
+        thread.join(_PATIENCE_S if close else None)
 
 
 class Second:

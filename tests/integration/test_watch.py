@@ -210,8 +210,8 @@ def test_a_lock_timeout_names_who_was_in_the_way(
         "up",
         MIGRATOR_DATABASE_URL=database,
         MIGRATOR_MIGRATIONS_DIR=str(directory),
-        MIGRATOR_LOCK_TIMEOUT="700ms",
-        MIGRATOR_LOCK_RETRY="800ms",
+        MIGRATOR_LOCK_TIMEOUT="1s",
+        MIGRATOR_LOCK_RETRY="1200ms",
     )
 
     pid = holder.info.backend_pid
@@ -290,6 +290,19 @@ def test_a_statement_that_only_takes_long(database: str, lock: Lock) -> None:
         state="active",
         wait_event="Timeout: PgSleep",
     )
+
+
+def test_many_short_statements(database: str) -> None:
+    """Nothing else is told of them, so from time to time it is told where they are."""
+    recorder = Recorder()
+    short = files(migration(1, *["SELECT pg_sleep(0.01)"] * 100))
+
+    runner(database, recorder, watch_s=(60, 0.2)).run(short, Up())
+
+    numbers = [each.statement for each in progressed(recorder)]
+    assert numbers
+    assert numbers == sorted(set(numbers))
+    assert {each.state for each in progressed(recorder)} == {None}
 
 
 def test_another_role(database: str, conn: psycopg.Connection) -> None:
@@ -426,7 +439,7 @@ def test_a_migration_in_python(
         "up",
         MIGRATOR_DATABASE_URL=database,
         MIGRATOR_MIGRATIONS_DIR=str(directory),
-        MIGRATOR_LOCK_TIMEOUT="400ms",
+        MIGRATOR_LOCK_TIMEOUT="1s",
         MIGRATOR_LOCK_RETRY="0",
     )
 
@@ -460,7 +473,7 @@ def test_a_signal_while_somebody_looks(
 ) -> None:
     """It ends the run as ever."""
     directory = write(tmp_path / "m", {"1_a.sql": "ALTER TABLE a ADD y int;"})
-    with started(database, directory, MIGRATOR_LOCK_TIMEOUT="200ms") as process:
+    with started(database, directory, MIGRATOR_LOCK_TIMEOUT="1s") as process:
         heard(process, "statement.blocked")
         result = ended(process, signal.SIGTERM)
 
