@@ -1,9 +1,14 @@
-FROM debian:trixie-slim AS build
+FROM debian:trixie-slim AS base
 
+# The newest of the release: pinned versions leave Debian's mirrors with each fix.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3 python3-pip tzdata \
     && rm -rf /var/lib/apt/lists/*
 
+FROM base AS build
+
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /image
 
 COPY requirements.lock /
@@ -15,12 +20,13 @@ RUN python3 -m pip install --no-cache-dir --no-compile --no-deps --require-hashe
 # Left out of the standard library: CPython's own tests, and what needs a terminal.
 RUN cp -a --parents /lib* /usr/bin/python3 /usr/bin/python3.13 /usr/lib/python3.13 \
         /etc/os-release /usr/lib/os-release /etc/ssl/certs/ca-certificates.crt \
-        /usr/share/zoneinfo . \
-    && cd usr/lib/python3.13 \
-    && rm -rf EXTERNALLY-MANAGED sitecustomize.py _pyrepl curses pydoc_data test turtle.py venv \
+        /usr/share/zoneinfo .
+WORKDIR /image/usr/lib/python3.13
+RUN rm -rf EXTERNALLY-MANAGED sitecustomize.py _pyrepl curses pydoc_data test turtle.py venv \
         lib-dynload/*curses* lib-dynload/readline* lib-dynload/_dbm* \
         lib-dynload/*_test* lib-dynload/*xx* \
     && find . -name __pycache__ -prune -exec rm -r {} +
+WORKDIR /image
 
 # The shared libraries that all of it is linked with.
 RUN find /lib* -maxdepth 0 -printf 'usr%p\n' | xargs mkdir -p \
@@ -32,7 +38,8 @@ RUN find /lib* -maxdepth 0 -printf 'usr%p\n' | xargs mkdir -p \
 
 # Vulnerability scanners look there for what an image without a package manager holds.
 RUN mkdir -p var/lib/dpkg/status.d \
-    && { find usr -type f -printf '/%p\n' | xargs dpkg -S 2>/dev/null; echo ca-certificates:; } \
+    && { find usr -type f -printf '/%p\n' | xargs dpkg -S 2>/dev/null || true; \
+            echo ca-certificates:; } \
         | cut -d: -f1 | sort -u \
         | while read -r package; do \
             dpkg-query --status "$package" > "var/lib/dpkg/status.d/$package" \
@@ -43,15 +50,60 @@ COPY entrypoint.py LICENSE* ./
 COPY migrator usr/lib/python3/dist-packages/migrator/
 
 # Byte-code that is never compared with its source stays valid whatever copies, mounts
-# or rewrites the layers' time stamps.
+# or rewrites the layers' time stamps. They are the same in each build of the same files.
+ARG SOURCE_DATE_EPOCH=0
 RUN chmod -R a+rX,go-w . \
     && mkdir -m 1777 tmp \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-        -s "$PWD" -p / "$PWD/usr"
+        -s "$PWD" -p / "$PWD/usr" \
+    && find . -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+
+# What the image is made of: Debian's packages, Python's, and what the driver's wheel
+# has brought along. None of the tools is in the image.
+FROM base AS sbom
+
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+
+COPY requirements-sbom.lock /
+RUN python3 -m pip install --no-cache-dir --no-deps --require-hashes \
+        --only-binary=:all: --requirement /requirements-sbom.lock --target /sbom
+
+WORKDIR /sbom
+ENV PATH=/sbom/bin:$PATH \
+    PYTHONPATH=/sbom
+COPY pyproject.toml ./
+COPY --from=build /image /image
+# What stands in single quotes is for sed, and for a shell that comes later.
+# hadolint ignore=SC2016
+RUN mkdir -p root/var/lib/dpkg \
+    && sed -s '$G' /image/var/lib/dpkg/status.d/* > root/var/lib/dpkg/status \
+    && debsbom generate --sbom-type cdx --out debian --root root --distro-name debian \
+        --distro-arch "$(dpkg --print-architecture)" \
+        --no-recommends-deps --no-suggests-deps \
+    && printf '#!/bin/sh\nPYTHONPATH=%s exec python3 "$@"\n' \
+        /image/usr/lib/python3/dist-packages > image-python \
+    && chmod +x image-python \
+    && cyclonedx-py environment -S --output-reproducible --pyproject pyproject.toml \
+        --output-file python.cdx.json ./image-python
+
+ARG VERSION
+ARG SOURCE_DATE_EPOCH=0
+RUN mkdir /image/usr/share/migrator \
+    && debsbom merge --sbom-type cdx --omit-roots --out - \
+        --distro-name migrator --distro-version "${VERSION:-0}" \
+        --timestamp "$(date --utc --date="@$SOURCE_DATE_EPOCH" +%FT%TZ)" \
+        --cdx-serialnumber "$({ echo "$VERSION" "$SOURCE_DATE_EPOCH"; \
+            cat python.cdx.json root/var/lib/dpkg/status; } | python3 -c \
+            'import sys, uuid; print(uuid.uuid5(uuid.NAMESPACE_OID, sys.stdin.read()))')" \
+        ./*.cdx.json /image/usr/lib/python3/dist-packages/*.dist-info/sboms/*.cdx.json \
+        | sed 's/"type": "operating-system"/"type": "container"/' \
+        > /image/usr/share/migrator/sbom.cdx.json \
+    && touch --date="@$SOURCE_DATE_EPOCH" /image/usr/share/migrator/sbom.cdx.json \
+        /image/usr/share/migrator /image/usr/share
 
 FROM scratch
 
-COPY --from=build /image /
+COPY --from=sbom /image /
 
 ENV HOME=/nonexistent \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?= migrator
+IMAGE_ARGS = \
+	--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+	--build-arg REVISION=$(shell git describe --always --dirty --abbrev=40 --exclude '*') \
+	--build-arg CREATED=$(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) \
+	--build-arg SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct)
 
 .PHONY: help
 help: ## Show this help
@@ -40,8 +45,9 @@ format: $(VENV)/.installed ## Format the code
 .PHONY: lock
 lock: ## Renew the lock files (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:sbom -o requirements-sbom.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 .PHONY: image
 image: ## Build the image
-	docker build --tag $(IMAGE) .
+	docker build --tag $(IMAGE) $(IMAGE_ARGS) .

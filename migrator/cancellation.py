@@ -7,11 +7,14 @@ for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check`
 `armed` raises. COMMIT, rollback and unlock are not armed: they are let finish.
 """
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-from migrator.errors import MigratorError
+from migrator.errors import DeadlineError, InterruptedRunError, MigratorError
 
 
 class Interruption(KeyboardInterrupt):
@@ -72,3 +75,32 @@ class Cancellation:
         """Sleep, but not past the moment when the run is asked to stop."""
         with self.armed():
             time.sleep(seconds)
+
+
+@contextmanager
+def signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
+    """
+    Let SIGTERM, SIGINT and the deadline cancel the block.
+
+    Handlers are needed also because the kernel does not apply a signal's default
+    action to PID 1. A second signal ends the process at once.
+    """
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if cancellation.requested:
+            os._exit(128 + signum)
+        name = signal.Signals(signum).name
+        cancellation.request(InterruptedRunError(signum, name=name))
+
+    def late(signum: int, frame: FrameType | None) -> None:
+        cancellation.request(DeadlineError(deadline_s))
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGALRM: late}
+    before = {signum: signal.signal(signum, h) for signum, h in handlers.items()}
+    signal.setitimer(signal.ITIMER_REAL, deadline_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -8,12 +8,14 @@ from typing import TextIO
 
 from migrator.about import VERSION
 from migrator.commands import COMMANDS, summary
-from migrator.environment import with_env_file
+from migrator.environment import SECRETS_DIR, Environment, with_env_file
 from migrator.errors import UsageError
 from migrator.exits import ExitCode
 from migrator.flags import ABOUT, FLAGS, HELP, POSTGRES, arguments
 from migrator.job import Reporting, run_job, secrets_of, work_of
+from migrator.report.redact import Redactor
 from migrator.settings import Settings, read_settings
+from migrator.values import addresses
 
 
 _HELP = """\
@@ -49,16 +51,21 @@ def main(
             return ExitCode.OK
         variables = with_env_file(variables, given)
         settings = read_settings(variables, given)
-        secrets = secrets_of(settings, variables)
+        redactor = Redactor(secrets_of(settings, variables))
     except UsageError as error:
         return _refused(error, given, variables, stdout)
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
     reporting = _reporting(settings, stdout)
     return run_job(
-        work_of(settings, variables, live=reporting.console and stdout.isatty()),
+        work_of(
+            settings,
+            variables,
+            redactor.learn,
+            live=reporting.console and stdout.isatty(),
+        ),
         reporting=reporting,
-        secrets=secrets,
+        redactor=redactor,
         stdout=stdout,
         deadline_s=settings.deadline,
     )
@@ -82,6 +89,7 @@ def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
         console=_console(settings.log_format, stdout),
         level=settings.log_level,
         termination_log=settings.termination_log,
+        shutdown_urls=settings.shutdown_urls,
     )
 
 
@@ -103,8 +111,17 @@ def _refused(
         command=asked if asked in COMMANDS else "unknown",
         console=_console(log_format, stdout),
         termination_log=Path(place),
+        shutdown_urls=_shutdown_urls(environ),
     )
-    return run_job(refuse, reporting=reporting, secrets=(), stdout=stdout)
+    return run_job(refuse, reporting=reporting, redactor=Redactor(), stdout=stdout)
+
+
+def _shutdown_urls(environ: Mapping[str, str]) -> tuple[str, ...]:
+    source = Environment(environ, ["shutdown_urls"], SECRETS_DIR)
+    try:
+        return addresses(source.values().get("shutdown_urls", ""))
+    except ValueError:
+        return ()
 
 
 def _console(log_format: str, stdout: TextIO) -> bool:

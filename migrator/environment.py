@@ -64,6 +64,14 @@ class Environment:
         self.faults.extend((*self._unknown(), *self._driver()))
         return {field: value for field, value in found.items() if value is not None}
 
+    def file(self, field: str) -> Path | None:
+        """Return the file that holds the value of *field*, where one does."""
+        name = variable(field)
+        if name in self._environ:
+            return None
+        given = self._environ.get(f"{name}_FILE")
+        return Path(given) if given else self._secret_path(name)
+
     def _value(self, field: str) -> str | None:
         name = variable(field)
         if name in self._environ and f"{name}_FILE" in self._environ:
@@ -81,11 +89,14 @@ class Environment:
         return None if path is None else self._text(Path(path), f"{name}_FILE")
 
     def _secret(self, name: str) -> str | None:
+        path = self._secret_path(name)
+        return None if path is None else self._text(path, name)
+
+    def _secret_path(self, name: str) -> Path | None:
         if not self._has_secrets:
             return None
         places = (self._secrets_dir / name.lower(), self._secrets_dir / name)
-        path = next((place for place in places if place.is_file()), None)
-        return None if path is None else self._text(path, name)
+        return next((place for place in places if place.is_file()), None)
 
     def _text(self, path: Path, name: str) -> str | None:
         try:

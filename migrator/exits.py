@@ -104,6 +104,7 @@ _CODES: dict[type[errors.MigratorError], ExitCode] = {
     errors.StatementFailedError: ExitCode.FAILED,
     errors.PartialError: ExitCode.PARTIAL,
     errors.AccessDeniedError: ExitCode.ACCESS_DENIED,
+    errors.NoPasswordError: ExitCode.ACCESS_DENIED,
     errors.UnavailableError: ExitCode.UNAVAILABLE,
     errors.LockedError: ExitCode.LOCKED,
     errors.ContentionError: ExitCode.CONTENTION,

@@ -60,6 +60,15 @@ class Place(NamedTuple):
         return f"{self.path}:{self.line}:{self.column}"
 
 
+class Begun(NamedTuple):
+    """A migration without a transaction that has begun and is not recorded."""
+
+    version: int
+    direction: str
+    through: int
+    """How many of its statements are in effect, for certain."""
+
+
 class Drift(NamedTuple):
     """An applied file that says something else today."""
 

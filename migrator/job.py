@@ -1,27 +1,22 @@
 """One process, one job, one verdict: settings to the core, signals to cancellation."""
 
-import os
-import re
 import signal
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple, TextIO
 
 from migrator.about import VERSION
 from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation, Interruption
+from migrator.cancellation import Cancellation, Interruption, signals
 from migrator.commands import OFFLINE, command
 from migrator.commands.request import Request
 from migrator.environment import service_links
 from migrator.errors import (
-    DeadlineError,
     FilesInvalidError,
-    InterruptedRunError,
     UsageError,
 )
 from migrator.events.base import Event, Observer
@@ -35,7 +30,7 @@ from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
 from migrator.report import termination
 from migrator.report.log import fields_of, log_to
-from migrator.report.redact import Redactor
+from migrator.report.redact import Redactor, secret_values
 from migrator.report.tally import Tally
 from migrator.runner import Policy, Runner
 from migrator.settings import Settings
@@ -49,6 +44,8 @@ class Reporting(NamedTuple):
     console: bool
     level: str = "info"
     termination_log: Path = Path("/dev/termination-log")
+    shutdown_urls: tuple[str, ...] = ()
+    """Whom to call when the termination message is written."""
 
 
 Work = Callable[[Observer, Cancellation], None]
@@ -58,7 +55,7 @@ def run_job(
     work: Work,
     *,
     reporting: Reporting,
-    secrets: tuple[str, ...],
+    redactor: Redactor,
     stdout: TextIO,
     deadline_s: float = 0.0,
 ) -> ExitCode:
@@ -68,7 +65,7 @@ def run_job(
     Whatever happens, the last line is `run.finished`, and the termination message
     says the same.
     """
-    started, redactor = time.monotonic(), Redactor(secrets)
+    started = time.monotonic()
     tally, cancellation = Tally(reporting.command), Cancellation()
     log = log_to(
         stdout,
@@ -82,20 +79,33 @@ def run_job(
         tally.see(event)
         log(event)
 
-    error = _outcome(work, observe, cancellation, deadline_s)
-    finished = tally.verdict(error, duration_s=time.monotonic() - started)
-    log(finished)
-    termination.write(reporting.termination_log, redactor.value(fields_of(finished)))
+    # a first signal that comes after the verdict does not change it any more
+    with signals(cancellation, deadline_s):
+        error = _outcome(work, observe, cancellation)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        finished = tally.verdict(error, duration_s=time.monotonic() - started)
+        told = redactor.value(fields_of(finished))
+        termination.write(reporting.termination_log, told)
+        if reporting.shutdown_urls:
+            _stop_sidecars(reporting.shutdown_urls, log, cancellation)
+        log(finished)
     return ExitCode(finished.exit_code)
 
 
+def _stop_sidecars(
+    urls: tuple[str, ...], observe: Observer, cancellation: Cancellation
+) -> None:
+    from migrator.sidecars import stop  # noqa: PLC0415 - rare
+
+    stop(urls, observe, Cancellation() if cancellation.requested else cancellation)
+
+
 def _outcome(
-    work: Work, observe: Observer, cancellation: Cancellation, deadline_s: float
+    work: Work, observe: Observer, cancellation: Cancellation
 ) -> BaseException | None:
     """Return what ended *work*, told; None when it came through."""
     try:
-        with _signals(cancellation, deadline_s):
-            work(observe, cancellation)
+        work(observe, cancellation)
     except Interruption as interruption:
         error: BaseException = interruption.reason
     except BaseException as caught:  # noqa: BLE001 - the verdict is told, come what may
@@ -114,58 +124,34 @@ def _outcome(
     return error
 
 
-@contextmanager
-def _signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
-    """
-    Let SIGTERM, SIGINT and the deadline cancel the block.
-
-    Handlers are needed also because the kernel does not apply a signal's default
-    action to PID 1. A second signal ends the process at once.
-    """
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        if cancellation.requested:
-            os._exit(128 + signum)
-        name = signal.Signals(signum).name
-        cancellation.request(InterruptedRunError(signum, name=name))
-
-    def late(signum: int, frame: FrameType | None) -> None:
-        cancellation.request(DeadlineError(deadline_s))
-
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGALRM: late}
-    before = {signum: signal.signal(signum, h) for signum, h in handlers.items()}
-    signal.setitimer(signal.ITIMER_REAL, deadline_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """
-    Return what no output may hold: passwords of the URL, and what variables hold
-    whose names say secret; ENVSUB may put them into a statement.
+    Return what no output may hold: the password, those of the URL, and what variables
+    hold whose names say secret; ENVSUB may put them into a statement.
 
     Raises:
         UsageError: The URL cannot be read.
     """
     url = _url(settings)
     dsn = Dsn(()) if url.startswith(SCHEME) else parse_dsn(url)
-    named = {v for n, v in environ.items() if v and _SECRET.search(n)}
+    named = secret_values(environ)
+    if settings.password is not None:
+        named.add(settings.password.get_secret_value())
     return (*dsn.secrets, *sorted(named - set(dsn.public)))
 
 
-# but not the names of files that hold secrets, and not libpq's PGPASSFILE
-_SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|_KEY)$", re.IGNORECASE)
+Learn = Callable[[str], None]
 
 
 def work_of(
-    settings: Settings, environ: Mapping[str, str], *, live: bool = False
+    settings: Settings,
+    environ: Mapping[str, str],
+    learn: Learn,
+    *,
+    live: bool = False,
 ) -> Work:
     """
-    Return what *settings* ask for, as a function that does it.
+    Return a function that does it; *learn* is told of passwords before others.
 
     *live* says that somebody sits before it: progress is told each second.
     """
@@ -176,7 +162,8 @@ def work_of(
             observe(_started(settings, dsn))
             for name in service_links(environ):
                 observe(setting_ignored(name, reason=_LINK))
-            runner = _runner(settings, dsn or Dsn(()), observe, cancellation, live=live)
+            place = _database(settings, dsn, environ, observe, learn)
+            runner = _runner(settings, place, observe, cancellation, live=live)
             command(settings.command)(_request(settings, environ, runner))
 
     return work
@@ -217,37 +204,54 @@ def _started(settings: Settings, dsn: Dsn | None) -> RunStarted:
         command=settings.command,
         migrator_version=VERSION,
         database=None if dsn is None else str(dsn),
-        migrations_dir=str(settings.migrations_dir.absolute()),
+        migrations_dir=":".join(str(p.absolute()) for p in settings.migrations_dir),
     )
 
 
-def _runner(
+def _database(
     settings: Settings,
-    dsn: Dsn,
+    dsn: Dsn | None,
+    environ: Mapping[str, str],
     observe: Observer,
-    cancellation: Cancellation,
-    *,
-    live: bool,
-) -> Runner:
+    learn: Learn,
+) -> Database:
     session = Session(
         lock_timeout_s=settings.lock_timeout,
         statement_timeout_s=settings.statement_timeout,
         role=settings.role,
         search_path=settings.search_path,
     )
+    patience = Backoff(total_s=settings.connect_wait, most_s=5)
+    found = Database(dsn=dsn or Dsn(()), session=session, patience=patience)
+    if dsn is None or not settings.own_password:
+        return found
+    from migrator.access import password_of  # noqa: PLC0415 - rare
+
+    password = password_of(settings, dsn, environ, observe=observe, learn=learn)
+    return found._replace(password=password)
+
+
+def _runner(
+    settings: Settings,
+    database: Database,
+    observe: Observer,
+    cancellation: Cancellation,
+    *,
+    live: bool,
+) -> Runner:
     policy = Policy(
         allow_missing=settings.allow_missing,
         when_ahead=settings.on_db_ahead,
         when_drifted=settings.on_drift,
+        when_invalid=settings.on_invalid_index,
         pipeline=settings.pipeline,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
         retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),
         watch_s=(1.0, 1.0) if live else Policy().watch_s,
     )
-    patience = Backoff(total_s=settings.connect_wait, most_s=5)
     return Runner(
-        database=Database(dsn=dsn, session=session, patience=patience),
+        database=database,
         store=_store(settings),
         policy=policy,
         observe=observe,
@@ -263,7 +267,7 @@ def _store(settings: Settings) -> Store | Unversioned:
 
 def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:
     return Request(
-        directory=settings.migrations_dir.absolute(),
+        places=tuple(path.absolute() for path in settings.migrations_dir),
         split=settings.split,
         environ=environ,
         runner=runner,

@@ -64,7 +64,7 @@ class _Texts(PydanticBaseSettingsSource):
 
 def _model(kind: type[_Settings], texts: Mapping[str, str]) -> type[BaseSettings]:
     class Base(BaseSettings):
-        model_config = SettingsConfigDict(extra="forbid")
+        model_config = SettingsConfigDict(extra="forbid", validate_default=False)
 
         @classmethod
         def settings_customise_sources(

@@ -1,9 +1,8 @@
 """
 The nouns of a migration run, all immutable.
 
-They are named tuples, as most values here: their classes are made five times as fast as
-frozen dataclasses, which a short run notices. `Redo` and `Reset` have no fields: as
-tuples they would equal each other.
+Named tuples, whose classes are made five times as fast as frozen dataclasses. `Redo`
+and `Reset` have no fields: as tuples they would equal each other.
 """
 
 from bisect import bisect_right
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from migrator.facts import Fault, Place
+from migrator.facts import Begun, Fault, Place
 
 
 class Direction(Enum):
@@ -22,13 +21,10 @@ class Direction(Enum):
 
 
 class Split(Enum):
-    """Who says where a statement ends."""
+    """Who says where a statement ends: goose's `;` at a line's end, or the lexer."""
 
     GOOSE = "goose"
-    """goose's rule: `;` at a line's end, or StatementBegin/End."""
-
     POSTGRES = "postgres"
-    """PostgreSQL's lexer; StatementBegin/End are optional."""
 
 
 class When(Enum):
@@ -37,6 +33,13 @@ class When(Enum):
     WARN = "warn"
     FAIL = "fail"
     IGNORE = "ignore"
+
+
+class Invalid(Enum):
+    """What to do about an index that a concurrent build has left INVALID."""
+
+    DROP = "drop"
+    FAIL = "fail"
 
 
 class Lock(Enum):
@@ -67,10 +70,7 @@ class Statement(NamedTuple):
     """
 
     data: Iterable[str] | None = None
-    """
-    The rows that follow a `COPY … FROM stdin`, without the closing `\\.`: pieces of
-    whole lines, read again with each iteration when they are many.
-    """
+    """The rows of a `COPY … FROM stdin`: pieces of whole lines, each time read anew."""
 
     def locate(self, position: int) -> tuple[int, int]:
         """
@@ -111,6 +111,9 @@ class Script(NamedTuple):
     function: str
     line: int
     """The file's line of the function's `def`, from 1."""
+
+    repeatable: bool = False
+    """Whether one that was stopped without a transaction may be called again."""
 
     @property
     def call(self) -> Statement:
@@ -257,6 +260,7 @@ class History(NamedTuple):
 
     rows: tuple[Row, ...] = ()
     exists: bool = False
+    begun: tuple[Begun, ...] = ()
 
     @property
     def versions(self) -> frozenset[int]:

@@ -9,8 +9,9 @@ from migrator.errors import (
     FilesInvalidError,
     MissingMigrationsError,
     NoFileError,
+    PartialError,
 )
-from migrator.facts import Drift
+from migrator.facts import Begun, Drift
 from migrator.model import (
     Direction,
     Down,
@@ -21,6 +22,7 @@ from migrator.model import (
     Redo,
     Reset,
     Row,
+    Statement,
     Step,
     Up,
     When,
@@ -119,6 +121,37 @@ def _why_apart(step: Step) -> str:
 def ahead(files: Files, history: History) -> tuple[int, ...]:
     """Return the applied versions that are newer than every file, ascending."""
     return tuple(sorted(v for v in history.versions if v > files.newest))
+
+
+def outdated(history: History) -> tuple[Begun, ...]:
+    """Return what was stopped half way once, and has been done since by others."""
+    versions = history.versions
+    return tuple(
+        begun
+        for begun in history.begun
+        if (begun.version in versions) is (begun.direction == Direction.UP.value)
+    )
+
+
+def check_begun(steps: Iterable[Step], history: History) -> None:
+    """
+    See that nothing is begun anew of which a part is in effect.
+
+    Raises:
+        PartialError: A migration was stopped half way when it had no transaction, and
+            now it wants one.
+    """
+    begun = {(each.version, each.direction): each.through for each in history.begun}
+    for step in steps:
+        through = begun.get((step.migration.version, step.direction.value), 0)
+        if through and step.migration.transaction:
+            raise PartialError(
+                step.migration.place(Statement("", 1), 0),
+                reason=f"{through} of its statements are in effect, from a run in which"
+                " it had no transaction",
+                mend="make it NO TRANSACTION again, and run again: the run goes on"
+                " behind them",
+            )
 
 
 def drifted(files: Files, applied: Mapping[int, str]) -> tuple[Drift, ...]:

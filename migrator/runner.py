@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
-from migrator.backoff import HEARTBEAT_S, Backoff
+from migrator.backoff import HEARTBEAT_S, WATCH_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     BusyTableError,
@@ -29,14 +29,22 @@ from migrator.errors import (
 )
 from migrator.events.base import Observer, nobody
 from migrator.events.run import PlanMade
-from migrator.model import Files, Goal, History, Lock, Step, When
+from migrator.model import Files, Goal, History, Invalid, Lock, Step, When
 from migrator.pg.database import Database
 from migrator.pg.greeting import streams
 from migrator.pg.look import Seen
 from migrator.pg.pooler import warn_of_settings
 from migrator.pg.store import Store
 from migrator.pg.unversioned import Unversioned
-from migrator.plan import ahead, apart, assumed, drifted, make_plan
+from migrator.plan import (
+    ahead,
+    apart,
+    assumed,
+    check_begun,
+    drifted,
+    make_plan,
+    outdated,
+)
 from migrator.telling import (
     ahead_found,
     drift_found,
@@ -48,7 +56,6 @@ from migrator.telling import (
 
 if TYPE_CHECKING:
     from migrator.pg.hold import Hold
-    from migrator.pg.watch import Watch
 
 
 class Policy(NamedTuple):
@@ -57,6 +64,7 @@ class Policy(NamedTuple):
     allow_missing: bool = False
     when_ahead: When = When.WARN
     when_drifted: When = When.WARN
+    when_invalid: Invalid = Invalid.DROP
     pipeline: bool = True
     """Whether statements are sent before those in front of them are answered."""
 
@@ -66,7 +74,7 @@ class Policy(NamedTuple):
     """How often the lease is renewed, where the lock is one."""
 
     retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=10)
-    watch_s: tuple[float, float] = (3.0, 30.0)
+    watch_s: tuple[float, float] = WATCH_S
     """When it is told how far a statement is, and the most between two such lines."""
 
 
@@ -137,7 +145,7 @@ class Runner:
         adopted = [m for m in files.migrations if m.version <= target]
         with (
             self._looked() as (conn, before),
-            self._locked(conn, lambda: False, self._watch(conn)) as lock,
+            self._locked(conn, lambda: False) as lock,
         ):
             seen = self.store.ensure(conn, before)
             if lock is None or seen.table is None or seen.history.versions:
@@ -172,12 +180,11 @@ class Runner:
                     self._tell_plan(conn, history, plan)
                 return not plan
 
-            watch = self._watch(conn)
-            with self._locked(conn, done, watch) as hold:
+            with self._locked(conn, done) as hold:
                 if hold is None:
                     return ()
                 now = self.store.ensure(conn, seen)
-                return self._run_locked(conn, files, goal, hold, now, watch)
+                return self._run_locked(conn, files, goal, hold, now)
 
     def _run_locked(
         self,
@@ -186,32 +193,28 @@ class Runner:
         goal: Goal,
         hold: "Hold",
         seen: Seen,
-        watch: "Watch",
     ) -> tuple[Step, ...]:
         from migrator.pg.execute import Executor  # noqa: PLC0415 - there is work to do
         from migrator.walk import Walk  # noqa: PLC0415 - the same
 
         self._tell_ledger(seen)
         plan = self._plan(files, seen.history, goal)
+        check_begun(plan, seen.history)
         self._tell_plan(conn, seen.history, plan)
         warn_of_settings(conn, plan, self.observe)
+        if seen.table is not None:
+            seen.table.forget(conn, outdated(seen.history))
         executor = Executor(
             conn,
             seen.table,
             self.database.session,
-            watch.tell,
+            hold.watch.tell,
             self.cancellation,
             hold,
-            watch,
+            drop_invalid=self.policy.when_invalid is Invalid.DROP,
         )
         walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
         return walk.take(plan, pipeline=not self.why_apart(conn))
-
-    def _watch(self, conn: psycopg.Connection) -> "Watch":
-        from migrator.pg.watch import watching  # noqa: PLC0415 - the same
-
-        locks_s = self.database.session.lock_timeout_s
-        return watching(conn, self.observe, locks_s, *self.policy.watch_s)
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
         unversioned = isinstance(self.store, Unversioned)
@@ -224,7 +227,7 @@ class Runner:
         )
 
     def _locked(
-        self, conn: psycopg.Connection, done: Callable[[], bool], watch: "Watch"
+        self, conn: psycopg.Connection, done: Callable[[], bool]
     ) -> "AbstractContextManager[Hold | None]":
         """Hold the lock for what *conn* does; yield None when *done* says so."""
         from migrator.pg.exclusion import Exclusion  # noqa: PLC0415 - the same
@@ -234,6 +237,7 @@ class Runner:
             lock=policy.lock,
             patience=policy.lock_patience,
             heartbeat_s=policy.heartbeat_s,
+            watch_s=policy.watch_s,
         )
         return exclusion.held(
             self.database,
@@ -241,7 +245,6 @@ class Runner:
             done=done,
             observe=self.observe,
             cancellation=self.cancellation,
-            watch=watch,
         )
 
     def why_apart(self, conn: psycopg.Connection) -> str:

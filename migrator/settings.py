@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from migrator.environment import SECRETS_DIR, Environment
 from migrator.errors import UsageError
-from migrator.model import Lock, Split, When
+from migrator.model import Invalid, Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.values import Duration, Secret, certain
+from migrator.values import Addresses, Duration, Places, Secret, certainly
 
 
 Command = Literal[
@@ -76,9 +76,34 @@ class Settings:
             " `embedded:DIR` starts a private PostgreSQL for development"
         ),
     )
-    migrations_dir: Path = field(
-        default=Path("migrations"),
-        metadata=_means("where the files are; in the image that is `/migrations`"),
+    password: Secret | None = field(
+        default=None,
+        metadata=_means(
+            "the password, in place of the URL's; with `MIGRATOR_PASSWORD_FILE` the"
+            " file is read anew for each connection"
+        ),
+    )
+    password_command: str | None = field(
+        default=None,
+        metadata=_means(
+            "a program with its arguments, without a shell: the first line that it"
+            " prints is the password; it runs anew for each connection",
+            min_length=1,
+        ),
+    )
+    password_provider: Literal["none", "rds-iam"] = field(
+        default="none",
+        metadata=_means(
+            "`rds-iam` makes a token of AWS's IAM the password, anew for each"
+            " connection"
+        ),
+    )
+    migrations_dir: Places = field(
+        default=(Path("migrations"),),
+        metadata=_means(
+            "where the files are: a directory or a `.tar.gz`, several with `:` between"
+            " them; in the image that is `/migrations`"
+        ),
     )
     table: str = field(
         default="goose_db_version",
@@ -108,6 +133,13 @@ class Settings:
     on_drift: When = field(
         default=When.WARN,
         metadata=_means("an applied file has changed: `warn`, `fail`, `ignore`"),
+    )
+    on_invalid_index: Invalid = field(
+        default=Invalid.DROP,
+        metadata=_means(
+            "what a concurrent build left INVALID, of an index that a file builds:"
+            " `drop` and build again, `fail`"
+        ),
     )
     history: bool = field(
         default=True,
@@ -179,6 +211,19 @@ class Settings:
         default=Path("/dev/termination-log"),
         metadata=_means("the termination message; written where the file exists"),
     )
+    shutdown_urls: Addresses = field(
+        default=(),
+        metadata=_means(
+            "what gets a POST when the run is over, such as a proxy's"
+            " `http://127.0.0.1:15020/quitquitquit`; several with commas"
+        ),
+    )
+
+    @property
+    def own_password(self) -> bool:
+        """Whether the password is not the URL's."""
+        given = self.password, self.password_command, self.password_provider
+        return given != (None, None, "none")
 
 
 def read_settings(
@@ -210,25 +255,11 @@ def read_settings(
 
 def _read(values: Mapping[str, str]) -> Settings:
     try:
-        return certainly(values)
+        return certainly(Settings, values)
     except ValueError:
         from migrator.judge import judged  # noqa: PLC0415 - it takes long
 
         return judged(Settings, values)
-
-
-def certainly(values: Mapping[str, str]) -> Settings:
-    """
-    Return the settings that *values* ask for, by field, where all are certain.
-
-    Raises:
-        ValueError: One is not, or is none of a setting: `migrator.judge` must say.
-    """
-    kinds = {each.name: each.type for each in fields(Settings)}
-    if not values.keys() <= kinds.keys():
-        raise ValueError(values.keys() - kinds.keys())
-    read: dict[str, Any] = {n: certain(kinds[n], text) for n, text in values.items()}
-    return Settings(**read)
 
 
 def _incomplete(settings: Settings) -> Iterator[str]:
@@ -246,5 +277,10 @@ def _incomplete(settings: Settings) -> Iterator[str]:
             parse_dsn(url.get_secret_value())
         except UsageError as error:
             yield from error.faults
+    if settings.own_password:
+        from migrator.credentials.choice import faults  # noqa: PLC0415 - rare
+
+        given = settings.password is not None
+        yield from faults(given, settings.password_command, settings.password_provider)
     if name in _VERSIONED and settings.no_versioning:
         yield f"{name} asks the tracking table: leave MIGRATOR_NO_VERSIONING out"

@@ -7,13 +7,25 @@ be right as well: that is for `migrator.judge` to say.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
+# no user information: what is called at the end of a run is told, and holds no secret
+_ADDRESS = (
+    r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?"
+)
+_LAST_PORT = (1 << 16) - 1
 # longer ones are left to the judge: CPython itself limits what int() reads
 _DIGITS = 18
 
@@ -40,6 +52,47 @@ def seconds(text: object) -> object:
 
 Duration = Annotated[float, seconds]
 """Seconds; what stands beside the type reads them."""
+
+
+def addresses(text: object) -> tuple[str, ...]:
+    """
+    Read HTTP URLs, with commas or blanks between them.
+
+    Raises:
+        ValueError: There is none, or one is no such URL.
+    """
+    found = tuple(str(text).replace(",", " ").split())
+    if not found or not all(map(_is_address, found)):
+        raise ValueError("write URLs such as http://127.0.0.1:15020/quitquitquit")
+    return found
+
+
+def _is_address(text: str) -> bool:
+    found = re.fullmatch(_ADDRESS, text, re.IGNORECASE)
+    return found is not None and int(found["port"] or 0) <= _LAST_PORT
+
+
+Addresses = Annotated[tuple[str, ...], addresses]
+"""URLs; what stands beside the type reads them."""
+
+
+def places(text: object) -> tuple[Path, ...]:
+    """
+    Read paths with colons between them, as in PATH.
+
+    No path in a pod has one (Kubernetes API, VolumeMount: mountPath).
+
+    Raises:
+        ValueError: There is none.
+    """
+    found = tuple(Path(each) for each in str(text).split(":") if each.strip())
+    if not found:
+        raise ValueError("name a directory, or several with ':' between them")
+    return found
+
+
+Places = Annotated[tuple[Path, ...], places]
+"""Paths; what stands beside the type reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +124,19 @@ def certain(kind: Any, text: str) -> object:
     return _READERS.get(kind, kind)(text)  # an enum is called with its value
 
 
+def certainly(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
+    """
+    Return the settings that *texts*, by field, ask for, where all are certain.
+
+    Raises:
+        ValueError: One is not, or is none of a setting: `migrator.judge` must say.
+    """
+    kinds = {each.name: each.type for each in fields(kind)}
+    if not texts.keys() <= kinds.keys():
+        raise ValueError(texts.keys() - kinds.keys())
+    return kind(**{name: certain(kinds[name], text) for name, text in texts.items()})
+
+
 def _word(text: str, known: tuple[str, ...]) -> str:
     if text not in known:
         raise ValueError(text)
@@ -93,6 +159,8 @@ _READERS: Mapping[Any, Callable[[str], object]] = {
     int | None: _number,
     bool: _switch,
     Path: Path,
+    Places: places,
     Secret | None: Secret,
     Duration: seconds,
+    Addresses: addresses,
 }

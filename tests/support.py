@@ -54,6 +54,10 @@ class Recorder:
         """The events' names, in order."""
         return [event.name for event in self.events]
 
+    def of(self, name: str) -> list[Any]:
+        """All events of one name."""
+        return [event for event in self.events if event.name == name]
+
 
 def run(*argv: str, **environ: str) -> Result:
     """Run the command in this process, as JSON, and check each line by the schema."""

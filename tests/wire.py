@@ -56,7 +56,7 @@ class Wire:
 
 
 @contextmanager
-def counted(dsn: str, *, quiet_s: float = 0.02) -> Iterator[tuple[str, Wire]]:
+def counted(dsn: str, *, quiet_s: float = 0.1) -> Iterator[tuple[str, Wire]]:
     """
     Yield the DSN of the same database through a counting proxy, and its counter.
 

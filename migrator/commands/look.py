@@ -12,6 +12,7 @@ from migrator.events.finding import (
     VersionRead,
 )
 from migrator.model import Files, History, Row, Step, Up
+from migrator.plan import outdated
 
 
 def status(request: Request) -> None:
@@ -26,9 +27,12 @@ def status(request: Request) -> None:
         lines = tuple(listed(files, history))
     for line in lines:
         request.runner.observe(line)
-    unapplied = [line.version for line in lines if line.state in {"pending", "missing"}]
+    unapplied = [line.version for line in lines if line.state in _UNAPPLIED]
     if request.check and unapplied:
         raise PendingError(unapplied)
+
+
+_UNAPPLIED = {"begun", "pending", "missing"}
 
 
 def version(request: Request) -> None:
@@ -108,12 +112,14 @@ def listed(files: Files, history: History) -> Iterator[MigrationListed]:
     """Yield a line for each file and each applied version, by version ascending."""
     paths = {migration.version: migration.path for migration in files.migrations}
     rows = {row.version: row for row in history.rows if row.version}
+    begun = {each.version for each in (set(history.begun) - set(outdated(history)))}
+    newest = history.newest
     for number in sorted(paths.keys() | rows.keys()):
         row, path = rows.get(number), paths.get(number)
         yield MigrationListed(
             version=number,
             path=path,
-            state=_state(row, path, number, history.newest),
+            state="begun" if number in begun else _state(row, path, number, newest),
             applied_at=row.at if row else None,
         )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from migrator.backoff import Backoff
-from migrator.errors import FilesInvalidError
+from migrator.errors import FilesInvalidError, UsageError
 from migrator.model import Files, Goal, Split
 from migrator.runner import Runner
 from migrator.source.load import load
@@ -14,7 +14,9 @@ from migrator.source.load import load
 class Request(NamedTuple):
     """The files' place, the database's runner, and the command's own arguments."""
 
-    directory: Path
+    places: tuple[Path, ...]
+    """Directories and archives, at least one."""
+
     split: Split
     environ: Mapping[str, str]
     """What ENVSUB substitutes from."""
@@ -36,16 +38,30 @@ class Request(NamedTuple):
     sequential: bool = False
     """Whether `create` counts up, rather than taking the time."""
 
+    @property
+    def directory(self) -> Path:
+        """
+        Return the directory to write into.
+
+        Raises:
+            UsageError: There are several.
+        """
+        if len(self.places) > 1:
+            raise UsageError(
+                "this command writes into one directory: name it with -dir"
+            )
+        return self.places[0]
+
     def files(self) -> Files:
-        """Read the migrations directory, once."""
-        return load(self.directory, split=self.split, environ=self.environ)
+        """Read the migrations, once."""
+        return load(*self.places, split=self.split, environ=self.environ)
 
     def usable_files(self) -> Files:
         """
-        Read the migrations directory, for a command that goes by all of its versions.
+        Read the migrations, for a command that goes by all of their versions.
 
         Raises:
-            FilesInvalidError: It has faults of its own: names, duplicates, Go files.
+            FilesInvalidError: There are faults of names, duplicates, Go files.
         """
         files = self.files()
         if files.faults:

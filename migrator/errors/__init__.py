@@ -17,6 +17,7 @@ Everything that can go wrong, by what the operator has to do about it.
   x StatementFailedError    fix the SQL; its migration is rolled back
   x PartialError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
+  x NoPasswordError         mend where the password comes from
   x UnavailableError        try again: the server did not answer
     - ReadOnlyServerError
   x LockedError             try again: another migrator works
@@ -57,6 +58,7 @@ from migrator.errors.running import (
     InterruptedRunError,
     LockedError,
     LockLostError,
+    NoPasswordError,
     PartialError,
     ReadOnlyServerError,
     StatementFailedError,
@@ -85,6 +87,7 @@ __all__ = [
     "MigratorError",
     "MissingMigrationsError",
     "NoFileError",
+    "NoPasswordError",
     "PartialError",
     "PendingError",
     "ReadOnlyServerError",

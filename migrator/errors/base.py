@@ -8,6 +8,13 @@ from migrator.facts import ServerMessage
 class MigratorError(Exception):
     """The root: every error that the core raises on purpose."""
 
+    sequel: str = ""
+    """What else there is to say; the message ends with it."""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}; {self.sequel}" if self.sequel else message
+
 
 _SHOWN = 5
 

@@ -62,6 +62,17 @@ class AccessDeniedError(MigratorError):
         super().__init__(f"{where}{server.message}{sqlstate(server)}; {mend}")
 
 
+class NoPasswordError(MigratorError):
+    """Where the password comes from gave none; time may heal that."""
+
+    def __init__(self, reason: str, *, silent: bool = False) -> None:
+        self.server = ServerMessage(sqlstate=None, message=f"no password: {reason}")
+        self.silent = silent
+        """Whether there was no answer, rather than a no."""
+
+        super().__init__(self.server.message)
+
+
 class UnavailableError(MigratorError):
     """The server did not take a connection in time."""
 
@@ -161,7 +172,7 @@ class StatementTimeoutError(MigratorError):
         self.server = server
         super().__init__(
             f"{place}: {server.message}{sqlstate(server)};"
-            " this migration was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
+            " it was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
             " or make the statement smaller"
         )
 

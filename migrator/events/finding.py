@@ -63,7 +63,10 @@ class MigrationListed(Event):
     """Null for a version that the table has and the files have not."""
 
     state: str
-    """`applied`, `pending`, `missing` (older than the newest applied), `unknown`."""
+    """
+    `applied`, `pending`, `missing` (older than the newest applied), `unknown`, or
+    `begun`: without a transaction, and stopped half way.
+    """
 
     applied_at: str | None
 

@@ -71,6 +71,37 @@ class MigrationRetried(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationResumed(Event):
+    """A migration without a transaction goes on where an earlier run has ended."""
+
+    name: ClassVar[str] = "migration.resumed"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    direction: str
+    through: int
+    """How many of its statements are in effect, and are not run again."""
+
+    statements: int
+    begun_by: str
+    begun_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexDropped(Event):
+    """An INVALID index, left behind by a concurrent build, is gone."""
+
+    name: ClassVar[str] = "index.dropped"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    index: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationApplied(Event):
     """One step up is committed and recorded."""
 

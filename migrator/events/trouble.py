@@ -18,6 +18,16 @@ class SettingIgnored(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionSkipped(Event):
+    """A token may go over the network in clear: `sslmode` does not ask for TLS."""
+
+    name: ClassVar[str] = "encryption.skipped"
+    level: ClassVar[str] = "warning"
+
+    sslmode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInterrupted(Event):
     """A signal or the deadline came; we cancel, roll back and unlock."""
 

@@ -1,7 +1,7 @@
 """The database of a run: opens connections to it, waiting where waiting helps."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import psycopg
@@ -9,7 +9,13 @@ from psycopg import sql
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import MigratorError, UnavailableError, UsageError
+from migrator.errors import (
+    AccessDeniedError,
+    MigratorError,
+    NoPasswordError,
+    UnavailableError,
+    UsageError,
+)
 from migrator.events.base import Event, Observer, nobody
 from migrator.events.run import DatabaseConnected
 from migrator.pg.connect import (
@@ -35,6 +41,8 @@ class Database(NamedTuple):
     dsn: Dsn
     session: Session = Session()
     patience: Backoff = Backoff(total_s=60, most_s=5)
+    password: Callable[[], str] | None = None
+    """Asked before each connection, where the address's own password is not meant."""
 
     def connect(
         self, observe: Observer, cancellation: Cancellation
@@ -57,12 +65,15 @@ class Database(NamedTuple):
         to be asked again: as `greet` says. *bare* leaves `options` out from the start.
 
         A server that starts is waited for. Only what time heals is: no address, nobody
-        listening, starting up, shutting down, too many connections, a failover.
+        listening, starting up, shutting down, too many connections, a failover, and a
+        source of passwords that has none.
 
         Raises:
             UnavailableError: The patience ran out.
-            AccessDeniedError: Credentials, TLS, or no such database: at once.
-            UsageError: The server refuses a parameter of the DSN: at once.
+            AccessDeniedError: Credentials, TLS, or no such database: at once. Or there
+                was no password when the patience ran out.
+            UsageError: The server refuses a parameter of the DSN: at once. Or there is
+                no source of passwords where one is named.
         """
         started, attempt = time.monotonic(), 1
         delays = self.patience.delays()
@@ -70,11 +81,11 @@ class Database(NamedTuple):
             try:
                 with cancellation.armed():
                     conn, answers = self._greeted(question, bare=bare)
-            except ConnectFailedError as error:
+            except (ConnectFailedError, NoPasswordError) as error:
                 waited = time.monotonic() - started
                 delay = next(delays, None)
                 if delay is None:
-                    raise UnavailableError(error.server, waited_s=waited) from error
+                    raise _lasting(error, waited) from error
                 observe(_waited(error, attempt, waited, delay))
                 cancellation.sleep(delay)
                 attempt += 1
@@ -128,21 +139,41 @@ class Database(NamedTuple):
         """Connect; return also the options that a pooler or proxy did not take."""
         settings = {SENTINEL: "on", **self.session.settings}
         try:
-            return open_connection(with_options(self.dsn, settings)), {}
+            return open_connection(with_options(self._located(), settings)), {}
         except MigratorError as error:
             if REFUSED not in str(error) and not isinstance(error, UsageError):
                 raise
         return self._bare()
 
     def _bare(self) -> tuple[Link, Mapping[str, str]]:
-        dsn, options = without_options(self.dsn)
+        dsn, options = without_options(self._located())
         conn = open_connection(dsn)
         conn.bare = True
         return conn, options
 
+    def _located(self) -> Dsn:
+        if self.password is None:
+            return self.dsn
+        return self.dsn.with_password(self.password())
+
+
+def _lasting(
+    error: ConnectFailedError | NoPasswordError, waited: float
+) -> MigratorError:
+    """Return what a failure means that time has not healed."""
+    if isinstance(error, NoPasswordError) and not error.silent:
+        return AccessDeniedError(error.server, mend=_MEND)
+    return UnavailableError(error.server, waited_s=waited)
+
+
+_MEND = "mend where the password comes from"
+
 
 def _waited(
-    error: ConnectFailedError, attempt: int, waited: float, delay: float
+    error: ConnectFailedError | NoPasswordError,
+    attempt: int,
+    waited: float,
+    delay: float,
 ) -> Event:
     from migrator.events.database import DatabaseWaited  # noqa: PLC0415 - rare
 

@@ -43,6 +43,10 @@ class Dsn(NamedTuple):
         """Return libpq's connection string, secrets included."""
         return make_conninfo("", **{**_CALM, **dict(self.parameters)})
 
+    def with_password(self, password: str) -> "Dsn":
+        """Return the same place, with another password."""
+        return Dsn(tuple({**dict(self.parameters), "password": password}.items()))
+
     @property
     def public(self) -> tuple[str, ...]:
         """Return what is printed anyway: user, database, host, port."""

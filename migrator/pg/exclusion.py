@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from migrator.backoff import HEARTBEAT_S, Backoff
+from migrator.backoff import HEARTBEAT_S, WATCH_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.events.base import Observer
 from migrator.model import Lock
 from migrator.pg.database import NOTHING, Database
-from migrator.pg.hold import NO_LOCK, Hold
+from migrator.pg.hold import Hold, no_lock
 from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
 from migrator.pg.lookout import Second, lookout
 from migrator.pg.pooler import pooled
-from migrator.pg.watch import Watch
+from migrator.pg.watch import watching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,9 @@ class Exclusion:
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
+    watch_s: tuple[float, float] = WATCH_S
+    """When it is told how far a statement is, and the most between two such lines."""
+
     @contextmanager
     def held(
         self,
@@ -36,12 +39,11 @@ class Exclusion:
         done: Callable[[], bool],
         observe: Observer,
         cancellation: Cancellation,
-        watch: Watch,
     ) -> Iterator[Hold | None]:
         """
         Keep others out while *work* works, from another connection to *database*.
 
-        There is a look from it at what *watch* is told; without a lock it is opened for
+        From there is also looked at what *work* runs; without a lock it is opened for
         the first look.
 
         Yields None when *done* said, while we waited, that there is nothing left to do.
@@ -49,10 +51,12 @@ class Exclusion:
         Raises:
             MigratorError: As `session_lock` and `lease_lock`.
         """
+        locks_s = database.session.lock_timeout_s
+        watch = watching(work, observe, locks_s, *self.watch_s)
         if self.lock is Lock.NONE:
             second = Second(lambda: database.connect_again(Cancellation()))
             with lookout(watch, second.rows, second.close):
-                yield NO_LOCK
+                yield no_lock(watch)
             return
         leases = self.lock is Lock.TABLE
         question = NOTHING if leases else SESSION_QUESTION

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from migrator.pg.watch import Watch
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A lock that is ours, and three ways to see whether it still is."""
+
+    watch: Watch
+    """Whoever runs something under the lock tells it what: there are looks at it."""
 
     check: Callable[[], None]
     """Asks the server; raises LockLostError once the lock is gone."""
@@ -24,4 +29,6 @@ def _surely() -> None:
     """Hold what needs no holding."""
 
 
-NO_LOCK = Hold(_surely, _surely, sql.SQL("true"))
+def no_lock(watch: Watch) -> Hold:
+    """Return what needs no holding."""
+    return Hold(watch, _surely, _surely, sql.SQL("true"))

@@ -1,10 +1,13 @@
 """
 Our side table beside goose's: what ran when, how long, from which content.
 
-It is written in the migration's own transaction and append-only. Losing it loses
-comfort, not correctness: nothing is decided by it but whether a file has changed.
+It is written in the migration's own transaction. The row of a migration without a
+transaction is there from its beginning, as its intent (`migrator.pg.journal`): while
+it is open, `state` says how. Losing the table loses comfort, not correctness: what it
+decides is whether a file has changed, and where one that was stopped goes on.
 """
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -17,7 +20,8 @@ from migrator.model import Migration
 
 NAME = "migrator_history"
 _ALLOWED = """
-SELECT has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT')
+SELECT has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),
+    has_table_privilege(c.oid, 'UPDATE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
@@ -34,13 +38,26 @@ CREATE TABLE IF NOT EXISTS {} (
     migrator_version text NOT NULL,
     done_by text NOT NULL DEFAULT session_user,
     done_from text DEFAULT host(inet_client_addr()),
-    done_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    done_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    state text,
+    statement integer,
+    prefix text,
+    sent jsonb
 )
 """
 _NOTE = """
 INSERT INTO {ledger} (tracking_table, tracking_id, version_id, action, path, checksum,
                       duration_ms, migrator_version)
 SELECT {name}, {id}, {version}, {action}, {path}, {checksum}, {took_ms}, {about}
+"""
+_CLOSE = """
+UPDATE {ledger} ledger SET tracking_id = {id}, path = {path}, checksum = {checksum},
+    duration_ms = {took_ms}, migrator_version = {about}, done_at = clock_timestamp(),
+    state = NULL, statement = NULL, prefix = NULL, sent = NULL
+"""
+_FORGET = """
+UPDATE {ledger} SET state = NULL, sent = NULL
+WHERE state IS NOT NULL AND tracking_table = {name} AND version_id IN ({versions})
 """
 WITHIN_MS = sql.SQL("(extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint")
 """How long the transaction that asks has been open, in milliseconds."""
@@ -74,7 +91,7 @@ class Ledger(NamedTuple):
         """Make it when there is none; False when this role may not make or write it."""
         allowed = conn.execute(_ALLOWED, [self.schema, NAME]).fetchone()
         if allowed is not None:
-            return allowed == (True, True)
+            return allowed == (True, True, True)
         try:
             with conn.transaction():
                 conn.execute(self.creation)
@@ -92,13 +109,38 @@ class Ledger(NamedTuple):
     ) -> sql.Composed:
         """Return what adds a row; a FROM or a WHERE may follow it."""
         return sql.SQL(_NOTE).format(
-            ledger=self.identifier,
+            **self._told(migration, tracking_id, took_ms),
             name=sql.Literal(self.tracking_table),
-            id=tracking_id,
             version=sql.Literal(migration.version),
             action=sql.Literal(action.value),
-            path=sql.Literal(migration.path),
-            checksum=sql.Literal(migration.checksum),
-            took_ms=took_ms,
-            about=sql.Literal(VERSION),
         )
+
+    def closing(
+        self,
+        migration: Migration,
+        *,
+        tracking_id: sql.Composable,
+        took_ms: sql.Composable,
+    ) -> sql.Composed:
+        """Return what makes an intent, named `ledger`, an entry; a FROM may follow."""
+        return sql.SQL(_CLOSE).format(**self._told(migration, tracking_id, took_ms))
+
+    def forgetting(self, versions: Iterable[int]) -> sql.Composed:
+        """Return what closes the intents of *versions*, which nobody takes up."""
+        return sql.SQL(_FORGET).format(
+            ledger=self.identifier,
+            name=sql.Literal(self.tracking_table),
+            versions=sql.SQL(", ").join(map(sql.Literal, versions)),
+        )
+
+    def _told(
+        self, migration: Migration, tracking_id: sql.Composable, took_ms: sql.Composable
+    ) -> dict[str, sql.Composable]:
+        return {
+            "ledger": self.identifier,
+            "id": tracking_id,
+            "path": sql.Literal(migration.path),
+            "checksum": sql.Literal(migration.checksum),
+            "took_ms": took_ms,
+            "about": sql.Literal(VERSION),
+        }

@@ -93,7 +93,7 @@ def session_lock(
             return
         guard = Guard(conn)
         with lookout(watch, guard.rows):
-            yield Hold(guard.check, guard.held, guard.proof)
+            yield Hold(watch, guard.check, guard.held, guard.proof)
     finally:
         claim.drop()
 
@@ -144,6 +144,7 @@ def lease_lock(
         return
     with heartbeat:
         yield Hold(
+            watch,
             lambda: _armed(heartbeat.check, cancellation),
             heartbeat.held,
             claim.lease.proof,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
+from migrator.facts import Begun
 from migrator.model import History, Row
 from migrator.pg.greeting import Answers
 from migrator.pg.ledger import Ledger
@@ -23,7 +24,8 @@ from migrator.pg.table import Table
 # has another one, and we know nothing about it.
 _LOOK = """
 SELECT set_config('migrator.table', {table}, true),
-    set_config('migrator.rows', '', true), set_config('migrator.checksums', '', true);
+    set_config('migrator.rows', '', true), set_config('migrator.checksums', '', true),
+    set_config('migrator.begun', '', true);
 DO $look$
 DECLARE
     goose regclass := to_regclass(current_setting('migrator.table'));
@@ -49,13 +51,19 @@ BEGIN
         WHERE ours.tracking_table = (SELECT relname FROM pg_class WHERE oid = %s)',
         ours, goose, goose::oid) INTO told;
     PERFORM set_config('migrator.checksums', coalesce(told, ''), true);
+    EXECUTE format('SELECT string_agg(concat_ws('' '', version_id, action, statement),
+        chr(10) ORDER BY id) FROM %s WHERE (state = ''sent'' OR state = ''open''
+        AND statement > 0) AND tracking_table =
+        (SELECT relname FROM pg_class WHERE oid = %s)', ours, goose::oid) INTO told;
+    PERFORM set_config('migrator.begun', coalesce(told, ''), true);
 END $look$;
 SELECT coalesce(n.nspname, i[array_length(i, 1) - 1], current_schema()),
     coalesce(c.relname, i[array_length(i, 1)]), c.oid IS NOT NULL,
     has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
     current_setting('migrator.rows'), current_setting('migrator.checksums'),
-    h.oid IS NOT NULL,
+    current_setting('migrator.begun'), h.oid IS NOT NULL,
     has_table_privilege(h.oid, 'SELECT') AND has_table_privilege(h.oid, 'INSERT')
+        AND has_table_privilege(h.oid, 'UPDATE')
 FROM parse_ident(current_setting('migrator.table')) i
 LEFT JOIN pg_class c ON c.oid = to_regclass(current_setting('migrator.table'))
 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -88,17 +96,18 @@ def question(table: str) -> sql.Composed:
 
 def seen(answers: Answers, *, keep_ledger: bool) -> Seen:
     """Return what the *answers* say."""
-    schema, name, there, lockable, rows, checksums, noted, open_ = answers[-1] or ()
+    schema, name, there, lockable, *told, noted, open_ = answers[-1] or ()
     if not there:
         return Seen(place=(schema, name))
+    rows, checksums, begun = (str(each).splitlines() for each in told)
     ledger = Ledger(schema, name) if keep_ledger and open_ else None
-    history = History(tuple(map(_row, rows.splitlines())), exists=True)
+    history = History(tuple(map(_row, rows)), True, tuple(map(_begun, begun)))
     return Seen(
         history,
         Table(schema, name, ledger, bool(lockable)),
         (schema, name),
         bool(history.rows) and (noted or not keep_ledger),
-        dict(map(_checksum, checksums.splitlines())),
+        dict(map(_checksum, checksums)),
     )
 
 
@@ -110,3 +119,8 @@ def _row(line: str) -> Row:
 def _checksum(line: str) -> tuple[int, str]:
     version, _, checksum = line.partition(" ")
     return int(version), checksum
+
+
+def _begun(line: str) -> Begun:
+    version, direction, through = line.split(" ")
+    return Begun(int(version), direction, int(through))

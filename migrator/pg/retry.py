@@ -41,9 +41,11 @@ def retrying(
             met, blocker = None, error.blocker or blocker
             delay = next(delays, None)
             if delay is None:
-                raise ContentionError(
+                ended = ContentionError(
                     error.place, error.server, attempts=attempt, blocker=blocker
-                ) from error
+                )
+                ended.sequel = error.sequel
+                raise ended from error
             observe(_retried(error, attempt, delay))
             (sleep or cancellation.sleep)(delay)
             attempt += 1

@@ -6,6 +6,7 @@ from typing import NamedTuple, assert_never
 import psycopg
 from psycopg import sql
 
+from migrator.facts import Begun
 from migrator.model import Direction, Migration, Step
 from migrator.pg.ledger import WITHIN_MS, Action, Ledger
 from migrator.pg.pooler import settled
@@ -81,6 +82,7 @@ class Table(NamedTuple):
         held: sql.Composable = ALWAYS,
         took_ms: sql.Composable = WITHIN_MS,
         strict: bool = False,
+        intent: int | None = None,
     ) -> sql.Composed:
         """
         Return what enters *step*, also into the ledger, and selects how many rows.
@@ -88,7 +90,7 @@ class Table(NamedTuple):
         None when *held* is not true, or when the table says already what the step leads
         to: another migrator, perhaps one without a lock, was quicker. A *strict* entry
         fails then, with a division by zero. Down deletes every row of the version, as
-        goose does.
+        goose does. *intent* is the ledger's row that was open for this step.
         """
         migration = step.migration
         match step.direction:
@@ -98,7 +100,9 @@ class Table(NamedTuple):
                 query, action = _FORGET, Action.DOWN
             case _:
                 assert_never(step.direction)
-        counted = self._counted(query, migration, action, held=held, took_ms=took_ms)
+        counted = self._counted(
+            query, migration, action, held=held, took_ms=took_ms, intent=intent
+        )
         told = sql.SQL("SELECT 1 / count(*) FROM entered" if strict else _COUNT)
         return counted + told
 
@@ -118,6 +122,19 @@ class Table(NamedTuple):
         with explaining(self.name), settled(conn), conn.transaction():
             conn.execute(sql.SQL("; ").join([*self.locking, *entries]))
 
+    def forget(self, conn: psycopg.Connection, begun: Iterable[Begun]) -> None:
+        """
+        Note that what was stopped half way has been done since, by whomever.
+
+        Raises:
+            MigratorError: As `explaining` says.
+        """
+        versions = {each.version for each in begun}
+        if self.ledger is None or not versions:
+            return
+        with explaining(self.name), settled(conn), conn.transaction():
+            conn.execute(self.ledger.forgetting(versions))
+
     def _counted(
         self,
         query: str,
@@ -126,24 +143,32 @@ class Table(NamedTuple):
         *,
         held: sql.Composable,
         took_ms: sql.Composable,
+        intent: int | None = None,
     ) -> sql.Composed:
         entered = sql.SQL(query).format(
             table=self.identifier, version=sql.Literal(migration.version), held=held
         )
-        noted = self._noted(migration, action, took_ms)
+        noted = self._noted(migration, action, took_ms, intent)
         return sql.SQL("WITH entered AS ({}){} ").format(entered, noted)
 
     def _noted(
-        self, migration: Migration, action: Action, took_ms: sql.Composable
+        self,
+        migration: Migration,
+        action: Action,
+        took_ms: sql.Composable,
+        intent: int | None,
     ) -> sql.Composable:
         if self.ledger is None:
             return sql.SQL("")
         gone = action is Action.DOWN
-        note = self.ledger.note(
-            migration,
-            action,
-            tracking_id=sql.SQL("NULL::bigint" if gone else "id"),
-            took_ms=took_ms,
-        )
+        number = sql.SQL("NULL::bigint" if gone else "entered.id")
         source = "WHERE EXISTS (SELECT FROM entered)" if gone else "FROM entered"
+        if intent is None:
+            note = self.ledger.note(
+                migration, action, tracking_id=number, took_ms=took_ms
+            )
+        else:
+            note = self.ledger.closing(migration, tracking_id=number, took_ms=took_ms)
+            which = "AND" if gone else "WHERE"
+            source = f"{source} {which} ledger.id = {intent}"
         return sql.SQL(", noted AS ({} {})").format(note, sql.SQL(source))

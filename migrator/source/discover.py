@@ -1,5 +1,5 @@
 """
-Which files of a directory are migrations, by their names.
+Which files of a directory, or of an archive, are migrations, by their names.
 
 goose: `migration.go`, NumericComponent; `migrate.go`, collectMigrationsFS. Subfolders,
 hidden names (a ConfigMap's `..data`) and other extensions are nobody's migrations.
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from migrator.errors import FilesInvalidError
 from migrator.facts import Fault
@@ -23,6 +23,26 @@ class Candidate(NamedTuple):
     """For messages: printable, also when the name on disk is not UTF-8."""
 
     path: str
+    content: bytes | None = None
+    """What an archive holds; None for a file that is still to be read."""
+
+
+class Member(NamedTuple):
+    """What an archive has in place of a directory's entry."""
+
+    name: str
+    path: str
+    """Behind the archive's."""
+
+    content: bytes | None
+    """None for a link, a device and the like."""
+
+    def is_file(self) -> bool:
+        """Tell whether it has a content."""
+        return self.content is not None
+
+
+Entry: TypeAlias = "os.DirEntry[str] | Member"
 
 
 class Directory(NamedTuple):
@@ -37,30 +57,33 @@ _LAST_VERSION = (1 << 63) - 1
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
-def discover(directory: Path) -> Directory:
+def discover(*places: Path) -> Directory:
     """
-    Return the migrations of *directory*; links are followed, folders are not.
+    Return the migrations of *places*, which are one set, whatever their order.
+
+    Each place is a directory, of which links are followed and folders are not, or an
+    archive: see `migrator.source.archive`.
 
     Raises:
-        FilesInvalidError: There is no such directory, it cannot be read, or nothing
-            in it is or wants to be a migration.
+        FilesInvalidError: A place is not there or cannot be read; or nothing in any
+            of them is or wants to be a migration.
     """
-    found = survey(directory)
+    found = survey(*places)
     if not found.candidates and not found.faults:
-        raise FilesInvalidError([_directory_fault(directory, _NO_FILES)])
+        raise FilesInvalidError([_no_files(places)])
     return found
 
 
-def survey(directory: Path) -> Directory:
+def survey(*places: Path) -> Directory:
     """
-    Return what `discover` does, also when there is nothing in *directory*.
+    Return what `discover` does, also when there is nothing in *places*.
 
     Raises:
-        FilesInvalidError: There is no such directory, or it cannot be read.
+        FilesInvalidError: A place is not there, or cannot be read.
     """
     faults: list[Fault] = []
     found: dict[int, Candidate] = {}
-    for entry in _entries(directory):
+    for entry in (entry for place in places for entry in _entries(place)):
         name = _printable(entry.name)
         if entry.name.startswith("."):
             continue
@@ -70,21 +93,30 @@ def survey(directory: Path) -> Directory:
         elif judged is not None:
             first = found.setdefault(judged.version, judged)
             if first is not judged:
-                faults.append(_duplicate(first, judged))
+                faults.append(_duplicate(first, judged, whole=len(places) > 1))
     return Directory(tuple(found[key] for key in sorted(found)), tuple(faults))
 
 
-def _entries(directory: Path) -> Iterable["os.DirEntry[str]"]:
+def _entries(directory: Path) -> Iterable[Entry]:
     try:
         with os.scandir(directory) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
+        if isinstance(error, NotADirectoryError) and is_archive(directory.name):
+            from migrator.source.archive import members  # noqa: PLC0415 - rare
+
+            return members(directory)
         reason = _DIRECTORY_ERRORS.get(type(error), error.strerror or "cannot be read")
         fault = _directory_fault(directory, f"{reason}; {_DIRECTORY_MEND}")
         raise FilesInvalidError([fault]) from error
 
 
-def _judge(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault | None:
+def is_archive(name: str) -> bool:
+    """Tell whether a file with this name is read as an archive."""
+    return name.endswith((".tar", ".tar.gz", ".tgz"))
+
+
+def _judge(entry: Entry, name: str) -> Candidate | Fault | None:
     extension = entry.name.rpartition(".")[2]
     if extension == "sql":
         return _judge_migration(entry, name)
@@ -102,13 +134,14 @@ def _judge(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault | None:
     return _fault(name, "bad_extension", _EXTENSION)
 
 
-def _judge_migration(entry: "os.DirEntry[str]", name: str) -> Candidate | Fault:
+def _judge_migration(entry: Entry, name: str) -> Candidate | Fault:
     version = version_of(entry.name)
     if isinstance(version, str):
         return _fault(name, "bad_name", f"{version}; {_NAME_MEND}")
     if not entry.is_file():
         return _fault(name, "no_file", _NO_FILE)
-    return Candidate(version, name, entry.path)
+    content = entry.content if isinstance(entry, Member) else None
+    return Candidate(version, name, entry.path, content)
 
 
 def version_of(name: str) -> int | str:
@@ -124,9 +157,22 @@ def version_of(name: str) -> int | str:
     return int(before) if int(before) > 0 else "the version is not greater than zero"
 
 
-def _duplicate(first: Candidate, second: Candidate) -> Fault:
-    reason = f"{first.name} has version {first.version} too; give one a newer version"
-    return _fault(second.name, "duplicate", reason)
+def _duplicate(first: Candidate, second: Candidate, *, whole: bool) -> Fault:
+    one, other = (
+        _printable(each.path) if whole else each.name for each in (first, second)
+    )
+    reason = f"{one} has version {first.version} too; give one a newer version"
+    return _fault(other, "duplicate", reason)
+
+
+def _no_files(places: Iterable[Path]) -> Fault:
+    for place in places:
+        for name in (entry.name for entry in _entries(place)):
+            if is_archive(name) and not name.startswith("."):
+                return _fault(
+                    str(place), "directory", _ONLY_ARCHIVE.format(place / name)
+                )
+    return _fault(":".join(map(str, places)), "directory", _NO_FILES)
 
 
 def _fault(name: str, slug: str, message: str) -> Fault:
@@ -143,13 +189,17 @@ def _printable(name: str) -> str:
 
 _DIRECTORY_ERRORS: dict[type[OSError], str] = {
     FileNotFoundError: "there is no such directory",
-    NotADirectoryError: "this is no directory",
+    NotADirectoryError: "this is no directory and no .tar, .tar.gz or .tgz",
     PermissionError: "the directory cannot be read",
 }
 _DIRECTORY_MEND = "mount the migrations there, or point MIGRATOR_MIGRATIONS_DIR at them"
 _NO_FILES = (
     "there is no migration in it; name files like 0001_create_users.sql,"
     " or point MIGRATOR_MIGRATIONS_DIR elsewhere"
+)
+_ONLY_ARCHIVE = (
+    "there is no migration in it, but an archive, which is read when it is named:"
+    " point MIGRATOR_MIGRATIONS_DIR at {}"
 )
 _NAME_MEND = "name it like 0001_create_users.sql, or move it out of the directory"
 _NO_FILE = "this is no regular file; remove it, or mend the link"

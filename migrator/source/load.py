@@ -1,4 +1,4 @@
-"""A directory to migrations: every file is parsed once, before anything runs."""
+"""Directories to migrations: every file is parsed once, before anything runs."""
 
 import os
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ one is read at once; and parsed, a file takes several times its size.
 """
 
 
-def load(directory: Path, *, split: Split, environ: Mapping[str, str]) -> Files:
+def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
     """
-    Return the migrations of *directory* with all their faults.
+    Return the migrations of *places*, directories and archives, with all their faults.
 
     Faults of names are in the result's own faults; faults inside a file are in the
     halves that they stop. Of a large SQL file only its faults and the number of its
@@ -36,10 +36,10 @@ def load(directory: Path, *, split: Split, environ: Mapping[str, str]) -> Files:
         environ: Where `-- +goose ENVSUB ON` looks its variables up.
 
     Raises:
-        FilesInvalidError: There is no such directory, it cannot be read, or nothing
-            in it is or wants to be a migration; or a file is being written.
+        FilesInvalidError: A place is not there or cannot be read; nothing in any of
+            them is or wants to be a migration; or a file is being written.
     """
-    found = discover(directory)
+    found = discover(*places)
     return Files(
         tuple(_read(each, split, environ) for each in found.candidates), found.faults
     )
@@ -62,6 +62,12 @@ def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migrati
 
 
 def _content(found: Candidate) -> "bytes | Blocks":
+    if found.content is not None:
+        if len(found.content) <= LARGE or found.path.endswith(".py"):
+            return found.content
+        from migrator.source.archive import blocks  # noqa: PLC0415 - rare
+
+        return blocks(found.content, found.name)
     with FileIO(found.path) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= LARGE or found.path.endswith(".py"):

@@ -2,6 +2,7 @@
 One Python file's bytes to a migration; nothing of it is run to find its faults.
 
     TRANSACTION = False     optional: the functions see to their transactions
+    REPEATABLE = True       optional, then: one that was stopped may be called again
 
     def up(conn): ...       conn is a psycopg.Connection
 
@@ -36,6 +37,7 @@ _TEXTS = {
         " write 'def {name}(conn)'"
     ),
     "transaction": "TRANSACTION must be set once, at the top level, to True or False",
+    "repeatable": "REPEATABLE must be set once, at the top level, to True or False",
     "no_module": (
         "there is no module '{module}' to import; install it where the migrator runs,"
         " or name its directory in PYTHONPATH"
@@ -59,7 +61,7 @@ def parse_module(data: bytes, *, version: int, path: str, file: str) -> Migratio
     if parsed is not None:
         module = _Module(*parsed, file, findings)
         module.check_imports()
-        transaction = module.transaction()
+        transaction = module.flag("TRANSACTION", default=True)
         up, down = module.section(Direction.UP), module.section(Direction.DOWN)
         if not module.has("up"):
             findings.add("no_up", 0, 0)
@@ -120,6 +122,7 @@ class _Module:
         self._lines = text.split("\n")
         self._file = file
         self._findings = findings
+        self._repeatable = self.flag("REPEATABLE", default=False)
 
     def has(self, name: str) -> bool:
         """Say whether anything at the top level is called *name*."""
@@ -135,14 +138,14 @@ class _Module:
                     if not _is_there(module):
                         self._add("no_module", node, module=module)
 
-    def transaction(self) -> bool:
-        """Return what TRANSACTION says; True when nothing does."""
-        found = self._bindings("TRANSACTION")
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return what the constant *name* says; *default* when nothing does."""
+        found = self._bindings(name)
         literals = {id(target): value for target, value in self._literals()}
         for node in found:
             if id(node) not in literals or len(found) > 1:
-                self._add("transaction", node)
-        return all(literals.get(id(node), True) for node in found)
+                self._add(name.lower(), node)
+        return literals.get(id(found[0]), default) if found else default
 
     def section(self, direction: Direction) -> Section:
         """Return what the function of *direction* makes; nothing without one."""
@@ -165,6 +168,7 @@ class _Module:
             file=self._file,
             function=function.name,
             line=function.lineno,
+            repeatable=self._repeatable,
         )
 
     def _literals(self) -> Iterator[tuple[ast.expr, bool]]:

@@ -1,5 +1,9 @@
 """The image is built once, a server runs beside it, every test gets an empty database."""
 
+import io
+import re
+import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +27,7 @@ VERSIONS = {
 _numbers = count(1)
 
 Write = Callable[[dict[str, str]], Path]
+Content = dict[str, tarfile.TarInfo]
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,22 @@ def image(label: str) -> str:
         "build", "--quiet", f"--tag={tag}", f"--label={label}", *arguments, str(ROOT)
     )
     return tag
+
+
+@pytest.fixture(scope="session")
+def content(image: str) -> Content:
+    """What the image's file system holds, by path, without the engine's mount points."""
+    container = docker("create", image)
+    exported = subprocess.run(
+        ["docker", "export", container], check=True, capture_output=True
+    )
+    docker("rm", container)
+    with tarfile.open(fileobj=io.BytesIO(exported.stdout)) as tar:
+        members = {member.name.rstrip("/"): member for member in tar}
+    mounted = re.compile(
+        r"(dev|proc|sys)(/|$)|\.dockerenv$|etc/(hostname|hosts|mtab|resolv\.conf)$"
+    )
+    return {name: member for name, member in members.items() if not mounted.match(name)}
 
 
 @pytest.fixture(scope="session")

@@ -106,11 +106,11 @@ class Migrator:
         *args: str,
         options: Sequence[str] = (),
         image: str = "",
+        network: str = "",
     ) -> Run:
         """Run a container to its end."""
-        done = call(
-            "docker", "run", "--rm", *self._arguments(migrations, args, options, image)
-        )
+        given = self._arguments(migrations, args, options, image, network)
+        done = call("docker", "run", "--rm", *given)
         return Run(done.returncode, done.stdout, done.stderr)
 
     def start(self, migrations: Path, *args: str, options: Sequence[str] = ()) -> str:
@@ -125,11 +125,12 @@ class Migrator:
         args: Sequence[str],
         options: Sequence[str],
         image: str,
+        network: str = "",
     ) -> list[str]:
         mount = [] if migrations is None else [f"--volume={migrations}:/migrations:ro"]
         return [
             f"--label={self.label}",
-            f"--network={self.target.network}",
+            f"--network={network or self.target.network}",
             f"--env=MIGRATOR_DATABASE_URL={self.target.url}",
             *mount,
             *options,

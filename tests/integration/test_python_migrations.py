@@ -343,8 +343,8 @@ def test_without_transaction_half_way_is_partial(
 
     assert result.exit_code == 14
     assert (
-        f"up(conn) of a migration with TRANSACTION = False did not come through: {reason};"
-        " what ran before it is committed: finish or undo it by hand"
+        "statement 1 of 1 of a NO TRANSACTION migration was begun, and up(conn) of a"
+        f" migration with TRANSACTION = False did not come through: {reason}; look"
     ) in result.verdict["error"]
     assert (rows(conn), applied(conn)) == ([1], [0, 1])
 
@@ -517,7 +517,7 @@ def test_sigterm_interrupts_it(
 def test_sigterm_without_transaction_is_partial(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """What ran before is committed: 14 in place of 143."""
+    """What is not clean is not called clean: 14 in place of 143."""
     body = f"conn.execute('INSERT INTO a VALUES (1)')\nprint('ready')\n{LOOP}"
     script(directory, body, head=NO_TRANSACTION)
 
@@ -528,6 +528,38 @@ def test_sigterm_without_transaction_is_partial(
     assert result.exit_code == 14
     assert "stopped by SIGTERM" in result.verdict["error"]
     assert (rows(conn), applied(conn)) == ([1], [0, 1])
+
+
+def test_a_repeatable_function_is_called_again(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """Its author has said that it may be: stopped is then no matter for a human."""
+    body = f"conn.execute('INSERT INTO a VALUES (1)')\nprint('ready')\n{LOOP}"
+    head = f"{NO_TRANSACTION}\nREPEATABLE = True\n"
+    script(directory, body, head=head)
+    with started(database, directory) as process:
+        assert said(process, "script.printed")
+        result = ended(process, signal.SIGTERM)
+    script(directory, "conn.execute('INSERT INTO a VALUES (2)')", head=head)
+
+    again = migrate(database, directory)
+
+    assert (result.exit_code, again.exit_code) == (143, 0)
+    assert (rows(conn), applied(conn)) == ([1, 2], [0, 1, 2])
+
+
+def test_what_cannot_be_known_is_not_called_again(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """Until a human says how far it came."""
+    body = "conn.execute('INSERT INTO a VALUES (1)')\n{}['x']"
+    script(directory, body, head=NO_TRANSACTION)
+
+    results = [migrate(database, directory) for _ in range(2)]
+
+    assert [result.exit_code for result in results] == [14, 14]
+    assert "nothing in the catalogs tells" in results[1].verdict["error"]
+    assert rows(conn) == [1]
 
 
 def test_an_ended_session_is_worth_another_run(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from migrator.judge import judged
-from migrator.settings import Settings, certainly
-from migrator.values import Duration
+from migrator.settings import Settings
+from migrator.values import Addresses, Duration, Places, certainly
 
 
 FIELDS = {field.name: field for field in fields(Settings)}
@@ -23,14 +23,21 @@ DOUBTFUL = (
 """Forms that look like values, and that only one of the two may take."""
 
 
+PATTERNS: Mapping[Any, str] = {
+    Duration: r"\A([0-9]{1,3}(\.[0-9])?(h|m|s|ms)){0,2}[0-9]?\Z",
+    Addresses: r"\A(https?://[a-z0-9.]{1,9}(:[0-9]{1,6})?/?[, ]?){0,2}\Z",
+    Places: r"\A(/?[a-z .]{0,3}:?){0,3}\Z",
+}
+
+
 def likely(kind: Any) -> st.SearchStrategy[str]:
     """Texts that a field of this kind may well be given."""
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from([each.value for each in kind])
-    if kind == Duration:
-        return st.from_regex(r"\A([0-9]{1,3}(\.[0-9])?(h|m|s|ms)){0,2}[0-9]?\Z")
+    if kind in PATTERNS:
+        return st.from_regex(PATTERNS[kind])
     if kind == int | None:
         return st.integers(-9, 10**20).map(str)
     if kind is bool:
@@ -47,6 +54,8 @@ def written(default: object) -> str:
             return str(default).lower()
         case Enum():
             return str(default.value)
+        case (*places,):
+            return ":".join(map(str, places)) or "http://127.0.0.1:4191/shutdown"
         case _:
             return str(default)
 
@@ -65,7 +74,7 @@ TEXTS = st.fixed_dictionaries(
 def test_certain_values_are_those_of_pydantic(texts: Mapping[str, str]) -> None:
     """Whenever there is a direct answer, it is the one that the judge gives."""
     try:
-        directly = certainly(texts)
+        directly = certainly(Settings, texts)
     except ValueError:
         return
 
@@ -79,7 +88,7 @@ def test_each_value_by_itself(name: str, data: st.DataObject) -> None:
     kind = likely(FIELDS[name].type) | st.sampled_from(DOUBTFUL)
     texts = {name: data.draw(kind)}
     try:
-        directly = certainly(texts)
+        directly = certainly(Settings, texts)
     except ValueError:
         return
 
@@ -91,4 +100,4 @@ def test_what_people_write_is_certain(name: str) -> None:
     """Each field is read directly in the form in which the README shows its default."""
     texts = {name: written(FIELDS[name].default)}
 
-    assert certainly(texts) == judged(Settings, texts)
+    assert certainly(Settings, texts) == judged(Settings, texts)

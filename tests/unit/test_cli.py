@@ -118,7 +118,7 @@ def test_extra_arguments_of_gooses_image() -> None:
 
     assert settings == Settings(
         allow_missing=True,
-        migrations_dir=Path("/my files"),
+        migrations_dir=(Path("/my files"),),
         deadline=60.0,
         log_level="debug",
     )

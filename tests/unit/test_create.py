@@ -170,6 +170,18 @@ def test_arguments_that_make_nothing(
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("argv", [["create", "a"], ["fix"]])
+def test_one_directory_is_written_into(tmp_path: Path, argv: list[str]) -> None:
+    """Of several nobody says which."""
+    result = run(*argv, MIGRATOR_MIGRATIONS_DIR=f"{tmp_path}:{tmp_path / 'b'}")
+
+    assert (result.exit_code, result.verdict["error"]) == (
+        2,
+        "this command writes into one directory: name it with -dir",
+    )
+    assert names(tmp_path) == []
+
+
 def test_files_with_faults_stop_counting(tmp_path: Path) -> None:
     """A number cannot be told where versions cannot; a time can."""
     directory = touch(tmp_path / "m", "1_a.sql", "01_b.sql")

@@ -90,7 +90,7 @@ def flags() -> str:
 def shown(default: object) -> str:
     """Return a setting's default as it is written into the environment."""
     match default:
-        case None:
+        case None | ():
             return "-"
         case bool():
             return f"`{str(default).lower()}`"
@@ -98,6 +98,8 @@ def shown(default: object) -> str:
             return f"`{duration(default)}`"
         case Enum():
             return f"`{default.value}`"
+        case (*several,):
+            return f"`{':'.join(map(str, several))}`"
         case _:
             return f"`{default}`"
 
@@ -316,7 +318,7 @@ def test_the_image_reads_where_the_readme_copies() -> None:
     """The two lines of an image of one's own put the files where they are looked for."""
     stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     workdir = re.findall(r"^WORKDIR (.*)$", stage, re.MULTILINE)[-1]
-    read_from = Path(workdir) / Settings().migrations_dir
+    read_from = Path(workdir).joinpath(*Settings().migrations_dir)
 
     assert fenced("dockerfile") == [f"FROM migrator\nCOPY migrations {read_from}\n"]
 

@@ -174,12 +174,34 @@ def test_gooses_variables() -> None:
     assert (
         asdict(settings).items()
         >= {
-            "migrations_dir": Path("/db"),
+            "migrations_dir": (Path("/db"),),
             "table": "ops.versions",
             "command": "up-to",
             "target": 7,
         }.items()
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/migrations", ("/migrations",)),
+        ("/a:/b/c.tar.gz", ("/a", "/b/c.tar.gz")),
+        (":/a::", ("/a",)),
+    ],
+)
+def test_places(text: str, expected: tuple[str, ...]) -> None:
+    """Colons stand between them, as in PATH."""
+    found = read(MIGRATOR_MIGRATIONS_DIR=text).migrations_dir
+
+    assert found == tuple(map(Path, expected))
+
+
+def test_no_place() -> None:
+    """Colons alone name none."""
+    assert faults(MIGRATOR_MIGRATIONS_DIR=":") == [
+        "MIGRATOR_MIGRATIONS_DIR: name a directory, or several with ':' between them"
+    ]
 
 
 def test_service_links_are_no_faults() -> None:

@@ -168,3 +168,38 @@ def test_directories_that_cannot_be_used(
     assert [(f.path, f.slug) for f in caught.value.faults] == [
         (str(tmp_path / name), "directory")
     ]
+
+
+def test_several_places_are_one_set(tmp_path: Path) -> None:
+    """Versions are in one order, wherever they lie."""
+    for name in ("one/2_b.sql", "other/1_a.sql", "other/3_c.sql"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    found = discover(tmp_path / "one", tmp_path / "other")
+
+    assert [each.name for each in found.candidates] == ["1_a.sql", "2_b.sql", "3_c.sql"]
+    assert found.faults == ()
+
+
+def test_one_version_in_two_places(tmp_path: Path) -> None:
+    """Both files are named with their places."""
+    one, other = (tmp_path / name for name in ("one/1_a.sql", "other/1_a.sql"))
+    for path in (one, other):
+        path.parent.mkdir()
+        path.touch()
+
+    (fault,) = discover(one.parent, other.parent).faults
+
+    assert (fault.path, fault.slug) == (str(other), "duplicate")
+    assert fault.message.startswith(f"{one} has version 1 too;")
+
+
+def test_one_place_may_be_empty(tmp_path: Path) -> None:
+    """A ConfigMap without files beside one with some; but none may be missing."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "1_a.sql").touch()
+
+    with pytest.raises(FilesInvalidError, match="there is no such directory"):
+        discover(tmp_path, tmp_path / "missing")
+    assert len(discover(tmp_path / "empty", tmp_path).candidates) == 1

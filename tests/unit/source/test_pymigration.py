@@ -48,12 +48,11 @@ def test_both_functions_become_scripts() -> None:
 
     made = parse(text)
 
-    common = {"text": text, "file": "/m/00007_x.py"}
     assert made == Migration(
         version=7,
         path="00007_x.py",
-        up=Section(script=Script(**common, function="up", line=3)),
-        down=Section(script=Script(**common, function="down", line=6)),
+        up=Section(script=Script(text, "/m/00007_x.py", "up", 3)),
+        down=Section(script=Script(text, "/m/00007_x.py", "down", 6)),
     )
 
 

@@ -1,0 +1,169 @@
+"""
+Keys of AWS, from where its own libraries look for them in a container.
+
+AWS SDKs and Tools Reference Guide, "Standardized credential providers": environment
+variables, then web identity (IRSA), then a container's endpoint (EKS Pod Identity and
+ECS). Shared configuration files and the instance's own role are not asked.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from xml.etree import ElementTree as ET
+
+from migrator.credentials.sigv4 import Keys
+from migrator.errors import NoPasswordError, UsageError
+from migrator.web import Answer, ask, why
+
+
+TIMEOUT_S = 10.0
+_OK = 200
+_SERVER_ERROR = 500
+_ECS = "http://169.254.170.2"
+# "Container credential provider": where plain HTTP may go
+_PLAIN_HOSTS = frozenset(
+    ("localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.170.23", "fd00:ec2::23")
+)
+_NO_KEYS = (
+    "there are no AWS credentials: give the pod's service account a role (IRSA or EKS"
+    " Pod Identity), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
+
+
+def region_of(environ: Mapping[str, str]) -> str | None:
+    """Return the region that the environment names."""
+    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
+
+
+def keys(environ: Mapping[str, str], region: str) -> Keys:
+    """
+    Return the keys that *environ* has or leads to; *region* is for asking STS.
+
+    Raises:
+        NoPasswordError: Who was asked does not answer, or says no.
+        UsageError: There is nobody to ask.
+    """
+    access, secret = (environ.get(name) for name in _VARIABLES)
+    if access and secret:
+        return Keys(access, secret, environ.get("AWS_SESSION_TOKEN") or None)
+    if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
+        return _from_web_identity(environ, region_of(environ) or region)
+    if url := _container_url(environ):
+        return _from_container(url, environ)
+    raise UsageError(_NO_KEYS)
+
+
+_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def _from_web_identity(environ: Mapping[str, str], region: str) -> Keys:
+    """Exchange the token of the pod's service account (STS API Reference)."""
+    form = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": environ["AWS_ROLE_ARN"],
+        "RoleSessionName": environ.get("AWS_ROLE_SESSION_NAME") or "migrator",
+        "WebIdentityToken": _text(environ["AWS_WEB_IDENTITY_TOKEN_FILE"]),
+    }
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    endpoint = environ.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.{domain}"
+    answer = _asked(
+        endpoint,
+        method="POST",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        body=urlencode(form),
+    )
+    found = _elements(answer.body)
+    if answer.status != _OK:
+        code, message = found.get("Code", ""), found.get("Message", "")
+        raise _refused("STS", answer, f"{code}: {message}".strip(": "))
+    return _keys(found, "SessionToken", "STS")
+
+
+def _elements(body: bytes) -> dict[str, str]:
+    """Return the texts of an XML document by their elements' names."""
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - STS's, over TLS
+    except ET.ParseError:
+        return {}
+    return {
+        each.tag.rpartition("}")[2]: (each.text or "").strip() for each in root.iter()
+    }
+
+
+def _container_url(environ: Mapping[str, str]) -> str | None:
+    if relative := environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
+        return f"{_ECS}{relative}"
+    url = environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if not url:
+        return None
+    place = urlsplit(url)
+    if place.scheme != "https" and place.hostname not in _PLAIN_HOSTS:
+        raise UsageError(_PLAIN)
+    return url
+
+
+_PLAIN = (
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI: plain HTTP is for the pod's own network only;"
+    " write https://"
+)
+
+
+def _from_container(url: str, environ: Mapping[str, str]) -> Keys:
+    """Ask the agent beside us ("Container credential provider")."""
+    headers = {"Accept": "application/json"}
+    token = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    if path := environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
+        token = _text(path)
+    if token:
+        headers["Authorization"] = token
+    answer = _asked(url, method="GET", headers=headers)
+    found = _object(answer.body)
+    if answer.status != _OK:
+        said = f"{found.get('code', '')}: {found.get('message', '')}".strip(": ")
+        raise _refused("the credentials agent", answer, said)
+    return _keys(found, "Token", "the credentials agent")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keys(found: Mapping[str, Any], token: str, who: str) -> Keys:
+    names = ("AccessKeyId", "SecretAccessKey", token)
+    texts = [found.get(name) for name in names]
+    if not all(isinstance(text, str) and text for text in texts):
+        raise NoPasswordError(f"{who} answered without credentials")
+    return Keys(*map(str, texts))
+
+
+def _asked(url: str, **request: Any) -> Answer:
+    try:
+        return ask(url, timeout_s=TIMEOUT_S, **request)
+    except OSError as error:
+        place = urlsplit(url).netloc
+        raise NoPasswordError(
+            f"{place} does not answer: {why(error)}", silent=True
+        ) from error
+
+
+def _refused(who: str, answer: Answer, said: str) -> NoPasswordError:
+    told = said or answer.reason
+    return NoPasswordError(
+        f"{who} answered {answer.status}: {told}",
+        silent=answer.status >= _SERVER_ERROR,
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise NoPasswordError(f"cannot read {path}: {reason}") from error

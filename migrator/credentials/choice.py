@@ -1,0 +1,85 @@
+"""The source of passwords that the settings name."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from migrator.credentials import Password
+from migrator.events.base import Observer
+
+
+class Choice(NamedTuple):
+    """What the settings say; at most one of them says something."""
+
+    file: Path | None = None
+    command: str | None = None
+    provider: str = "none"
+
+    def source(
+        self,
+        parameters: Mapping[str, str],
+        environ: Mapping[str, str],
+        *,
+        observe: Observer,
+        learn: Callable[[str], None],
+    ) -> Password:
+        """
+        Return the source, which tells *learn* each password before anybody else.
+
+        *parameters* are libpq's, for a token that is made for one server.
+
+        Raises:
+            UsageError: They name no user, or not exactly one host.
+        """
+        ask = self._named(parameters, environ, observe)
+
+        def learned() -> str:
+            password = ask()
+            learn(password)
+            return password
+
+        return learned
+
+    def _named(
+        self,
+        parameters: Mapping[str, str],
+        environ: Mapping[str, str],
+        observe: Observer,
+    ) -> Password:
+        from migrator.credentials.given import FromCommand, FromFile  # noqa: PLC0415
+
+        if self.file is not None:
+            return FromFile(self.file)
+        if self.command is not None:
+            return FromCommand(self.command)
+        from migrator.credentials.rds import rds_token  # noqa: PLC0415 - rare
+
+        _warn_of_clear_text(parameters, environ, observe)
+        return rds_token(parameters, environ)
+
+
+def faults(given: bool, command: str | None, provider: str) -> Iterator[str]:  # noqa: FBT001
+    """Return what is wrong with the settings; *given* says whether a text is there."""
+    said = {"": given, "_COMMAND": command is not None, "_PROVIDER": provider != "none"}
+    named = [f"MIGRATOR_PASSWORD{end}" for end, true in said.items() if true]
+    if len(named) > 1:
+        yield f"set one of {' and '.join(named)}, not both"
+    try:
+        shlex.split(command or "")
+    except ValueError as error:
+        yield f"MIGRATOR_PASSWORD_COMMAND: {str(error).lower()}"
+
+
+_IN_CLEAR = ("disable", "allow")
+"""libpq goes without TLS first; with `prefer`, its default, it does not."""
+
+
+def _warn_of_clear_text(
+    parameters: Mapping[str, str], environ: Mapping[str, str], observe: Observer
+) -> None:
+    sslmode = parameters.get("sslmode") or environ.get("PGSSLMODE", "")
+    if sslmode in _IN_CLEAR:
+        from migrator.events.trouble import EncryptionSkipped  # noqa: PLC0415 - rare
+
+        observe(EncryptionSkipped(sslmode=sslmode))

@@ -1,0 +1,300 @@
+"""
+A migration without a transaction, statement by statement, with its journal.
+
+A statement that may run in a transaction block has one of its own, which also holds
+the journal's row: wherever the run is stopped, both are in effect or neither is. One
+that may not is noted before it is sent; what became of it, the catalogs tell. So the
+next run goes on where this one ended. The file's own BEGIN … COMMIT stays as it is, and
+the journal's row goes with that COMMIT.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from migrator.backoff import Backoff
+from migrator.errors import (
+    ContentionError,
+    FileChangedError,
+    MigratorError,
+    PartialError,
+    StatementFailedError,
+)
+from migrator.facts import Place
+from migrator.model import Statement, Step
+from migrator.pg.execute import Executor, nowhere, placed
+from migrator.pg.greeting import ask
+from migrator.pg.journal import Journal, Mark, Prefix, Sent, digest, ourselves
+from migrator.pg.outcome import AGAIN, Facts
+from migrator.pg.partial import (
+    ANSWERED,
+    CALL_AGAIN,
+    FINISH,
+    HEALS,
+    Progress,
+    half_way,
+    invalid_index,
+    stopped,
+    undecided,
+    unrecorded,
+    with_words,
+)
+from migrator.pg.pooler import begin, commit, settled
+from migrator.pg.resumption import Resumption
+from migrator.pg.script import Function, ScriptCall
+from migrator.pg.sending import roll_back
+from migrator.pg.table import ALWAYS
+from migrator.pg.unfinished import Unfinished
+from migrator.sql.nature import Act, Nature, act_apart, act_of
+from migrator.sql.words import ends_transaction
+
+
+_PATIENCE = Backoff(total_s=30)
+"""How long to try to record what ran without a transaction."""
+
+_NO_BLOCK = "25001"
+"""ERRCODE_ACTIVE_SQL_TRANSACTION (PostgreSQL's xact.c: PreventInTransactionBlock)."""
+
+_TRANSIENT = (Nature.SESSION, Nature.CONTROL)
+
+
+class Autocommit:
+    """One step without a transaction, taken by *executor*; for one attempt."""
+
+    def __init__(self, executor: Executor, step: Step) -> None:
+        self._executor = executor
+        self._conn = executor.conn
+        self._step = step
+        ledger = executor.table.ledger if executor.table else None
+        self._journal = None if ledger is None else Journal(ledger, step)
+        self._row: int | None = None
+        """The journal's row, once there is one."""
+
+        self._unfinished = Unfinished(executor, step)
+        self._reached = Mark(0, "")
+        self._total = len(step.told)
+        self._since = time.monotonic()
+
+    def take(self) -> bool:
+        """
+        Run what is not in effect yet, and record the step; False as `Executor.take`.
+
+        Raises:
+            MigratorError: As `Executor.take`. One that time heals is raised as it is,
+                for the step can be taken again.
+        """
+        self._executor.cancellation.check()
+        self._resume()
+        recorded, prefix = None, Prefix()
+        for place, statement in self._statements():
+            mark = Mark(place.statement, prefix.add(statement))
+            if mark.through > self._reached.through:
+                recorded = self._one(place, statement, mark)
+        return self._enter_alone() if recorded is None else recorded
+
+    def call(self, call: ScriptCall, function: Function) -> bool:
+        """Call *function* and record the step. Raises as `take`."""
+        self._resume()
+        verb = AGAIN if call.script.repeatable else ""
+        sent = Sent(verb, "", "", digest(call.script.call), {})
+        self._note(Mark(0, "", sent))
+        try:
+            self._executor.hold.held()
+            call.run_outside(function)
+        except MigratorError as error:
+            roll_back(self._conn)
+            raise self._uncalled(error, call) from error
+        self._note(Mark(1, ""))
+        return self._enter_alone()
+
+    def _statements(self) -> Iterator[tuple[Place, Statement]]:
+        try:
+            yield from placed(self._step)
+        except FileChangedError as error:
+            if not self._reached.through:
+                raise
+            progress = self._progress(self._place(self._reached.through))
+            raise half_way(
+                error, progress.place, f"what follows {progress.part}"
+            ) from error
+
+    def _one(self, place: Place, statement: Statement, mark: Mark) -> bool | None:
+        """Run one statement; tell whether the step is recorded, if it is the last."""
+        act = act_of(statement.text)
+        with self._stopping(place, statement):
+            if self._inside or act.nature in _TRANSIENT:
+                self._plain(place, statement, mark)
+            elif act.nature is Nature.BLOCK:
+                return self._in_block_if_allowed(place, statement, mark)
+            else:
+                self._apart(place, statement, act, mark)
+        return None
+
+    @property
+    def _inside(self) -> bool:
+        """Whether a transaction is open."""
+        return self._conn.info.transaction_status is TransactionStatus.INTRANS
+
+    def _plain(self, place: Place, statement: Statement, mark: Mark) -> None:
+        ends = ends_transaction(statement.text).lower() in {"commit", "end"}
+        if self._inside and ends:
+            self._note(mark)
+        self._executor.run(statement, place)
+        if not self._inside:
+            self._reached = mark
+        elif mark.through == self._total:
+            reason = "the file leaves a transaction open"
+            raise PartialError(place, reason=reason, mend=FINISH)
+
+    def _in_block_if_allowed(
+        self, place: Place, statement: Statement, mark: Mark
+    ) -> bool | None:
+        """What refuses the block although its words did not say so runs without one."""
+        try:
+            return self._in_block(place, statement, mark)
+        except StatementFailedError as error:
+            if error.server.sqlstate != _NO_BLOCK:
+                raise
+            roll_back(self._conn)
+            self._apart(place, statement, act_apart(statement.text), mark)
+            return None
+
+    def _in_block(self, place: Place, statement: Statement, mark: Mark) -> bool | None:
+        executor, recorded = self._executor, None
+        executor.command(begin(self._conn), self._step)
+        executor.run_inside(statement, place)
+        # a large file has still to be seen to its end
+        if mark.through == self._total and isinstance(self._step.statements, tuple):
+            recorded = self._enter(executor.hold.proof)
+        else:
+            self._note(mark)
+        executor.hold.held()
+        end = b"ROLLBACK" if recorded is False else commit(self._conn)
+        executor.command(end, self._step, place, statement)
+        self._reached = mark
+        return recorded
+
+    def _apart(self, place: Place, written: Statement, act: Act, mark: Mark) -> None:
+        statement = self._unfinished.cleared(written, act, self._progress(place))
+        known = self._unfinished.known(act)
+        verb = AGAIN if act.nature is Nature.AGAIN else act.verb
+        sent = Sent(verb, act.name, act.table, digest(written), known)
+        self._note(Mark(*self._reached[:2], sent))
+        try:
+            self._executor.run(statement, place)
+            self._unfinished.check(act, place)
+        except MigratorError as error:
+            raise self._after(error, place, act, known) from error
+        self._reached = mark
+        self._note(mark)
+
+    def _after(
+        self, error: MigratorError, place: Place, act: Act, known: Facts
+    ) -> MigratorError:
+        """Return what *error* means of a statement that commits in pieces."""
+        if self._journal is None or self._conn.closed:
+            return error
+        if act.nature is Nature.OPAQUE:
+            part = self._progress(place).part
+            return self._unsure(error, place, part)
+        if not isinstance(error, ANSWERED) or isinstance(error, ContentionError):
+            return error
+        found = self._unfinished.outcome(act, known)
+        for left in found.leftovers:
+            return invalid_index(left.name, left.table, self._progress(place), error)
+        self._note(self._reached)
+        return error
+
+    def _uncalled(self, error: MigratorError, call: ScriptCall) -> MigratorError:
+        """Return what *error* means of a function that sees to its transactions."""
+        if call.script.repeatable and self._journal is not None:
+            return (
+                error
+                if isinstance(error, HEALS)
+                else half_way(error, call.place, call.part, mend=CALL_AGAIN)
+            )
+        return self._unsure(error, call.place, call.part)
+
+    def _unsure(self, error: MigratorError, place: Place, part: str) -> MigratorError:
+        half = half_way(error, place, part)
+        if self._journal is None or self._conn.closed:
+            return half
+        return undecided(self._progress(place), half.reason, half)
+
+    def _note(self, mark: Mark) -> None:
+        """Write *mark* into the journal, in the transaction that is open if one is."""
+        if self._journal is None:
+            return
+        query = self._journal.marking(self._conn, self._row, mark)
+        with self._explaining():
+            if self._inside:
+                answers = ask(self._conn, query)
+            else:
+                with settled(self._conn), self._conn.transaction():
+                    answers = ask(self._conn, query)
+        self._row = next(row[0] for row in reversed(answers) if row is not None)
+
+    def _resume(self) -> None:
+        """Find out where an earlier attempt has ended, and make the session like it."""
+        if self._journal is None:
+            return
+        found = Resumption(self._executor, self._journal).find()
+        if found is None:
+            return
+        self._row, self._reached = found.row, found.reached
+        for place, statement in found.replayed:
+            with self._stopping(place, statement):
+                self._executor.run(statement, place)
+
+    def _enter(self, held: sql.Composable) -> bool:
+        took_ms = sql.Literal(round((time.monotonic() - self._since) * 1000))
+        words = ourselves(self._conn).as_bytes(self._conn)
+        if self._row is not None and words:
+            self._executor.command(words, self._step)
+        return self._executor.enter(self._step, took_ms, held, self._row)
+
+    def _enter_alone(self) -> bool:
+        """Enter the step by itself, again while locks stand in the way."""
+        delays = _PATIENCE.delays()
+        while True:
+            try:
+                # what is in effect is recorded, whoever has the lock by now
+                with self._explaining(), settled(self._conn), self._conn.transaction():
+                    return self._enter(ALWAYS)
+            except MigratorError as error:
+                delay = next(delays, None)
+                if delay is None or not isinstance(error, ContentionError):
+                    raise self._unrecorded(error) from error
+            self._executor.cancellation.sleep(delay)
+
+    def _unrecorded(self, error: MigratorError) -> MigratorError:
+        table = self._executor.table
+        if self._row is not None:
+            return with_words(error, str(self._progress(self._place(0))))
+        return unrecorded(
+            error, self._place(0), self._step, table.name if table else ""
+        )
+
+    def _place(self, number: int) -> Place:
+        return nowhere(self._step)[0]._replace(statement=number)
+
+    def _progress(self, place: Place) -> Progress:
+        ledger = self._journal.ledger.identifier.as_string() if self._journal else None
+        return Progress(place, self._reached.through, self._total, ledger, self._row)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        with self._executor.explaining(*nowhere(self._step)):
+            yield
+
+    @contextmanager
+    def _stopping(self, place: Place, statement: Statement) -> Iterator[None]:
+        """Roll back what is open, and say what is in effect."""
+        try:
+            yield
+        except MigratorError as error:
+            roll_back(self._conn)
+            raise stopped(error, statement, self._progress(place)) from error

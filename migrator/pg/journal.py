@@ -1,0 +1,173 @@
+"""
+The intent log: how far a migration without a transaction has come.
+
+One row of `migrator_history` for each such migration that has begun. It moves on in the
+transaction of the statement it tells about, so both are there or neither is. What
+cannot run in a transaction block is noted before it is sent, with what the catalogs
+said then. With the version's own row the intent becomes the history's entry.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from migrator.about import VERSION
+from migrator.model import Migration, Statement, Step
+from migrator.pg.greeting import ask
+from migrator.pg.ledger import Ledger
+from migrator.pg.message import encoded
+from migrator.pg.pooler import Link, pooled
+from migrator.sql.nature import Act, Nature
+
+
+OPEN, SENT = "open", "sent"
+_FIND = """
+SELECT id, statement, prefix, CASE WHEN state = 'sent' THEN sent END::text, checksum,
+    done_by, to_char(done_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
+FROM {ledger}
+WHERE state IS NOT NULL AND tracking_table = {name} AND version_id = {version}
+    AND action = {action}
+ORDER BY id DESC LIMIT 1
+"""
+_BEGIN = """
+INSERT INTO {ledger} (tracking_table, version_id, action, path, checksum, duration_ms,
+    migrator_version, statement, state, prefix, sent)
+VALUES ({name}, {version}, {action}, {path}, {checksum}, 0, {about}, {statement},
+    {state}, {prefix}, {sent})
+RETURNING id
+"""
+_MOVE = """
+UPDATE {ledger} SET statement = {statement}, state = {state}, prefix = {prefix},
+    sent = {sent}, checksum = {checksum}, path = {path}, migrator_version = {about}
+WHERE id = {id} RETURNING id
+"""
+# What a file has set with SET ROLE and the like does not hold for our own row; LOCAL:
+# for the rest of the transaction, behind which it holds again
+_OURSELVES = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO {}; "
+
+
+class Sent(NamedTuple):
+    """A statement outside of a transaction block that was sent."""
+
+    verb: str
+    name: str
+    table: str
+    digest: str
+    """SHA-256 of its text."""
+
+    before: Mapping[str, Any]
+    """What the catalogs said before it was sent."""
+
+    @property
+    def act(self) -> Act:
+        """Return what it does."""
+        nature = Nature.TRACED if self.verb else Nature.OPAQUE
+        return Act(nature, self.verb, self.name, self.table)
+
+
+class Intent(NamedTuple):
+    """A migration without a transaction that has begun and is not recorded yet."""
+
+    id: int
+    through: int
+    """How many of its statements are in effect, for certain."""
+
+    prefix: str | None
+    """The digest of those; None when a human has said how many they are."""
+
+    sent: Sent | None
+    checksum: str
+    by: str
+    since: str
+
+
+class Mark(NamedTuple):
+    """What the journal is to say: so many statements are through, one may be sent."""
+
+    through: int
+    prefix: str
+    sent: Sent | None = None
+
+
+def digest(statement: Statement) -> str:
+    """Return the SHA-256 of the statement's text; of a COPY without its rows."""
+    return hashlib.sha256(encoded(statement)).hexdigest()
+
+
+class Prefix:
+    """The digest of the statements up to one of them."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, statement: Statement) -> str:
+        """Take one more statement and return the digest of all."""
+        self._hash.update(encoded(statement) + b"\0")
+        return self._hash.hexdigest()
+
+
+class Journal(NamedTuple):
+    """The intent log of one step, in the side table *ledger*."""
+
+    ledger: Ledger
+    step: Step
+
+    def find(self, conn: psycopg.Connection) -> Intent | None:
+        """Return the intent that an earlier run has left open, the newest one."""
+        *_, row = ask(conn, sql.SQL(_FIND).format(**self._names))
+        if row is None:
+            return None
+        number, through, prefix, sent, *told = row
+        found = None if sent is None else Sent(**json.loads(sent))
+        return Intent(number, through, prefix, found, *told)
+
+    def marking(
+        self, conn: psycopg.Connection, number: int | None, mark: Mark
+    ) -> sql.Composed:
+        """
+        Return what notes *mark* in row *number*, or in a new one, and selects its id.
+
+        Inside the transaction of a statement whose role may be another one by now.
+        """
+        query = sql.SQL(_BEGIN if number is None else _MOVE).format(
+            **self._names,
+            id=sql.Literal(number),
+            path=sql.Literal(self._migration.path),
+            checksum=sql.Literal(self._migration.checksum),
+            about=sql.Literal(VERSION),
+            statement=sql.Literal(mark.through),
+            state=sql.Literal(OPEN if mark.sent is None else SENT),
+            prefix=sql.Literal(mark.prefix),
+            sent=sql.Literal(_noted(mark.sent)),
+        )
+        return ourselves(conn) + query
+
+    @property
+    def _migration(self) -> Migration:
+        return self.step.migration
+
+    @property
+    def _names(self) -> dict[str, sql.Composable]:
+        return {
+            "ledger": self.ledger.identifier,
+            "name": sql.Literal(self.ledger.tracking_table),
+            "version": sql.Literal(self._migration.version),
+            "action": sql.Literal(self.step.direction.value),
+        }
+
+
+def ourselves(conn: psycopg.Connection) -> sql.Composed:
+    """Return what makes the rest of the transaction ours, whatever the file has set."""
+    if not isinstance(conn, Link) or pooled(conn):
+        return sql.Composed([])
+    role = conn.lacking.get("role")
+    default = sql.SQL("DEFAULT") if role is None else sql.Literal(role)
+    return sql.SQL(_OURSELVES).format(default)
+
+
+def _noted(sent: Sent | None) -> str | None:
+    return None if sent is None else json.dumps(sent._asdict(), default=dict)

@@ -1,0 +1,608 @@
+"""A migration without a transaction that was stopped goes on at the right statement."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from migrator.backoff import Backoff
+from migrator.errors import (
+    ConnectionLostError,
+    ContentionError,
+    MigratorError,
+    PartialError,
+    StatementFailedError,
+)
+from migrator.facts import Place, ServerMessage
+from migrator.model import Down, Files, Invalid, Statement, Up
+from migrator.pg.connect import Session
+from migrator.pg.database import Database
+from migrator.pg.dsn import parse_dsn
+from migrator.pg.execute import Executor
+from migrator.pg.store import Store
+from migrator.runner import Policy, Runner
+from tests.support import Recorder, ended, files, migration, run, started, until, write
+
+
+QUICK = Policy(retry_patience=Backoff(total_s=0.3, first_s=0.05))
+RESUMED, DROPPED = "migration.resumed", "index.dropped"
+
+
+def runner(dsn: str, recorder: Recorder | None = None) -> Runner:
+    """A runner with little patience."""
+    database = Database(
+        dsn=parse_dsn(dsn),
+        session=Session(lock_timeout_s=0.2),
+        patience=Backoff(total_s=1),
+    )
+    observe = recorder or (lambda event: None)
+    return Runner(database=database, policy=QUICK, observe=observe)
+
+
+def loose(*statements: str) -> Files:
+    """One migration without a transaction."""
+    return files(migration(1, *statements, transaction=False))
+
+
+def one(conn: psycopg.Connection, query: str) -> object:
+    """The first column of the first row."""
+    row = conn.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def history(conn: psycopg.Connection) -> list[tuple[object, ...]]:
+    """What the journal and goose's table say."""
+    query = (
+        "SELECT action, h.state, h.statement, g.version_id FROM migrator_history h"
+        " LEFT JOIN goose_db_version g ON g.id = h.tracking_id ORDER BY h.id"
+    )
+    return list(conn.execute(query))
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, start: str, *, times: int = 1) -> None:
+    """Lose the connection when a statement is through, before anything is noted."""
+    send, left = Executor.send, times
+
+    def lose(self: Executor, statement: Statement, place: Place) -> tuple[str, ...]:
+        nonlocal left
+        tags = send(self, statement, place)
+        if statement.text.startswith(start) and left:
+            left -= 1
+            self.conn.close()
+            words = ServerMessage(None, "cut by a test")
+            raise ConnectionLostError(words, doing="a test", place=place)
+        return tags
+
+    monkeypatch.setattr(Executor, "send", lose)
+
+
+def test_the_next_run_goes_on_behind_what_is_in_effect(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """What ran is not run again; the failed statement is, and what follows it."""
+    conn.execute("CREATE TABLE go (x int); CREATE TABLE a (x int)")
+    half = loose(
+        "INSERT INTO a VALUES (1)",
+        "SELECT 1 / count(*) FROM go",
+        "INSERT INTO a VALUES (2)",
+    )
+    with pytest.raises(PartialError, match="statement 2 of 3"):
+        runner(database).run(half, Up())
+    assert history(conn) == [("up", "open", 1, None)]
+    conn.execute("INSERT INTO go VALUES (1)")
+    recorder = Recorder()
+
+    runner(database, recorder).run(half, Up())
+
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2]
+    assert history(conn) == [("up", None, None, 1)]
+    assert [(e.through, e.statements) for e in recorder.of(RESUMED)] == [(1, 3)]
+
+
+def test_the_failed_statement_may_be_mended(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Only what is in effect has to be as it was."""
+    conn.execute("CREATE TABLE a (x int)")
+    with pytest.raises(PartialError):
+        runner(database).run(loose("INSERT INTO a VALUES (1)", "SELECT 1 / 0"), Up())
+
+    runner(database).run(
+        loose("INSERT INTO a VALUES (1)", "SELECT 1", "INSERT INTO a VALUES (2)"), Up()
+    )
+
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "changed", [("INSERT INTO a VALUES (7)", "SELECT 1"), ()], ids=["other", "fewer"]
+)
+def test_a_file_that_changed_in_what_is_in_effect_is_refused(
+    database: str, conn: psycopg.Connection, changed: tuple[str, ...]
+) -> None:
+    """Nothing is run, and the words say who began it and what to do."""
+    conn.execute("CREATE TABLE a (x int)")
+    with pytest.raises(PartialError):
+        runner(database).run(loose("INSERT INTO a VALUES (1)", "SELECT 1 / 0"), Up())
+
+    with pytest.raises(PartialError) as caught:
+        runner(database).run(loose(*changed), Up())
+
+    assert "1 of its statements are in effect since" in str(caught.value)
+    assert 'DELETE FROM "public"."migrator_history" WHERE id = 1' in str(caught.value)
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]
+    conn.execute("DELETE FROM migrator_history WHERE id = 1")
+    runner(database).run(loose("SELECT 1"), Up())
+    assert one(conn, "SELECT max(version_id) FROM goose_db_version") == 1
+
+
+def test_a_first_statement_that_fails_leaves_no_intent(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Neither an effect nor a row: the file may change in any way."""
+    with pytest.raises(StatementFailedError):
+        runner(database).run(loose("SELECT 1 / 0", "SELECT 1"), Up())
+
+    assert history(conn) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_is_stopped_in_a_statement(
+    database: str, conn: psycopg.Connection, tmp_path: Path, signum: int
+) -> None:
+    """The statement is rolled back, what ran before it is not run again."""
+    conn.execute("CREATE TABLE a (x int)")
+    content = (
+        "-- +goose Up\n-- +goose NO TRANSACTION\nINSERT INTO a VALUES (1);\n"
+        "INSERT INTO a SELECT 2 FROM pg_sleep((SELECT coalesce(max(x), 60) FROM wait));\n"
+    )
+    conn.execute("CREATE TABLE wait (x int)")
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+    with started(database, directory) as process:
+        until(lambda: sleeping(conn))
+        process.send_signal(signum)
+        stopped = process.wait(20)
+    conn.execute("INSERT INTO wait VALUES (0)")
+    until(lambda: not sleeping(conn))
+
+    with started(database, directory) as process:
+        result = ended(process)
+
+    assert stopped == (143 if signum == signal.SIGTERM else -signal.SIGKILL)
+    assert result.exit_code == 0
+    assert [line["through"] for line in result.events(RESUMED)] == [1]
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2]
+
+
+def sleeping(conn: psycopg.Connection) -> bool:
+    """Whether another session of this database sleeps; one that nobody reads ends."""
+    query = (
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        " AND datname = current_database()"
+    )
+    return bool(one(conn, query))
+
+
+UNIQUE = "CREATE UNIQUE INDEX CONCURRENTLY {}i ON a (x)"
+VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('i')"
+
+
+@pytest.mark.parametrize("unless", ["", "IF NOT EXISTS "])
+def test_a_unique_index_over_duplicates(
+    database: str, conn: psycopg.Connection, unless: str
+) -> None:
+    """It is left INVALID and said so; when they are gone the next run builds it."""
+    conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
+    building = loose(UNIQUE.format(unless), "INSERT INTO a VALUES (3)")
+    with pytest.raises(PartialError) as caught:
+        runner(database).run(building, Up())
+    assert one(conn, VALID) is False
+    conn.execute("TRUNCATE a")
+    recorder = Recorder()
+
+    runner(database, recorder).run(building, Up())
+
+    assert "could not create unique index" in str(caught.value)
+    assert "DROP INDEX CONCURRENTLY public.i" in str(caught.value)
+    assert one(conn, VALID) is True
+    assert [e.index for e in recorder.of(DROPPED)] == ["public.i"]
+    assert one(conn, "SELECT count(*) FROM a") == 1
+
+
+def test_the_index_may_become_another_one(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """The statement that failed is mended: what it left is removed all the same."""
+    conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(PartialError):
+        runner(database).run(loose(UNIQUE.format("")), Up())
+
+    runner(database).run(loose("CREATE INDEX CONCURRENTLY j ON a (x)"), Up())
+
+    assert one(
+        conn,
+        "SELECT array_agg(relname::text) FROM pg_class WHERE relkind = 'i' AND relname IN ('i', 'j')",
+    ) == ["j"]
+
+
+@pytest.mark.parametrize("unless", ["", "IF NOT EXISTS "])
+def test_an_invalid_index_of_an_earlier_attempt_by_whomever(
+    database: str, conn: psycopg.Connection, unless: str
+) -> None:
+    """IF NOT EXISTS would be content with it; here it is dropped and built again."""
+    conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        conn.execute(UNIQUE.format(""))
+    conn.execute("TRUNCATE a")
+
+    runner(database).run(loose(UNIQUE.format(unless)), Up())
+
+    assert one(conn, VALID) is True
+
+
+def test_an_invalid_index_is_left_when_the_settings_say_so(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Then a human must look."""
+    conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
+    keeping = replace(
+        runner(database), policy=QUICK._replace(when_invalid=Invalid.FAIL)
+    )
+    with pytest.raises(PartialError):
+        keeping.run(loose(UNIQUE.format("")), Up())
+    conn.execute("TRUNCATE a")
+
+    with pytest.raises(PartialError, match="MIGRATOR_ON_INVALID_INDEX=drop"):
+        keeping.run(loose(UNIQUE.format("")), Up())
+
+    assert one(conn, VALID) is False
+
+
+def test_an_index_that_another_session_builds_is_left_alone(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The run waits for it, and does not drop it; once it is built, all is well."""
+    conn.execute("CREATE TABLE a (x int)")
+    building = loose("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON a (x)")
+    with (
+        psycopg.connect(database) as old,
+        psycopg.connect(database, autocommit=True) as builder,
+    ):
+        old.execute("SELECT count(*) FROM a")
+        old.execute("LOCK TABLE a IN ROW EXCLUSIVE MODE")
+        builder.pgconn.send_query(b"CREATE INDEX CONCURRENTLY i ON a (x)")
+        until(
+            lambda: one(conn, "SELECT count(*) FROM pg_stat_progress_create_index") == 1
+        )
+        until(lambda: one(conn, VALID) is False)
+
+        with pytest.raises(ContentionError, match="is INVALID, and session"):
+            runner(database).run(building, Up())
+
+        old.rollback()
+        until(lambda: one(conn, VALID) is True)
+        while builder.pgconn.get_result() is not None:
+            pass
+    runner(database).run(building, Up())
+    assert one(conn, "SELECT max(version_id) FROM goose_db_version") == 1
+
+
+TRACED = [
+    pytest.param("CREATE INDEX CONCURRENTLY i ON a (x)", id="create-index"),
+    pytest.param("CREATE INDEX CONCURRENTLY ON a (x)", id="create-unnamed-index"),
+    pytest.param("DROP INDEX CONCURRENTLY old", id="drop-index"),
+    pytest.param("ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", id="detach"),
+    pytest.param("REINDEX INDEX CONCURRENTLY old", id="reindex"),
+    pytest.param("CREATE DATABASE {}_made", id="create-database"),
+    pytest.param("DROP DATABASE {}_old", id="drop-database"),
+    pytest.param("VACUUM a", id="vacuum"),
+]
+
+
+@pytest.fixture
+def side_databases(conn: psycopg.Connection) -> Iterator[str]:
+    """Names of databases beside the test's own, dropped at the end."""
+    name = str(one(conn, "SELECT current_database()"))
+    conn.execute(f"CREATE DATABASE {name}_old")
+    yield name
+    for suffix in ("old", "made"):
+        conn.execute(f"DROP DATABASE IF EXISTS {name}_{suffix}")
+
+
+@pytest.mark.parametrize("statement", TRACED)
+def test_what_came_through_unnoticed_is_not_done_twice(
+    database: str,
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    side_databases: str,
+    statement: str,
+) -> None:
+    """The catalogs tell that it is in effect, though nobody could note it."""
+    conn.execute(
+        "CREATE TABLE a (x int); CREATE INDEX old ON a (x);"
+        "CREATE TABLE p (x int) PARTITION BY LIST (x);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)"
+    )
+    text = statement.format(side_databases)
+    step = loose("INSERT INTO a VALUES (1)", text, "INSERT INTO a VALUES (2)")
+    stop_after(monkeypatch, text)
+    with pytest.raises(ConnectionLostError):
+        runner(database).run(step, Up())
+    before = shape(conn)
+
+    runner(database).run(step, Up())
+
+    assert shape(conn) == before
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2]
+    assert history(conn) == [("up", None, None, 1)]
+
+
+def shape(conn: psycopg.Connection) -> list[tuple[object, ...]]:
+    """The relations, whether indexes are valid, partitions and databases."""
+    query = (
+        "SELECT c.relname::text, indisvalid, inhparent::regclass::text FROM pg_class c"
+        " LEFT JOIN pg_index ON indexrelid = c.oid LEFT JOIN pg_inherits ON"
+        " inhrelid = c.oid WHERE relnamespace = 'public'::regnamespace AND relname !~"
+        " 'migrator|goose' UNION ALL SELECT datname, true, null FROM pg_database"
+        " WHERE datname LIKE current_database() || '%' ORDER BY 1"
+    )
+    return list(conn.execute(query))
+
+
+@pytest.mark.parametrize("statement", TRACED[3:5])
+def test_what_was_cut_off_in_its_middle_is_finished(
+    database: str, conn: psycopg.Connection, statement: str
+) -> None:
+    """A pending detachment is finalized, what REINDEX has left is dropped."""
+    conn.execute(
+        "CREATE TABLE a (x int); CREATE INDEX old ON a (x);"
+        "CREATE TABLE p (x int) PARTITION BY LIST (x);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)"
+    )
+    step = loose(statement)
+    with psycopg.connect(database) as old:
+        old.execute("SELECT count(*) FROM p")
+        old.execute("INSERT INTO a VALUES (1)")
+        with pytest.raises(ContentionError):
+            runner(database).run(step, Up())
+
+    runner(database).run(step, Up())
+
+    expected = [("a", None, None), ("old", True, None), ("p", None, None)]
+    partition = ("p1", None, None if "DETACH" in statement else "p")
+    assert [row for row in shape(conn) if row[0] in {"a", "old", "p", "p1"}] == [
+        *expected,
+        partition,
+    ]
+    assert not [row for row in shape(conn) if "_cc" in str(row[0])]
+
+
+def test_a_transaction_of_the_files_own_is_noted_with_its_commit(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Both are there or neither is; what is open when the run stops is begun again."""
+    conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
+    own = loose(
+        "BEGIN",
+        "INSERT INTO a VALUES (1)",
+        "COMMIT",
+        "BEGIN",
+        "INSERT INTO a VALUES (2)",
+        "SELECT 1 / count(*) FROM go",
+        "COMMIT",
+    )
+    with pytest.raises(PartialError, match="statement 6 of 7"):
+        runner(database).run(own, Up())
+    assert history(conn) == [("up", "open", 3, None)]
+    conn.execute("INSERT INTO go VALUES (1)")
+
+    runner(database).run(own, Up())
+
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2]
+
+
+PROCEDURE = """
+CREATE TABLE a (x int); CREATE TABLE go (x int);
+CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO a VALUES (1); COMMIT; PERFORM 1 / count(*) FROM go; END $$
+"""
+
+
+@pytest.mark.parametrize("in_effect", [True, False])
+def test_a_procedure_that_commits_stays_open_until_a_human_says(
+    database: str, conn: psycopg.Connection, *, in_effect: bool
+) -> None:
+    """Each run ends with the recipe; its two answers lead on."""
+    conn.execute(PROCEDURE)
+    step = loose("CALL p()", "INSERT INTO a VALUES (2)")
+    for _ in range(2):
+        with pytest.raises(PartialError) as caught:
+            runner(database).run(step, Up())
+    told = str(caught.value).split("run again: ")[1]
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1]
+    conn.execute("INSERT INTO go VALUES (1)")
+
+    answer = told.split("; ")[0 if in_effect else 1].split(", ", 1)[1]
+    conn.execute(answer)
+    runner(database).run(step, Up())
+
+    expected = [1, 2] if in_effect else [1, 1, 2]
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == expected
+
+
+def test_what_the_file_has_set_holds_where_it_goes_on(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """SET and set_config are repeated in the new session."""
+    conn.execute("CREATE SCHEMA s; CREATE SCHEMA t; CREATE TABLE t.go (x int)")
+    setting = loose(
+        "SET search_path = s",
+        "SELECT set_config('search_path', 't,' || current_schema(), false)",
+        "CREATE TABLE a ()",
+        "SELECT 1 / count(*) FROM go",
+        "CREATE TABLE b ()",
+    )
+    with pytest.raises(PartialError):
+        runner(database).run(setting, Up())
+    conn.execute("INSERT INTO t.go VALUES (1)")
+
+    runner(database).run(setting, Up())
+
+    assert one(conn, "SELECT to_regclass('t.b')::text") == "t.b"
+
+
+def test_a_temporary_table_cannot_be_had_back(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """What is gone with the session is not missed in silence."""
+    conn.execute("CREATE TABLE go (x int)")
+    temporary = loose("CREATE TEMP TABLE a ()", "SELECT 1 / count(*) FROM go")
+    with pytest.raises(PartialError, match="division by zero"):
+        runner(database).run(temporary, Up())
+    conn.execute("INSERT INTO go VALUES (1)")
+
+    with pytest.raises(PartialError, match="something that is gone with its session"):
+        runner(database).run(temporary, Up())
+
+
+def test_another_role_of_the_file_does_not_write_the_journal(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """SET ROLE holds for the file's statements, and ours are our own."""
+    conn.execute("DROP ROLE IF EXISTS nobody_else; CREATE ROLE nobody_else")
+    conn.execute("CREATE SCHEMA s AUTHORIZATION nobody_else")
+    as_other = loose(
+        "SET ROLE nobody_else", "CREATE TABLE s.a ()", "CREATE TABLE s.b ()"
+    )
+
+    try:
+        runner(database).run(as_other, Up())
+
+        owner = one(conn, "SELECT tableowner FROM pg_tables WHERE tablename = 'b'")
+        assert owner == "nobody_else"
+        assert history(conn) == [("up", None, None, 1)]
+    finally:
+        conn.execute("DROP OWNED BY nobody_else CASCADE; DROP ROLE nobody_else")
+
+
+def test_a_file_that_wants_a_transaction_by_now_is_refused(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """What is in effect would run a second time."""
+    conn.execute("CREATE TABLE a (x int)")
+    statements = ("INSERT INTO a VALUES (1)", "SELECT 1 / 0")
+    with pytest.raises(PartialError):
+        runner(database).run(loose(*statements), Up())
+
+    with pytest.raises(PartialError, match="make it NO TRANSACTION again"):
+        runner(database).run(files(migration(1, *statements)), Up())
+
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]
+
+
+def test_what_others_have_done_since_is_not_gone_on_with(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """A row of goose's ends the intent, also when it is taken back later."""
+    conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
+    half = loose("INSERT INTO a VALUES (1)", "SELECT 1 / count(*) FROM go")
+    with pytest.raises(PartialError):
+        runner(database).run(half, Up())
+    conn.execute(
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
+    )
+    conn.execute("INSERT INTO go VALUES (1); TRUNCATE a")
+    down = half.migrations[0]._replace(down=migration(1, "SELECT 1").up)
+
+    runner(database).run(files(down), Down())
+    runner(database).run(half, Up())
+
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]
+
+
+def test_status_says_what_has_begun(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """It is neither applied nor pending."""
+    directory = write(
+        tmp_path / "m",
+        {
+            "1_a.sql": "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\nSELECT 1 / 0;\n"
+        },
+    )
+    known = {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_MIGRATIONS_DIR": str(directory),
+    }
+    assert run("up", **known).exit_code == 14
+
+    result = run("status", "--check", **known)
+
+    assert result.exit_code == 3
+    assert [line["state"] for line in result.events("migration.listed")] == ["begun"]
+
+
+def test_what_refuses_a_block_unexpectedly_runs_without_one(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """By the server's word: REINDEX does so only for a partitioned table."""
+    conn.execute("CREATE TABLE p (x int PRIMARY KEY) PARTITION BY LIST (x)")
+
+    runner(database).run(loose("REINDEX TABLE p", "SELECT 1"), Up())
+
+    assert history(conn) == [("up", None, None, 1)]
+
+
+def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
+    """The way back has an intent of its own."""
+    conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
+    both = migration(1, "SELECT 1", transaction=False)
+    down = migration(1, "INSERT INTO a VALUES (1)", "SELECT 1 / count(*) FROM go").up
+    both = both._replace(down=down)
+    runner(database).run(files(both), Up())
+    with pytest.raises(PartialError):
+        runner(database).run(files(both), Down())
+    conn.execute("INSERT INTO go VALUES (1)")
+
+    runner(database).run(files(both), Down())
+
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]
+    assert history(conn) == [("up", None, None, None), ("down", None, None, None)]
+
+
+@pytest.mark.parametrize("text", ["SELECT 1 / 0", "CALL p()"])
+def test_without_a_history_nothing_is_noted(
+    database: str, conn: psycopg.Connection, text: str
+) -> None:
+    """Then what stopped half way is for a human, and the next run begins anew."""
+    conn.execute(PROCEDURE)
+    bare = replace(runner(database), store=Store(keep_ledger=False))
+    half = loose("CREATE TABLE IF NOT EXISTS b ()", text)
+
+    for _ in range(2):
+        with pytest.raises(PartialError, match="finish or undo it by hand"):
+            bare.run(half, Up())
+
+    assert one(conn, "SELECT to_regclass('migrator_history')") is None
+
+
+def test_a_lock_timeout_is_retried_from_the_statement_that_met_it(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Each statement is one transaction: those before it are not run again."""
+    conn.execute("CREATE TABLE a (x int); CREATE TABLE b (x int)")
+    step = loose("INSERT INTO a VALUES (1)", "ALTER TABLE b ADD y int")
+    recorder = Recorder()
+
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE b")
+        with pytest.raises(MigratorError) as caught:
+            runner(database, recorder).run(step, Up())
+    runner(database).run(step, Up())
+
+    assert isinstance(caught.value, ContentionError)
+    assert recorder.of("migration.retried")
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]

@@ -1,0 +1,326 @@
+"""Passwords that do not stay the same: from a file, a program, a token."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from migrator.cancellation import Cancellation
+from migrator.credentials.given import FromCommand, FromFile
+from migrator.errors import NoPasswordError
+from migrator.events.base import nobody
+from migrator.pg.database import Database
+from migrator.pg.dsn import parse_dsn
+from migrator.report.redact import Redactor
+from tests.support import Result, ended, run, started, until, write
+from tests.web import serving
+
+
+HUNTER2 = "hunter2-and-more"
+
+
+@pytest.fixture
+def role(conn: psycopg.Connection) -> Iterator[str]:
+    """A role that may do everything here, whose password is known."""
+    name = f"rotated_{conn.info.backend_pid}"
+    conn.execute(
+        sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(
+            sql.Identifier(name), HUNTER2
+        )
+    )
+    yield name
+    conn.execute(
+        sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(name))
+    )
+    conn.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
+    conn.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def dsn(database: str, role: str) -> str:
+    """How that role connects, without its password."""
+    told = {**conninfo_to_dict(database), "user": role}
+    return make_conninfo("", **{n: v for n, v in told.items() if n != "password"})
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """One migration."""
+    return write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
+
+
+def up(dsn: str, directory: Path, **environ: str) -> Result:
+    """A run that waits for nothing."""
+    return run(
+        "up",
+        MIGRATOR_DATABASE_URL=dsn,
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+        **{"MIGRATOR_CONNECT_WAIT": "0", **environ},
+    )
+
+
+def printing(code: str) -> str:
+    """A command that runs a few words of Python."""
+    return shlex.join([sys.executable, "-c", code])
+
+
+def test_the_password_alone(dsn: str, directory: Path) -> None:
+    """A variable of its own, for a URL without one."""
+    result = up(dsn, directory, MIGRATOR_PASSWORD=HUNTER2)
+
+    assert result.exit_code == 0
+    assert HUNTER2 not in str(result.lines)
+
+
+def test_it_wins_over_the_urls(dsn: str, directory: Path) -> None:
+    """A URL may come from a chart, with a password that nobody has."""
+    url = make_conninfo(dsn, password="another")
+
+    assert up(url, directory, MIGRATOR_PASSWORD=HUNTER2).exit_code == 0
+
+
+def test_a_file_is_read_anew(
+    dsn: str, role: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A password that was rotated meanwhile is the right one for the next connection."""
+    file = tmp_path / "password"
+    file.write_text(f"{HUNTER2}\n")
+    database = Database(dsn=parse_dsn(dsn), password=FromFile(file))
+
+    with database.connect(nobody, Cancellation()) as first:
+        conn.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD 'rotated'").format(sql.Identifier(role))
+        )
+        file.write_text("rotated")
+        with database.connect_again(Cancellation()) as second:
+            users = [each.info.user for each in (first, second)]
+
+    assert users == [role, role]
+
+
+def test_a_file_of_the_settings(dsn: str, directory: Path, tmp_path: Path) -> None:
+    """`MIGRATOR_PASSWORD_FILE` names it."""
+    file = tmp_path / "password"
+    file.write_text(f"{HUNTER2}\n")
+
+    result = up(dsn, directory, MIGRATOR_PASSWORD_FILE=str(file))
+
+    assert result.exit_code == 0
+
+
+def test_a_command_runs_for_each_connection(
+    dsn: str, directory: Path, tmp_path: Path
+) -> None:
+    """One works and one holds the lock; only the first line counts."""
+    count = tmp_path / "count"
+    code = f"open({str(count)!r}, 'a').write('x'); print({HUNTER2!r}); print('more')"
+
+    result = up(dsn, directory, MIGRATOR_PASSWORD_COMMAND=printing(code))
+
+    assert result.exit_code == 0
+    assert count.read_text() == "xx"
+
+
+def test_what_a_command_prints_is_a_secret(dsn: str, tmp_path: Path) -> None:
+    """Also where the server quotes it from a migration."""
+    content = f"SELECT '{HUNTER2}'::int;"
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+
+    result = up(
+        dsn, directory, MIGRATOR_PASSWORD_COMMAND=printing(f"print('{HUNTER2}')")
+    )
+
+    assert result.exit_code == 13
+    assert 'for type integer: "********"' in result.verdict["error"]
+    assert HUNTER2 not in str(result.lines)
+
+
+def test_a_source_that_has_none_yet_is_waited_for(
+    dsn: str, directory: Path, tmp_path: Path
+) -> None:
+    """Whom the program asks may start at the same time as we do."""
+    there = tmp_path / "there"
+    code = (
+        f"import pathlib, sys; p = pathlib.Path({str(there)!r}); here = p.exists();"
+        f" p.touch(); print({HUNTER2!r}) if here else sys.exit('starting up')"
+    )
+
+    result = up(
+        dsn,
+        directory,
+        MIGRATOR_PASSWORD_COMMAND=printing(code),
+        MIGRATOR_CONNECT_WAIT="30s",
+    )
+
+    (waited,) = result.events("database.waited")
+    assert waited["reason"] == (
+        f"no password: {sys.executable} ended with code 1: starting up"
+    )
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        (printing("import sys; sys.exit(3)"), 15, "ended with code 3; mend where"),
+        (printing(""), 15, "printed no password; mend where"),
+        (printing("print(); print('late')"), 15, "printed no password; mend where"),
+        (printing("print('a\\0b')"), 15, "the password is no text; mend where"),
+        ("/nonexistent/vault", 2, "cannot run /nonexistent/vault: No such file"),
+        ("vault 'read", 2, "MIGRATOR_PASSWORD_COMMAND: no closing quotation"),
+    ],
+)
+def test_a_command_that_fails(
+    directory: Path, command: str, code: int, told: str
+) -> None:
+    """Settings that cannot work are told apart from a password that is refused."""
+    dsn = "postgresql://u@127.0.0.1:1/d"
+
+    result = up(dsn, directory, MIGRATOR_PASSWORD_COMMAND=command)
+
+    assert result.exit_code == code
+    assert told in result.verdict["error"]
+
+
+def test_a_command_that_hangs() -> None:
+    """It is ended, and counts as no answer."""
+    ask = FromCommand(printing("import time; time.sleep(60)"), timeout_s=0.2)
+
+    with pytest.raises(NoPasswordError, match=r"did not end within 0\.2 s") as caught:
+        ask()
+
+    assert caught.value.silent
+
+
+def test_a_file_that_is_gone(directory: Path, tmp_path: Path) -> None:
+    """Missing from the start, it is a fault of the settings; later, no password."""
+    path = tmp_path / "password"
+    result = up("host=h", directory, MIGRATOR_PASSWORD_FILE=str(path))
+
+    with pytest.raises(NoPasswordError, match="password: No such file or directory"):
+        FromFile(path)()
+    assert result.exit_code == 2
+
+
+def test_only_one_source(directory: Path) -> None:
+    """Two of them are a fault."""
+    result = up(
+        "host=h user=u",
+        directory,
+        MIGRATOR_PASSWORD="x",
+        MIGRATOR_PASSWORD_PROVIDER="rds-iam",
+    )
+
+    assert result.exit_code == 2
+    assert result.verdict["error"] == (
+        "set one of MIGRATOR_PASSWORD and MIGRATOR_PASSWORD_PROVIDER, not both"
+    )
+
+
+def test_sigterm_ends_the_command_too(directory: Path, tmp_path: Path) -> None:
+    """Nothing of it is left behind."""
+    running = tmp_path / "running"
+    code = (
+        f"import os, pathlib, time; pathlib.Path({str(running)!r}).write_text("
+        "str(os.getpid())); time.sleep(60)"
+    )
+
+    with started(
+        "postgresql://u@127.0.0.1:1/d",
+        directory,
+        MIGRATOR_PASSWORD_COMMAND=printing(code),
+    ) as process:
+        until(lambda: running.exists() and running.read_text())
+        result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
+    assert not Path("/proc", running.read_text()).exists()
+
+
+@pytest.fixture
+def aws() -> dict[str, str]:
+    """Keys of an account that nobody has."""
+    return {
+        "AWS_ACCESS_KEY_ID": "AK",
+        "AWS_SECRET_ACCESS_KEY": "s3cret/key",
+        "AWS_REGION": "eu-central-1",
+    }
+
+
+def test_a_token_is_the_password(
+    dsn: str, role: str, conn: psycopg.Connection, directory: Path, aws: dict[str, str]
+) -> None:
+    """It is made for the very server, and the server gets it: ours does not know it."""
+    result = up(dsn, directory, MIGRATOR_PASSWORD_PROVIDER="rds-iam", **aws)
+
+    trusted = conn.execute(
+        "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'"
+        " AND type = 'host' AND address = 'all'"
+    ).fetchone()
+    assert result.exit_code == (0 if trusted == (1,) else 15)
+    assert "X-Amz" not in str(result.lines)
+    assert "s3cret" not in str(result.lines)
+
+
+@pytest.mark.parametrize(
+    ("sslmode", "warned"), [("disable", 1), ("allow", 1), ("prefer", 0)]
+)
+def test_a_token_in_clear_is_warned_about(
+    directory: Path, aws: dict[str, str], sslmode: str, warned: int
+) -> None:
+    """RDS takes none without TLS; the mode stays what it is."""
+    dsn = f"postgresql://u@127.0.0.1:1/d?sslmode={sslmode}"
+
+    result = up(dsn, directory, MIGRATOR_PASSWORD_PROVIDER="rds-iam", **aws)
+
+    assert result.exit_code == 20
+    told = result.events("encryption.skipped")
+    assert [line["sslmode"] for line in told] == [sslmode] * warned
+
+
+def test_no_token_without_an_answer(directory: Path, tmp_path: Path) -> None:
+    """STS that is out of order is something to try again; its no is not."""
+    (tmp_path / "token").write_text("t")
+    environ = {
+        "MIGRATOR_PASSWORD_PROVIDER": "rds-iam",
+        "AWS_ROLE_ARN": "arn",
+        "AWS_REGION": "eu-central-1",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    dsn = "postgresql://u@127.0.0.1:1/d"
+
+    codes = []
+    for status in (503, 403):
+        with serving(lambda _, status=status: (status, "")) as sts:  # type: ignore[misc]
+            result = up(dsn, directory, AWS_ENDPOINT_URL_STS=sts.url, **environ)
+        codes.append(result.exit_code)
+
+    assert codes == [20, 15]
+
+
+def test_no_database_needs_no_password(directory: Path) -> None:
+    """`validate` asks nobody for one."""
+    result = run(
+        "validate",
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+        MIGRATOR_PASSWORD_COMMAND="/nonexistent/vault",
+    )
+
+    assert result.exit_code == 0
+
+
+def test_secrets_that_are_learned() -> None:
+    """The last hundred are masked, beside those that were there from the start."""
+    redactor = Redactor(["given-secret"])
+    for number in range(150):
+        redactor.learn(f"learned-{number:03d}")
+
+    told = redactor.text("given-secret learned-149 learned-050 learned-049")
+
+    assert told == "******** ******** ******** learned-049"

@@ -1,0 +1,94 @@
+"""What a statement of a NO TRANSACTION file is by nature."""
+
+import pytest
+
+from migrator.sql.nature import Act, Nature, act_of
+
+
+BLOCK, SESSION, CONTROL = Act(Nature.BLOCK), Act(Nature.SESSION), Act(Nature.CONTROL)
+AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
+
+
+@pytest.mark.parametrize(
+    ("text", "act"),
+    [
+        ("INSERT INTO a VALUES (1);", BLOCK),
+        ("COPY a FROM stdin;", BLOCK),
+        ("ALTER TYPE t ADD VALUE 'x';", BLOCK),
+        ("CREATE INDEX i ON a (x);", BLOCK),
+        ("REINDEX TABLE a;", BLOCK),
+        ("DO $$ BEGIN RAISE NOTICE 'x'; END $$;", BLOCK),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1; COMMIT';", BLOCK),
+        ("INSERT INTO a VALUES (1); UPDATE a SET x = 2;", BLOCK),
+        ("", BLOCK),
+        ("-- nothing\n;", BLOCK),
+        ("SET search_path = x;", SESSION),
+        ("/* c */ set session statement_timeout = 0;", SESSION),
+        ("RESET ALL;", SESSION),
+        ("DISCARD ALL;", SESSION),
+        ("SELECT pg_catalog.set_config('search_path', '', false);", SESSION),
+        ("SELECT set_config('a.b', '', false);", SESSION),
+        ("BEGIN;", CONTROL),
+        ("START TRANSACTION ISOLATION LEVEL SERIALIZABLE;", CONTROL),
+        ("COMMIT;", CONTROL),
+        ("ROLLBACK TO x;", CONTROL),
+        ("SET LOCAL lock_timeout = '1s';", CONTROL),
+        ("LOCK TABLE a;", CONTROL),
+        ("DECLARE c CURSOR FOR SELECT 1;", CONTROL),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1;", BLOCK._replace(keeps=True)),
+        ("CREATE TEMP TABLE t (x int);", BLOCK._replace(keeps=True)),
+        ("CREATE GLOBAL TEMPORARY TABLE t (x int);", BLOCK._replace(keeps=True)),
+        ("PREPARE p AS SELECT 1;", BLOCK._replace(keeps=True)),
+        ("SET x.y = 1; INSERT INTO a VALUES (1);", BLOCK._replace(keeps=True)),
+        ("VACUUM (ANALYZE) a;", AGAIN),
+        ("ALTER SYSTEM SET work_mem = '1MB';", AGAIN),
+        ("REINDEX DATABASE d;", AGAIN),
+        ("ALTER DATABASE d SET TABLESPACE t;", AGAIN),
+        ("CALL p();", OPAQUE),
+        ("DO $$ BEGIN COMMIT; END $$;", OPAQUE),
+        ("DO LANGUAGE plpgsql 'BEGIN CALL p(); END';", OPAQUE),
+        ("PREPARE TRANSACTION 'x';", OPAQUE),
+        ("COMMIT PREPARED 'x';", OPAQUE),
+        ("BEGIN; INSERT INTO a VALUES (1); COMMIT;", OPAQUE),
+        ("DROP INDEX CONCURRENTLY i, j;", OPAQUE),
+        (
+            "CREATE INDEX CONCURRENTLY i ON a (x);",
+            Act(Nature.TRACED, "create index", "i", "a"),
+        ),
+        (
+            'CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS "My Index"\n  ON ONLY "S p".a(x);',
+            Act(Nature.TRACED, "create index", '"My Index"', '"S p".a'),
+        ),
+        (
+            "CREATE INDEX CONCURRENTLY ON s.a(x);",
+            Act(Nature.TRACED, "create index", "", "s.a"),
+        ),
+        (
+            "DROP INDEX CONCURRENTLY IF EXISTS s.i CASCADE;",
+            Act(Nature.TRACED, "drop index", "s.i"),
+        ),
+        (
+            "ALTER TABLE IF EXISTS ONLY s.p DETACH PARTITION s.c CONCURRENTLY;",
+            Act(Nature.TRACED, "detach partition", "s.c", "s.p"),
+        ),
+        (
+            "REINDEX (VERBOSE) INDEX CONCURRENTLY s.i;",
+            Act(Nature.TRACED, "reindex", "s.i"),
+        ),
+        (
+            "CREATE DATABASE d TEMPLATE t;",
+            Act(Nature.TRACED, "create database", "d"),
+        ),
+        (
+            'DROP DATABASE IF EXISTS "D" WITH (FORCE);',
+            Act(Nature.TRACED, "drop database", '"D"'),
+        ),
+        (
+            "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p;",
+            Act(Nature.TRACED, "create subscription", "s"),
+        ),
+    ],
+)
+def test_nature(text: str, act: Act) -> None:
+    """By its words, wherever blanks and comments stand."""
+    assert act_of(text) == act

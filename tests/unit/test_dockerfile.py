@@ -1,0 +1,54 @@
+"""Dockerfiles, linted; each exception has its reason beside it."""
+
+import re
+import subprocess
+import sysconfig
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parents[2]
+HADOLINT = Path(sysconfig.get_path("scripts")) / "hadolint"
+DOCKERFILES = sorted((ROOT / "Dockerfile", *ROOT.glob("[!.]*/**/Dockerfile")))
+
+
+def linted(text: str, *options: str) -> str:
+    """What hadolint says about a Dockerfile."""
+    return subprocess.run(
+        [HADOLINT, "--no-color", *options, "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_dockerfile_is_clean(path: Path) -> None:
+    """hadolint has nothing to say, shellcheck's findings included."""
+    assert linted(path.read_text()) == ""
+
+
+def test_the_readmes_dockerfile_is_clean() -> None:
+    """But for the tag, which is the reader's own."""
+    found = re.findall(
+        r"^```dockerfile\n(.*?)^```$",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+
+    assert [linted(text, "--ignore=DL3006") for text in found] == [""]
+
+
+def test_each_exception_has_a_reason() -> None:
+    """The line before says it."""
+    lines = [line for path in DOCKERFILES for line in path.read_text().splitlines()]
+    bare = [
+        line
+        for before, line in pairwise(lines)
+        if "hadolint ignore" in line and not before.startswith("# ")
+    ]
+
+    assert bare == []
