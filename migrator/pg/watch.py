@@ -21,6 +21,9 @@ from migrator.pg.printed import out_of_print
 
 
 _WARN_S = 30.0
+_EARLY_S = 0.25
+"""No look before: most statements are through, and each look is a snapshot of some
+milliseconds, for which a concurrent build that sees it has to wait."""
 
 
 class Pace(NamedTuple):
@@ -147,5 +150,5 @@ def watching(
 ) -> Watch:
     """Return a watch of *conn*; a wait for a lock is seen before it times out."""
     pid = None if pooled(conn) else conn.info.backend_pid
-    first_s = min(after_s, lock_timeout_s / 2) if lock_timeout_s else after_s
-    return Watch(observe, pid=pid, pace=Pace(after_s, most_s, first_s))
+    first_s = max(_EARLY_S, lock_timeout_s / 2) if lock_timeout_s else after_s
+    return Watch(observe, pid=pid, pace=Pace(after_s, most_s, min(after_s, first_s)))
