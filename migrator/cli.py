@@ -57,7 +57,7 @@ def main(
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
     reporting = _reporting(settings, stdout)
-    return run_job(
+    code = run_job(
         work_of(
             settings,
             variables,
@@ -69,6 +69,11 @@ def main(
         stdout=stdout,
         deadline_s=settings.deadline,
     )
+    if settings.linger and code is ExitCode.OK:
+        from migrator.linger import linger  # noqa: PLC0415 - rare
+
+        linger(settings.command)
+    return code
 
 
 def _help() -> str:
@@ -84,13 +89,16 @@ def _commands() -> str:
 
 
 def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
-    return Reporting(
+    reporting = Reporting(
         command=settings.command,
         console=_console(settings.log_format, stdout),
         level=settings.log_level,
         termination_log=settings.termination_log,
         shutdown_urls=settings.shutdown_urls,
     )
+    if settings.command == "healthcheck":  # beside a run, to which all this belongs
+        return reporting._replace(termination_log=Path(os.devnull), shutdown_urls=())
+    return reporting
 
 
 def _refused(

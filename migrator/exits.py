@@ -43,7 +43,9 @@ MEANINGS: dict[ExitCode, Meaning] = {
     ExitCode.INTERNAL: Meaning("a bug of ours", "unknown", "bounded"),
     ExitCode.USAGE: Meaning("flag, environment, DSN, secret file", "untouched", "no"),
     ExitCode.PENDING: Meaning(
-        "a check found pending migrations", "untouched", "caller decides"
+        "a check found pending migrations, or no run that came through",
+        "untouched",
+        "caller decides",
     ),
     ExitCode.FILES_INVALID: Meaning(
         "directory, names, duplicates, parse errors, Go files", "untouched", "no"
@@ -98,6 +100,7 @@ RETRYABLE = frozenset(
 _CODES: dict[type[errors.MigratorError], ExitCode] = {
     errors.UsageError: ExitCode.USAGE,
     errors.PendingError: ExitCode.PENDING,
+    errors.NotThroughError: ExitCode.PENDING,
     errors.FilesInvalidError: ExitCode.FILES_INVALID,
     errors.HistoryConflictError: ExitCode.HISTORY_CONFLICT,
     errors.DriftError: ExitCode.DRIFT,

@@ -63,7 +63,8 @@ class MigrationRunner:
 
         split: Who says where a statement ends.
 
-        connect_wait_s: How long to wait for a server that does not answer yet.
+        connect_wait_s: How long a call waits for a server that does not answer yet, or
+            whose connection is lost; with 0 the first loss ends it.
 
         environ: Where ENVSUB takes its values from.
 

@@ -5,15 +5,17 @@ The main loop: look, lock, look again, plan, do.
     history = store.look(conn)          no lock: may only find nothing to do
     with self._locked(conn, …):         polled, on another connection
         seen = store.ensure(conn)       what the table says now
-        walk.take(make_plan(...))       each step its own transaction, with its row
+        walk.go(make_plan(...))         each step its own transaction, with its row
 
-Retrying, waiting, explaining and telling live in the verbs called here.
+From the lock on it is `Course`, which a lost session does not end. Retrying, waiting,
+explaining and telling live in the verbs called here.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -55,6 +57,7 @@ from migrator.telling import (
 
 
 if TYPE_CHECKING:
+    from migrator.course import Course
     from migrator.pg.hold import Hold
 
 
@@ -75,7 +78,6 @@ class Policy(NamedTuple):
 
     retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=10)
     watch_s: tuple[float, float] = WATCH_S
-    """When it is told how far a statement is, and the most between two such lines."""
 
 
 _CLOSED = (
@@ -164,39 +166,43 @@ class Runner:
         Raises:
             MigratorError: As the parts do; what was committed before stays.
         """
+        began = time.monotonic()
         with self._looked() as (conn, seen):
+            spent_s = time.monotonic() - began
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
             self._tell_ahead(files, seen.history)
             self._tell_faults(files)
-            if not plan:
-                self._tell_plan(conn, seen.history, plan)
-                return ()
+            if plan:
+                from migrator.pg.voice import Voice  # noqa: PLC0415 - there is work to do
 
-            def done() -> bool:
-                history = self.store.look(conn).history
-                plan = self._plan(files, history, goal)
-                if not plan:
-                    self._tell_plan(conn, history, plan)
-                return not plan
+                us = replace(self, observe=Voice(self.observe))  # two threads tell now
+                return us._course(files, goal, spent_s).run(conn, seen)  # noqa: SLF001
+            self._tell_plan(conn, seen.history, plan)
+            return ()
 
-            with self._locked(conn, done) as hold:
-                if hold is None:
-                    return ()
-                now = self.store.ensure(conn, seen)
-                return self._run_locked(conn, files, goal, hold, now)
+    def _course(self, files: Files, goal: Goal, spent_s: float) -> "Course":
+        from migrator.allowance import Allowance  # noqa: PLC0415 - the same
+        from migrator.course import Course  # noqa: PLC0415 - the same
 
-    def _run_locked(
-        self,
-        conn: psycopg.Connection,
-        files: Files,
-        goal: Goal,
-        hold: "Hold",
-        seen: Seen,
+        return Course(
+            database=self.database,
+            store=self.store,
+            locked=self._locked,
+            planned=partial(self._planned, files, goal),
+            idle=partial(self._idle, files, goal),
+            why_apart=self.why_apart,
+            drop_invalid=self.policy.when_invalid is Invalid.DROP,
+            patience=self.policy.retry_patience,
+            allowance=Allowance(self.database.patience, spent_s=spent_s),
+            observe=self.observe,
+            cancellation=self.cancellation,
+        )
+
+    def _planned(
+        self, files: Files, goal: Goal, conn: psycopg.Connection, seen: Seen
     ) -> tuple[Step, ...]:
-        from migrator.pg.execute import Executor  # noqa: PLC0415 - there is work to do
-        from migrator.walk import Walk  # noqa: PLC0415 - the same
-
+        """Make and tell the plan of what was *seen* under the lock."""
         self._tell_ledger(seen)
         plan = self._plan(files, seen.history, goal)
         check_begun(plan, seen.history)
@@ -204,17 +210,16 @@ class Runner:
         warn_of_settings(conn, plan, self.observe)
         if seen.table is not None:
             seen.table.forget(conn, outdated(seen.history))
-        executor = Executor(
-            conn,
-            seen.table,
-            self.database.session,
-            hold.watch.tell,
-            self.cancellation,
-            hold,
-            drop_invalid=self.policy.when_invalid is Invalid.DROP,
-        )
-        walk = Walk(executor, seen.history, patience=self.policy.retry_patience)
-        return walk.take(plan, pipeline=not self.why_apart(conn))
+        return plan
+
+    def _idle(
+        self, files: Files, goal: Goal, conn: psycopg.Connection, history: History
+    ) -> bool:
+        """Tell whether *history* leaves nothing to do, and if so, tell so."""
+        plan = self._plan(files, history, goal)
+        if not plan:
+            self._tell_plan(conn, history, plan)
+        return not plan
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
         unversioned = isinstance(self.store, Unversioned)
@@ -232,12 +237,11 @@ class Runner:
         """Hold the lock for what *conn* does; yield None when *done* says so."""
         from migrator.pg.exclusion import Exclusion  # noqa: PLC0415 - the same
 
-        policy = self.policy
         exclusion = Exclusion(
-            lock=policy.lock,
-            patience=policy.lock_patience,
-            heartbeat_s=policy.heartbeat_s,
-            watch_s=policy.watch_s,
+            lock=self.policy.lock,
+            patience=self.policy.lock_patience,
+            heartbeat_s=self.policy.heartbeat_s,
+            watch_s=self.policy.watch_s,
         )
         return exclusion.held(
             self.database,

@@ -29,6 +29,7 @@ Command = Literal[
     "validate",
     "create",
     "fix",
+    "healthcheck",
 ]
 _TARGETED = ("up-to", "down-to", "baseline")
 _VERSIONED = ("baseline", "status", "version", "wait")
@@ -150,7 +151,10 @@ class Settings:
     )
     connect_wait: Duration = field(
         default=60.0,
-        metadata=_means("how long to wait for the server to take connections"),
+        metadata=_means(
+            "how long to wait for the server to take connections, at first and whenever"
+            " one is lost: all waits of a run together"
+        ),
     )
     lock: Lock = field(
         default=Lock.AUTO,
@@ -188,6 +192,13 @@ class Settings:
     )
     deadline: Duration = field(
         default=0.0, metadata=_means("for the whole run; 0 is none")
+    )
+    linger: bool = field(
+        default=False,
+        metadata=_means(
+            "stay after `up`, `up-by-one`, `up-to` or `wait` came through, until"
+            " SIGTERM: for `docker compose up --wait`"
+        ),
     )
     env_file: str | None = field(
         default=None,
@@ -264,6 +275,8 @@ def _read(values: Mapping[str, str]) -> Settings:
 
 def _incomplete(settings: Settings) -> Iterator[str]:
     name, url = settings.command, settings.database_url
+    if name == "healthcheck":
+        return  # it runs in the environment of another command
     if name in _TARGETED and settings.target is None:
         yield f"{name} needs a version: `{name} 42`, or MIGRATOR_TARGET"
     if name == "create" and settings.name is None:

@@ -16,6 +16,8 @@ from migrator.model import Direction, Migration, Step
 if TYPE_CHECKING:
     from migrator.events.finding import AheadFound, DriftFound, FaultFound
     from migrator.events.migration import (
+        CommitFound,
+        CommitVanished,
         MigrationApplied,
         MigrationFailed,
         MigrationRecorded,
@@ -105,15 +107,37 @@ def step_failed(
     )
 
 
-def step_skipped(step: Step, current: int) -> "MigrationSkipped":
-    """Return the event that another run has recorded *step* before us."""
+def step_skipped(step: Step, current: int, *, ran: bool = True) -> "MigrationSkipped":
+    """Return the event that another run has recorded *step*, which we *ran* too."""
     from migrator.events.migration import MigrationSkipped
 
     return MigrationSkipped(
         version=step.migration.version,
         path=step.migration.path,
-        transaction=step.migration.transaction,
+        transaction=step.migration.transaction or not ran,
         current=current,
+    )
+
+
+def commit_found(step: Step) -> "CommitFound":
+    """Return the event that *step* came through, although no answer did."""
+    from migrator.events.migration import CommitFound
+
+    return CommitFound(
+        version=step.migration.version,
+        path=step.migration.path,
+        direction=step.direction.value,
+    )
+
+
+def commit_vanished(step: Step) -> "CommitVanished":
+    """Return the event that *step* was committed, and is not any more."""
+    from migrator.events.migration import CommitVanished
+
+    return CommitVanished(
+        version=step.migration.version,
+        path=step.migration.path,
+        direction=step.direction.value,
     )
 
 

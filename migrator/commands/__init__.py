@@ -24,10 +24,11 @@ COMMANDS: Mapping[str, str] = {
     "validate": "look",
     "create": "files",
     "fix": "files",
+    "healthcheck": "health",
 }
 """The module of each command; its function is called like the command."""
 
-OFFLINE = frozenset({"validate", "create", "fix"})
+OFFLINE = frozenset({"validate", "create", "fix", "healthcheck"})
 """Commands that need no database."""
 
 

@@ -4,6 +4,7 @@ Everything that can go wrong, by what the operator has to do about it.
 * MigratorError
   x UsageError              fix a flag, the environment, a DSN, a secret file
   x PendingError            nothing is wrong: migrations are pending
+  x NotThroughError         nothing is wrong: a health check came before the end
   x FilesInvalidError       fix the migration files
     - FileChangedError      let nobody write them while they run
   x HistoryConflictError    files and table disagree: decide
@@ -43,6 +44,7 @@ from migrator.errors.before import (
     HistoryExistsError,
     MissingMigrationsError,
     NoFileError,
+    NotThroughError,
     PendingError,
     UnknownTargetError,
     UsageError,
@@ -88,6 +90,7 @@ __all__ = [
     "MissingMigrationsError",
     "NoFileError",
     "NoPasswordError",
+    "NotThroughError",
     "PartialError",
     "PendingError",
     "ReadOnlyServerError",

@@ -22,6 +22,16 @@ class PendingError(MigratorError):
         super().__init__(f"not applied: {listed(self.pending)}; run `up` to apply them")
 
 
+class NotThroughError(MigratorError):
+    """A health check was asked for, and no run has come through and lingers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no run lingers in this container: it has not come through yet,"
+            " or MIGRATOR_LINGER=true is missing"
+        )
+
+
 class FilesInvalidError(MigratorError):
     """The migrations directory or its files cannot be used; all faults at once."""
 

@@ -139,29 +139,61 @@ class ConnectionLostError(MigratorError):
     """The session died; what was in flight is rolled back or can be looked up."""
 
     def __init__(
-        self, server: ServerMessage, *, doing: str, place: Place | None = None
+        self,
+        server: ServerMessage,
+        *,
+        doing: str,
+        place: Place | None = None,
+        after: str = "",
     ) -> None:
         self.server = server
         self.doing = doing
         self.place = place
         super().__init__(
-            f"the connection was lost while {doing}: {server.message};"
+            f"the connection was lost while {doing}: {server.message}{after};"
             " run again: what was not committed is rolled back"
         )
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether a new session can take up the work."""
+        return True
+
+    def ending(self, after: str) -> "ConnectionLostError":
+        """Return the same error, which also says what has come *after* it."""
+        ended = ConnectionLostError(
+            self.server, doing=self.doing, place=self.place, after=after
+        )
+        ended.sequel = self.sequel
+        return ended
 
 
 class LockLostError(ConnectionLostError):
     """The migration lock went to somebody else, or could not be kept, while we ran."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, died: bool = False, after: str = "") -> None:
         self.server = ServerMessage(sqlstate=None, message=reason)
         self.doing = "holding the migration lock"
         self.place = None
+        self.died = died
+        """Whether only the session that held it has died: nobody else was let in."""
+
         MigratorError.__init__(
             self,
-            f"the migration lock was lost: {reason};"
+            f"the migration lock was lost: {reason}{after};"
             " run again: what was not committed is rolled back",
         )
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether a new session can take up the work."""
+        return self.died
+
+    def ending(self, after: str) -> "LockLostError":
+        """Return the same error, which also says what has come *after* it."""
+        ended = LockLostError(self.server.message, died=self.died, after=after)
+        ended.sequel = self.sequel
+        return ended
 
 
 class StatementTimeoutError(MigratorError):

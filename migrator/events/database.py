@@ -21,6 +21,25 @@ class DatabaseWaited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseLost(Event):
+    """The session has died; a new one takes up the work where the table says."""
+
+    name: ClassVar[str] = "database.lost"
+    level: ClassVar[str] = "warning"
+
+    reason: str
+    sqlstate: str | None
+    version: int | None
+    """The migration that runs or would run next; null before there is a plan."""
+
+    path: str | None
+    attempt: int
+    """How often a session has died at this migration; with the third one it ends."""
+
+    next_attempt_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockContended(Event):
     """Another migrator holds the lock; we look again soon."""
 

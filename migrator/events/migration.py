@@ -158,6 +158,34 @@ class MigrationSkipped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommitFound(Event):
+    """Nobody saw the answer to a COMMIT, and the table says that it came through."""
+
+    name: ClassVar[str] = "commit.found"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitVanished(Event):
+    """
+    A step that was committed is in the table no more, so it runs again.
+
+    A failover can lose what the standby had not got yet.
+    """
+
+    name: ClassVar[str] = "commit.vanished"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationFailed(Event):
     """One step did not come through; the error's fields follow in `run.finished`."""
 

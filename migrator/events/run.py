@@ -23,7 +23,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseConnected(Event):
-    """The first connection stands."""
+    """A connection to work on stands: the first, or one in place of a lost one."""
 
     name: ClassVar[str] = "database.connected"
 

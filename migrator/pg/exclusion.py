@@ -2,19 +2,28 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
+from psycopg import sql
 
 from migrator.backoff import HEARTBEAT_S, WATCH_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.events.base import Observer
 from migrator.model import Lock
-from migrator.pg.database import NOTHING, Database
+from migrator.pg.database import Database
 from migrator.pg.hold import Hold, no_lock
 from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
 from migrator.pg.lookout import Second, lookout
 from migrator.pg.pooler import pooled
+from migrator.pg.remains import (
+    WHO_ANSWERS,
+    Process,
+    asked,
+    ended,
+    processes,
+    who,
+)
 from migrator.pg.watch import watching
 
 
@@ -56,12 +65,14 @@ class Exclusion:
         if self.lock is Lock.NONE:
             second = Second(lambda: database.connect_again(Cancellation()))
             with lookout(watch, second.rows, second.close):
-                yield no_lock(watch)
+                yield _freeing(no_lock(watch), asked(work, work))
             return
         leases = self.lock is Lock.TABLE
-        question = NOTHING if leases else SESSION_QUESTION
+        locking = () if leases else (SESSION_QUESTION,)
+        question = sql.SQL("; ").join([*locking, who(work)])
         guard, answers = database.ask_again(question, cancellation, like=work)
         with closing(guard):
+            ours = processes(answers[-1]) if answers else asked(guard, work)
             if leases or (self.lock is Lock.AUTO and pooled(guard)):
                 hold = lease_lock(
                     guard,
@@ -78,7 +89,7 @@ class Exclusion:
             else:
                 hold = session_lock(
                     guard,
-                    answers,
+                    answers and answers[:-WHO_ANSWERS],
                     patience=self.patience,
                     done=done,
                     observe=observe,
@@ -86,4 +97,13 @@ class Exclusion:
                     watch=watch,
                 )
             with hold as held:
-                yield held
+                yield held and _freeing(held, ours)
+
+
+def _freeing(hold: Hold, ours: tuple[Process, ...]) -> Hold:
+    """Return *hold*, which frees also what runs on the server."""
+
+    def free(conn: psycopg.Connection) -> bool:
+        return ended(conn, ours) and hold.free(conn)
+
+    return replace(hold, free=free)

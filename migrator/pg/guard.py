@@ -14,6 +14,7 @@ from psycopg import sql
 
 from migrator.errors import LockLostError
 from migrator.pg.asking import GiveUp, Row, rows
+from migrator.pg.connect import server_message
 
 
 # the session that holds it has no other advisory lock
@@ -46,7 +47,7 @@ class Guard:
             with self._turn:
                 held = self._conn.execute(query).fetchone()
         except psycopg.Error as error:
-            raise LockLostError(str(error).strip()) from error
+            raise LockLostError(server_message(error).message, died=True) from error
         if held != (True,):
             raise LockLostError("its session does not hold it any more")
 
@@ -58,7 +59,7 @@ class Guard:
             while select.select([self._conn.fileno()], [], [], 0)[0]:
                 self._conn.pgconn.consume_input()
         except psycopg.Error as error:
-            raise LockLostError(str(error).strip()) from error
+            raise LockLostError(server_message(error).message, died=True) from error
         finally:
             self._turn.release()
 

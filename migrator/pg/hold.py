@@ -3,9 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from migrator.pg.watch import Watch
+
+
+def _surely() -> None:
+    """Hold what needs no holding."""
+
+
+def nothing_left(conn: psycopg.Connection) -> bool:
+    """Return that nothing is left."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +34,17 @@ class Hold:
     proof: sql.Composable
     """An expression for any session of the database: true while the lock is ours."""
 
-
-def _surely() -> None:
-    """Hold what needs no holding."""
+    free: Callable[[psycopg.Connection], bool] = nothing_left
+    """
+    Frees by another connection what this run has on the server, once its own are lost;
+    false while something is left. Raises psycopg.Error.
+    """
 
 
 def no_lock(watch: Watch) -> Hold:
     """Return what needs no holding."""
     return Hold(watch, _surely, _surely, sql.SQL("true"))
+
+
+NO_LOCK = no_lock(Watch())
+"""For what nobody looks at, either."""

@@ -183,8 +183,7 @@ class Lease:
 
     def release(self, conn: psycopg.Connection) -> bool:
         """Free the lease; False when it was not ours any more. Raises as `ask`."""
-        end = time.monotonic() + _RELEASE_S
-        return ask(conn, self._query(RELEASE), lambda: time.monotonic() >= end)
+        return ask_briefly(conn, self._query(RELEASE))
 
     def _query(self, text: str) -> sql.Composed:
         return sql.SQL(text).format(
@@ -199,6 +198,12 @@ def _schema(conn: psycopg.Connection) -> str | None:
     """Return where the table is: goose looks in the first schema of the path only."""
     found = answered(conn, sql.SQL(FIND))
     return None if found is None else str(found[0])
+
+
+def ask_briefly(conn: psycopg.Connection, query: sql.Composed) -> bool:
+    """Ask for something that ends by itself when nobody answers. Raises as `ask`."""
+    end = time.monotonic() + _RELEASE_S
+    return ask(conn, query, lambda: time.monotonic() >= end)
 
 
 def ask(

@@ -25,7 +25,7 @@ from migrator.pg.greeting import OWN, Answers, asked
 from migrator.pg.guard import Guard
 from migrator.pg.heartbeat import Heartbeat
 from migrator.pg.hold import Hold
-from migrator.pg.lease import GOOSE_LOCK_ID, READABLE, Lease
+from migrator.pg.lease import GOOSE_LOCK_ID, READABLE, Lease, ask_briefly
 from migrator.pg.lookout import lookout
 from migrator.pg.pooler import answered
 from migrator.pg.trouble import trouble
@@ -36,7 +36,7 @@ GOOSE_LOCK_KEY = GOOSE_LOCK_ID
 """Go programs that use goose's own session locker and this one exclude each other."""
 
 _TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) END; {lease}"
-_UNLOCK = "SELECT pg_advisory_unlock(%s)"
+_UNLOCK = "SELECT pg_advisory_unlock({key})"
 _OURS = """
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND ((l.classid::bigint << 32) | l.objid::bigint) = {key}
@@ -77,9 +77,8 @@ def session_lock(
     SESSION_QUESTION, where somebody has asked it already. Yields None when *done* said,
     while we waited, that another migrator has done the work.
 
-    The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot,
-    a `CREATE INDEX CONCURRENTLY` of the lock's holder waits for that snapshot, and
-    PostgreSQL ends one of the two with `deadlock detected`.
+    The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot, for
+    which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
 
     Raises:
         LockedError: *patience* ran out.
@@ -148,6 +147,7 @@ def lease_lock(
             lambda: _armed(heartbeat.check, cancellation),
             heartbeat.held,
             claim.lease.proof,
+            claim.free,
         )
 
 
@@ -190,11 +190,11 @@ class _SessionClaim:
 
     def drop(self) -> None:
         """Unlock; where the session is gone, the server has done it already."""
-        try:
-            if self.mine and not self.conn.closed:
-                self.conn.execute(_UNLOCK, [GOOSE_LOCK_KEY])
-        except psycopg.Error:
-            self.conn.close()
+        if self.mine and not self.conn.closed:
+            with suppress(
+                psycopg.Error
+            ):  # then it is closed, and the lock ends with it
+                ask_briefly(self.conn, sql.SQL(_UNLOCK).format(key=_KEY))
         self.mine = False
 
     def _leased(self) -> str | None:
@@ -224,6 +224,10 @@ class _LeaseClaim:
     def drop(self) -> None:
         if not self.conn.closed:
             self.lease.release(self.conn)
+
+    def free(self, conn: psycopg.Connection) -> bool:
+        self.lease.release(conn)
+        return True
 
 
 def _acquire(

@@ -52,6 +52,9 @@ class Streamer:
 
     executor: Executor
     begun: Tell
+    sent: Tell
+    """Called before the step's COMMIT is sent."""
+
     ended: Tell
 
     def take(self, steps: Sequence[Step]) -> Alone | None:
@@ -130,6 +133,8 @@ class _Run:
             if message.kind is Kind.STATEMENT and why_alone(message.statement):
                 self._apart = message
                 return
+            if message.kind is Kind.COMMIT:
+                self._streamer.sent(message.step)
             yield message
 
     def _answered(self, message: Message, tag: str) -> None:

@@ -7,7 +7,6 @@ meanwhile, and of the two threads one tells at a time.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
@@ -17,7 +16,7 @@ import psycopg
 from migrator.events.base import Event, Observer, nobody
 from migrator.facts import Place
 from migrator.pg.pooler import pooled
-from migrator.pg.printed import out_of_print
+from migrator.pg.voice import Voice
 
 
 _WARN_S = 30.0
@@ -80,13 +79,14 @@ class Watch:
         self.pid = pid
         self.pace = pace or Pace()
         self.ended = threading.Event()
-        self.told_at = time.monotonic()
-        """When something was told that is not for debugging."""
-
         self._source: Source = _nothing
-        self._observe = out_of_print(observe)
-        self._turn = threading.Lock()
+        self._voice = Voice.of(observe)
         self._blocker: tuple[int, int, str] | None = None
+
+    @property
+    def told_at(self) -> float:
+        """Return when something was told that is not for debugging."""
+        return self._voice.told_at
 
     @property
     def running(self) -> Running | None:
@@ -108,16 +108,17 @@ class Watch:
             self._source = before
 
     def tell(self, event: Event) -> None:
-        """Tell *event*, while the other thread tells nothing."""
-        with self._turn:
-            self._tell(event)
+        """Tell *event*, unless the run has ended."""
+        with self._voice.turn:
+            if not self.ended.is_set():
+                self._voice(event)
 
     def tell_of(self, running: Running, event: Event) -> bool:
         """Tell *event* if *running* still runs; False when it does not."""
-        with self._turn:
-            if self.ended.is_set() or self.running != running:
+        with self._voice.turn:
+            if self.running != running:
                 return False
-            self._tell(event)
+            self.tell(event)
         return True
 
     def blame(self, place: Place, blocker: str) -> None:
@@ -132,13 +133,8 @@ class Watch:
 
     def end(self) -> None:
         """Look no more; nothing is told of what runs afterwards."""
-        with self._turn:
+        with self._voice.turn:
             self.ended.set()
-
-    def _tell(self, event: Event) -> None:
-        if event.severity != "debug":
-            self.told_at = time.monotonic()
-        self._observe(event)
 
 
 def watching(

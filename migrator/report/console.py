@@ -109,6 +109,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"connected to PostgreSQL {f['server_version']} as {f['user']}"
     ),
     "database.waited": lambda f: f"waiting for the server: {f['reason']}",
+    "database.lost": lambda f: f"connection lost: {f['reason']}",
     "lock.contended": lambda f: f"waiting for another migrator: {f['holder']}",
     "lock.acquired": lambda f: "lock acquired",
     "plan.made": _planned,

@@ -13,6 +13,7 @@ from migrator.facts import Place, ServerMessage
 if TYPE_CHECKING:
     from migrator.events.finding import VersionRead
     from migrator.events.migration import (
+        CommitVanished,
         MigrationApplied,
         MigrationReverted,
         MigrationSkipped,
@@ -62,6 +63,14 @@ class Tally:
         self._skipped += 1
         self._after = event.current
 
+    def vanished(self, event: "CommitVanished") -> None:
+        """Take back what was counted for a step that is in effect no more."""
+        counted = self._applied if event.direction == "up" else self._reverted
+        if event.version in counted:
+            counted.remove(event.version)
+        else:
+            self._skipped -= 1
+
     def verdict(self, error: BaseException | None, *, duration_s: float) -> RunFinished:
         """Return the canonical last line of a run that *error* ended, or None did."""
         code = exit_code(error)
@@ -90,6 +99,7 @@ _COUNTS: Mapping[str, Callable[[Tally, Any], None]] = {
     "migration.applied": Tally.applied,
     "migration.reverted": Tally.reverted,
     "migration.skipped": Tally.skipped,
+    "commit.vanished": Tally.vanished,
 }
 
 

@@ -106,7 +106,7 @@ def postgres(label: str) -> Postgres:
         *("-c", "fsync=off"),
         *("-c", "max_connections=200"),
     )
-    _wait_for_server(container)
+    wait_for_server(container)
     return Postgres(
         network, int(docker("port", container, "5432/tcp").rpartition(":")[2])
     )
@@ -150,7 +150,7 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def _wait_for_server(container: str) -> None:
+def wait_for_server(container: str) -> None:
     """Over TCP, where the server that initialises the cluster does not listen."""
     end = time.monotonic() + 60
     while call(

@@ -55,6 +55,13 @@ def compose() -> tuple[str, ...] | None:
     return None
 
 
+@cache
+def waits() -> bool:
+    """Whether that command knows `up --wait`, as all do since 2.1.1."""
+    command = compose()
+    return command is not None and "--wait" in call(*command, "up", "--help").stdout
+
+
 @dataclass(frozen=True)
 class Target:
     """An empty database, as containers reach it and as the tests do."""

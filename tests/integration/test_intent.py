@@ -31,12 +31,14 @@ QUICK = Policy(retry_patience=Backoff(total_s=0.3, first_s=0.05))
 RESUMED, DROPPED = "migration.resumed", "index.dropped"
 
 
-def runner(dsn: str, recorder: Recorder | None = None) -> Runner:
-    """A runner with little patience."""
+def runner(
+    dsn: str, recorder: Recorder | None = None, *, patience_s: float = 1
+) -> Runner:
+    """A runner with little patience; without any, a lost session ends it."""
     database = Database(
         dsn=parse_dsn(dsn),
         session=Session(lock_timeout_s=0.2),
-        patience=Backoff(total_s=1),
+        patience=Backoff(total_s=patience_s),
     )
     observe = recorder or (lambda event: None)
     return Runner(database=database, policy=QUICK, observe=observe)
@@ -330,7 +332,7 @@ def test_what_came_through_unnoticed_is_not_done_twice(
     step = loose("INSERT INTO a VALUES (1)", text, "INSERT INTO a VALUES (2)")
     stop_after(monkeypatch, text)
     with pytest.raises(ConnectionLostError):
-        runner(database).run(step, Up())
+        runner(database, patience_s=0).run(step, Up())
     before = shape(conn)
 
     runner(database).run(step, Up())

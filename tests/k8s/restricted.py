@@ -1,7 +1,9 @@
 """
 The Pod Security profile "restricted", as rules over a pod's spec.
 
-Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/, and for
+volumes of an image k8s.io/pod-security-admission, `policy/check_restrictedVolumes.go`,
+from 0.33 on.
 Not read: annotations (AppArmor before Kubernetes 1.30), `spec.os` (what Windows is
 spared), the relaxation for user namespaces.
 """
@@ -18,6 +20,7 @@ VOLUMES = frozenset(
         "downwardAPI",
         "emptyDir",
         "ephemeral",
+        "image",
         "persistentVolumeClaim",
         "projected",
         "secret",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.k8s.manifests import BASE, INIT_CONTAINER, Object, objects, pod_spec
+from tests.k8s.manifests import Object, objects, pod_spec
 from tests.k8s.restricted import violations
 
 
@@ -98,7 +98,7 @@ def test_one_broken_line_is_one_violation(
     path: str, value: object, expected: str
 ) -> None:
     """Whatever line of the shipped Job is broken, the checker names just that one."""
-    (job,) = objects(BASE)
+    (job,) = objects("base")
 
     found = violations(changed(pod_spec(job), path, value))
 
@@ -107,7 +107,7 @@ def test_one_broken_line_is_one_violation(
 
 def test_no_container_mends_a_pod_that_runs_as_root() -> None:
     """User 0 in the pod's words is forbidden there and in who inherits it."""
-    (job,) = objects(BASE)
+    (job,) = objects("base")
 
     found = violations(changed(pod_spec(job), "securityContext.runAsUser", 0))
 
@@ -116,7 +116,7 @@ def test_no_container_mends_a_pod_that_runs_as_root() -> None:
 
 def test_an_init_container_is_no_exception() -> None:
     """A broken init container is found beside a service that is in order."""
-    (deployment,) = objects(INIT_CONTAINER)
+    (deployment,) = objects("examples/init-container.yaml")
     path = "initContainers.0.securityContext"
 
     found = violations(changed(pod_spec(deployment), path, None))

@@ -1,7 +1,8 @@
 """
 README and CHANGELOG say what the code does.
 
-`python -m tests.unit.test_docs` puts the tables made from the code into the README.
+`python -m tests.unit.test_docs` puts the tables made from the code into the README,
+and the settings into the schema of the Helm chart's values.
 """
 
 import inspect
@@ -35,6 +36,7 @@ from migrator.source.parse import parse_file
 from migrator.source.pymigration import parse_module
 from migrator.sql.findings import HAZARDS
 from migrator.values import seconds
+from tests.k8s import chart
 
 
 ROOT = Path(__file__).parents[2]
@@ -368,6 +370,18 @@ def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
     assert comparable(snippet) == comparable((ROOT / "compose.yaml").read_text())
 
 
+def test_the_health_check_is_that_of_compose() -> None:
+    """The README's is the example's, which runs the image's own entry point."""
+    (snippet,) = (text for text in fenced("yaml") if text.startswith("healthcheck:"))
+    example = yaml.safe_load((ROOT / "compose.linger.yaml").read_text())
+    check = example["services"]["migrate"]["healthcheck"]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (entry,) = re.findall(r"^ENTRYPOINT (.*)$", dockerfile, re.MULTILINE)
+
+    assert yaml.safe_load(snippet)["healthcheck"].items() <= check.items()
+    assert check["test"] == ["CMD", *json.loads(entry), "healthcheck"]
+
+
 def test_the_waiting_container_is_one_that_runs() -> None:
     """The README's init container calls a command and sets variables that exist."""
     (snippet,) = (text for text in fenced("yaml") if text.startswith("initContainers:"))
@@ -434,3 +448,4 @@ def test_the_changelog_tells_what_comes_next() -> None:
 
 if __name__ == "__main__":
     (ROOT / "README.md").write_text(renewed(README))
+    chart.renew()

@@ -15,6 +15,7 @@ LAYOUT = {
     "LICENSE",
     "Makefile",
     "README.md",
+    "compose.linger.yaml",
     "compose.yaml",
     "entrypoint.py",
     "k8s",

@@ -1,0 +1,215 @@
+"""
+A run's work under the lock, taken up again when a session dies.
+
+    with locked(conn, done):            again from here with each new session
+        plan                            once: the first plan is the one that runs
+        or look what came through       once our lost sessions are gone
+        walk.go(executor)               what is left
+
+What was in flight is known by the table alone, and the table is believed only when no
+session of ours can change it any more: those that were lost are ended first, and the
+look waits for a COMMIT that is on its way.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from functools import partial
+
+import psycopg
+
+from migrator.allowance import Allowance
+from migrator.backoff import Backoff
+from migrator.cancellation import Cancellation
+from migrator.errors import ConnectionLostError, MigratorError, ReadOnlyServerError
+from migrator.events.base import Observer
+from migrator.facts import ServerMessage
+from migrator.losses import Losses, Lost, lost
+from migrator.model import History, Step
+from migrator.pg.connect import server_message
+from migrator.pg.database import Database
+from migrator.pg.execute import Executor
+from migrator.pg.failures import READ_ONLY_TRANSACTION
+from migrator.pg.hold import NO_LOCK, Hold
+from migrator.pg.look import Seen
+from migrator.pg.remains import look_behind
+from migrator.pg.store import Store
+from migrator.pg.trouble import trouble
+from migrator.pg.unversioned import Unversioned
+from migrator.walk import Walk
+
+
+Locked = Callable[
+    [psycopg.Connection, Callable[[], bool]], AbstractContextManager[Hold | None]
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """One run's work, from the first look to its end."""
+
+    database: Database
+    store: Store | Unversioned
+    locked: Locked
+    planned: Callable[[psycopg.Connection, Seen], tuple[Step, ...]]
+    """Makes the plan of what was seen under the lock, and tells it."""
+
+    idle: Callable[[psycopg.Connection, History], bool]
+    """Whether a history leaves nothing to plan; then it tells so."""
+
+    why_apart: Callable[[psycopg.Connection], str]
+    """Why every statement waits for its answer; empty when none has to."""
+
+    drop_invalid: bool
+    """What `Executor` does with what a concurrent build left behind."""
+
+    patience: Backoff
+    """For other sessions' locks."""
+
+    allowance: Allowance
+    observe: Observer
+    cancellation: Cancellation
+    _losses: Losses = field(init=False)
+    _walk: Walk | None = None
+    _hold: Hold = NO_LOCK
+    """The lock as it was held last: what of it is left, once sessions are lost."""
+
+    _going: bool = False
+    """Whether steps are taken: sessions that die before or between are not counted."""
+
+    def __post_init__(self) -> None:
+        self._losses = Losses(self.allowance)
+
+    def run(self, conn: psycopg.Connection, seen: Seen) -> tuple[Step, ...]:
+        """
+        Do what the goal asks for, begun on *conn* after what was *seen* there.
+
+        Raises:
+            ConnectionLostError: A session has died, and the allowance is spent; or one
+                step's session has died three times.
+            UnavailableError: The server takes no writes, and the allowance is spent.
+            MigratorError: As the parts do; what was committed before stays.
+        """
+        try:
+            return self._run(conn, seen)
+        except MigratorError as error:
+            if self._walk is not None:
+                self._walk.failed(error)
+            raise
+
+    def _run(self, conn: psycopg.Connection, seen: Seen) -> tuple[Step, ...]:
+        error = lost(partial(self._work, conn, seen))
+        while error is not None:
+            error = lost(partial(self._work_again, self._lost(error)))
+        return () if self._walk is None else self._walk.taken
+
+    def _work_again(self, pause: float) -> None:
+        with self.allowance.waiting():
+            self.cancellation.sleep(pause)
+            conn, answers = self.database._replace(patience=self.allowance.left).ask(
+                self.store.question, self.observe, self.cancellation
+            )
+        with closing(conn):
+            read, look = self.store.read, self.store.look
+            seen = look(conn) if answers is None else read(answers)
+            if self._walk is not None or not self.idle(conn, seen.history):
+                self._work(conn, seen)
+
+    def _work(self, conn: psycopg.Connection, seen: Seen) -> None:
+        with closing(conn):
+            _check_writable(conn)
+            self._free(conn)
+            with self.locked(conn, partial(self._done, conn)) as hold:
+                if hold is not None:
+                    self._hold = hold
+                    self._walk_on(conn, seen)
+
+    def _walk_on(self, conn: psycopg.Connection, seen: Seen) -> None:
+        with self.allowance.waiting():
+            now = self.store.ensure(conn, seen)
+            resumed = self._resumed(conn, now)
+        walk = self._walk = resumed or self._begun(conn, now)
+        executor = Executor(
+            conn,
+            now.table,
+            self.database.session,
+            self.observe,
+            self.cancellation,
+            self._hold,
+            drop_invalid=self.drop_invalid,
+        )
+        self._going = True
+        walk.go(executor, pipeline=not self.why_apart(conn))
+
+    def _begun(self, conn: psycopg.Connection, now: Seen) -> Walk:
+        return Walk(
+            self.planned(conn, now),
+            now.history,
+            patience=self.patience,
+            observe=self.observe,
+            cancellation=self.cancellation,
+        )
+
+    def _resumed(self, conn: psycopg.Connection, now: Seen) -> Walk | None:
+        if self._walk is not None and isinstance(self.store, Store):
+            with self.cancellation.armed():
+                behind = look_behind(conn, self.store, now.table)
+            self._walk.resume(behind.history)
+        return self._walk
+
+    def _done(self, conn: psycopg.Connection) -> bool:
+        history = self.store.look(conn).history
+        if self._walk is None:
+            return self.idle(conn, history)
+        if not self._walk.complete(history):
+            return False
+        self._walk.resume(history)
+        return True
+
+    def _free(self, conn: psycopg.Connection) -> None:
+        """
+        End what lost sessions of ours still do.
+
+        Raises:
+            ConnectionLostError: They go on for longer than the allowance is.
+        """
+        delays = self.allowance.left.delays()
+        while not self._freed(conn):
+            delay = next(delays, None)
+            if delay is None:
+                raise ConnectionLostError(_GOES_ON, doing=_ENDING)
+            with self.allowance.waiting():
+                self.cancellation.sleep(delay)
+
+    def _freed(self, conn: psycopg.Connection) -> bool:
+        try:
+            with self.cancellation.armed():
+                return self._hold.free(conn)
+        except psycopg.Error as error:
+            raise trouble(server_message(error), error, doing=_ENDING) from error
+
+    def _lost(self, error: Lost) -> float:
+        """Return how long to wait before another session, or raise what it comes to."""
+        self.cancellation.check()
+        if isinstance(self.store, Unversioned):
+            raise error
+        going, self._going, walk = self._going, False, self._walk
+        done = walk.done if walk else -1
+        taken = walk is not None and bool(walk.taken)
+        delay = self._losses.delay(error, done=done, going=going, taken=taken)
+        step = walk.next if walk else None
+        self.observe(self._losses.told(error, delay, done=done, step=step))
+        return delay
+
+
+_ENDING = "ending what lost sessions of ours still do"
+_GOES_ON = ServerMessage(sqlstate=None, message="one of them does not end")
+
+
+def _check_writable(conn: psycopg.Connection) -> None:
+    # reported by every server that we support (libpq, PQparameterStatus)
+    if conn.info.parameter_status("in_hot_standby") == "on":
+        raise ReadOnlyServerError(_STANDBY)
+
+
+_STANDBY = ServerMessage(sqlstate=READ_ONLY_TRANSACTION, message="it is a standby")

@@ -1,0 +1,388 @@
+"""Sessions die in the middle of a run, and the run comes through all the same."""
+
+import re
+import signal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from migrator.backoff import Backoff
+from migrator.events.base import Event, Observer
+from migrator.model import Files, Split, Up
+from migrator.pg.database import Database
+from migrator.pg.dsn import parse_dsn
+from migrator.pg.remains import Process, asked, ended
+from migrator.runner import Runner
+from migrator.source.load import load
+from tests import support
+from tests.cut import When, cutting
+from tests.pgbouncer import pgbouncer
+from tests.support import (
+    Recorder,
+    Result,
+    files,
+    heard,
+    migration,
+    run,
+    started,
+    write,
+)
+
+
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+EVERY = [
+    pytest.param(when, id=when.name.lower())
+    for when in (When.ANSWERED, When.NEVER, When.LATE)
+]
+BODY = """\
+-- +goose Up
+INSERT INTO ran VALUES ('up {n}');
+CREATE TABLE t{n} ();
+-- +goose Down
+INSERT INTO ran VALUES ('down {n}');
+DROP TABLE t{n};
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path, conn: psycopg.Connection) -> Path:
+    """Three files that note in a table of their own that they have run."""
+    conn.execute("CREATE TABLE ran (what text); CREATE SEQUENCE tries")
+    names = {f"{n}_t.sql": BODY.replace("{n}", str(n)) for n in (1, 2, 3)}
+    return write(tmp_path / "m", names)
+
+
+def migrate(dsn: str, directory: Path, *argv: str, **environ: str) -> Result:
+    """Run the command with little patience for the server."""
+    return run(
+        *(argv or ("up",)),
+        MIGRATOR_DATABASE_URL=dsn,
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+        **{"MIGRATOR_CONNECT_WAIT": "10s", **environ},
+    )
+
+
+def loaded(directory: Path) -> Files:
+    """The files as a run reads them."""
+    return load(directory, split=Split.GOOSE, environ={})
+
+
+def ran(conn: psycopg.Connection) -> list[str]:
+    """What has run and is committed."""
+    return [row[0] for row in conn.execute("SELECT what FROM ran")]
+
+
+def applied(conn: psycopg.Connection) -> list[int]:
+    """The versions in goose's table, by row."""
+    query = "SELECT version_id FROM goose_db_version ORDER BY id"
+    return [row[0] for row in conn.execute(query)]
+
+
+def runner(dsn: str, observe: Observer) -> Runner:
+    """A runner with little patience."""
+    database = Database(dsn=parse_dsn(dsn), patience=Backoff(total_s=10))
+    return Runner(database=database, observe=observe)
+
+
+def sessions(conn: psycopg.Connection) -> list[int]:
+    """The process ids of our own sessions, that of the lock first."""
+    query = (
+        "SELECT pid FROM pg_stat_activity a WHERE application_name = 'migrator'"
+        " AND datname = current_database() ORDER BY NOT EXISTS (SELECT FROM pg_locks l"
+        " WHERE l.pid = a.pid AND locktype = 'advisory')"
+    )
+    return [row[0] for row in conn.execute(query)]
+
+
+@pytest.mark.parametrize("when", EVERY)
+def test_a_commit_whose_answer_is_lost(
+    database: str, conn: psycopg.Connection, directory: Path, when: When
+) -> None:
+    """Each file takes effect once, and all of them are in the verdict of this run."""
+    with cutting(database, when) as cut:
+        result = migrate(cut.dsn, directory)
+
+    verdict = result.verdict
+    assert (cut.happened, result.exit_code) == (True, 0), verdict
+    assert (verdict["applied"], verdict["pending"]) == ([1, 2, 3], 0)
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert applied(conn) == [0, 1, 2, 3]
+    assert len(result.events("database.lost")) == 1
+    assert len(result.events("plan.made")) == 1
+    assert result.events("migration.failed") == []
+    if when is When.ANSWERED:
+        assert result.events("commit.found")[0]["version"] == 1
+
+
+def test_tables_whose_making_nobody_sees(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """A cut before there is a plan begins the run once more."""
+    with cutting(database, When.TABLES) as cut:
+        result = migrate(cut.dsn, directory)
+
+    assert (cut.happened, result.exit_code) == (True, 0), result.verdict
+    assert result.verdict["applied"] == [1, 2, 3]
+    assert applied(conn) == [0, 1, 2, 3]
+    assert len(result.events("plan.made")) == 1
+
+
+@pytest.mark.parametrize("when", EVERY[:2])
+@pytest.mark.parametrize("command", ["down", "redo", "up-by-one"])
+def test_one_step_is_one_step(
+    database: str, conn: psycopg.Connection, directory: Path, command: str, when: When
+) -> None:
+    """A cut makes `down`, `redo` and `up-by-one` take no step more."""
+    assert migrate(database, directory, "up-to", "2").exit_code == 0
+
+    with cutting(database, when) as cut:
+        result = migrate(cut.dsn, directory, command)
+
+    expected = {
+        "down": (["down 2"], [0, 1]),
+        "redo": (["down 2", "up 2"], [0, 1, 2]),
+        "up-by-one": (["up 3"], [0, 1, 2, 3]),
+    }
+    assert (cut.happened, result.exit_code) == (True, 0), result.verdict
+    assert (ran(conn)[2:], applied(conn)) == expected[command]
+    assert len(result.verdict["applied"]) == (command != "down")
+    assert len(result.verdict["reverted"]) == (command != "up-by-one")
+
+
+@pytest.mark.parametrize("lock", ["table", "none"])
+def test_a_cut_under_another_lock(
+    database: str, conn: psycopg.Connection, directory: Path, lock: str
+) -> None:
+    """The lease is freed at once, and without any lock the sessions are known too."""
+    with cutting(database, When.LATE) as cut:
+        result = migrate(cut.dsn, directory, MIGRATOR_LOCK=lock)
+
+    assert (cut.happened, result.exit_code) == (True, 0), result.verdict
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert applied(conn) == [0, 1, 2, 3]
+    assert result.events("lock.contended") == []
+
+
+def test_a_cut_under_another_role(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """A role that may end nobody's sessions is put aside for ours."""
+    role = f"owner_{conn.info.backend_pid}"
+    conn.execute(f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role}")
+    conn.execute(f"GRANT ALL ON ran TO {role}")
+
+    with cutting(database, When.NEVER) as cut:
+        result = migrate(cut.dsn, directory, MIGRATOR_ROLE=role)
+
+    found = (result.exit_code, ran(conn), applied(conn))
+    conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert (cut.happened, *found) == (True, 0, ["up 1", "up 2", "up 3"], [0, 1, 2, 3])
+    assert result.events("lock.contended") == []
+
+
+@pytest.mark.parametrize("when", [When.ANSWERED, When.CLOSED, When.LATE])
+def test_a_cut_before_a_pooler(
+    database: str, conn: psycopg.Connection, directory: Path, when: When
+) -> None:
+    """Process ids are made up there: the table's own lock shows what came through."""
+    with pgbouncer(database) as pooled, cutting(pooled, when) as cut:
+        result = migrate(cut.dsn, directory)
+
+    assert (cut.happened, result.exit_code) == (True, 0), result.verdict
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert applied(conn) == [0, 1, 2, 3]
+
+
+def test_a_network_that_stays_away(database: str, directory: Path) -> None:
+    """The run ends with 23 once CONNECT_WAIT is spent, and says both."""
+    with cutting(database, When.NEVER, stays=False) as cut:
+        result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="1s")
+
+    assert (result.exit_code, result.verdict["retryable"]) == (23, True)
+    assert re.search(r"; no other one within \d+ s: .*refused", result.verdict["error"])
+    assert [e["path"] for e in result.events("migration.failed")] == ["1_t.sql"]
+    assert len(result.events("database.waited")) > 1
+
+
+def test_no_patience_is_no_second_session(database: str, directory: Path) -> None:
+    """With CONNECT_WAIT=0 a lost session ends the run."""
+    with cutting(database, When.NEVER) as cut:
+        result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="0")
+
+    assert result.exit_code == 23
+    assert result.events("database.lost") == []
+
+
+def test_a_signal_ends_the_wait(database: str, directory: Path) -> None:
+    """SIGTERM while nobody answers: 143, and not after CONNECT_WAIT."""
+    with (
+        cutting(database, When.NEVER, stays=False) as cut,
+        started(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="1h") as process,
+    ):
+        heard(process, "database.waited")
+        result = support.ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
+
+
+KILLED_ONCE = """\
+-- +goose Up
+INSERT INTO ran VALUES ('up 2');
+SELECT CASE WHEN nextval('tries') <= {times} THEN pg_terminate_backend(pg_backend_pid()) END;
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_statement_whose_session_is_ended(
+    database: str, conn: psycopg.Connection, directory: Path, times: int
+) -> None:
+    """It runs again, at most two times more."""
+    write(directory, {"2_t.sql": KILLED_ONCE.replace("{times}", str(times))})
+
+    result = migrate(database, directory)
+
+    lost = result.events("database.lost")
+    assert (result.exit_code, result.verdict["applied"]) == (0, [1, 2, 3])
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert [each["attempt"] for each in lost] == list(range(1, times + 1))
+    assert {(each["version"], each["path"]) for each in lost} == {(2, "2_t.sql")}
+
+
+def test_a_statement_that_ends_each_session(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """Three attempts, and the error says that the file may be the cause."""
+    write(directory, {"2_t.sql": KILLED_ONCE.replace("{times}", "9")})
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, result.verdict["applied"]) == (23, [1])
+    assert "; that was attempt 3 at this migration" in result.verdict["error"]
+    assert conn.execute("SELECT last_value FROM tries").fetchone() == (3,)
+    assert (ran(conn), applied(conn)) == (["up 1"], [0, 1])
+
+
+def test_a_script_runs_again(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """A migration in Python with a transaction is rolled back and runs anew."""
+    (directory / "2_t.sql").unlink()
+    (directory / "2_t.py").write_text(
+        "def up(conn):\n"
+        "    conn.execute(\"INSERT INTO ran VALUES ('up 2')\")\n"
+        "    conn.execute(\"SELECT CASE WHEN nextval('tries') = 1"
+        ' THEN pg_terminate_backend(pg_backend_pid()) END")\n'
+    )
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, result.verdict["applied"]) == (0, [1, 2, 3])
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+
+
+def test_a_file_without_a_transaction_goes_on(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """In the same run, behind what is in effect."""
+    body = KILLED_ONCE.replace("{times}", "1")
+    write(directory, {"2_t.sql": f"-- +goose NO TRANSACTION\n{body}"})
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, result.verdict["applied"]) == (0, [1, 2, 3])
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert [each["through"] for each in result.events("migration.resumed")] == [1]
+
+
+@pytest.mark.parametrize("which", ["lock", "work", "both"])
+def test_a_session_that_is_ended_between_migrations(
+    database: str, conn: psycopg.Connection, which: str
+) -> None:
+    """Both are made anew, whichever it was."""
+    recorder = Recorder()
+
+    def end(event: Event) -> None:
+        recorder(event)
+        if recorder.names.count("migration.applied") == 1:
+            guard, work = sessions(conn)
+            doomed = {"lock": [guard], "work": [work], "both": [guard, work]}[which]
+            for pid in doomed:
+                conn.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+            recorder.events.append(recorder.events[-1])
+
+    conn.execute("CREATE TABLE ran (what text)")
+    three = files(
+        *(
+            migration(n, f"INSERT INTO ran VALUES ('up {n}')", "SELECT pg_sleep(0.05)")
+            for n in (1, 2, 3)
+        )
+    )
+    steps = runner(database, end).run(three, Up())
+
+    assert [step.migration.version for step in steps] == [1, 2, 3]
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert applied(conn) == [0, 1, 2, 3]
+    assert recorder.names.count("database.lost") == 1
+    assert recorder.names.count("lock.acquired") == 2
+
+
+def test_what_another_run_does_meanwhile_is_skipped(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """Somebody who was quicker than our second session leaves us nothing to do."""
+    recorder, other = Recorder(), []
+
+    def while_lost(event: Event) -> None:
+        recorder(event)
+        if event.name == "database.lost":
+            other.append(migrate(database, directory).exit_code)
+
+    with cutting(database, When.CLOSED) as cut:
+        steps = runner(cut.dsn, while_lost).run(loaded(directory), Up())
+
+    skipped = recorder.names.count("migration.skipped")
+    assert (other, len(steps) + skipped) == ([0], 3)
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+    assert applied(conn) == [0, 1, 2, 3]
+
+
+def test_a_commit_that_a_failover_has_lost(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """What was told as applied, and is not there any more, is applied again."""
+    recorder = Recorder()
+
+    def fail_over(event: Event) -> None:
+        recorder(event)
+        if event.name == "migration.applied" and getattr(event, "version", 0) == 2:
+            for pid in sessions(conn):
+                conn.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+            if recorder.names.count("commit.vanished") == 0:
+                conn.execute(
+                    "DROP TABLE t2; DELETE FROM goose_db_version WHERE version_id = 2"
+                )
+
+    steps = runner(database, fail_over).run(loaded(directory), Up())
+
+    assert [step.migration.version for step in steps] == [1, 2, 3]
+    assert recorder.names.count("commit.vanished") == 1
+    assert sorted(applied(conn)) == [0, 1, 2, 3]
+
+
+def test_a_process_of_somebody_else_is_let_be(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """The same number, begun at another time, is another process."""
+    with psycopg.connect(database, autocommit=True) as ours:
+        (known,) = asked(ours, ours)
+        stranger = Process(f"{ours.info.backend_pid} 1.000000")
+
+        assert known.told.startswith(f"{ours.info.backend_pid} ")
+        assert ended(conn, (stranger,))
+        assert ours.execute("SELECT 1").fetchone() == (1,)
+        while not ended(conn, (known,)):
+            pass
+        with pytest.raises(psycopg.OperationalError):
+            ours.execute("SELECT 1")
