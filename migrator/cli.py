@@ -9,12 +9,12 @@ from typing import TextIO
 from migrator.about import VERSION
 from migrator.commands import COMMANDS, summary
 from migrator.environment import SECRETS_DIR, Environment, with_env_file
-from migrator.errors import UsageError
 from migrator.exits import ExitCode
 from migrator.flags import ABOUT, FLAGS, HELP, POSTGRES, arguments
 from migrator.job import Reporting, run_job, secrets_of, work_of
-from migrator.report.redact import Redactor
+from migrator.report.redact import Redactor, secret_values
 from migrator.settings import Settings, read_settings
+from migrator.sql.passwords import passwords
 from migrator.values import addresses
 
 
@@ -52,7 +52,7 @@ def main(
         variables = with_env_file(variables, given)
         settings = read_settings(variables, given)
         redactor = Redactor(secrets_of(settings, variables))
-    except UsageError as error:
+    except Exception as error:  # noqa: BLE001 - also a bug of ours is told without secrets
         return _refused(error, given, variables, stdout)
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
@@ -102,7 +102,7 @@ def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
 
 
 def _refused(
-    error: UsageError,
+    error: Exception,
     given: Mapping[str, str],
     environ: Mapping[str, str],
     stdout: TextIO,
@@ -121,7 +121,9 @@ def _refused(
         termination_log=Path(place),
         shutdown_urls=_shutdown_urls(environ),
     )
-    return run_job(refuse, reporting=reporting, redactor=Redactor(), stdout=stdout)
+    secrets = secret_values(environ) | passwords(given.get("database_url", ""))
+    redactor = Redactor(secrets)
+    return run_job(refuse, reporting=reporting, redactor=redactor, stdout=stdout)
 
 
 def _shutdown_urls(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -57,7 +57,10 @@ MEANINGS: dict[ExitCode, Meaning] = {
     ),
     ExitCode.DRIFT: Meaning("an applied file has changed (`fail`)", "untouched", "no"),
     ExitCode.FAILED: Meaning(
-        "a statement failed; its migration is rolled back", "clean at a version", "no"
+        "a statement failed, also for want of disk, memory or locks; its migration is"
+        " rolled back",
+        "clean at a version",
+        "no",
     ),
     ExitCode.PARTIAL: Meaning(
         "a NO TRANSACTION migration stopped half way, or a file ended our transaction",
@@ -65,10 +68,15 @@ MEANINGS: dict[ExitCode, Meaning] = {
         "no",
     ),
     ExitCode.ACCESS_DENIED: Meaning(
-        "credentials, TLS verification, privileges, no such database", "clean", "no"
+        "credentials, TLS verification, privileges, no such database, a role or"
+        " database that may only read",
+        "clean",
+        "no",
     ),
     ExitCode.UNAVAILABLE: Meaning(
-        "the server did not answer in time", "untouched", "yes"
+        "the server did not answer in time, had no connection free, or is a standby",
+        "untouched",
+        "yes",
     ),
     ExitCode.LOCKED: Meaning(
         "another migrator holds the lock", "untouched by us", "yes"

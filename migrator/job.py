@@ -134,7 +134,7 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
     """
     url = _url(settings)
     dsn = Dsn(()) if url.startswith(SCHEME) else parse_dsn(url)
-    named = secret_values(environ)
+    named = secret_values({n: v for n, v in environ.items() if v.strip() != url})
     if settings.password is not None:
         named.add(settings.password.get_secret_value())
     return (*dsn.secrets, *sorted(named - set(dsn.public)))

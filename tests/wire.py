@@ -44,7 +44,7 @@ class Wire:
         self, client: socket.socket, parameters: Mapping[str, object], quiet_s: float
     ) -> None:
         try:
-            server = _server(parameters)
+            server = server_of(parameters)
         except OSError:
             client.close()
         else:
@@ -90,7 +90,7 @@ def counted(dsn: str, *, quiet_s: float = 0.1) -> Iterator[tuple[str, Wire]]:
             wire._close()
 
 
-def _server(parameters: Mapping[str, object]) -> socket.socket:
+def server_of(parameters: Mapping[str, object]) -> socket.socket:
     """A connection to where the DSN says; libpq's variables are not asked."""
     host = str(parameters.get("hostaddr") or parameters.get("host") or "localhost")
     port = int(str(parameters.get("port") or 5432))

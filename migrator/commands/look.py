@@ -13,6 +13,7 @@ from migrator.events.finding import (
 )
 from migrator.model import Files, History, Row, Step, Up
 from migrator.plan import outdated
+from migrator.sql.passwords import masked
 
 
 def status(request: Request) -> None:
@@ -134,7 +135,7 @@ def planned(step: Step) -> Iterator[StatementPlanned]:
             line=statement.line,
             statement=number,
             transaction=migration.transaction,
-            text=statement.text,
+            text=masked(statement.text),
         )
 
 

@@ -16,6 +16,7 @@ Everything that can go wrong, by what the operator has to do about it.
     - BadTableError
   x DriftError              applied files have changed: restore them, or decide
   x StatementFailedError    fix the SQL; its migration is rolled back
+    - OutOfResourcesError   give the server room: disk, memory, locks
   x PartialError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
   x NoPasswordError         mend where the password comes from
@@ -61,6 +62,7 @@ from migrator.errors.running import (
     LockedError,
     LockLostError,
     NoPasswordError,
+    OutOfResourcesError,
     PartialError,
     ReadOnlyServerError,
     StatementFailedError,
@@ -91,6 +93,7 @@ __all__ = [
     "NoFileError",
     "NoPasswordError",
     "NotThroughError",
+    "OutOfResourcesError",
     "PartialError",
     "PendingError",
     "ReadOnlyServerError",

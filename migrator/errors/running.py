@@ -8,13 +8,27 @@ from migrator.facts import Fault, Place, ServerMessage
 class StatementFailedError(MigratorError):
     """A statement or a script failed; its migration's transaction is rolled back."""
 
+    mend = "mend the file and run again"
+
     def __init__(self, place: Place, server: ServerMessage) -> None:
         self.place = place
         self.server = server
         super().__init__(
             f"{place}: {server.message}{sqlstate(server)};"
-            " this migration was rolled back; mend the file and run again"
+            f" this migration was rolled back; {self.mend}"
         )
+
+
+class OutOfResourcesError(StatementFailedError):
+    """
+    The server has no room for a statement: disk, memory, locks.
+
+    Trying again on the spot would fill it again, for everybody who uses it.
+    """
+
+    def __init__(self, place: Place, server: ServerMessage, *, mend: str) -> None:
+        self.mend = f"{mend}, and run again"
+        super().__init__(place, server)
 
 
 class FileChangedError(FilesInvalidError):
@@ -81,9 +95,18 @@ class UnavailableError(MigratorError):
         self.waited_s = waited_s
         super().__init__(
             f"no connection within {waited_s:.0f} s: {server.message}"
-            f"{sqlstate(server)}; check host, port and network,"
+            f"{sqlstate(server)}; {_WAYS_IN.get(server.sqlstate or '', _WAY_IN)},"
             " or raise MIGRATOR_CONNECT_WAIT"
         )
+
+
+_WAY_IN = "check host, port and network"
+_WAYS_IN = {
+    "53300": "a run needs two connections: close others, or raise max_connections or"
+    " the CONNECTION LIMIT of the role or the database",
+    "55000": "ALTER DATABASE … ALLOW_CONNECTIONS true, where nobody has closed it on"
+    " purpose",
+}
 
 
 class ReadOnlyServerError(UnavailableError):

@@ -27,6 +27,15 @@ _TLS = re.compile(
     r"certificate|SSL error|does not support SSL|private key file|sslmode|sslrootcert",
     re.IGNORECASE,
 )
+# fe-connect.c: pqConnectOptions2, parseServiceInfo
+_OPTION = re.compile(
+    r"invalid .*value|invalid port|could not match|weak sslmode|definition of service"
+    r"|service file|syntax error in service file|.* not supported in service file"
+)
+_UNUSABLE = (
+    "the connection's parameters cannot be used: {}; check the URL, libpq's own"
+    " variables and the service file"
+)
 # the last two only where libpq cannot be asked for the SQLSTATE
 _DENIED = re.compile(
     r"no password supplied|pg_hba\.conf|authentication failed|\" does not exist"
@@ -53,7 +62,6 @@ class Session(NamedTuple):
             "statement_timeout": _milliseconds(self.statement_timeout_s),
             "idle_in_transaction_session_timeout": "0",
             "idle_session_timeout": "0",
-            "client_connection_check_interval": "10000",
         }
         if self.search_path is not None:
             wanted["search_path"] = self.search_path
@@ -73,6 +81,8 @@ def open_connection(dsn: Dsn) -> Link:
     """
     try:
         return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
+    except psycopg.ProgrammingError as error:
+        raise UsageError(_UNUSABLE.format(error)) from error
     except psycopg.OperationalError as error:
         raise classified(_diagnosed(dsn, str(error))) from error
 
@@ -124,6 +134,8 @@ _MENDS = {
 
 
 def _classified_by_words(server: ServerMessage) -> MigratorError:
+    if _OPTION.match(server.message):
+        return UsageError(_UNUSABLE.format(server.message))
     if _TLS.search(server.message):
         mend = "check sslmode, sslrootcert, sslcert and sslkey"
         return AccessDeniedError(server, mend=mend)
@@ -168,6 +180,8 @@ def _poll(conn: pq.abc.PGconn, *, patience_s: float = 10.0) -> None:
     import time  # noqa: PLC0415 - the same
 
     end = time.monotonic() + patience_s
+    if conn.status != pq.ConnStatus.BAD:  # libpq, PQconnectPoll: wait for this first
+        select.select([], [conn.socket], [], patience_s)
     while (left := end - time.monotonic()) > 0:
         match conn.connect_poll():
             case pq.PollingStatus.READING:
@@ -204,9 +218,12 @@ def _bundled_libpq() -> str | None:
 
 def _one_line(text: str) -> str:
     lines = (line.strip() for line in text.splitlines())
-    told = (line.removeprefix("connection failed: ") for line in lines if line)
+    told = (_PREFIX.sub("", line) for line in lines if line)
     kept = [line for line in told if not line.startswith("Is the server running")]
     return "; ".join(dict.fromkeys(kept))
+
+
+_PREFIX = re.compile(r"connection (failed|is bad): ")
 
 
 def _milliseconds(seconds: float) -> str:

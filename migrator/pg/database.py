@@ -25,7 +25,7 @@ from migrator.pg.connect import (
     open_connection,
     server_message,
 )
-from migrator.pg.dsn import Dsn
+from migrator.pg.dsn import COURTESIES, Dsn
 from migrator.pg.greeting import SENTINEL, Answers, greet
 from migrator.pg.options import REFUSED, with_options, without_options
 from migrator.pg.pooler import Link, pooled
@@ -137,13 +137,20 @@ class Database(NamedTuple):
 
     def _opened(self) -> tuple[Link, Mapping[str, str]]:
         """Connect; return also the options that a pooler or proxy did not take."""
-        settings = {SENTINEL: "on", **self.session.settings}
-        try:
-            return open_connection(with_options(self._located(), settings)), {}
-        except MigratorError as error:
-            if REFUSED not in str(error) and not isinstance(error, UsageError):
-                raise
+        for courtesies in (COURTESIES, {}):
+            try:
+                return self._optioned(courtesies), {}
+            except MigratorError as error:
+                if REFUSED not in str(error) and not isinstance(error, UsageError):
+                    raise
+                if not any(name in str(error) for name in courtesies):
+                    break
         return self._bare()
+
+    def _optioned(self, courtesies: Mapping[str, str]) -> Link:
+        settings = {SENTINEL: "on", **self.session.settings}
+        dsn = with_options(self._located(), settings, defaults=courtesies)
+        return open_connection(dsn)
 
     def _bare(self) -> tuple[Link, Mapping[str, str]]:
         dsn, options = without_options(self._located())

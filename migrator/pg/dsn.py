@@ -6,14 +6,14 @@ session (`?search_path=app`), and `database=` means `dbname=`; libpq rejects bot
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Conninfo
+from psycopg.pq import Conninfo, ConninfoOption, PGconn
 
 from migrator.errors import UsageError
 
@@ -22,15 +22,31 @@ _SCHEMES = ("postgres", "postgresql")
 _PORTS = re.compile(r"[\d,]*")
 # pgx conn.go ParseConfigWithOptions and pgxpool pool.go ParseConfig: never sent
 _PGX_ONLY = re.compile(r"default_query_exec_mode|\w+_cache_capacity|pool_\w+")
+SILENCE_S = 20
+"""How long a peer may be silent, asked again and again, before it counts as dead."""
+
+_ASKED_AFTER_S, _ASKED_EVERY_S = 10, 2
+_ASKED_TIMES = (SILENCE_S - _ASKED_AFTER_S) // _ASKED_EVERY_S
 _CALM: Mapping[str, str | int] = {
-    # A dead network is noticed within a minute on our side, not after two hours.
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
+    "keepalives_idle": _ASKED_AFTER_S,
+    "keepalives_interval": _ASKED_EVERY_S,
+    "keepalives_count": _ASKED_TIMES,
+    "tcp_user_timeout": SILENCE_S * 1000,
     "connect_timeout": 10,
     "fallback_application_name": "migrator",
 }
+COURTESIES: Mapping[str, str] = {
+    "client_connection_check_interval": "1000",
+    "tcp_keepalives_idle": str(_ASKED_AFTER_S),
+    "tcp_keepalives_interval": str(_ASKED_EVERY_S),
+    "tcp_keepalives_count": str(_ASKED_TIMES),
+    "tcp_user_timeout": str(SILENCE_S * 1000),
+}
+"""
+What lets the server notice that we are gone, so that our locks go too: a process that
+was killed within a second, also in a statement, and a machine that has vanished within
+SILENCE_S. A server does without what its platform refuses.
+"""
 
 
 class Dsn(NamedTuple):
@@ -41,7 +57,28 @@ class Dsn(NamedTuple):
     @property
     def conninfo(self) -> str:
         """Return libpq's connection string, secrets included."""
-        return make_conninfo("", **{**_CALM, **dict(self.parameters)})
+        # also what libpq finds by itself: psycopg has no timeout of a service's
+        calm = {**_CALM, **{n: v for n, v in self.elsewhere.items() if n in _CALM}}
+        return make_conninfo("", **{**calm, **dict(self.parameters)})
+
+    @property
+    def elsewhere(self) -> Mapping[str, str]:
+        """
+        Return what libpq takes from its variables, its defaults and a service file.
+
+        Without a service of its own those of the variables, PGSERVICE among them. For
+        one that is named here libpq is asked on a connection that it gives up before
+        it begins (fe-connect.c: pqConnectOptions2).
+        """
+        named = dict(self.parameters).get("service")
+        if named is None:
+            return _values(Conninfo.get_defaults())
+        refused = make_conninfo("", service=named, sslmode="refused")
+        conn = PGconn.connect_start(refused.encode())
+        try:
+            return _values(conn.info)
+        finally:
+            conn.finish()
 
     def with_password(self, password: str) -> "Dsn":
         """Return the same place, with another password."""
@@ -55,7 +92,8 @@ class Dsn(NamedTuple):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be printed; what is public too is no secret."""
-        hidden = (v for name, v in self.parameters if name in _secret_names())
+        told = (*self.parameters, *self.elsewhere.items())
+        hidden = (value for name, value in told if name in _secret_names())
         return tuple(value for value in hidden if value and value not in self.public)
 
     def __str__(self) -> str:
@@ -205,6 +243,10 @@ def escaped(value: str) -> str:
     A backslash takes the next character as it is (postinit.c: pg_split_opts).
     """
     return re.sub(r"[\\\s]", r"\\\g<0>", value)
+
+
+def _values(options: Iterable[ConninfoOption]) -> Mapping[str, str]:
+    return {o.keyword.decode(): o.val.decode() for o in options if o.val}
 
 
 @cache

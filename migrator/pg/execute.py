@@ -146,7 +146,7 @@ class Executor:
             self.cancellation,
             self.watch,
         )
-        with self._noticing(call.place), call.loaded() as function:
+        with self._noticing(call.place, script.text), call.loaded() as function:
             if step.migration.transaction:
                 return self._in_transaction(step, partial(call.run_inside, function))
             return self._outside(step).call(call, function)
@@ -167,7 +167,7 @@ class Executor:
         """Send one statement text, which is not told. Raises as `take`."""
         self.hold.held()
         with (
-            self._noticing(place),
+            self._noticing(place, statement.text),
             self.explaining(place, statement),
             self.cancellation.armed(),
             self.conn.cursor() as cursor,
@@ -236,13 +236,19 @@ class Executor:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
         late = 0 < limit_s <= took_s + _READ_LATE_S
-        blocker = self.watch.blocker(place)
-        return explained(error, place, statement, timed_out=late, blocker=blocker)
+        return explained(
+            error,
+            place,
+            statement,
+            self.conn,
+            timed_out=late,
+            blocker=self.watch.blocker(place),
+        )
 
     @contextmanager
-    def _noticing(self, place: Place) -> Iterator[None]:
+    def _noticing(self, place: Place, source: str) -> Iterator[None]:
         def tell(diag: psycopg.errors.Diagnostic) -> None:
-            self.observe(noticed(diag, place))
+            self.observe(noticed(diag, place, source))
 
         self.conn.add_notice_handler(tell)
         try:

@@ -7,13 +7,15 @@ from migrator.errors import (
     ConnectionLostError,
     ContentionError,
     MigratorError,
+    OutOfResourcesError,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,
 )
-from migrator.facts import Place
+from migrator.facts import Place, ServerMessage
 from migrator.model import Statement
 from migrator.pg.connect import server_message
+from migrator.sql.passwords import MASK, masking, passwords
 
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -30,18 +32,21 @@ def explained(
     error: psycopg.Error,
     place: Place,
     statement: Statement,
+    conn: psycopg.Connection,
     *,
     timed_out: bool,
+    source: str = "",
     blocker: str | None = None,
 ) -> MigratorError:
     """
-    Return what *error* of *statement*, which begins at *place*, means.
+    Return what *error* of *statement*, run on *conn* at *place*, means.
 
     *timed_out* says that our own statement_timeout had passed by then: the server
-    gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE. *blocker* was
+    gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE. *source* is
+    what else has passwords that the server may repeat. *blocker* was
     last seen in its way.
     """
-    server = server_message(error)
+    server = discreet(server_message(error), source or statement.text)
     place = _pointed(place, statement, error)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
@@ -51,10 +56,66 @@ def explained(
         mend = "grant it to the migrating role, or set MIGRATOR_ROLE"
         return AccessDeniedError(server, mend=mend, place=place)
     if server.sqlstate == READ_ONLY_TRANSACTION:
-        return ReadOnlyServerError(server)
+        return read_only(server, conn) or StatementFailedError(place, server)
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
-    return StatementFailedError(place, server)
+    return _failed(place, server)
+
+
+def discreet(server: ServerMessage, source: str) -> ServerMessage:
+    """Return *server*'s words without the passwords that *source* gives away."""
+    found = passwords(source)
+    if not found:
+        return server
+    pattern = masking(found)
+    fields = server._asdict().items()
+    return ServerMessage(**{n: v and pattern.sub(MASK, v) for n, v in fields})
+
+
+def _failed(place: Place, server: ServerMessage) -> StatementFailedError:
+    state = server.sqlstate or ""
+    known = (mend for start, mend in _ROOM.items() if state.startswith(start))
+    mend = next(known, None)
+    if mend is None:
+        return StatementFailedError(place, server)
+    return OutOfResourcesError(place, server, mend=mend)
+
+
+_ROOM = {
+    "53100": "free space on the server's disk or enlarge it",
+    "53200": "give the server more memory (for locks: max_locks_per_transaction), or"
+    " let a file do less",
+    "53": "raise the limit that the server names, or let the statement do less",
+    "58": "see to the server's disk; its log says more",
+}
+
+
+def read_only(
+    server: ServerMessage, conn: psycopg.Connection | None
+) -> MigratorError | None:
+    """
+    Return what it means that *conn* may only read; None when its own words say so.
+
+    Both parameters are told without being asked for (protocol-flow, "Asynchronous
+    Operations"); a pooler may keep them to itself.
+    """
+    told = conn.info.parameter_status if conn is not None else _nothing
+    if told("in_hot_standby") != "off":
+        return ReadOnlyServerError(server)
+    if told("default_transaction_read_only") != "on":
+        return None
+    return AccessDeniedError(server, mend=_WRITABLE)
+
+
+def _nothing(name: str) -> None:
+    """Tell nothing about *name*."""
+
+
+_WRITABLE = (
+    "default_transaction_read_only is on for the role, the database or the server, as"
+    " some platforms do when a disk is nearly full: take it back with RESET, or"
+    " set it in the URL (?default_transaction_read_only=off)"
+)
 
 
 def session_is_gone(error: psycopg.Error) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from migrator.pg.dsn import COURTESIES
 from migrator.pg.pooler import Link, calls, pooled
 
 
@@ -25,6 +26,7 @@ SELECT set_config('migrator.own', (pg_backend_pid() = {pid})::text, true)::boole
     current_setting({sentinel}, true) IS NOT DISTINCT FROM 'on',
     coalesce(current_setting('transaction_timeout', true), '0') = '0';
 """
+_CHECKING = {n: v for n, v in COURTESIES.items() if n.startswith("client_")}
 _TRANSACTION_TIMEOUT = {"transaction_timeout": "0"}
 _ITS_FIRST_VERSION = 170000
 
@@ -102,14 +104,30 @@ def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
     known = conn.info.server_version >= _ITS_FIRST_VERSION
     wanted = {**settings, **(_TRANSACTION_TIMEOUT if known else {})}
     if not facts.own:
-        conn.wanted = wanted
+        # the other ones are about the network, which is the pooler's here
+        conn.wanted = {**accepted(conn, _CHECKING), **wanted}
         return False
     if not facts.settled:
-        conn.lacking = wanted
+        conn.lacking = {**accepted(conn, COURTESIES), **wanted}
     elif not facts.endless:
         conn.lacking = _TRANSACTION_TIMEOUT
     restore(conn)
     return facts.settled
+
+
+def accepted(conn: psycopg.Connection, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return those of *settings* that the server takes, each of them tried for once."""
+    return {n: v for n, v in settings.items() if _accepts(conn, {n: v})}
+
+
+def _accepts(conn: psycopg.Connection, settings: Mapping[str, str]) -> bool:
+    try:
+        conn.execute(sql.SQL("SELECT {}").format(calls(settings, sql.SQL("true"))))
+    except psycopg.Error:
+        if conn.closed:
+            raise
+        return False
+    return True
 
 
 def restore(conn: psycopg.Connection) -> None:

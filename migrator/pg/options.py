@@ -7,8 +7,6 @@ They are words of a command line (postgres.c: process_postgres_switches).
 import re
 from collections.abc import Iterator, Mapping
 
-from psycopg.pq import Conninfo
-
 from migrator.errors import UsageError
 from migrator.pg.dsn import Dsn, escaped
 
@@ -17,19 +15,17 @@ REFUSED = "unsupported startup parameter"
 """PgBouncer src/client.c: set_startup_options, decide_startup_pool; Neon's too."""
 
 
-def with_options(dsn: Dsn, settings: Mapping[str, str]) -> Dsn:
+def with_options(
+    dsn: Dsn, settings: Mapping[str, str], *, defaults: Mapping[str, str]
+) -> Dsn:
     """
-    Return *dsn* with *settings* behind the options that it has, or libpq's PGOPTIONS.
+    Return *dsn* with *settings* behind the options that it has, *defaults* before them.
 
-    What a service file says is not known here and would be lost: such a DSN stays as
-    it is.
+    Of two options with one name the server takes the last one. What *dsn* does not say
+    a service file does, or PGOPTIONS.
     """
-    told = dict(dsn.parameters)
-    if "service" in told:
-        return dsn
-    ours = (f"-c {name}={escaped(value)}" for name, value in settings.items())
-    options = " ".join(filter(None, (_options(told), *ours)))
-    return Dsn(tuple({**told, "options": options}.items()))
+    words = (_words(defaults), _options(dsn), _words(settings))
+    return _with(dsn, " ".join(filter(None, words)))
 
 
 def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
@@ -39,14 +35,20 @@ def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
     Raises:
         UsageError: They do more than set run-time parameters.
     """
-    told = dict(dsn.parameters)
     # an empty value keeps libpq from reading PGOPTIONS, which is among its defaults
-    bare = Dsn(tuple({**told, "options": ""}.items()))
-    return bare, dict(_parameters(_options(told)))
+    return _with(dsn, ""), dict(_parameters(_options(dsn)))
 
 
-def _options(told: Mapping[str, str]) -> str:
-    return told.get("options") or _default_options()
+def _with(dsn: Dsn, options: str) -> Dsn:
+    return Dsn(tuple({**dict(dsn.parameters), "options": options}.items()))
+
+
+def _words(settings: Mapping[str, str]) -> str:
+    return " ".join(f"-c {name}={escaped(v)}" for name, v in settings.items())
+
+
+def _options(dsn: Dsn) -> str:
+    return dict(dsn.parameters).get("options") or dsn.elsewhere.get("options", "")
 
 
 def _parameters(options: str) -> Iterator[tuple[str, str]]:
@@ -60,8 +62,3 @@ def _parameters(options: str) -> Iterator[tuple[str, str]]:
                 " `-c name=value`, or connect to the server itself"
             )
         yield name.replace("-", "_").lower(), value
-
-
-def _default_options() -> str:
-    found = (o.val for o in Conninfo.get_defaults() if o.keyword == b"options")
-    return (next(found, None) or b"").decode()

@@ -21,6 +21,7 @@ from psycopg.pq import ConnStatus, ExecStatus, abc
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError
 from migrator.pg.cancel import cancel
+from migrator.pg.peer import ASKED_EVERY_S, Peer, unhurried
 
 
 class Query(Protocol):
@@ -85,6 +86,7 @@ class Pipeline(Generic[Q]):
         self._cancellation = cancellation
         self._held = held
         self._last: Q | None = None
+        self._peer: Peer
         self._unanswered = 0
         """How many bytes wait for their answers."""
 
@@ -104,11 +106,12 @@ class Pipeline(Generic[Q]):
             QueryFailedError: The first query that failed.
             MigratorError: Why the run was asked to stop, by a signal or by *held*.
         """
-        self._pgconn.enter_pipeline_mode()
-        try:
-            yield from self._answers()
-        finally:
-            self._leave()
+        with unhurried(self._conn) as self._peer:
+            self._pgconn.enter_pipeline_mode()
+            try:
+                yield from self._answers()
+            finally:
+                self._leave()
         if self._reason is not None:
             raise self._reason
         if self._failure is not None:
@@ -162,11 +165,14 @@ class Pipeline(Generic[Q]):
         else:
             try:
                 with self._cancellation.armed():
-                    ready = select.select(sockets, writing, [])
+                    ready = select.select(sockets, writing, [], ASKED_EVERY_S)
             except MigratorError as reason:
                 self._stop(reason)
                 return
+            if not any(ready):
+                self._peer.check()
         if ready[0]:
+            self._peer.heard()
             self._pgconn.consume_input()
 
     def _arrived(self) -> Iterator[tuple[Q, abc.PGresult]]:

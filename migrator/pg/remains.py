@@ -115,5 +115,5 @@ def look_behind(conn: psycopg.Connection, store: Store, table: Table | None) -> 
     """
     locking = table.locking if table is not None else ()
     query = sql.SQL("; ").join([*locking, store.question])
-    with explaining(store.name):
+    with explaining(store.name, conn):
         return store.read(ask(conn, setting(conn, query.as_bytes(conn))))

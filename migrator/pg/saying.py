@@ -5,7 +5,8 @@ import psycopg
 from migrator.events.base import Event, Observer
 from migrator.events.database import ServerNoticed
 from migrator.events.migration import StatementFinished
-from migrator.facts import Place
+from migrator.facts import Place, ServerMessage
+from migrator.pg.failures import discreet
 
 
 _SHOWN = 10
@@ -26,17 +27,32 @@ def statement_finished(
     )
 
 
-def noticed(diag: psycopg.errors.Diagnostic, place: Place) -> ServerNoticed:
-    """Return the event of a NOTICE, WARNING or the like, said at *place*."""
+def noticed(
+    diag: psycopg.errors.Diagnostic, place: Place, source: str
+) -> ServerNoticed:
+    """
+    Return the event of a NOTICE, WARNING or the like, said at *place*.
+
+    It is without the passwords that *source* gives away.
+    """
+    said = discreet(
+        ServerMessage(
+            sqlstate=diag.sqlstate,
+            message=diag.message_primary or "",
+            detail=diag.message_detail,
+            hint=diag.message_hint,
+        ),
+        source,
+    )
     return ServerNoticed(
         version=place.version,
         path=place.path,
         line=place.line,
         notice=diag.severity_nonlocalized or diag.severity or "",
-        sqlstate=diag.sqlstate,
-        message=diag.message_primary or "",
-        detail=diag.message_detail,
-        hint=diag.message_hint,
+        sqlstate=said.sqlstate,
+        message=said.message,
+        detail=said.detail,
+        hint=said.hint,
     )
 
 

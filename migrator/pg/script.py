@@ -32,7 +32,9 @@ from migrator.events.migration import ScriptPrinted, StatementFinished
 from migrator.facts import Place, ServerMessage
 from migrator.model import Script, Statement
 from migrator.pg.connect import Session
-from migrator.pg.failures import explained
+from migrator.pg.failures import discreet, explained, session_is_gone
+from migrator.pg.peer import unhurried
+from migrator.pg.pooler import pooled
 from migrator.pg.printed import printed
 from migrator.pg.watch import Watch
 
@@ -110,7 +112,7 @@ class ScriptCall:
 
     def _run(self, function: Function) -> None:
         try:
-            with self.cancellation.armed(), self._explaining():
+            with self.cancellation.armed(), self._explaining(), _unhurried(self.conn):
                 function(self.conn)
         finally:
             _forget_habits(self.conn)
@@ -126,18 +128,28 @@ class ScriptCall:
             place = self._innermost(error)
             if self.conn.closed and not self.conn.broken:
                 raise _closed_by_script(place) from error
-            limit_s = self.session.statement_timeout_s
-            late = 0 < limit_s <= time.monotonic() - started
+            if session_is_gone(error) and not self.conn.closed:
+                # a connection of the script's own
+                raise StatementFailedError(place, self._said(error)) from error
+            late = 0 < self.session.statement_timeout_s <= time.monotonic() - started
             here = Statement("", place.line, place.column)
-            blocker = self.watch.blocker(place)
             raise explained(
-                error, place, here, timed_out=late, blocker=blocker
+                error,
+                place,
+                here,
+                self.conn,
+                timed_out=late,
+                source=self.script.text,
+                blocker=self.watch.blocker(place),
             ) from error
         except Interruption:
             raise
         except BaseException as error:  # asyncio's CancelledError is no Exception
-            said = _said(error, self.script.file)
-            raise StatementFailedError(self._innermost(error), said) from error
+            place = self._innermost(error)
+            raise StatementFailedError(place, self._said(error)) from error
+
+    def _said(self, error: BaseException) -> ServerMessage:
+        return discreet(_said(error, self.script.file), self.script.text)
 
     def _innermost(self, error: BaseException) -> Place:
         """Return the place in the script from which *error* came."""
@@ -203,6 +215,19 @@ def _told(call: ScriptCall) -> Iterator[None]:
             duration_s=round(time.monotonic() - started, 3),
         )
     )
+
+
+@contextmanager
+def _unhurried(conn: psycopg.Connection) -> Iterator[None]:
+    """
+    Let either end read as late as it likes, as when rows of COPY are worked on.
+
+    The server's own limit comes back with the settings of the next migration.
+    """
+    if not pooled(conn):
+        conn.execute("SET tcp_user_timeout = 0")
+    with unhurried(conn):
+        yield
 
 
 @contextmanager

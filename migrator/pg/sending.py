@@ -6,6 +6,7 @@ import psycopg
 
 from migrator.model import Statement
 from migrator.pg.message import encoded
+from migrator.pg.peer import unhurried
 
 
 def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
@@ -14,7 +15,7 @@ def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
     if statement.data is None:
         cursor.execute(text)
         return tuple(_tags(cursor))
-    with cursor.copy(text) as copy:
+    with unhurried(cursor.connection), cursor.copy(text) as copy:
         for rows in statement.data:
             copy.write(rows)
     return (cursor.statusmessage or "",)

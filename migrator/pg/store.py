@@ -40,7 +40,7 @@ class Store(NamedTuple):
             BadTableError: Its columns are not goose's.
             AccessDeniedError: The role may not read it.
         """
-        with explaining(self.name):
+        with explaining(self.name, conn):
             return self.read(ask(conn, setting(conn, self.question.as_bytes(conn))))
 
     def ensure(self, conn: psycopg.Connection, before: Seen) -> Seen:
@@ -54,11 +54,11 @@ class Store(NamedTuple):
             BadTableError: The schema that it is to live in does not exist.
             AccessDeniedError: The role may not create or write it.
         """
-        with explaining(self.name):
+        with explaining(self.name, conn):
             now = self._quickly(conn, before)
         if now is not None and now.complete:
             return now
-        with explaining(self.name):
+        with explaining(self.name, conn):
             try:
                 table = self._ensured(conn)
             except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):

@@ -162,7 +162,9 @@ class _Run:
     def _notice(self, diag: psycopg.errors.Diagnostic) -> None:
         waiting = self._pipeline.waiting if self._pipeline else ()
         if waiting and waiting[0].kind is Kind.STATEMENT:
-            self._executor.observe(noticed(diag, waiting[0].place))
+            self._executor.observe(
+                noticed(diag, waiting[0].place, waiting[0].statement.text)
+            )
 
     def _failed(self, message: Message, error: psycopg.Error) -> Alone:
         """Return the step that has to run by itself, or raise what *error* means."""

@@ -119,7 +119,7 @@ class Table(NamedTuple):
             + sql.SQL(_COUNT)
             for m in migrations
         )
-        with explaining(self.name), settled(conn), conn.transaction():
+        with explaining(self.name, conn), settled(conn), conn.transaction():
             conn.execute(sql.SQL("; ").join([*self.locking, *entries]))
 
     def forget(self, conn: psycopg.Connection, begun: Iterable[Begun]) -> None:
@@ -132,7 +132,7 @@ class Table(NamedTuple):
         versions = {each.version for each in begun}
         if self.ledger is None or not versions:
             return
-        with explaining(self.name), settled(conn), conn.transaction():
+        with explaining(self.name, conn), settled(conn), conn.transaction():
             conn.execute(self.ledger.forgetting(versions))
 
     def _counted(

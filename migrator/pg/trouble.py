@@ -12,11 +12,15 @@ from migrator.errors import (
     BusyTableError,
     ConnectionLostError,
     MigratorError,
-    ReadOnlyServerError,
 )
 from migrator.facts import ServerMessage
 from migrator.pg.connect import server_message
-from migrator.pg.failures import CONTENTION, READ_ONLY_TRANSACTION, session_is_gone
+from migrator.pg.failures import (
+    CONTENTION,
+    READ_ONLY_TRANSACTION,
+    read_only,
+    session_is_gone,
+)
 
 
 _NOT_GOOSES = frozenset(
@@ -26,21 +30,23 @@ _NOT_GOOSES = frozenset(
 
 
 @contextmanager
-def explaining(name: str) -> Iterator[None]:
-    """Turn the server's errors about the tracking table *name* into ours."""
+def explaining(name: str, conn: psycopg.Connection) -> Iterator[None]:
+    """Turn the server's errors on *conn* about the tracking table *name* into ours."""
     try:
         yield
     except psycopg.Error as error:
-        raise _explained(name, error) from error
+        raise _explained(name, error, conn) from error
 
 
-def _explained(name: str, error: psycopg.Error) -> MigratorError:
+def _explained(
+    name: str, error: psycopg.Error, conn: psycopg.Connection
+) -> MigratorError:
     server = server_message(error)
     if server.sqlstate == "42501":
         return AccessDeniedError(server, mend=_grant(name))
     if server.sqlstate in _NOT_GOOSES:
         return BadTableError(name, reason=server.message)
-    return trouble(server, error, doing=f"reading or writing {name}")
+    return trouble(server, error, doing=f"reading or writing {name}", conn=conn)
 
 
 def _grant(name: str) -> str:
@@ -52,11 +58,15 @@ def _grant(name: str) -> str:
 
 
 def trouble(
-    server: ServerMessage, error: psycopg.Error, *, doing: str
+    server: ServerMessage,
+    error: psycopg.Error,
+    *,
+    doing: str,
+    conn: psycopg.Connection | None = None,
 ) -> MigratorError:
     """Return the error for trouble that is not a migration's own."""
     if server.sqlstate == READ_ONLY_TRANSACTION:
-        return ReadOnlyServerError(server)
+        return read_only(server, conn) or BookkeepingError(server, doing=doing)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=doing)
     if server.sqlstate in CONTENTION:

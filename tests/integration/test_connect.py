@@ -4,9 +4,8 @@ import socket
 import ssl
 import struct
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -20,7 +19,9 @@ from migrator.events.base import Observer
 from migrator.events.database import DatabaseWaited
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
+from tests.peers import answering, fatal, relay
 from tests.support import Recorder
+from tests.wire import server_of
 
 
 def connect(
@@ -36,36 +37,6 @@ def connect(
 def changed(dsn: str, **parameters: str) -> str:
     """The DSN with other parameters."""
     return make_conninfo("", **{**conninfo_to_dict(dsn), **parameters})
-
-
-def fatal(sqlstate: str, message: str) -> bytes:
-    """An ErrorResponse in German, as a server with translations sends it."""
-    fields = {b"S": "FATAL", b"C": sqlstate, b"M": message}
-    fields[b"S"] = "SCHWERWIEGEND"
-    body = b"".join(k + v.encode() + b"\0" for k, v in fields.items()) + b"\0"
-    return b"E" + struct.pack("!I", len(body) + 4) + body
-
-
-@contextmanager
-def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A port whose every connection gets *answer*: failures that no server repeats."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                peer, _ = listener.accept()
-            except OSError:
-                return
-            with peer:
-                answer(peer)
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield f"postgresql://u:secret@127.0.0.1:{listener.getsockname()[1]}/db"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
 
 
 def speaking(message: bytes) -> Callable[[socket.socket], None]:
@@ -174,15 +145,15 @@ def test_a_server_that_comes_up_late_is_reached(server: str) -> None:
     """The wait ends when the server takes connections."""
     refusals = iter([fatal("57P03", "startet")] * 4)
     recorder = Recorder()
-    with psycopg.connect(server) as real:
-        target = (real.info.host, real.info.port)
+    parameters = conninfo_to_dict(server)
 
     def answer(peer: socket.socket) -> None:
         refusal = next(refusals, None)
         if refusal is not None:
             speaking(refusal)(peer)
         else:
-            _pipe(peer, target)
+            with closing(server_of(parameters)) as upstream:
+                relay(peer, upstream)
 
     with answering(answer) as dsn:
         late = conninfo_to_dict(dsn)
@@ -196,29 +167,6 @@ def test_a_server_that_comes_up_late_is_reached(server: str) -> None:
         "database.waited",
         "database.connected",
     ]
-
-
-def _pipe(peer: socket.socket, target: tuple[str, int]) -> None:
-    """Carry bytes both ways until one side closes."""
-    host, port = target
-    if host.startswith("/"):
-        upstream = socket.socket(socket.AF_UNIX)
-        upstream.connect(f"{host}/.s.PGSQL.{port}")
-    else:
-        upstream = socket.create_connection((host, port))
-
-    def carry(source: socket.socket, sink: socket.socket) -> None:
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.close()
-
-    with upstream:
-        back = threading.Thread(target=carry, args=(upstream, peer), daemon=True)
-        back.start()
-        try:
-            carry(peer, upstream)
-        except OSError:
-            return
 
 
 def test_tls_that_is_not_offered_is_not_waited_for() -> None:
@@ -274,3 +222,44 @@ def test_our_sessions_are_calm(database: str) -> None:
         values = [conn.execute(f"SHOW {name}".encode()).fetchone() for name in names]
 
     assert values == [("0",), ("0",), ("0",), ("5s",)]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "words"),
+    [
+        ("service=nowhere", 'definition of service "nowhere" not found'),
+        ("host=127.0.0.1 sslmode=bogus", 'invalid sslmode value: "bogus"'),
+        ("host=127.0.0.1 connect_timeout=x", "bad value for connect_timeout"),
+        ("host=127.0.0.1,127.0.0.2 port=1,2,3", "could not match 3 port numbers"),
+        ("host=127.0.0.1 port=70000", 'invalid port number: "70000"'),
+        ("host=127.0.0.1 target_session_attrs=x", "invalid target_session_attrs"),
+    ],
+)
+def test_what_libpq_cannot_use_is_not_waited_for(dsn: str, words: str) -> None:
+    """A parameter that no server has refused stays wrong."""
+    with pytest.raises(UsageError) as caught:
+        connect(dsn, patience=60)
+
+    assert words in str(caught.value)
+    assert str(caught.value).endswith("and the service file")
+
+
+def test_a_service_says_what_the_url_does_not(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options are the session's, and its other words win over our own defaults."""
+    file = tmp_path / "services"
+    said = {**conninfo_to_dict(server), "connect_timeout": "7"}
+    said |= {"options": "-c work_mem=1MB -c lock_timeout=1"}
+    lines = "\n".join(f"{name}={value}" for name, value in said.items())
+    file.write_text(f"[here]\n{lines}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+
+    with connect("service=here") as conn:
+        values = [
+            conn.execute(f"SHOW {name}".encode()).fetchone()
+            for name in ("work_mem", "lock_timeout", "idle_session_timeout")
+        ]
+
+    assert values == [("1MB",), ("5s",), ("0",)]
+    assert "connect_timeout=7" in parse_dsn("service=here").conninfo

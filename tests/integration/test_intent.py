@@ -292,6 +292,38 @@ def test_an_index_that_another_session_builds_is_left_alone(
     assert one(conn, "SELECT max(version_id) FROM goose_db_version") == 1
 
 
+@pytest.mark.parametrize("ended_too", [True, False], ids=["session-ends", "stays"])
+def test_a_build_whose_process_was_killed(
+    database: str, conn: psycopg.Connection, tmp_path: Path, *, ended_too: bool
+) -> None:
+    """Its session may end with it or go on: the next run leaves one valid index."""
+    conn.execute("CREATE TABLE a (x int)")
+    content = (
+        "-- +goose NO TRANSACTION\n-- +goose Up\nINSERT INTO a VALUES (1);\n"
+        "CREATE INDEX CONCURRENTLY i ON a (x);\n"
+    )
+    directory = write(tmp_path / "m", {"1_a.sql": content})
+    building = "SELECT pid FROM pg_stat_progress_create_index WHERE phase ~ 'waiting'"
+    with psycopg.connect(database) as old:
+        old.execute("LOCK TABLE a IN ROW EXCLUSIVE MODE")
+        patient = {"MIGRATOR_LOCK_TIMEOUT": "60s"}
+        with started(database, directory, **patient) as process:
+            until(lambda: one(conn, building))
+            process.kill()
+            process.wait()
+        if ended_too:
+            conn.execute("SELECT pg_terminate_backend(%s, 5000)", [one(conn, building)])
+    assert one(conn, "SELECT max(version_id) FROM goose_db_version") == 0
+
+    with started(database, directory) as process:
+        result = ended(process)
+
+    assert result.exit_code == 0
+    assert one(conn, VALID) is True
+    assert one(conn, "SELECT count(*) FROM a") == 1
+    assert len(result.events(DROPPED)) == ended_too
+
+
 TRACED = [
     pytest.param("CREATE INDEX CONCURRENTLY i ON a (x)", id="create-index"),
     pytest.param("CREATE INDEX CONCURRENTLY ON a (x)", id="create-unnamed-index"),

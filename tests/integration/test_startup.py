@@ -20,7 +20,7 @@ pg.greeting pg.ledger pg.look pg.options pg.pooler pg.store pg.table pg.trouble
 pg.unversioned plan report report.log report.redact report.tally report.termination
 runner settings source source.checksum source.discover source.load source.parse sql
 sql.annotation sql.buffer sql.by_line sql.characters sql.findings sql.goose
-sql.gotext sql.hazards sql.lexer sql.riding sql.rows sql.runs sql.split
+sql.gotext sql.hazards sql.lexer sql.passwords sql.riding sql.rows sql.runs sql.split
 sql.structure sql.variables sql.words telling values
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
