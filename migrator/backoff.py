@@ -26,6 +26,7 @@ class Backoff(NamedTuple):
     def delays(
         self,
         *,
+        least: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> Iterator[float]:
@@ -34,9 +35,11 @@ class Backoff(NamedTuple):
 
         The time that attempts themselves take counts: *clock* is read, delays are
         not added up. Each delay is between half and the whole of its step, so that
-        pods that started together drift apart. *clock* and *jitter* are for tests.
+        pods that started together drift apart. *least* is asked each time: the step is
+        at least twice as long, or *most_s*. *clock* and *jitter* are for tests.
         """
         started, step = clock(), self.first_s
         while (left := self.total_s - (clock() - started)) > 0:
+            step = max(step, min(2 * least(), self.most_s))
             yield min(jitter(step / 2, step), left)
             step = min(step * 2, self.most_s)

@@ -4,7 +4,8 @@ How a signal or the deadline stops a run: at once where we wait, never in betwee
 `request` is called from a signal handler. Inside `armed` it raises there and then,
 which psycopg answers by cancelling the running statement on the server and waiting
 for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check` or
-`armed` raises. COMMIT, rollback and unlock are not armed: they are let finish.
+`armed` raises. Rollback and unlock are not armed: they are let finish. A COMMIT is
+cancelled too, but its answer counts (`migrator.pg.command`).
 """
 
 import os

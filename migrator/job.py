@@ -247,7 +247,7 @@ def _runner(
         pipeline=settings.pipeline,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
-        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=10),
+        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=30),
         watch_s=(1.0, 1.0) if live else Policy().watch_s,
     )
     return Runner(

@@ -76,7 +76,7 @@ class Policy(NamedTuple):
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=10)
+    retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=30)
     watch_s: tuple[float, float] = WATCH_S
 
 

@@ -161,6 +161,7 @@ class Walk:
                 patience=self._patience,
                 observe=self._observe,
                 cancellation=self._cancellation,
+                since=self._since,
                 met=met,
             )
         except MigratorError as error:

@@ -148,13 +148,20 @@ def ended(process: subprocess.Popen[str], signum: int | None = None) -> Result:
     return parsed(process.returncode, text)
 
 
-def heard(process: subprocess.Popen[str], event: str) -> None:
-    """Read the process's lines up to the first of this event."""
+def heard(process: subprocess.Popen[str], event: str) -> dict[str, Any]:
+    """Read the process's lines up to the first of this event, and return that."""
     assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line)["event"] == event:
-            return
+    for text in process.stdout:
+        line: dict[str, Any] = json.loads(text)
+        if line["event"] == event:
+            return line
     pytest.fail(f"it ended without {event}")
+
+
+def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """Print a figure, also when the test succeeds."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{text}\n")
 
 
 def until(true: Callable[[], object]) -> None:

@@ -25,6 +25,8 @@ from migrator.errors import (
 from migrator.events.base import Observer
 from migrator.facts import Place
 from migrator.model import Script, Statement, Step
+from migrator.pg.command import run_command
+from migrator.pg.concurrent import patient
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
 from migrator.pg.greeting import ask, settle
@@ -169,6 +171,7 @@ class Executor:
         with (
             self._noticing(place, statement.text),
             self.explaining(place, statement),
+            patient(self.conn, statement, self.session),
             self.cancellation.armed(),
             self.conn.cursor() as cursor,
         ):
@@ -181,9 +184,13 @@ class Executor:
         place: Place | None = None,
         statement: Statement = NOTHING,
     ) -> None:
-        """Send what is ours, at *place* of *step*, and let it finish."""
+        """
+        Send what is ours, at *place* of *step*; asked to stop, cancel it.
+
+        It returns if it came through all the same.
+        """
         with self.explaining(place or nowhere(step)[0], statement):
-            self.conn.execute(command)
+            run_command(self.conn, command, self.cancellation)
 
     def enter(
         self,

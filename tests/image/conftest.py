@@ -36,6 +36,7 @@ class Postgres:
 
     network: str
     port: int
+    container: str
 
     def dsn(self, database: str) -> str:
         """How a test connects."""
@@ -107,9 +108,8 @@ def postgres(label: str) -> Postgres:
         *("-c", "max_connections=200"),
     )
     wait_for_server(container)
-    return Postgres(
-        network, int(docker("port", container, "5432/tcp").rpartition(":")[2])
-    )
+    port = int(docker("port", container, "5432/tcp").rpartition(":")[2])
+    return Postgres(network, port, container)
 
 
 @pytest.fixture

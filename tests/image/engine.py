@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -97,6 +98,20 @@ class Run:
     def events(self) -> list[dict[str, Any]]:
         """The lines of the log."""
         return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+def finished(run: Run) -> tuple[int, str, int]:
+    """The exit code beside what the last line says."""
+    last = run.events[-1]
+    return run.code, last["event"], last["exit_code"]
+
+
+def eventually(condition: str, target: Target) -> None:
+    """Wait until a query says true."""
+    end = time.monotonic() + 30
+    while target.rows(condition) != [(True,)]:
+        assert time.monotonic() < end, condition
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""compose.yaml and compose.linger.yaml, started as users start them."""
+"""compose.yaml and k8s/compose/linger.yaml, started as users start them."""
 
 import json
 import time
@@ -111,7 +111,7 @@ def lingering(
         (tmp_path / name).chmod(0o444)
     files = {"secrets": {name: {"file": str(tmp_path / name)} for name in secrets}}
     name = f"migrator{uuid4().hex[:12]}"
-    value = Project(name, tmp_path, "compose.linger.yaml", files)
+    value = Project(name, tmp_path, "k8s/compose/linger.yaml", files)
     yield value
     value.compose("down", "--volumes", "--remove-orphans", "--rmi", "local")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.image.conftest import Write
-from tests.image.engine import RESTRICTED, Migrator, docker
-from tests.image.test_image import GOOD, PYTHON, finished
+from tests.image.engine import RESTRICTED, Migrator, docker, finished
+from tests.image.test_image import GOOD, PYTHON
 
 
 OPENSHIFT = (*RESTRICTED, "--user=1000730000:0")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,14 @@ from typing import Any
 import pytest
 
 from tests.image.conftest import VERSIONS, Content, Write
-from tests.image.engine import RESTRICTED, ROOT, Migrator, Run, Target, call, docker
+from tests.image.engine import (
+    RESTRICTED,
+    ROOT,
+    Migrator,
+    call,
+    docker,
+    finished,
+)
 
 
 SIZE_BYTES = 68_700_000
@@ -36,24 +42,10 @@ SLOW = {
 }
 
 
-def finished(run: Run) -> tuple[int, str, int]:
-    """The exit code beside what the last line says."""
-    last = run.events[-1]
-    return run.code, last["event"], last["exit_code"]
-
-
 def read(image: str, path: str) -> str:
     """What a file of the image holds."""
     code = f"print(open({path!r}).read())"
     return docker("run", "--rm", "--network=none", PYTHON, image, "-c", code)
-
-
-def eventually(condition: str, target: Target) -> None:
-    """Wait until a query says true."""
-    end = time.monotonic() + 30
-    while target.rows(condition) != [(True,)]:
-        assert time.monotonic() < end, condition
-        time.sleep(0.1)
 
 
 class TestContent:
@@ -260,24 +252,6 @@ class TestRun:
         assert migrator.target.rows(
             "select indisvalid from pg_index where indexrelid = 'item_id'::regclass"
         ) == [(True,)]
-
-    def test_sigterm(self, migrator: Migrator, write: Write) -> None:
-        """SIGTERM to process 1 cancels the migration that runs, takes it back and says so."""
-        sleeping = "select exists (select from pg_stat_activity where {} and state = 'active' and wait_event = 'PgSleep')"
-        container = migrator.start(write(SLOW))
-        eventually(sleeping.format("datname = current_database()"), migrator.target)
-        stopped = time.monotonic()
-        docker("kill", "--signal=TERM", container)
-        code = int(docker("wait", container))
-        took_s = time.monotonic() - stopped
-
-        run = Run(code, docker("logs", container), "")
-        assert finished(run) == (143, "run.finished", 143)
-        assert took_s < 5
-        assert migrator.target.versions() == []
-        assert migrator.target.rows("select to_regclass('item')") == [(None,)]
-        others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-        assert migrator.target.rows(others) == [(0,)]
 
 
 class TestVerdict:

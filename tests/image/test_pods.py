@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from tests.image.conftest import Postgres, Write, wait_for_server
-from tests.image.engine import Migrator, Run, docker
+from tests.image.engine import Migrator, Run, docker, eventually
 from tests.image.pod import Files, Node
-from tests.image.test_image import BROKEN, GOOD, SLOW, eventually
+from tests.image.test_image import BROKEN, GOOD, SLOW
 from tests.k8s.manifests import Object, objects, pod_spec, workloads
 
 

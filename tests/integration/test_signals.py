@@ -58,6 +58,66 @@ def test_in_a_statement(
     until(lambda: sessions(conn, "%") == 0)
 
 
+def deferring(body: str) -> str:
+    """A migration whose COMMIT runs the body of a PL/pgSQL function."""
+    return (
+        "-- +goose Up\n"
+        "CREATE TABLE b (x int);\n"
+        "-- +goose StatementBegin\n"
+        f"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;\n"
+        "-- +goose StatementEnd\n"
+        "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON b DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION f();\n"
+        "INSERT INTO b VALUES (1);\n"
+    )
+
+
+def test_in_a_commit(database: str, conn: psycopg.Connection, tmp_path: Path) -> None:
+    """Deferred constraints are cancelled as a statement is, and all is rolled back."""
+    content = deferring("PERFORM pg_sleep(60); RETURN NULL;")
+    directory = write(tmp_path / "m", {"1_b.sql": content})
+
+    with started(database, directory) as process:
+        until(lambda: sessions(conn, "COMMIT"))
+        result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
+    assert result.verdict["applied"] == []
+    assert applied(conn) == [0]
+    assert conn.execute("SELECT to_regclass('b')").fetchone() == (None,)
+
+
+def test_in_a_commit_that_comes_through(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """What is committed all the same is told so, and what follows does not begin."""
+    body = "PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN RETURN NULL;"
+    contents = {"1_b.sql": deferring(body), "2_c.sql": SLEEPING}
+    directory = write(tmp_path / "m", contents)
+
+    with started(database, directory) as process:
+        until(lambda: sessions(conn, "COMMIT"))
+        result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
+    assert result.verdict["applied"] == [1]
+    assert applied(conn) == [0, 1]
+
+
+def test_the_deadline_in_a_commit(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """PostgreSQL has no timeout for it; the run's own deadline holds."""
+    content = deferring("PERFORM pg_sleep(60); RETURN NULL;")
+    directory = write(tmp_path / "m", {"1_b.sql": content})
+
+    with started(database, directory, MIGRATOR_DEADLINE="2s") as process:
+        result = ended(process)
+
+    assert result.exit_code == 24
+    assert applied(conn) == [0]
+
+
 def test_while_waiting_for_the_lock(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:

@@ -373,7 +373,7 @@ def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
 def test_the_health_check_is_that_of_compose() -> None:
     """The README's is the example's, which runs the image's own entry point."""
     (snippet,) = (text for text in fenced("yaml") if text.startswith("healthcheck:"))
-    example = yaml.safe_load((ROOT / "compose.linger.yaml").read_text())
+    example = yaml.safe_load((ROOT / "k8s/compose/linger.yaml").read_text())
     check = example["services"]["migrate"]["healthcheck"]
     dockerfile = (ROOT / "Dockerfile").read_text()
     (entry,) = re.findall(r"^ENTRYPOINT (.*)$", dockerfile, re.MULTILINE)

@@ -15,7 +15,6 @@ LAYOUT = {
     "LICENSE",
     "Makefile",
     "README.md",
-    "compose.linger.yaml",
     "compose.yaml",
     "entrypoint.py",
     "k8s",

@@ -1,5 +1,7 @@
 """Delays and cancellation."""
 
+from itertools import islice
+
 import pytest
 
 from migrator.backoff import Backoff
@@ -42,6 +44,16 @@ def test_jitter_is_between_half_and_the_whole() -> None:
     assert next(delays) == 2
 
 
+def test_a_delay_is_as_long_as_is_asked_for() -> None:
+    """Half of the step at least, but the step itself no longer than the most."""
+    clock, stalls = Clock(), iter([0, 5, 3, 50])
+    delays = Backoff(total_s=100, first_s=1, most_s=30).delays(
+        least=lambda: next(stalls), clock=clock, jitter=lambda low, high: low
+    )
+
+    assert list(islice(delays, 4)) == [0.5, 5, 10, 15]
+
+
 def test_time_that_attempts_take_counts() -> None:
     """The patience is a time, not a number of attempts."""
     clock = Clock()
@@ -58,7 +70,7 @@ def test_no_patience_is_one_attempt() -> None:
 
 
 def test_a_request_outside_of_an_armed_block_waits_for_a_check() -> None:
-    """COMMIT is let finish."""
+    """Rollback and unlock are let finish."""
     cancellation = Cancellation()
     cancellation.request(REASON)
 

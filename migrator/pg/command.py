@@ -1,0 +1,67 @@
+"""
+A command of our own, run to its end: a COMMIT may take its time.
+
+Deferred constraints and triggers run in it, and PostgreSQL has no `statement_timeout`
+for them (postgres.c: finish_xact_command), so only a signal or the deadline ends it.
+The answer is read all the same: a COMMIT that was cancelled too late has come through.
+"""
+
+import select
+from contextlib import suppress
+
+import psycopg
+from psycopg.pq import ConnStatus, ExecStatus, abc
+
+from migrator.cancellation import Cancellation
+from migrator.errors import MigratorError
+from migrator.pg.cancel import cancel
+
+
+_AGAIN_S = 0.2
+"""What is quick is let finish, and a request to cancel may be lost."""
+
+
+def run_command(
+    conn: psycopg.Connection, command: bytes, cancellation: Cancellation
+) -> None:
+    """
+    Run *command*; asked to stop, cancel it, and return if it came through all the same.
+
+    Raises:
+        MigratorError: Why the run was asked to stop: the command was cancelled.
+        psycopg.Error: The server refused, or the session died.
+    """
+    try:
+        conn.pgconn.send_query(command)
+        for result in list(iter(lambda: _result(conn, cancellation), None)):
+            if result.status == ExecStatus.FATAL_ERROR:
+                raise refusal(conn.pgconn, result)
+    except psycopg.errors.QueryCanceled:
+        cancellation.check()
+        raise
+
+
+def refusal(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
+    """Return the error that *result* is about."""
+    if pgconn.status == ConnStatus.OK:
+        return psycopg.errors.error_from_result(result)
+    # libpq makes such a result itself, without a SQLSTATE to choose a class by
+    return psycopg.OperationalError(result.error_message.decode(errors="replace"))
+
+
+def _result(
+    conn: psycopg.Connection, cancellation: Cancellation
+) -> abc.PGresult | None:
+    while conn.pgconn.is_busy():
+        _wait(conn, cancellation)
+        conn.pgconn.consume_input()
+    return conn.pgconn.get_result()
+
+
+def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
+    line = [conn.pgconn.socket]
+    if not cancellation.requested:
+        with suppress(MigratorError), cancellation.armed():
+            select.select(line, [], [])
+    elif not any(select.select(line, [], [], _AGAIN_S)):
+        cancel(conn)
