@@ -10,6 +10,10 @@ HEARTBEAT_S = 5.0
 """Between renewals of a lease; goose: lock/postgres.go, NewPostgresTableLocker."""
 
 
+WATCH_S = (3.0, 30.0)
+"""When it is told first how far a statement is, and the most between two such lines."""
+
+
 class Backoff(NamedTuple):
     """How to space attempts: from *first_s*, doubling up to *most_s*, jittered."""
 

@@ -58,9 +58,15 @@ def main(
     if environ is None:
         os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
     logging.getLogger("psycopg").disabled = True  # what it warns of, our events tell
+    reporting = _reporting(settings, stdout)
     code = run_job(
-        work_of(settings, variables, redactor.learn),
-        reporting=_reporting(settings, stdout),
+        work_of(
+            settings,
+            variables,
+            redactor.learn,
+            live=reporting.console and stdout.isatty(),
+        ),
+        reporting=reporting,
         redactor=redactor,
         stdout=stdout,
         deadline_s=settings.deadline,

@@ -144,8 +144,18 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
 Learn = Callable[[str], None]
 
 
-def work_of(settings: Settings, environ: Mapping[str, str], learn: Learn) -> Work:
-    """Return a function that does it; *learn* is told of passwords before others."""
+def work_of(
+    settings: Settings,
+    environ: Mapping[str, str],
+    learn: Learn,
+    *,
+    live: bool = False,
+) -> Work:
+    """
+    Return a function that does it; *learn* is told of passwords before others.
+
+    *live* says that somebody sits before it: progress is told each second.
+    """
 
     def work(observe: Observer, cancellation: Cancellation) -> None:
         with ExitStack() as stack:
@@ -154,7 +164,7 @@ def work_of(settings: Settings, environ: Mapping[str, str], learn: Learn) -> Wor
             for name in service_links(environ):
                 observe(setting_ignored(name, reason=_LINK))
             place = _database(settings, dsn, environ, observe, learn)
-            runner = _runner(settings, place, observe, cancellation)
+            runner = _runner(settings, place, observe, cancellation, live=live)
             command(settings.command)(_request(settings, environ, runner))
 
     return work
@@ -227,6 +237,8 @@ def _runner(
     database: Database,
     observe: Observer,
     cancellation: Cancellation,
+    *,
+    live: bool,
 ) -> Runner:
     policy = Policy(
         allow_missing=settings.allow_missing,
@@ -237,6 +249,7 @@ def _runner(
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
         retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=30),
+        watch_s=(1.0, 1.0) if live else Policy().watch_s,
     )
     return Runner(
         database=database,

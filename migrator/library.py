@@ -68,7 +68,8 @@ class MigrationRunner:
 
         environ: Where ENVSUB takes its values from.
 
-        observe: Called with each event, in the thread that runs.
+        observe: Called with each event, one at a time: in the thread that runs, and in
+            one that looks while a statement takes long.
 
     Raises:
         UsageError: The DSN or the path is empty or cannot be read; the connection

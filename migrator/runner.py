@@ -14,13 +14,13 @@ explaining and telling live in the verbs called here.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
-from migrator.backoff import HEARTBEAT_S, Backoff
+from migrator.backoff import HEARTBEAT_S, WATCH_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     BusyTableError,
@@ -77,6 +77,7 @@ class Policy(NamedTuple):
     """How often the lease is renewed, where the lock is one."""
 
     retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=30)
+    watch_s: tuple[float, float] = WATCH_S
 
 
 _CLOSED = (
@@ -173,12 +174,15 @@ class Runner:
             self._tell_ahead(files, seen.history)
             self._tell_faults(files)
             if plan:
-                return self._course(files, goal, spent_s).run(conn, seen)
+                from migrator.pg.voice import Voice  # noqa: PLC0415 - there is work to do
+
+                us = replace(self, observe=Voice(self.observe))  # two threads tell now
+                return us._course(files, goal, spent_s).run(conn, seen)  # noqa: SLF001
             self._tell_plan(conn, seen.history, plan)
             return ()
 
     def _course(self, files: Files, goal: Goal, spent_s: float) -> "Course":
-        from migrator.allowance import Allowance  # noqa: PLC0415 - there is work to do
+        from migrator.allowance import Allowance  # noqa: PLC0415 - the same
         from migrator.course import Course  # noqa: PLC0415 - the same
 
         return Course(
@@ -233,11 +237,11 @@ class Runner:
         """Hold the lock for what *conn* does; yield None when *done* says so."""
         from migrator.pg.exclusion import Exclusion  # noqa: PLC0415 - the same
 
-        policy = self.policy
         exclusion = Exclusion(
-            lock=policy.lock,
-            patience=policy.lock_patience,
-            heartbeat_s=policy.heartbeat_s,
+            lock=self.policy.lock,
+            patience=self.policy.lock_patience,
+            heartbeat_s=self.policy.heartbeat_s,
+            watch_s=self.policy.watch_s,
         )
         return exclusion.held(
             self.database,

@@ -138,12 +138,22 @@ class LockedError(MigratorError):
 class ContentionError(MigratorError):
     """Locks of other sessions stood in the way, also of our own retries."""
 
-    def __init__(self, place: Place, server: ServerMessage, *, attempts: int) -> None:
+    def __init__(
+        self,
+        place: Place,
+        server: ServerMessage,
+        *,
+        attempts: int,
+        blocker: str | None = None,
+    ) -> None:
         self.place = place
         self.server = server
         self.attempts = attempts
+        self.blocker = blocker
+        blocked = f", blocked by {blocker}" if blocker else ""
         super().__init__(
-            f"{place}: {server.message}{sqlstate(server)} in {attempts} attempts;"
+            f"{place}: {server.message}{sqlstate(server)} in {attempts} attempts"
+            f"{blocked};"
             " run again when the table is less busy, or raise MIGRATOR_LOCK_RETRY"
         )
 

@@ -66,6 +66,8 @@ class MigrationRetried(Event):
     next_attempt_s: float
     sqlstate: str | None
     reason: str
+    blocker: str | None
+    """Who was last seen to block it; null when nobody was seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,15 +26,14 @@ from migrator.errors import (
 from migrator.facts import Place
 from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere, placed
-from migrator.pg.greeting import ask
-from migrator.pg.journal import Journal, Mark, Prefix, Sent, digest, ourselves
+from migrator.pg.journal import Mark, Prefix, Sent, digest, ourselves
+from migrator.pg.notes import Notes
 from migrator.pg.outcome import AGAIN, Facts
 from migrator.pg.partial import (
     ANSWERED,
     CALL_AGAIN,
     FINISH,
     HEALS,
-    Progress,
     half_way,
     invalid_index,
     stopped,
@@ -68,13 +67,8 @@ class Autocommit:
         self._executor = executor
         self._conn = executor.conn
         self._step = step
-        ledger = executor.table.ledger if executor.table else None
-        self._journal = None if ledger is None else Journal(ledger, step)
-        self._row: int | None = None
-        """The journal's row, once there is one."""
-
+        self._notes = Notes(executor, step)
         self._unfinished = Unfinished(executor, step)
-        self._reached = Mark(0, "")
         self._total = len(step.told)
         self._since = time.monotonic()
 
@@ -91,7 +85,7 @@ class Autocommit:
         recorded, prefix = None, Prefix()
         for place, statement in self._statements():
             mark = Mark(place.statement, prefix.add(statement))
-            if mark.through > self._reached.through:
+            if mark.through > self._notes.reached.through:
                 recorded = self._one(place, statement, mark)
         return self._enter_alone() if recorded is None else recorded
 
@@ -100,23 +94,23 @@ class Autocommit:
         self._resume()
         verb = AGAIN if call.script.repeatable else ""
         sent = Sent(verb, "", "", digest(call.script.call), {})
-        self._note(Mark(0, "", sent))
+        self._notes.write(Mark(0, "", sent))
         try:
             self._executor.hold.held()
             call.run_outside(function)
         except MigratorError as error:
             roll_back(self._conn)
             raise self._uncalled(error, call) from error
-        self._note(Mark(1, ""))
+        self._notes.write(Mark(1, ""))
         return self._enter_alone()
 
     def _statements(self) -> Iterator[tuple[Place, Statement]]:
         try:
             yield from placed(self._step)
         except FileChangedError as error:
-            if not self._reached.through:
+            if not self._notes.reached.through:
                 raise
-            progress = self._progress(self._place(self._reached.through))
+            progress = self._notes.progress(self._place(self._notes.reached.through))
             raise half_way(
                 error, progress.place, f"what follows {progress.part}"
             ) from error
@@ -141,10 +135,10 @@ class Autocommit:
     def _plain(self, place: Place, statement: Statement, mark: Mark) -> None:
         ends = ends_transaction(statement.text).lower() in {"commit", "end"}
         if self._inside and ends:
-            self._note(mark)
+            self._notes.write(mark)
         self._executor.run(statement, place)
         if not self._inside:
-            self._reached = mark
+            self._notes.reached = mark
         elif mark.through == self._total:
             reason = "the file leaves a transaction open"
             raise PartialError(place, reason=reason, mend=FINISH)
@@ -170,47 +164,49 @@ class Autocommit:
         if mark.through == self._total and isinstance(self._step.statements, tuple):
             recorded = self._enter(executor.hold.proof)
         else:
-            self._note(mark)
+            self._notes.write(mark)
         executor.hold.held()
         end = b"ROLLBACK" if recorded is False else commit(self._conn)
         executor.command(end, self._step, place, statement)
-        self._reached = mark
+        self._notes.reached = mark
         return recorded
 
     def _apart(self, place: Place, written: Statement, act: Act, mark: Mark) -> None:
-        statement = self._unfinished.cleared(written, act, self._progress(place))
+        statement = self._unfinished.cleared(written, act, self._notes.progress(place))
         known = self._unfinished.known(act)
         verb = AGAIN if act.nature is Nature.AGAIN else act.verb
         sent = Sent(verb, act.name, act.table, digest(written), known)
-        self._note(Mark(*self._reached[:2], sent))
+        self._notes.write(self._notes.reached._replace(sent=sent))
         try:
             self._executor.run(statement, place)
             self._unfinished.check(act, place)
         except MigratorError as error:
             raise self._after(error, place, act, known) from error
-        self._reached = mark
-        self._note(mark)
+        self._notes.reached = mark
+        self._notes.write(mark)
 
     def _after(
         self, error: MigratorError, place: Place, act: Act, known: Facts
     ) -> MigratorError:
         """Return what *error* means of a statement that commits in pieces."""
-        if self._journal is None or self._conn.closed:
+        if self._notes.journal is None or self._conn.closed:
             return error
         if act.nature is Nature.OPAQUE:
-            part = self._progress(place).part
+            part = self._notes.progress(place).part
             return self._unsure(error, place, part)
         if not isinstance(error, ANSWERED) or isinstance(error, ContentionError):
             return error
         found = self._unfinished.outcome(act, known)
         for left in found.leftovers:
-            return invalid_index(left.name, left.table, self._progress(place), error)
-        self._note(self._reached)
+            return invalid_index(
+                left.name, left.table, self._notes.progress(place), error
+            )
+        self._notes.write(self._notes.reached)
         return error
 
     def _uncalled(self, error: MigratorError, call: ScriptCall) -> MigratorError:
         """Return what *error* means of a function that sees to its transactions."""
-        if call.script.repeatable and self._journal is not None:
+        if call.script.repeatable and self._notes.journal is not None:
             return (
                 error
                 if isinstance(error, HEALS)
@@ -220,31 +216,18 @@ class Autocommit:
 
     def _unsure(self, error: MigratorError, place: Place, part: str) -> MigratorError:
         half = half_way(error, place, part)
-        if self._journal is None or self._conn.closed:
+        if self._notes.journal is None or self._conn.closed:
             return half
-        return undecided(self._progress(place), half.reason, half)
-
-    def _note(self, mark: Mark) -> None:
-        """Write *mark* into the journal, in the transaction that is open if one is."""
-        if self._journal is None:
-            return
-        query = self._journal.marking(self._conn, self._row, mark)
-        with self._explaining():
-            if self._inside:
-                answers = ask(self._conn, query)
-            else:
-                with settled(self._conn), self._conn.transaction():
-                    answers = ask(self._conn, query)
-        self._row = next(row[0] for row in reversed(answers) if row is not None)
+        return undecided(self._notes.progress(place), half.reason, half)
 
     def _resume(self) -> None:
         """Find out where an earlier attempt has ended, and make the session like it."""
-        if self._journal is None:
+        if self._notes.journal is None:
             return
-        found = Resumption(self._executor, self._journal).find()
+        found = Resumption(self._executor, self._notes.journal).find()
         if found is None:
             return
-        self._row, self._reached = found.row, found.reached
+        self._notes.resume(found.row, found.reached, found.noted)
         for place, statement in found.replayed:
             with self._stopping(place, statement):
                 self._executor.run(statement, place)
@@ -252,9 +235,9 @@ class Autocommit:
     def _enter(self, held: sql.Composable) -> bool:
         took_ms = sql.Literal(round((time.monotonic() - self._since) * 1000))
         words = ourselves(self._conn).as_bytes(self._conn)
-        if self._row is not None and words:
+        if self._notes.row is not None and words:
             self._executor.command(words, self._step)
-        return self._executor.enter(self._step, took_ms, held, self._row)
+        return self._executor.enter(self._step, took_ms, held, self._notes.row)
 
     def _enter_alone(self) -> bool:
         """Enter the step by itself, again while locks stand in the way."""
@@ -272,18 +255,14 @@ class Autocommit:
 
     def _unrecorded(self, error: MigratorError) -> MigratorError:
         table = self._executor.table
-        if self._row is not None:
-            return with_words(error, str(self._progress(self._place(0))))
+        if self._notes.row is not None:
+            return with_words(error, str(self._notes.progress(self._place(0))))
         return unrecorded(
             error, self._place(0), self._step, table.name if table else ""
         )
 
     def _place(self, number: int) -> Place:
         return nowhere(self._step)[0]._replace(statement=number)
-
-    def _progress(self, place: Place) -> Progress:
-        ledger = self._journal.ledger.identifier.as_string() if self._journal else None
-        return Progress(place, self._reached.through, self._total, ledger, self._row)
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -297,4 +276,4 @@ class Autocommit:
             yield
         except MigratorError as error:
             roll_back(self._conn)
-            raise stopped(error, statement, self._progress(place)) from error
+            raise stopped(error, statement, self._notes.progress(place)) from error

@@ -8,13 +8,14 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from migrator.backoff import HEARTBEAT_S, Backoff
+from migrator.backoff import HEARTBEAT_S, WATCH_S, Backoff
 from migrator.cancellation import Cancellation
 from migrator.events.base import Observer
 from migrator.model import Lock
 from migrator.pg.database import Database
-from migrator.pg.hold import NO_LOCK, Hold
+from migrator.pg.hold import Hold, no_lock
 from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
+from migrator.pg.lookout import Second, lookout
 from migrator.pg.pooler import pooled
 from migrator.pg.remains import (
     WHO_ANSWERS,
@@ -24,6 +25,7 @@ from migrator.pg.remains import (
     processes,
     who,
 )
+from migrator.pg.watch import watching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,9 @@ class Exclusion:
     patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
+
+    watch_s: tuple[float, float] = WATCH_S
+    """When it is told how far a statement is, and the most between two such lines."""
 
     @contextmanager
     def held(
@@ -48,13 +53,20 @@ class Exclusion:
         """
         Keep others out while *work* works, from another connection to *database*.
 
+        From there is also looked at what *work* runs; without a lock it is opened for
+        the first look.
+
         Yields None when *done* said, while we waited, that there is nothing left to do.
 
         Raises:
             MigratorError: As `session_lock` and `lease_lock`.
         """
+        locks_s = database.session.lock_timeout_s
+        watch = watching(work, observe, locks_s, *self.watch_s)
         if self.lock is Lock.NONE:
-            yield _freeing(NO_LOCK, asked(work, work))
+            second = Second(partial(_connected, database, cancellation))
+            with lookout(watch, second.rows, second.close):
+                yield _freeing(no_lock(watch), asked(work, work))
             return
         leases = self.lock is Lock.TABLE
         locking = () if leases else (SESSION_QUESTION,)
@@ -72,6 +84,7 @@ class Exclusion:
                     done=done,
                     observe=observe,
                     cancellation=cancellation,
+                    watch=watch,
                 )
             else:
                 hold = session_lock(
@@ -81,6 +94,7 @@ class Exclusion:
                     done=done,
                     observe=observe,
                     cancellation=cancellation,
+                    watch=watch,
                 )
             with hold as held:
                 yield held and _freeing(held, ours)

@@ -8,7 +8,7 @@ without waiting. A file without a transaction is `migrator.pg.autocommit`'s.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,14 +30,14 @@ from migrator.pg.concurrent import patient
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
 from migrator.pg.greeting import ask, settle
-from migrator.pg.hold import NO_LOCK, Hold
+from migrator.pg.hold import Hold
 from migrator.pg.ledger import WITHIN_MS
 from migrator.pg.pooler import begin, commit
-from migrator.pg.printed import out_of_print
 from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.script import ScriptCall
 from migrator.pg.sending import roll_back, send
 from migrator.pg.table import Table
+from migrator.pg.watch import Watch
 
 
 _READ_LATE_S = 0.25
@@ -64,9 +64,14 @@ class Executor:
     session: Session
     observe: Observer
     cancellation: Cancellation
-    hold: Hold = NO_LOCK
+    hold: Hold
     drop_invalid: bool = True
     """Whether what a concurrent build left behind is dropped, and built again."""
+
+    @property
+    def watch(self) -> Watch:
+        """Return what is told which statement runs."""
+        return self.hold.watch
 
     def take(self, step: Step) -> bool:
         """
@@ -89,8 +94,7 @@ class Executor:
 
     def _take(self, step: Step) -> bool:
         if step.script is not None:
-            aside = replace(self, observe=out_of_print(self.observe))
-            return aside._take_script(step, step.script)  # noqa: SLF001 - our own
+            return self._take_script(step, step.script)
         if step.migration.transaction:
             return self._in_transaction(step, partial(self._run_all, step))
         return self._outside(step).take()
@@ -142,6 +146,7 @@ class Executor:
             self.session,
             self.observe,
             self.cancellation,
+            self.watch,
         )
         with self._noticing(call.place, script.text), call.loaded() as function:
             if step.migration.transaction:
@@ -226,7 +231,8 @@ class Executor:
         """Turn errors of *statement*, which begins at *place*, into ours."""
         started = time.monotonic()
         try:
-            yield
+            with self.watch.at(place, started):
+                yield
         except psycopg.Error as error:
             self.hold.held()
             raise self.meant(error, place, statement, started) from error
@@ -237,7 +243,14 @@ class Executor:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
         late = 0 < limit_s <= took_s + _READ_LATE_S
-        return explained(error, place, statement, self.conn, timed_out=late)
+        return explained(
+            error,
+            place,
+            statement,
+            self.conn,
+            timed_out=late,
+            blocker=self.watch.blocker(place),
+        )
 
     @contextmanager
     def _noticing(self, place: Place, source: str) -> Iterator[None]:

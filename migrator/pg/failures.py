@@ -36,20 +36,22 @@ def explained(
     *,
     timed_out: bool,
     source: str = "",
+    blocker: str | None = None,
 ) -> MigratorError:
     """
     Return what *error* of *statement*, run on *conn* at *place*, means.
 
     *timed_out* says that our own statement_timeout had passed by then: the server
     gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE. *source* is
-    what else has passwords that the server may repeat.
+    what else has passwords that the server may repeat. *blocker* was
+    last seen in its way.
     """
     server = discreet(server_message(error), source or statement.text)
     place = _pointed(place, statement, error)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
     if server.sqlstate in CONTENTION:
-        return ContentionError(place, server, attempts=1)
+        return ContentionError(place, server, attempts=1, blocker=blocker)
     if server.sqlstate == INSUFFICIENT_PRIVILEGE:
         mend = "grant it to the migrating role, or set MIGRATOR_ROLE"
         return AccessDeniedError(server, mend=mend, place=place)

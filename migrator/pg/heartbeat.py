@@ -17,12 +17,17 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from migrator.errors import LockLostError, MigratorError
+from migrator.pg.asking import GiveUp, Row, rows
 from migrator.pg.cancel import cancel
 from migrator.pg.lease import LEASE_S, Lease
+from migrator.pg.looker import Looker
 from migrator.pg.pooler import pooled
+from migrator.pg.watch import Watch
 
 
 _AGAIN_S = 1.0
+_LOOK_S = 2.0
+"""How long a look may hold up the lease; it is much shorter."""
 
 
 class Heartbeat:
@@ -31,7 +36,8 @@ class Heartbeat:
 
     *work* is the connection whose running statement is cancelled when the lease is
     lost; *opened* opens another connection for ours when it breaks; *since* is when the
-    lease was asked for, on the monotonic clock.
+    lease was asked for, on the monotonic clock. In between it looks at what *watch* is
+    told.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class Heartbeat:
         opened: Callable[[], psycopg.Connection],
         since: float,
         every_s: float,
+        watch: Watch,
     ) -> None:
         self._lease = lease
         self._conn = conn
@@ -50,6 +57,8 @@ class Heartbeat:
         self._opened = opened
         self._until = since + LEASE_S
         self._every_s = every_s
+        self._watch = watch
+        self._looker = Looker(watch, self._ask)
         self._lost: str | None = None
         self._turn = threading.Lock()
         self._ended = threading.Event()
@@ -66,6 +75,7 @@ class Heartbeat:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
+        self._watch.end()
         self._thread.join()
         # what cannot be freed now ends by itself; the block's own error is told
         with suppress(psycopg.Error, MigratorError):
@@ -95,11 +105,21 @@ class Heartbeat:
             raise LockLostError(self._lost)
 
     def _beat(self) -> None:
-        pause = self._every_s
-        while not self._ended.wait(pause):
-            pause = self._every_s if self._renew() else _AGAIN_S
-            if self._known_lost():
-                _cancel(self._work)
+        due = time.monotonic() + self._every_s
+        while not self._ended.wait(self._pause(due)):
+            if time.monotonic() >= due:
+                due = time.monotonic() + (self._every_s if self._renew() else _AGAIN_S)
+                if self._known_lost():
+                    _cancel(self._work)
+            self._looker.look()
+
+    def _pause(self, due: float) -> float:
+        return max(0.0, min(due - time.monotonic(), self._looker.pause()))
+
+    def _ask(self, query: bytes, give_up: GiveUp) -> list[Row]:
+        end = time.monotonic() + _LOOK_S
+        with self._turn:
+            return rows(self._conn, query, lambda: give_up() or time.monotonic() >= end)
 
     def _known_lost(self) -> bool:
         with suppress(LockLostError):

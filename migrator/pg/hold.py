@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from migrator.pg.watch import Watch
+
 
 def _surely() -> None:
     """Hold what needs no holding."""
@@ -19,6 +21,9 @@ def nothing_left(conn: psycopg.Connection) -> bool:
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A lock that is ours, and three ways to see whether it still is."""
+
+    watch: Watch
+    """Whoever runs something under the lock tells it what: there are looks at it."""
 
     check: Callable[[], None]
     """Asks the server; raises LockLostError once the lock is gone."""
@@ -36,4 +41,10 @@ class Hold:
     """
 
 
-NO_LOCK = Hold(_surely, _surely, sql.SQL("true"))
+def no_lock(watch: Watch) -> Hold:
+    """Return what needs no holding."""
+    return Hold(watch, _surely, _surely, sql.SQL("true"))
+
+
+NO_LOCK = no_lock(Watch())
+"""For what nobody looks at, either."""

@@ -25,7 +25,9 @@ from migrator.sql.nature import Act, Nature
 
 
 OPEN, SENT = "open", "sent"
+# waits for what a session that outlived its run has entered and still commits
 _FIND = """
+LOCK TABLE {ledger} IN SHARE ROW EXCLUSIVE MODE;
 SELECT id, statement, prefix, CASE WHEN state = 'sent' THEN sent END::text, checksum,
     done_by, to_char(done_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
 FROM {ledger}
@@ -36,14 +38,15 @@ ORDER BY id DESC LIMIT 1
 _BEGIN = """
 INSERT INTO {ledger} (tracking_table, version_id, action, path, checksum, duration_ms,
     migrator_version, statement, state, prefix, sent)
-VALUES ({name}, {version}, {action}, {path}, {checksum}, 0, {about}, {statement},
-    {state}, {prefix}, {sent})
+SELECT {name}, {version}, {action}, {path}, {checksum}, 0, {about}, {statement},
+    {state}, {prefix}, {sent} WHERE {held}
 RETURNING id
 """
 _MOVE = """
 UPDATE {ledger} SET statement = {statement}, state = {state}, prefix = {prefix},
     sent = {sent}, checksum = {checksum}, path = {path}, migrator_version = {about}
-WHERE id = {id} RETURNING id
+WHERE id = {id} AND statement = {reached} AND state IS NOT NULL AND {held}
+RETURNING id
 """
 # What a file has set with SET ROLE and the like does not hold for our own row; LOCAL:
 # for the rest of the transaction, behind which it holds again
@@ -126,12 +129,20 @@ class Journal(NamedTuple):
         return Intent(number, through, prefix, found, *told)
 
     def marking(
-        self, conn: psycopg.Connection, number: int | None, mark: Mark
+        self,
+        conn: psycopg.Connection,
+        number: int | None,
+        mark: Mark,
+        *,
+        reached: int,
+        held: sql.Composable,
     ) -> sql.Composed:
         """
         Return what notes *mark* in row *number*, or in a new one, and selects its id.
 
-        Inside the transaction of a statement whose role may be another one by now.
+        No row when *held* is not true, or when the row does not say *reached* any more:
+        another run is at work. Inside the transaction of a statement, whose role may be
+        another one by now.
         """
         query = sql.SQL(_BEGIN if number is None else _MOVE).format(
             **self._names,
@@ -142,7 +153,9 @@ class Journal(NamedTuple):
             statement=sql.Literal(mark.through),
             state=sql.Literal(OPEN if mark.sent is None else SENT),
             prefix=sql.Literal(mark.prefix),
-            sent=sql.Literal(_noted(mark.sent)),
+            sent=_noted(mark.sent),
+            reached=sql.Literal(reached),
+            held=held,
         )
         return ourselves(conn) + query
 
@@ -169,5 +182,6 @@ def ourselves(conn: psycopg.Connection) -> sql.Composed:
     return sql.SQL(_OURSELVES).format(default)
 
 
-def _noted(sent: Sent | None) -> str | None:
-    return None if sent is None else json.dumps(sent._asdict(), default=dict)
+def _noted(sent: Sent | None) -> sql.Composed:
+    text = None if sent is None else json.dumps(sent._asdict(), default=dict)
+    return sql.SQL("{}::jsonb").format(sql.Literal(text))

@@ -9,15 +9,15 @@ transaction pooler; what it needs is somebody who renews it.
 
 import os
 import secrets
-import select
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg import pq, sql
+from psycopg import sql
 
+from migrator.pg.asking import rows
 from migrator.pg.pooler import answered, setting
 
 
@@ -219,28 +219,7 @@ def ask(
         psycopg.Error: It failed, or was given up; then *conn* is closed.
     """
     try:
-        conn.pgconn.send_query(setting(conn, query.as_bytes(conn)))
-        found = False
-        while (result := _result(conn.pgconn, give_up)) is not None:
-            found = _has_rows(result)
+        return bool(rows(conn, setting(conn, query.as_bytes(conn)), give_up))
     except BaseException:
         conn.close()
         raise
-    return found
-
-
-def _has_rows(result: "pq.abc.PGresult") -> bool:
-    if result.status not in {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}:
-        raise psycopg.errors.error_from_result(result)
-    return result.ntuples > 0
-
-
-def _result(
-    pgconn: "pq.abc.PGconn", give_up: Callable[[], bool]
-) -> "pq.abc.PGresult | None":
-    while pgconn.is_busy():
-        if give_up():
-            raise psycopg.OperationalError("no answer in time")
-        select.select([pgconn.socket], [], [], 0.1)
-        pgconn.consume_input()
-    return pgconn.get_result()

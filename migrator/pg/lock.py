@@ -6,7 +6,6 @@ and steps back if so. Of two migrators that take different locks at the same mom
 later one therefore always sees the earlier one.
 """
 
-import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,16 +17,19 @@ from psycopg import sql
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import AccessDeniedError, LockedError, LockLostError, UsageError
+from migrator.errors import AccessDeniedError, LockedError, UsageError
 from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, LockContended
 from migrator.pg.connect import server_message
 from migrator.pg.greeting import OWN, Answers, asked
+from migrator.pg.guard import Guard
 from migrator.pg.heartbeat import Heartbeat
 from migrator.pg.hold import Hold
 from migrator.pg.lease import GOOSE_LOCK_ID, READABLE, Lease, ask_briefly
+from migrator.pg.lookout import lookout
 from migrator.pg.pooler import answered
 from migrator.pg.trouble import trouble
+from migrator.pg.watch import Watch
 
 
 GOOSE_LOCK_KEY = GOOSE_LOCK_ID
@@ -40,10 +42,6 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND ((l.classid::bigint << 32) | l.objid::bigint) = {key}
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-# the session that holds it has no other advisory lock
-_MINE = """EXISTS (
-    SELECT FROM pg_lock_status() WHERE pid = {pid} AND locktype = 'advisory' AND granted
-)"""
 _HOLDER = f"""
 SELECT format(
     'pid %s, application %s, client %s, %s for %s s',
@@ -70,12 +68,14 @@ def session_lock(
     done: Callable[[], bool],
     observe: Observer,
     cancellation: Cancellation,
+    watch: Watch,
 ) -> Iterator[Hold | None]:
     """
     Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
-    *answers* are those to SESSION_QUESTION, where somebody has asked it already. Yields
-    None when *done* said, while we waited, that another migrator has done the work.
+    What *watch* is told is looked at from there. *answers* are those to
+    SESSION_QUESTION, where somebody has asked it already. Yields None when *done* said,
+    while we waited, that another migrator has done the work.
 
     The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot, for
     which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
@@ -87,19 +87,14 @@ def session_lock(
     claim = _SessionClaim(conn, answers)
     try:
         taken = _acquire(claim, patience, done, observe, cancellation)
-        proof = _proof(conn)
-        yield Hold(lambda: _check(conn), lambda: _alive(conn), proof) if taken else None
+        if not taken:
+            yield None
+            return
+        guard = Guard(conn)
+        with lookout(watch, guard.rows):
+            yield Hold(watch, guard.check, guard.held, guard.proof)
     finally:
         claim.drop()
-
-
-def _alive(conn: psycopg.Connection) -> None:
-    """Raise when the server has ended the lock's session; asks nobody, so is free."""
-    try:
-        while select.select([conn.fileno()], [], [], 0)[0]:
-            conn.pgconn.consume_input()
-    except psycopg.Error as error:
-        raise LockLostError(server_message(error).message, died=True) from error
 
 
 @contextmanager
@@ -112,13 +107,15 @@ def lease_lock(
     done: Callable[[], bool],
     observe: Observer,
     cancellation: Cancellation,
+    watch: Watch,
     heartbeat_s: float,
 ) -> Iterator[Hold | None]:
     """
     Hold goose's lease for the length of the block, renewed on *conn* by a thread.
 
-    Yields None as `session_lock` does. Once the lease is lost, what *work* runs is
-    cancelled. *opened* gives another connection when *conn* breaks.
+    The thread also looks at what *watch* is told. Once the lease is lost, what *work*
+    runs is cancelled. *opened* gives another connection when *conn* breaks. Yields None
+    as `session_lock` does.
 
     Raises:
         LockedError: *patience* ran out.
@@ -134,6 +131,7 @@ def lease_lock(
             work=work,
             opened=opened,
             since=claim.asked,
+            watch=watch,
             every_s=heartbeat_s,
         )
     except BaseException:
@@ -145,6 +143,7 @@ def lease_lock(
         return
     with heartbeat:
         yield Hold(
+            watch,
             lambda: _armed(heartbeat.check, cancellation),
             heartbeat.held,
             claim.lease.proof,
@@ -261,19 +260,6 @@ def _session_of(conn: psycopg.Connection) -> str | None:
     query = sql.SQL(_HOLDER).format(key=_KEY)
     row = answered(conn, query)
     return str(row[0]) if row else None
-
-
-def _proof(conn: psycopg.Connection) -> sql.Composable:
-    return sql.SQL(_MINE).format(pid=sql.Literal(conn.info.backend_pid))
-
-
-def _check(conn: psycopg.Connection) -> None:
-    try:
-        held = conn.execute(sql.SQL("SELECT {}").format(_proof(conn))).fetchone()
-    except psycopg.Error as error:
-        raise LockLostError(server_message(error).message, died=True) from error
-    if held != (True,):
-        raise LockLostError("its session does not hold it any more")
 
 
 def _armed(check: Callable[[], None], cancellation: Cancellation) -> None:

@@ -206,4 +206,5 @@ def _words(error: MigratorError) -> str:
     if server is None:
         return str(error)
     state = f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
-    return f"{server.message}{state}"
+    blocker = getattr(error, "blocker", None)
+    return f"{server.message}{state}{f', blocked by {blocker}' if blocker else ''}"

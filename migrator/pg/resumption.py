@@ -22,6 +22,11 @@ class Begun(NamedTuple):
 
     row: int
     reached: Mark
+    """What is in effect."""
+
+    noted: int
+    """How many statements the row says are in effect: what was sent may be one more."""
+
     replayed: tuple[tuple[Place, Statement], ...]
     """What makes the session what it was there."""
 
@@ -49,7 +54,8 @@ class Resumption(NamedTuple):
         through = intent.through + self._came_through(intent)
         if through:
             self.executor.observe(_resumed(self._step, intent, through))
-        return Begun(intent.id, Mark(through, intent.prefix or ""), replayed)
+        reached = Mark(through, intent.prefix or "")
+        return Begun(intent.id, reached, intent.through, replayed)
 
     @property
     def _step(self) -> Step:

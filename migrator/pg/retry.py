@@ -40,17 +40,20 @@ def retrying(
     """
     stalled_s, attempt = 0.0, 1
     delays = patience.delays(least=lambda: stalled_s)
+    blocker: str | None = None
     while True:
         try:
             if met is not None:
                 raise met
             return take(step)
         except ContentionError as error:
-            met = None
+            met, blocker = None, error.blocker or blocker
             stalled_s = _stalled_s(error, since)
             delay = next(delays, None)
             if delay is None:
-                ended = ContentionError(error.place, error.server, attempts=attempt)
+                ended = ContentionError(
+                    error.place, error.server, attempts=attempt, blocker=blocker
+                )
                 ended.sequel = error.sequel
                 raise ended from error
             observe(_retried(error, attempt, delay))
@@ -73,4 +76,5 @@ def _retried(error: ContentionError, attempt: int, delay: float) -> MigrationRet
         next_attempt_s=round(delay, 3),
         sqlstate=error.server.sqlstate,
         reason=error.server.message,
+        blocker=error.blocker,
     )

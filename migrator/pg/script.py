@@ -36,6 +36,7 @@ from migrator.pg.failures import discreet, explained, session_is_gone
 from migrator.pg.peer import unhurried
 from migrator.pg.pooler import pooled
 from migrator.pg.printed import printed
+from migrator.pg.watch import Watch
 
 
 Function = Callable[[psycopg.Connection], object]
@@ -51,6 +52,7 @@ class ScriptCall:
     session: Session
     observe: Observer
     cancellation: Cancellation
+    watch: Watch
 
     @contextmanager
     def loaded(self) -> Iterator[Function]:
@@ -120,7 +122,8 @@ class ScriptCall:
     def _explaining(self) -> Iterator[None]:
         started = time.monotonic()
         try:
-            yield
+            with self.watch.at(self.place, started):
+                yield
         except psycopg.Error as error:
             place = self._innermost(error)
             if self.conn.closed and not self.conn.broken:
@@ -128,8 +131,7 @@ class ScriptCall:
             if session_is_gone(error) and not self.conn.closed:
                 # a connection of the script's own
                 raise StatementFailedError(place, self._said(error)) from error
-            limit_s = self.session.statement_timeout_s
-            late = 0 < limit_s <= time.monotonic() - started
+            late = 0 < self.session.statement_timeout_s <= time.monotonic() - started
             here = Statement("", place.line, place.column)
             raise explained(
                 error,
@@ -138,6 +140,7 @@ class ScriptCall:
                 self.conn,
                 timed_out=late,
                 source=self.script.text,
+                blocker=self.watch.blocker(place),
             ) from error
         except Interruption:
             raise

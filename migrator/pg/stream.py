@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 import psycopg
 
@@ -20,10 +21,14 @@ from migrator.pg.message import Kind, Message, Stream
 from migrator.pg.pipeline import Pipeline, QueryFailedError
 from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.sending import roll_back
+from migrator.pg.watch import Running
 from migrator.sql.riding import why_alone
 
 
 Tell = Callable[[Step], None]
+_AHEAD = 100
+"""Among how many messages the one is that the server is at: answers come in groups."""
+
 _DIVISION_BY_ZERO = "22012"
 _OF_THE_PROTOCOL = ("exec_parse_message", "exec_bind_message")
 """PostgreSQL's postgres.c: what these two refuse, a simple query does not know."""
@@ -111,7 +116,10 @@ class _Run:
         )
         executor.conn.add_notice_handler(self._notice)
         try:
-            with closing(self._pipeline.results()) as results:
+            with (
+                executor.watch.on(self._awaited),
+                closing(self._pipeline.results()) as results,
+            ):
                 for message, result in results:
                     self._answered(message, (result.command_status or b"").decode())
         except QueryFailedError as failure:
@@ -140,6 +148,16 @@ class _Run:
         elif message.kind is Kind.COMMIT:
             self._streamer.ended(message.step)
             self._begin()
+
+    def _awaited(self) -> Running | None:
+        """Return what the server is at; called from the thread that watches."""
+        sent = list(islice(self._pipeline.waiting, _AHEAD)) if self._pipeline else []
+        if not sent:
+            return None
+        flushed = (number for number, each in enumerate(sent, 1) if each.flush)
+        asked = sent[: next(flushed, None)]
+        own = (each for each in asked if each.kind is Kind.STATEMENT)
+        return Running(next(own, sent[0]).place, self._since)
 
     def _notice(self, diag: psycopg.errors.Diagnostic) -> None:
         waiting = self._pipeline.waiting if self._pipeline else ()

@@ -2,11 +2,29 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TextIO
+
+import structlog
+
+from migrator.events.watching import Blocker
+from migrator.report.bar import Terminal, progress
 
 
 _COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "debug": "\x1b[2m"}
 _PLAIN = "\x1b[0m"
+
+
+def printer(stream: TextIO) -> tuple[Any, Callable[[Any, str, Any], Any]]:
+    """Return a logger for *stream*, and what makes an event's fields to its line."""
+    if not stream.isatty():
+        return structlog.PrintLogger(stream), renderer(colors=False)
+    line = renderer(colors=True)
+
+    def render(logger: Any, method: str, fields: Mapping[str, Any]) -> Any:
+        bar = fields["event"] == "statement.progressed"
+        return (line(logger, method, fields),), {"bar": bar}
+
+    return Terminal(stream), render
 
 
 def renderer(*, colors: bool) -> Callable[[Any, str, Any], str]:
@@ -64,6 +82,21 @@ def _finished(f: Mapping[str, Any]) -> str:
     )
 
 
+def _blocked(f: Mapping[str, Any]) -> str:
+    what = " on ".join(filter(None, (f["lock"] or f["phase"], f["relation"])))
+    who = "".join(f"\n  by {_session(each)}" for each in f["blockers"])
+    hint = f"\n  hint: {f['hint']}" if f["hint"] else ""
+    return (
+        f"{f['path']}:{f['line']} is blocked for {f['elapsed_s']:.0f} s: {what}"
+        f"{who}{hint}"
+    )
+
+
+def _session(f: Mapping[str, Any]) -> str:
+    # with somebody else's words: they move no cursor
+    return "".join(c if c.isprintable() else "?" for c in str(Blocker(**f)))
+
+
 def _ran(f: Mapping[str, Any]) -> str:
     return f"OK    {f['path']}  ({f['statements']} statements, {f['duration_s']:.2f} s)"
 
@@ -90,6 +123,8 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"at version {f['current']}, waiting for {len(f['missing'])} more"
     ),
     "statement.planned": lambda f: f"-- {f['path']}:{f['line']}\n{f['text']}",
+    "statement.blocked": _blocked,
+    "statement.progressed": lambda f: f"..    {progress(f)}",
     "script.printed": lambda f: str(f["message"]),
     "file.created": lambda f: f"created  {f['path']}",
     "file.renamed": lambda f: f"renamed  {f['before']} -> {f['path']}",

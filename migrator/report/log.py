@@ -28,13 +28,14 @@ def log_to(
     stream: TextIO, *, console: bool, level: str, redactor: Redactor, run_id: str
 ) -> Observer:
     """Return a listener that writes one line for each event of *level* and above."""
+    printer, render = _console(stream) if console else _json(stream)
     logger = structlog.wrap_logger(
-        structlog.PrintLogger(stream),
+        printer,
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _masking(redactor),
             _in_front,
-            _console(stream) if console else _json(),
+            render,
         ],
         wrapper_class=structlog.BoundLogger,
     )
@@ -56,8 +57,8 @@ def log_to(
     return tell
 
 
-def _json() -> Processor:
-    return structlog.processors.JSONRenderer(_dumps)
+def _json(stream: TextIO) -> tuple[Any, Processor]:
+    return structlog.PrintLogger(stream), structlog.processors.JSONRenderer(_dumps)
 
 
 def _dumps(fields: Fields, **options: Any) -> str:
@@ -66,10 +67,10 @@ def _dumps(fields: Fields, **options: Any) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _console(stream: TextIO) -> Processor:
-    from migrator.report.console import renderer  # noqa: PLC0415 - not in a container
+def _console(stream: TextIO) -> tuple[Any, Processor]:
+    from migrator.report.console import printer  # noqa: PLC0415 - not in a container
 
-    return renderer(colors=stream.isatty())
+    return printer(stream)
 
 
 def _masking(redactor: Redactor) -> Processor:

@@ -12,10 +12,12 @@ from migrator.backoff import Backoff
 from migrator.errors import (
     ConnectionLostError,
     ContentionError,
+    LockLostError,
     MigratorError,
     PartialError,
     StatementFailedError,
 )
+from migrator.events.base import Event
 from migrator.facts import Place, ServerMessage
 from migrator.model import Down, Files, Invalid, Statement, Up
 from migrator.pg.connect import Session
@@ -554,6 +556,31 @@ def test_what_others_have_done_since_is_not_gone_on_with(
 
     runner(database).run(files(down), Down())
     runner(database).run(half, Up())
+
+    assert one(conn, "SELECT array_agg(x) FROM a") == [1]
+
+
+def test_two_runs_without_a_lock_do_nothing_twice(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """What the other one has noted since is seen before a statement is committed."""
+    conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
+    step = loose(
+        "INSERT INTO a VALUES (1)",
+        "INSERT INTO a SELECT 1 + 1 / count(*) FROM go",
+        "INSERT INTO a VALUES (3)",
+    )
+    with pytest.raises(PartialError):
+        runner(database).run(step, Up())
+    conn.execute("INSERT INTO go VALUES (1)")
+
+    def overtake(event: Event) -> None:
+        if event.name == "statement.finished" and event.statement == 2:  # type: ignore[attr-defined]
+            conn.execute("UPDATE migrator_history SET statement = 2")
+
+    overtaken = replace(runner(database), observe=overtake)
+    with pytest.raises(LockLostError, match="another run has gone on"):
+        overtaken.run(step, Up())
 
     assert one(conn, "SELECT array_agg(x) FROM a") == [1]
 

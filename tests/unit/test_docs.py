@@ -25,6 +25,7 @@ from migrator.commands import COMMANDS, command
 from migrator.environment import FALLBACKS, variable
 from migrator.events.base import Event
 from migrator.events.catalogue import catalogue
+from migrator.events.watching import Blocker
 from migrator.exits import MEANINGS, ExitCode
 from migrator.flags import FLAGS
 from migrator.model import Split
@@ -274,15 +275,21 @@ def test_every_event_is_in_the_schema() -> None:
 
 
 def test_the_log_in_the_readme_is_valid() -> None:
-    """The example of a failed run has the fields that a run writes today."""
+    """The examples have the fields that a run writes today; a failed run is one."""
     lines = [json.loads(line) for text in fenced("json") for line in text.splitlines()]
     validator = Draft202012Validator(schema())
 
-    assert [line["event"] for line in lines] == ["migration.failed", "run.finished"]
-    assert [list(validator.iter_errors(line)) for line in lines] == [[], []], (
-        "run a migration that fails and paste its last two lines"
+    assert [line["event"] for line in lines] == [
+        "migration.failed",
+        "run.finished",
+        "statement.blocked",
+        "statement.progressed",
+    ]
+    assert [list(validator.iter_errors(line)) for line in lines] == [[], [], [], []], (
+        "run a migration that fails, and one that takes long, and paste their lines"
     )
-    assert lines[-1]["exit_code"] == ExitCode[lines[-1]["outcome"].upper()]
+    assert lines[1]["exit_code"] == ExitCode[lines[1]["outcome"].upper()]
+    assert list(lines[2]["blockers"][0]) == list(Blocker._fields)
 
 
 def test_every_hazard_is_explained() -> None:

@@ -1,0 +1,132 @@
+"""What is seen of a statement while it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from migrator.events.base import Event
+
+
+class Blocker(NamedTuple):
+    """A session that another one waits for; what our role may not see is None."""
+
+    pid: int
+    """0 for a prepared transaction."""
+
+    application: str | None
+    user: str | None
+    client: str | None
+    """Its address; None on a socket."""
+
+    backend: str | None
+    """PostgreSQL's type of process, such as `client backend`, `autovacuum worker`."""
+
+    state: str | None
+    state_s: int | None
+    """How long it is in that state."""
+
+    transaction_s: int | None
+    """How long its transaction is open."""
+
+    query: str | None
+    """What it runs, or ran last: 200 characters at most, in one line."""
+
+    waits: bool
+    """Whether it is blocked itself."""
+
+    @property
+    def hidden(self) -> bool:
+        """Tell whether our role may not see what it does."""
+        return bool(self.pid) and self.state is None and self.query is None
+
+    def __str__(self) -> str:
+        parts = (
+            self.pid and f"pid {self.pid}",
+            self.application and f"application {self.application}",
+            self.backend != "client backend" and self.backend,
+            self.user and f"user {self.user}",
+            self.client and f"client {self.client}",
+            self.state and f"{self.state}{_lasting(self.state_s)}",
+            self.transaction_s and f"transaction open{_lasting(self.transaction_s)}",
+            self.waits and "blocked itself",
+            self.query and f"query: {self.query}",
+        )
+        return ", ".join(str(part) for part in parts if part)
+
+
+def _lasting(seconds: int | None) -> str:
+    return "" if seconds is None else f" for {seconds} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementBlocked(Event):
+    """A statement waits for a lock, and this is who has it."""
+
+    name: ClassVar[str] = "statement.blocked"
+    level: ClassVar[str] = "warning"
+
+    version: int
+    path: str
+    line: int
+    statement: int
+    """Its number in the file; 0 for what we send ourselves, such as COMMIT."""
+
+    elapsed_s: float
+    """Since the statement began."""
+
+    waited_s: float | None
+    """Since it began to wait for this lock; null when the server does not say."""
+
+    lock: str | None
+    """PostgreSQL's kind and mode: `relation AccessExclusiveLock`, `virtualxid …`."""
+
+    relation: str | None
+    phase: str | None
+    """What a CREATE INDEX CONCURRENTLY waits for: `waiting for old snapshots`."""
+
+    blockers: tuple[Mapping[str, Any], ...]
+    """Whom it waits for and whom they wait for, nearest first: ten at most."""
+
+    hint: str | None
+    """What to grant to see what is hidden; told once in a run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementProgressed(Event):
+    """A statement goes on: how far it is, where PostgreSQL counts, or that it lives."""
+
+    name: ClassVar[str] = "statement.progressed"
+
+    version: int
+    path: str
+    line: int
+    statement: int
+    """Its number in the file; 0 for what we send ourselves, such as COMMIT."""
+
+    elapsed_s: float
+    """Since the statement began."""
+
+    command: str | None
+    """What PostgreSQL counts, such as `CREATE INDEX`; null where it does not."""
+
+    relation: str | None
+    phase: str | None
+    percent: float | None
+    """Of this phase."""
+
+    done: int | None
+    total: int | None
+    unit: str | None
+    """Of `done` and `total`: `blocks`, `tuples`, `bytes`, `rows` and so on."""
+
+    rate_per_s: float | None
+    """Units each second since the look before this one."""
+
+    left_s: float | None
+    """What this phase will still take at that rate."""
+
+    state: str | None
+    """Our own session's; null, as the next one, where nobody could look."""
+
+    wait_event: str | None
+    """What our own session waits for, as `IO: DataFileRead`; null when it computes."""

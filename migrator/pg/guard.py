@@ -1,0 +1,69 @@
+"""
+The session that holds the advisory lock: asked whether it does, and looked from.
+
+Two threads use its connection: the one that migrates, and the one that watches what it
+runs. They take turns, for libpq knows of no threads; and a question that costs nothing
+is not asked while the other one asks, for it would notice just as well.
+"""
+
+import select
+import threading
+
+import psycopg
+from psycopg import sql
+
+from migrator.errors import LockLostError
+from migrator.pg.asking import GiveUp, Row, rows
+from migrator.pg.connect import server_message
+
+
+# the session that holds it has no other advisory lock
+_MINE = """EXISTS (
+    SELECT FROM pg_lock_status() WHERE pid = {pid} AND locktype = 'advisory' AND granted
+)"""
+
+
+class Guard:
+    """The connection *conn*, whose session holds the lock."""
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self._conn = conn
+        self._turn = threading.Lock()
+
+    @property
+    def proof(self) -> sql.Composable:
+        """Return an expression for any session: true while the lock is held."""
+        return sql.SQL(_MINE).format(pid=sql.Literal(self._conn.info.backend_pid))
+
+    def check(self) -> None:
+        """
+        Ask the server.
+
+        Raises:
+            LockLostError: The lock is gone.
+        """
+        query = sql.SQL("SELECT {}").format(self.proof)
+        try:
+            with self._turn:
+                held = self._conn.execute(query).fetchone()
+        except psycopg.Error as error:
+            raise LockLostError(server_message(error).message, died=True) from error
+        if held != (True,):
+            raise LockLostError("its session does not hold it any more")
+
+    def held(self) -> None:
+        """Raise when the server has ended the session; asks nobody, so is free."""
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            while select.select([self._conn.fileno()], [], [], 0)[0]:
+                self._conn.pgconn.consume_input()
+        except psycopg.Error as error:
+            raise LockLostError(server_message(error).message, died=True) from error
+        finally:
+            self._turn.release()
+
+    def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
+        """Ask what the watching thread wants to know; as `asking.rows`."""
+        with self._turn:
+            return rows(self._conn, query, give_up)

@@ -1,0 +1,133 @@
+"""
+How far a statement is: PostgreSQL's `pg_stat_progress_*`, whichever has a row of ours.
+
+Their columns differ from version to version, so rows come as JSON, and what is not
+there counts as nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+_VIEWS = {
+    "create_index": "p.command",
+    "vacuum": "'VACUUM'",
+    "cluster": "p.command",
+    "copy": "p.command",
+    "analyze": "'ANALYZE'",
+}
+_ROW = """
+SELECT jsonb_build_object('view', '{view}', 'command', {command}, 'row', to_jsonb(p),
+    'relation', (SELECT format('%I.%I', n.nspname, c.relname)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid = p.relid))
+FROM pg_stat_progress_{view} p WHERE p.pid = {{pid}}
+"""
+PROGRESS = "SELECT row FROM ({}) rows (row) LIMIT 1".format(
+    " UNION ALL ".join(_ROW.format(view=v, command=c) for v, c in _VIEWS.items())
+)
+
+
+class Progress(NamedTuple):
+    """How far a statement is."""
+
+    command: str
+    relation: str | None
+    phase: str | None
+    done: int | None
+    total: int | None
+    """None where PostgreSQL does not know it."""
+
+    unit: str | None
+
+    @property
+    def percent(self) -> float | None:
+        """Return how much of the phase is done."""
+        if not self.total or self.done is None:
+            return None
+        return round(min(100.0, 100 * self.done / self.total), 1)
+
+    def since(self, before: "Progress") -> int | None:
+        """Return how much has been done since *before*; None where that is no count."""
+        if self.done is None or before.done is None:
+            return None
+        same = before._replace(done=self.done, total=self.total) == self
+        return self.done - before.done if same else None
+
+
+Row = Mapping[str, Any]
+Count = tuple[str, str | None, str]
+"""Columns of what is done and of the total, and their unit."""
+
+
+def progress_of(found: Mapping[str, Any] | None) -> Progress | None:
+    """Return what the answer to PROGRESS says; None where nothing is counted."""
+    if found is None:
+        return None
+    row = found["row"]
+    phase = row.get("phase")
+    count = _COUNTS[found["view"]](row, phase or "")
+    return Progress(found["command"], found["relation"], phase, *_counted(row, count))
+
+
+def _counted(
+    row: Row, count: Count | None
+) -> tuple[int | None, int | None, str | None]:
+    if count is None:
+        return None, None, None
+    done, total, unit = count
+    return row.get(done), (row.get(total) or None) if total else None, unit
+
+
+def _create_index(row: Row, phase: str) -> Count | None:
+    if phase.startswith("waiting"):
+        return "lockers_done", "lockers_total", "sessions"
+    if row.get("partitions_total"):
+        return "partitions_done", "partitions_total", "partitions"
+    if row.get("blocks_total"):
+        return "blocks_done", "blocks_total", "blocks"
+    if row.get("tuples_total"):
+        return "tuples_done", "tuples_total", "tuples"
+    return None
+
+
+def _vacuum(row: Row, phase: str) -> Count | None:
+    if phase == "scanning heap":
+        return "heap_blks_scanned", "heap_blks_total", "blocks"
+    if phase == "vacuuming heap":
+        return "heap_blks_vacuumed", "heap_blks_total", "blocks"
+    # from PostgreSQL 17 on
+    if row.get("indexes_total"):
+        return "indexes_processed", "indexes_total", "indexes"
+    return None
+
+
+def _cluster(row: Row, phase: str) -> Count | None:
+    if phase == "seq scanning heap":
+        return "heap_blks_scanned", "heap_blks_total", "blocks"
+    if phase == "index scanning heap":
+        return "heap_tuples_scanned", None, "tuples"
+    if phase == "writing new heap":
+        return "heap_tuples_written", "heap_tuples_scanned", "tuples"
+    return None
+
+
+def _copy(row: Row, phase: str) -> Count | None:
+    if row.get("bytes_total"):
+        return "bytes_processed", "bytes_total", "bytes"
+    return "tuples_processed", None, "rows"
+
+
+def _analyze(row: Row, phase: str) -> Count | None:
+    if phase.startswith("acquiring"):
+        return "sample_blks_scanned", "sample_blks_total", "blocks"
+    return None
+
+
+_COUNTS: Mapping[str, Callable[[Row, str], Count | None]] = {
+    "create_index": _create_index,
+    "vacuum": _vacuum,
+    "cluster": _cluster,
+    "copy": _copy,
+    "analyze": _analyze,
+}
