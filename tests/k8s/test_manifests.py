@@ -386,7 +386,8 @@ def test_the_readme_leads_to_every_file() -> None:
 
     values = K8S / "chart/values.yaml"
     expected = {K8S / name for name in MANIFESTS if name not in CHART_VALUES}
-    assert inside == {*expected, K8S / "chart", values}
+    compose = K8S / "compose/linger.yaml"
+    assert inside == {*expected, K8S / "chart", values, compose}
 
 
 def test_the_readme_overlay_works(tmp_path: Path) -> None:
