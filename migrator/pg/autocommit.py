@@ -82,11 +82,13 @@ class Autocommit:
         """
         self._executor.cancellation.check()
         self._resume()
-        recorded, prefix = None, Prefix()
+        recorded, prefix, through = None, Prefix(), self._notes.reached.through
         for place, statement in self._statements():
             mark = Mark(place.statement, prefix.add(statement))
-            if mark.through > self._notes.reached.through:
+            if mark.through > through:
                 recorded = self._one(place, statement, mark)
+            elif mark.through == through:
+                self._notes.reached = mark  # its digest may be nobody's yet
         return self._enter_alone() if recorded is None else recorded
 
     def call(self, call: ScriptCall, function: Function) -> bool:

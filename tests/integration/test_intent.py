@@ -376,6 +376,27 @@ def test_what_came_through_unnoticed_is_not_done_twice(
     assert history(conn) == [("up", None, None, 1)]
 
 
+def test_two_builds_that_came_through_unnoticed(
+    database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is noted of the second one fits the file, though nobody noted the first."""
+    conn.execute("CREATE TABLE a (x int)")
+    builds = (
+        "CREATE INDEX CONCURRENTLY i ON a (x)",
+        "CREATE INDEX CONCURRENTLY j ON a (x)",
+    )
+    step = loose("INSERT INTO a VALUES (1)", *builds, "INSERT INTO a VALUES (2)")
+    for text in builds:
+        stop_after(monkeypatch, text)
+        with pytest.raises(ConnectionLostError):
+            runner(database, patience_s=0).run(step, Up())
+
+    runner(database).run(step, Up())
+
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2]
+    assert history(conn) == [("up", None, None, 1)]
+
+
 def shape(conn: psycopg.Connection) -> list[tuple[object, ...]]:
     """The relations, whether indexes are valid, partitions and databases."""
     query = (
