@@ -224,13 +224,10 @@ class Autocommit:
 
     def _resume(self) -> None:
         """Find out where an earlier attempt has ended, and make the session like it."""
-        if self._notes.journal is None:
-            return
-        found = Resumption(self._executor, self._notes.journal).find()
-        if found is None:
-            return
-        self._notes.resume(found.row, found.reached, found.noted)
-        for place, statement in found.replayed:
+        resumption = Resumption(
+            self._executor, self._step, self._notes, self._unfinished
+        )
+        for place, statement in resumption.find():
             with self._stopping(place, statement):
                 self._executor.run(statement, place)
 
@@ -247,7 +244,11 @@ class Autocommit:
         while True:
             try:
                 # what is in effect is recorded, whoever has the lock by now
-                with self._explaining(), settled(self._conn), self._conn.transaction():
+                with (
+                    self._executor.explaining(nowhere(self._step)),
+                    settled(self._conn),
+                    self._conn.transaction(),
+                ):
                     return self._enter(ALWAYS)
             except MigratorError as error:
                 delay = next(delays, None)
@@ -264,12 +265,7 @@ class Autocommit:
         )
 
     def _place(self, number: int) -> Place:
-        return nowhere(self._step)[0]._replace(statement=number)
-
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        with self._executor.explaining(*nowhere(self._step)):
-            yield
+        return nowhere(self._step)._replace(statement=number)
 
     @contextmanager
     def _stopping(self, place: Place, statement: Statement) -> Iterator[None]:

@@ -111,7 +111,7 @@ class Executor:
         Raises:
             ConnectionLostError: The session died.
         """
-        with self.explaining(*nowhere(step)):
+        with self.explaining(nowhere(step)):
             settle(self.conn)
 
     def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
@@ -189,7 +189,7 @@ class Executor:
 
         It returns if it came through all the same.
         """
-        with self.explaining(place or nowhere(step)[0], statement):
+        with self.explaining(place or nowhere(step), statement):
             run_command(self.conn, command, self.cancellation)
 
     def enter(
@@ -207,7 +207,7 @@ class Executor:
         if self.table is None:
             return True
         entry = self.table.entry(step, held=held, took_ms=took_ms, intent=intent)
-        with self.explaining(*nowhere(step)):
+        with self.explaining(nowhere(step)):
             *_, row = ask(self.conn, sql.SQL("; ").join([*self.table.locking, entry]))
         recorded = row is not None and bool(row[0])
         if not recorded:
@@ -227,7 +227,9 @@ class Executor:
         )
 
     @contextmanager
-    def explaining(self, place: Place, statement: Statement) -> Iterator[None]:
+    def explaining(
+        self, place: Place, statement: Statement = NOTHING
+    ) -> Iterator[None]:
         """Turn errors of *statement*, which begins at *place*, into ours."""
         started = time.monotonic()
         try:
@@ -275,6 +277,6 @@ def placed(step: Step) -> Iterator[tuple[Place, Statement]]:
         yield step.migration.place(statement, number), statement
 
 
-def nowhere(step: Step) -> tuple[Place, Statement]:
+def nowhere(step: Step) -> Place:
     """Return the place of what we send ourselves: the file, and no statement of it."""
-    return step.migration.place(NOTHING, 0), NOTHING
+    return step.migration.place(NOTHING, 0)

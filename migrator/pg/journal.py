@@ -28,7 +28,7 @@ OPEN, SENT = "open", "sent"
 # waits for what a session that outlived its run has entered and still commits
 _FIND = """
 LOCK TABLE {ledger} IN SHARE ROW EXCLUSIVE MODE;
-SELECT id, statement, prefix, CASE WHEN state = 'sent' THEN sent END::text, checksum,
+SELECT id, statement, prefix, CASE WHEN state = 'sent' THEN sent END::text,
     done_by, to_char(done_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
 FROM {ledger}
 WHERE state IS NOT NULL AND tracking_table = {name} AND version_id = {version}
@@ -83,7 +83,6 @@ class Intent(NamedTuple):
     """The digest of those; None when a human has said how many they are."""
 
     sent: Sent | None
-    checksum: str
     by: str
     since: str
 

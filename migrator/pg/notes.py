@@ -7,7 +7,7 @@ from migrator.facts import Place
 from migrator.model import Step
 from migrator.pg.execute import Executor, nowhere
 from migrator.pg.greeting import ask
-from migrator.pg.journal import Journal, Mark
+from migrator.pg.journal import Intent, Journal, Mark
 from migrator.pg.partial import Progress
 from migrator.pg.pooler import settled
 
@@ -46,7 +46,7 @@ class Notes:
         query = self.journal.marking(
             conn, self.row, mark, reached=self._noted, held=executor.hold.proof
         )
-        with executor.explaining(*nowhere(self._step)):
+        with executor.explaining(nowhere(self._step)):
             if conn.info.transaction_status is TransactionStatus.INTRANS:
                 answers = ask(conn, query)
             else:
@@ -60,9 +60,16 @@ class Notes:
             )
         self.row, self._noted = found[-1], mark.through
 
-    def resume(self, row: int, reached: Mark, noted: int) -> None:
-        """Take up *row*, which says that *noted* statements are in effect."""
-        self.row, self.reached, self._noted = row, reached, noted
+    def find(self) -> Intent | None:
+        """Take up the row that an earlier attempt has left open, and return it."""
+        if self.journal is None:
+            return None
+        with self._executor.explaining(nowhere(self._step)):
+            intent = self.journal.find(self._executor.conn)
+        if intent is not None:
+            self.row, self._noted = intent.id, intent.through
+            self.reached = Mark(intent.through, "")
+        return intent
 
     def progress(self, place: Place) -> Progress:
         """Return how far the step has come, seen from *place*."""

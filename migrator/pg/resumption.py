@@ -8,8 +8,9 @@ from migrator.events.migration import MigrationResumed
 from migrator.facts import Place
 from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere, placed
-from migrator.pg.journal import Intent, Journal, Mark, Prefix, digest
-from migrator.pg.partial import CHANGED, KEEPS, Progress, lost_track, undecided
+from migrator.pg.journal import Intent, Mark, Prefix, digest
+from migrator.pg.notes import Notes
+from migrator.pg.partial import CHANGED, KEEPS, lost_track, undecided
 from migrator.pg.unfinished import Unfinished
 from migrator.sql.nature import Nature, act_of
 
@@ -17,86 +18,65 @@ from migrator.sql.nature import Nature, act_of
 _OPAQUE = "nothing in the catalogs tells whether it came through"
 
 
-class Begun(NamedTuple):
-    """What is known of an earlier attempt."""
-
-    row: int
-    reached: Mark
-    """What is in effect."""
-
-    noted: int
-    """How many statements the row says are in effect: what was sent may be one more."""
-
-    replayed: tuple[tuple[Place, Statement], ...]
-    """What makes the session what it was there."""
-
-
 class Resumption(NamedTuple):
-    """Compares what *journal* says with the file and with the catalogs."""
+    """Compares what *notes* of earlier attempts say with the file and the catalogs."""
 
     executor: Executor
-    journal: Journal
+    step: Step
+    notes: Notes
+    unfinished: Unfinished
 
-    def find(self) -> Begun | None:
+    def find(self) -> tuple[tuple[Place, Statement], ...]:
         """
-        Return where the step goes on, told; None when no attempt has left a trace.
+        Take up the notes of an earlier attempt, told, if one has left any.
+
+        Return the statements that make the session what it was where the step goes on.
 
         Raises:
             PartialError: The file has changed in what is in effect, or it cannot be
                 known what is.
             ContentionError: A session is still at work on what was sent last.
         """
-        with self.executor.explaining(*nowhere(self._step)):
-            intent = self.journal.find(self.executor.conn)
+        intent = self.notes.find()
         if intent is None:
-            return None
+            return ()
         replayed = tuple(self._verified(intent))
         through = intent.through + self._came_through(intent)
+        self.notes.reached = Mark(through, "")
         if through:
-            self.executor.observe(_resumed(self._step, intent, through))
-        reached = Mark(through, intent.prefix or "")
-        return Begun(intent.id, reached, intent.through, replayed)
-
-    @property
-    def _step(self) -> Step:
-        return self.journal.step
+            self.executor.observe(_resumed(self.step, intent, through))
+        return replayed
 
     def _verified(self, intent: Intent) -> Iterator[tuple[Place, Statement]]:
         """Yield those of the statements in effect that only set up the session."""
         prefix, last = Prefix(), ""
-        for place, statement in islice(placed(self._step), intent.through):
+        for place, statement in islice(placed(self.step), intent.through):
             last, act = prefix.add(statement), act_of(statement.text)
             if act.keeps:
-                raise lost_track(intent, self._progress(intent, place), KEEPS)
+                raise lost_track(intent, self.notes.progress(place), KEEPS)
             if act.nature is Nature.SESSION:
                 yield place, statement
         # what a human has noted has no digest, and a function's call needs none
         if intent.prefix and intent.prefix != last:
-            here = self._progress(intent, nowhere(self._step)[0])
+            here = self.notes.progress(nowhere(self.step))
             raise lost_track(intent, here, CHANGED)
 
     def _came_through(self, intent: Intent) -> bool:
         """Tell whether the statement that was sent last is in effect."""
         if intent.sent is None:
             return False
-        left = islice(self._step.told, intent.through, None)
+        left = islice(self.step.told, intent.through, None)
         statement = next(iter(left), Statement("", 0))
-        place = self._step.migration.place(statement, intent.through + 1)
-        progress = self._progress(intent, place)
-        unfinished = Unfinished(self.executor, self._step)
-        found = unfinished.outcome(intent.sent.act, intent.sent.before)
+        place = self.step.migration.place(statement, intent.through + 1)
+        progress = self.notes.progress(place)
+        found = self.unfinished.outcome(intent.sent.act, intent.sent.before)
         if found.done is None:
             raise undecided(progress, _OPAQUE, None)
         if found.done and digest(statement) != intent.sent.digest:
             raise lost_track(intent, progress, CHANGED)
         for leftover in found.leftovers:
-            unfinished.clear(leftover, progress)
+            self.unfinished.clear(leftover, progress)
         return found.done
-
-    def _progress(self, intent: Intent, place: Place) -> Progress:
-        ledger = self.journal.ledger.identifier.as_string()
-        total = len(self._step.told)
-        return Progress(place, intent.through, total, ledger, intent.id)
 
 
 def _resumed(step: Step, intent: Intent, through: int) -> MigrationResumed:

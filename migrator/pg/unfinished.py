@@ -22,12 +22,12 @@ class Unfinished(NamedTuple):
         """Return what `outcome` has to know from before. Raises as `Executor.take`."""
         if not act.verb:
             return {}
-        with self.executor.explaining(*nowhere(self.step)):
+        with self.executor.explaining(nowhere(self.step)):
             return before(self.executor.conn, act)
 
     def outcome(self, act: Act, known: Facts) -> Outcome:
         """Return what has become of a statement. Raises as `Executor.take`."""
-        with self.executor.explaining(*nowhere(self.step)):
+        with self.executor.explaining(nowhere(self.step)):
             return outcome(self.executor.conn, act, known)
 
     def cleared(self, statement: Statement, act: Act, progress: Progress) -> Statement:
@@ -83,7 +83,7 @@ class Unfinished(NamedTuple):
                 raise _built_by_another(leftover, place)
 
     def _obstacle(self, act: Act) -> Outcome:
-        with self.executor.explaining(*nowhere(self.step)):
+        with self.executor.explaining(nowhere(self.step)):
             return obstacle(self.executor.conn, act)
 
 
