@@ -26,15 +26,13 @@ from migrator.events.base import Observer
 from migrator.facts import ServerMessage
 from migrator.losses import Losses, Lost, lost
 from migrator.model import History, Step
-from migrator.pg.connect import server_message
 from migrator.pg.database import Database
 from migrator.pg.execute import Executor
 from migrator.pg.failures import READ_ONLY_TRANSACTION
 from migrator.pg.hold import NO_LOCK, Hold
 from migrator.pg.look import Seen
-from migrator.pg.remains import look_behind
 from migrator.pg.store import Store
-from migrator.pg.trouble import trouble
+from migrator.pg.trouble import troubled
 from migrator.pg.unversioned import Unversioned
 from migrator.walk import Walk
 
@@ -125,10 +123,12 @@ class Course:
                     self._walk_on(conn, seen)
 
     def _walk_on(self, conn: psycopg.Connection, seen: Seen) -> None:
-        with self.allowance.waiting():
+        with self.allowance.waiting(), self.cancellation.armed():
             now = self.store.ensure(conn, seen)
-            resumed = self._resumed(conn, now)
-        walk = self._walk = resumed or self._begun(conn, now)
+        if self._walk is None:
+            self._walk = self._begun(conn, now)
+        elif isinstance(self.store, Store):
+            self._walk.resume(now.history)
         executor = Executor(
             conn,
             now.table,
@@ -139,7 +139,7 @@ class Course:
             drop_invalid=self.drop_invalid,
         )
         self._going = True
-        walk.go(executor, pipeline=not self.why_apart(conn))
+        self._walk.go(executor, pipeline=not self.why_apart(conn))
 
     def _begun(self, conn: psycopg.Connection, now: Seen) -> Walk:
         return Walk(
@@ -149,13 +149,6 @@ class Course:
             observe=self.observe,
             cancellation=self.cancellation,
         )
-
-    def _resumed(self, conn: psycopg.Connection, now: Seen) -> Walk | None:
-        if self._walk is not None and isinstance(self.store, Store):
-            with self.cancellation.armed():
-                behind = look_behind(conn, self.store, now.table)
-            self._walk.resume(behind.history)
-        return self._walk
 
     def _done(self, conn: psycopg.Connection) -> bool:
         history = self.store.look(conn).history
@@ -182,11 +175,8 @@ class Course:
                 self.cancellation.sleep(delay)
 
     def _freed(self, conn: psycopg.Connection) -> bool:
-        try:
-            with self.cancellation.armed():
-                return self._hold.free(conn)
-        except psycopg.Error as error:
-            raise trouble(server_message(error), error, doing=_ENDING) from error
+        with troubled(_ENDING), self.cancellation.armed():
+            return self._hold.free(conn)
 
     def _lost(self, error: Lost) -> float:
         """Return how long to wait before another session, or raise what it comes to."""

@@ -28,7 +28,7 @@ from migrator.pg.hold import Hold
 from migrator.pg.lease import GOOSE_LOCK_ID, READABLE, Lease, ask_briefly
 from migrator.pg.lookout import lookout
 from migrator.pg.pooler import answered
-from migrator.pg.trouble import trouble
+from migrator.pg.trouble import troubled
 from migrator.pg.watch import Watch
 
 
@@ -191,9 +191,8 @@ class _SessionClaim:
     def drop(self) -> None:
         """Unlock; where the session is gone, the server has done it already."""
         if self.mine and not self.conn.closed:
-            with suppress(
-                psycopg.Error
-            ):  # then it is closed, and the lock ends with it
+            # after an error it is closed, and the lock ends with it
+            with suppress(psycopg.Error):
                 ask_briefly(self.conn, sql.SQL(_UNLOCK).format(key=_KEY))
         self.mine = False
 
@@ -269,13 +268,11 @@ def _armed(check: Callable[[], None], cancellation: Cancellation) -> None:
 
 @contextmanager
 def _explaining() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.ProgrammingError as error:
-        raise AccessDeniedError(server_message(error), mend=_MEND) from error
-    except psycopg.Error as error:
-        doing = "taking the migration lock"
-        raise trouble(server_message(error), error, doing=doing) from error
+    with troubled("taking the migration lock"):
+        try:
+            yield
+        except psycopg.ProgrammingError as error:
+            raise AccessDeniedError(server_message(error), mend=_MEND) from error
 
 
 _MEND = (

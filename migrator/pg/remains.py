@@ -13,13 +13,9 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from migrator.pg.connect import server_message
 from migrator.pg.greeting import Row, ask
-from migrator.pg.look import Seen
-from migrator.pg.pooler import pooled, setting
-from migrator.pg.store import Store
-from migrator.pg.table import Table
-from migrator.pg.trouble import explaining, trouble
+from migrator.pg.pooler import pooled
+from migrator.pg.trouble import troubled
 
 
 # pg_stat_activity shows a process, and pg_terminate_backend ends it, to the role that
@@ -72,11 +68,8 @@ def asked(conn: psycopg.Connection, work: psycopg.Connection) -> tuple[Process, 
     """
     if pooled(conn):
         return ()
-    try:
+    with troubled("looking for our own sessions"):
         return processes(ask(conn, who(work))[-1])
-    except psycopg.Error as error:
-        doing = "looking for our own sessions"
-        raise trouble(server_message(error), error, doing=doing) from error
 
 
 def ended(conn: psycopg.Connection, ours: tuple[Process, ...]) -> bool:
@@ -103,17 +96,3 @@ def _ask(
 ) -> Row | None:
     told = sql.SQL(", ").join(sql.Literal(each.told) for each in ours)
     return ask(conn, sql.SQL(_END).format(end=end, ours=told))[-1]
-
-
-def look_behind(conn: psycopg.Connection, store: Store, table: Table | None) -> Seen:
-    """
-    Return what the table says once every entry that was made before is committed.
-
-    Raises:
-        BusyTableError: Somebody has kept it locked.
-        MigratorError: As `Store.look`.
-    """
-    locking = table.locking if table is not None else ()
-    query = sql.SQL("; ").join([*locking, store.question])
-    with explaining(store.name, conn):
-        return store.read(ask(conn, setting(conn, query.as_bytes(conn))))

@@ -13,7 +13,6 @@ from migrator.errors import (
     ConnectionLostError,
     MigratorError,
 )
-from migrator.facts import ServerMessage
 from migrator.pg.connect import server_message
 from migrator.pg.failures import (
     CONTENTION,
@@ -46,7 +45,7 @@ def _explained(
         return AccessDeniedError(server, mend=_grant(name))
     if server.sqlstate in _NOT_GOOSES:
         return BadTableError(name, reason=server.message)
-    return trouble(server, error, doing=f"reading or writing {name}", conn=conn)
+    return trouble(error, doing=f"reading or writing {name}", conn=conn)
 
 
 def _grant(name: str) -> str:
@@ -57,14 +56,20 @@ def _grant(name: str) -> str:
     )
 
 
+@contextmanager
+def troubled(doing: str) -> Iterator[None]:
+    """Turn the server's errors while *doing* what is no migration's own into ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise trouble(error, doing=doing) from error
+
+
 def trouble(
-    server: ServerMessage,
-    error: psycopg.Error,
-    *,
-    doing: str,
-    conn: psycopg.Connection | None = None,
+    error: psycopg.Error, *, doing: str, conn: psycopg.Connection | None = None
 ) -> MigratorError:
-    """Return the error for trouble that is not a migration's own."""
+    """Return what *error* means, met while *doing* what is no migration's own."""
+    server = server_message(error)
     if server.sqlstate == READ_ONLY_TRANSACTION:
         return read_only(server, conn) or BookkeepingError(server, doing=doing)
     if session_is_gone(error):
