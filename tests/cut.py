@@ -4,11 +4,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.wire import server_of
 
 
 _CHUNK = 1 << 16
@@ -69,7 +71,7 @@ class Cut:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = _connected(self._parameters)
+                server = server_of(self._parameters)
                 self._sockets.append((client, server))
                 for carry in (self._out, self._back):
                     thread = threading.Thread(target=carry, args=(client, server))
@@ -134,16 +136,6 @@ class Cut:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-
-
-def _connected(parameters: Mapping[str, object]) -> socket.socket:
-    host = str(parameters.get("hostaddr") or parameters.get("host") or "localhost")
-    port = int(str(parameters.get("port") or 5432))
-    if not host.startswith("/"):
-        return socket.create_connection((host, port))
-    server = socket.socket(socket.AF_UNIX)
-    server.connect(f"{host}/.s.PGSQL.{port}")
-    return server
 
 
 @contextmanager
