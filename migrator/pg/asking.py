@@ -6,6 +6,8 @@ from collections.abc import Callable
 import psycopg
 from psycopg import pq
 
+from migrator.pg.command import refusal
+
 
 Row = tuple[bytes | None, ...]
 GiveUp = Callable[[], bool]
@@ -31,7 +33,7 @@ def rows(conn: psycopg.Connection, query: bytes, give_up: GiveUp) -> list[Row]:
         conn.pgconn.send_query(query)
         while (result := _result(conn.pgconn, give_up)) is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
-                refused = psycopg.errors.error_from_result(result)
+                refused = refusal(conn.pgconn, result)
             else:
                 found = _rows(result)
     except BaseException:
