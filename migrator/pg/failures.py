@@ -1,5 +1,8 @@
 """What a failed statement means: the server's error, in the operator's terms."""
 
+import re
+from functools import lru_cache
+
 import psycopg
 
 from migrator.errors import (
@@ -64,12 +67,18 @@ def explained(
 
 def discreet(server: ServerMessage, source: str) -> ServerMessage:
     """Return *server*'s words without the passwords that *source* gives away."""
-    found = passwords(source)
-    if not found:
+    pattern = _mask(source)
+    if pattern is None:
         return server
-    pattern = masking(found)
     fields = server._asdict().items()
     return ServerMessage(**{n: v and pattern.sub(MASK, v) for n, v in fields})
+
+
+@lru_cache(maxsize=1)
+def _mask(source: str) -> re.Pattern[str] | None:
+    """Return what finds the passwords of *source*: it may send many notices."""
+    found = passwords(source)
+    return masking(found) if found else None
 
 
 def _failed(place: Place, server: ServerMessage) -> StatementFailedError:
