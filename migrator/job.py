@@ -240,6 +240,7 @@ def _runner(
     *,
     live: bool,
 ) -> Runner:
+    usual = Policy()
     policy = Policy(
         allow_missing=settings.allow_missing,
         when_ahead=settings.on_db_ahead,
@@ -248,8 +249,8 @@ def _runner(
         pipeline=settings.pipeline,
         lock=settings.lock,
         lock_patience=Backoff(total_s=settings.lock_wait),
-        retry_patience=Backoff(total_s=settings.lock_retry, first_s=0.5, most_s=30),
-        watch_s=(1.0, 1.0) if live else Policy().watch_s,
+        retry_patience=usual.retry_patience._replace(total_s=settings.lock_retry),
+        watch_s=(1.0, 1.0) if live else usual.watch_s,
     )
     return Runner(
         database=database,
