@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
+from psycopg.pq.abc import PGconn
 
 from migrator.cli import main
 from migrator.events.base import Event
@@ -80,6 +81,17 @@ def _validator() -> Draft202012Validator:
 
 
 ROOT = Path(__file__).parents[1]
+
+
+class Query(NamedTuple):
+    """A statement for a pipeline."""
+
+    text: bytes
+    flush: bool = True
+
+    def send(self, pgconn: PGconn) -> None:
+        """Hand it over."""
+        pgconn.send_query_params(self.text, None)
 
 
 def migration(version: int, *statements: str, transaction: bool = True) -> Migration:

@@ -71,6 +71,27 @@ class Action(Enum):
     BASELINE = "baseline"
 
 
+class Told(NamedTuple):
+    """What is written of a migration, in SQL's words."""
+
+    version: sql.Composable
+    path: sql.Composable
+    checksum: sql.Composable
+
+
+def told(migration: Migration) -> Told:
+    """Return what is written of *migration*, as literals."""
+    return Told(
+        sql.Literal(migration.version),
+        sql.Literal(migration.path),
+        sql.Literal(migration.checksum),
+    )
+
+
+PARAMETERS = Told(sql.SQL("$1::bigint"), sql.SQL("$2::text"), sql.SQL("$3::text"))
+"""What is written of any migration, in a statement that is prepared for all of them."""
+
+
 class Ledger(NamedTuple):
     """The side table in the tracking table's schema; one for all tables there."""
 
@@ -101,7 +122,7 @@ class Ledger(NamedTuple):
 
     def note(
         self,
-        migration: Migration,
+        told: Told,
         action: Action,
         *,
         tracking_id: sql.Composable,
@@ -109,21 +130,21 @@ class Ledger(NamedTuple):
     ) -> sql.Composed:
         """Return what adds a row; a FROM or a WHERE may follow it."""
         return sql.SQL(_NOTE).format(
-            **self._told(migration, tracking_id, took_ms),
+            **self._set(told, tracking_id, took_ms),
             name=sql.Literal(self.tracking_table),
-            version=sql.Literal(migration.version),
+            version=told.version,
             action=sql.Literal(action.value),
         )
 
     def closing(
         self,
-        migration: Migration,
+        told: Told,
         *,
         tracking_id: sql.Composable,
         took_ms: sql.Composable,
     ) -> sql.Composed:
         """Return what makes an intent, named `ledger`, an entry; a FROM may follow."""
-        return sql.SQL(_CLOSE).format(**self._told(migration, tracking_id, took_ms))
+        return sql.SQL(_CLOSE).format(**self._set(told, tracking_id, took_ms))
 
     def forgetting(self, versions: Iterable[int]) -> sql.Composed:
         """Return what closes the intents of *versions*, which nobody takes up."""
@@ -133,14 +154,14 @@ class Ledger(NamedTuple):
             versions=sql.SQL(", ").join(map(sql.Literal, versions)),
         )
 
-    def _told(
-        self, migration: Migration, tracking_id: sql.Composable, took_ms: sql.Composable
+    def _set(
+        self, told: Told, tracking_id: sql.Composable, took_ms: sql.Composable
     ) -> dict[str, sql.Composable]:
         return {
             "ledger": self.identifier,
             "id": tracking_id,
-            "path": sql.Literal(migration.path),
-            "checksum": sql.Literal(migration.checksum),
+            "path": told.path,
+            "checksum": told.checksum,
             "took_ms": took_ms,
             "about": sql.Literal(VERSION),
         }

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from itertools import chain, pairwise
+from itertools import chain, count, pairwise
 from typing import NamedTuple
 
 import psycopg
+from psycopg.pq.abc import PGconn
 
 from migrator.facts import Place
-from migrator.model import Statement, Step
+from migrator.model import Direction, Statement, Step
 from migrator.pg.greeting import RESET
 from migrator.pg.hold import Hold
 from migrator.pg.table import Table
@@ -34,6 +35,21 @@ class Message(NamedTuple):
     statement: Statement = Statement("", 1)
     number: int = 0
     """The statement's number in its section, from 1; 0 for what is ours."""
+
+    prepared: bytes = b""
+    """The name under which the server keeps the statement."""
+
+    values: tuple[bytes, ...] = ()
+    """The parameters of what was prepared; its text goes without them."""
+
+    def send(self, pgconn: PGconn) -> None:
+        """Hand it over."""
+        if self.values:
+            pgconn.send_query_prepared(self.prepared, self.values)
+        elif self.prepared:
+            pgconn.send_prepare(self.prepared, self.text)
+        else:
+            pgconn.send_query_params(self.text, None)
 
     @property
     def place(self) -> Place:
@@ -66,12 +82,18 @@ def own_statements(step: Step) -> Iterator[Message]:
             yield Message(step, kind, encoded(statement), flush, statement, number)
 
 
-class Stream(NamedTuple):
+_numbers = count(1)
+"""Of what is prepared: a session keeps a name until it ends."""
+
+
+class Stream:
     """How whole migrations are sent in one stream, each in its own transaction."""
 
-    conn: psycopg.Connection
-    table: Table | None
-    hold: Hold
+    def __init__(self, conn: psycopg.Connection, table: Table | None, hold: Hold):
+        self._conn = conn
+        self._table = table
+        self._hold = hold
+        self._prepared: dict[Direction, bytes] = {}
 
     def messages(self, steps: Iterable[Step]) -> Iterator[Message]:
         """Yield what *steps* send; between them the session is put right again."""
@@ -84,9 +106,22 @@ class Stream(NamedTuple):
             yield Message(step, Kind.COMMIT, b"COMMIT", flush=True)
 
     def _entry(self, step: Step) -> Iterator[Message]:
-        if self.table is None:
+        """
+        Yield what records *step*, planned once for all steps: that is most of its work.
+
+        It fails in place of finding no row, and stops all that follows, above all the
+        COMMIT.
+        """
+        table = self._table
+        if table is None:
             return
-        # an error in place of no row: it stops all that follows, above all the COMMIT
-        entry = self.table.entry(step, held=self.hold.proof, strict=True)
-        for query in (*self.table.locking, entry):
-            yield Message(step, Kind.ENTER, query.as_bytes(self.conn))
+        for query in table.locking:
+            yield Message(step, Kind.ENTER, query.as_bytes(self._conn))
+        name = self._prepared.get(step.direction)
+        if name is None:
+            name = self._prepared[step.direction] = b"migrator_%d" % next(_numbers)
+            entry = table.strict_entry(step.direction, self._hold.proof)
+            text = entry.as_bytes(self._conn)
+            yield Message(step, Kind.ENTER, text, prepared=name)
+        values = table.values(step.migration)
+        yield Message(step, Kind.ENTER, b"", prepared=name, values=values)

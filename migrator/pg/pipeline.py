@@ -38,6 +38,10 @@ class Query(Protocol):
         """Whether its answer is wanted early."""
         ...
 
+    def send(self, pgconn: abc.PGconn) -> None:
+        """Hand it over."""
+        ...
+
 
 Q = TypeVar("Q", bound=Query)
 
@@ -141,7 +145,7 @@ class Pipeline(Generic[Q]):
         before = self._unanswered
         for query in self._queries:
             self._last = query
-            self._pgconn.send_query_params(query.text, None)
+            query.send(self._pgconn)
             self.waiting.append(query)
             self._unanswered += len(query.text)
             full = self._unanswered >= _WINDOW

@@ -29,7 +29,10 @@ Tell = Callable[[Step], None]
 _AHEAD = 100
 """Among how many messages the one is that the server is at: answers come in groups."""
 
-_DIVISION_BY_ZERO = "22012"
+_ENTRY_IS_OURS = ("22012", "26000")
+"""A division by zero says that there is no row, and the other that a file has taken
+away what was prepared, by DEALLOCATE ALL."""
+
 _OF_THE_PROTOCOL = ("exec_parse_message", "exec_bind_message")
 """PostgreSQL's postgres.c: what these two refuse, a simple query does not know."""
 
@@ -183,7 +186,7 @@ class _Run:
 def _is_ours(message: Message, error: psycopg.Error) -> bool:
     """Tell whether only our way of sending it has failed, not what was sent."""
     if message.kind is Kind.ENTER:
-        return error.sqlstate == _DIVISION_BY_ZERO
+        return error.sqlstate in _ENTRY_IS_OURS
     return error.diag.source_function in _OF_THE_PROTOCOL
 
 

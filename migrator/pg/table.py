@@ -8,7 +8,7 @@ from psycopg import sql
 
 from migrator.facts import Begun
 from migrator.model import Direction, Migration, Step
-from migrator.pg.ledger import WITHIN_MS, Action, Ledger
+from migrator.pg.ledger import PARAMETERS, WITHIN_MS, Action, Ledger, Told, told
 from migrator.pg.pooler import settled
 from migrator.pg.trouble import explaining
 
@@ -81,30 +81,36 @@ class Table(NamedTuple):
         *,
         held: sql.Composable = ALWAYS,
         took_ms: sql.Composable = WITHIN_MS,
-        strict: bool = False,
         intent: int | None = None,
     ) -> sql.Composed:
         """
         Return what enters *step*, also into the ledger, and selects how many rows.
 
         None when *held* is not true, or when the table says already what the step leads
-        to: another migrator, perhaps one without a lock, was quicker. A *strict* entry
-        fails then, with a division by zero. Down deletes every row of the version, as
-        goose does. *intent* is the ledger's row that was open for this step.
+        to: another migrator, perhaps one without a lock, was quicker. Down deletes
+        every row of the version, as goose does. *intent* is the ledger's row that was
+        open for this step.
         """
-        migration = step.migration
-        match step.direction:
-            case Direction.UP:
-                query, action = _RECORD, Action.UP
-            case Direction.DOWN:
-                query, action = _FORGET, Action.DOWN
-            case _:
-                assert_never(step.direction)
-        counted = self._counted(
-            query, migration, action, held=held, took_ms=took_ms, intent=intent
+        entered = self._entered(
+            told(step.migration), step.direction, held, took_ms, intent
         )
-        told = sql.SQL("SELECT 1 / count(*) FROM entered" if strict else _COUNT)
-        return counted + told
+        return entered + sql.SQL(_COUNT)
+
+    def strict_entry(self, direction: Direction, held: sql.Composable) -> sql.Composed:
+        """
+        Return the same for every step of *direction*, with the `values` of one.
+
+        Where `entry` selects none, this fails, with a division by zero.
+        """
+        entered = self._entered(PARAMETERS, direction, held, WITHIN_MS, None)
+        return entered + sql.SQL("SELECT 1 / count(*) FROM entered")
+
+    def values(self, migration: Migration) -> tuple[bytes, ...]:
+        """Return the parameters of `strict_entry` for *migration*."""
+        version = b"%d" % migration.version
+        if self.ledger is None:
+            return (version,)
+        return version, migration.path.encode(), migration.checksum.encode()
 
     def adopt(self, conn: psycopg.Connection, migrations: Iterable[Migration]) -> None:
         """
@@ -115,7 +121,7 @@ class Table(NamedTuple):
         """
         took_ms = sql.Literal(0)
         entries = (
-            self._counted(_RECORD, m, Action.BASELINE, held=ALWAYS, took_ms=took_ms)
+            self._counted(_RECORD, told(m), Action.BASELINE, ALWAYS, took_ms, None)
             + sql.SQL(_COUNT)
             for m in migrations
         )
@@ -135,25 +141,41 @@ class Table(NamedTuple):
         with explaining(self.name, conn), settled(conn), conn.transaction():
             conn.execute(self.ledger.forgetting(versions))
 
+    def _entered(
+        self,
+        told: Told,
+        direction: Direction,
+        held: sql.Composable,
+        took_ms: sql.Composable,
+        intent: int | None,
+    ) -> sql.Composed:
+        match direction:
+            case Direction.UP:
+                query, action = _RECORD, Action.UP
+            case Direction.DOWN:
+                query, action = _FORGET, Action.DOWN
+            case _:
+                assert_never(direction)
+        return self._counted(query, told, action, held, took_ms, intent)
+
     def _counted(
         self,
         query: str,
-        migration: Migration,
+        told: Told,
         action: Action,
-        *,
         held: sql.Composable,
         took_ms: sql.Composable,
-        intent: int | None = None,
+        intent: int | None,
     ) -> sql.Composed:
         entered = sql.SQL(query).format(
-            table=self.identifier, version=sql.Literal(migration.version), held=held
+            table=self.identifier, version=told.version, held=held
         )
-        noted = self._noted(migration, action, took_ms, intent)
+        noted = self._noted(told, action, took_ms, intent)
         return sql.SQL("WITH entered AS ({}){} ").format(entered, noted)
 
     def _noted(
         self,
-        migration: Migration,
+        told: Told,
         action: Action,
         took_ms: sql.Composable,
         intent: int | None,
@@ -164,11 +186,9 @@ class Table(NamedTuple):
         number = sql.SQL("NULL::bigint" if gone else "entered.id")
         source = "WHERE EXISTS (SELECT FROM entered)" if gone else "FROM entered"
         if intent is None:
-            note = self.ledger.note(
-                migration, action, tracking_id=number, took_ms=took_ms
-            )
+            note = self.ledger.note(told, action, tracking_id=number, took_ms=took_ms)
         else:
-            note = self.ledger.closing(migration, tracking_id=number, took_ms=took_ms)
+            note = self.ledger.closing(told, tracking_id=number, took_ms=took_ms)
             which = "AND" if gone else "WHERE"
             source = f"{source} {which} ledger.id = {intent}"
         return sql.SQL(", noted AS ({} {})").format(note, sql.SQL(source))

@@ -1,20 +1,12 @@
 """The end of a session, between the last answer and the end of the stream."""
 
-from typing import NamedTuple
-
 import psycopg
 
 from migrator.cancellation import Cancellation
 from migrator.pg.pipeline import Pipeline
 from tests.faults.proxy import Direction, Fault, Plan, Proxy, proxied
 from tests.faults.server import Server
-
-
-class Query(NamedTuple):
-    """A statement to send."""
-
-    text: bytes
-    flush: bool = True
+from tests.support import Query
 
 
 def nothing() -> None:

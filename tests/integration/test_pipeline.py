@@ -5,7 +5,6 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -13,14 +12,7 @@ import pytest
 from migrator.cancellation import Cancellation
 from migrator.errors import DeadlineError, LockLostError, MigratorError
 from migrator.pg.pipeline import Pipeline, QueryFailedError
-from tests.support import until
-
-
-class Query(NamedTuple):
-    """A statement to send."""
-
-    text: bytes
-    flush: bool = True
+from tests.support import Query, until
 
 
 def nothing() -> None:

@@ -215,6 +215,23 @@ def test_a_search_path_of_a_file_hides_nothing(
     assert versions(conn) == [(0, True), (1, True), (2, True)]
 
 
+def test_a_file_may_deallocate_all(database: str, conn: psycopg.Connection) -> None:
+    """What the run itself has prepared is made again; each statement is told once."""
+    sweeping = files(
+        *(migration(n, f"CREATE TABLE a{n} ()") for n in range(1, 4)),
+        migration(4, "PREPARE own AS SELECT 1", "DEALLOCATE ALL"),
+        *(migration(n, f"CREATE TABLE a{n} ()") for n in range(5, 8)),
+    )
+    recorder = Recorder()
+
+    runner(database, observe=recorder).run(sweeping, Up())
+
+    assert versions(conn) == [(n, True) for n in range(8)]
+    told = [(e.version, e.command) for e in recorder.of("statement.finished")]
+    created = [(n, "CREATE TABLE") for n in range(1, 8)]
+    assert told == created[:3] + [(4, "PREPARE"), (4, "DEALLOCATE ALL")] + created[4:]
+
+
 def test_settings_hold_for_every_migration(
     database: str, conn: psycopg.Connection
 ) -> None:
