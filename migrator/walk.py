@@ -1,7 +1,6 @@
 """The steps of a plan, taken in one stream or one by one, and told."""
 
 import time
-from dataclasses import replace
 from itertools import groupby
 
 from migrator.backoff import Backoff
@@ -144,7 +143,7 @@ class Walk:
         observe = self._observe
         if alone.error is None:
             observe = hushed(observe, alone.told)
-        self._alone(replace(executor, observe=observe), alone.step, met=alone.error)
+        self._alone(executor._replace(observe=observe), alone.step, met=alone.error)
 
     def _alone(
         self,

@@ -9,8 +9,10 @@ from migrator.events.base import Event
 
 def catalogue() -> tuple[type[Event], ...]:
     """Return every event there is, by name."""
-    for module in iter_modules(events.__path__, f"{events.__name__}."):
-        import_module(module.name)
-    # dataclass(slots=True) makes each class anew, and the first one may linger
-    found = {event.name: event for event in Event.__subclasses__()}
+    found = {
+        each.name: each
+        for module in iter_modules(events.__path__, f"{events.__name__}.")
+        for each in vars(import_module(module.name)).values()
+        if isinstance(each, type) and issubclass(each, Event) and each is not Event
+    }
     return tuple(found[name] for name in sorted(found))

@@ -1,12 +1,10 @@
 """What happens between us and the server."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from migrator.events.base import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseWaited(Event):
     """The server did not take a connection yet; the next attempt follows."""
 
@@ -20,7 +18,6 @@ class DatabaseWaited(Event):
     sqlstate: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseLost(Event):
     """The session has died; a new one takes up the work where the table says."""
 
@@ -39,7 +36,6 @@ class DatabaseLost(Event):
     next_attempt_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockContended(Event):
     """Another migrator holds the lock; we look again soon."""
 
@@ -50,7 +46,6 @@ class LockContended(Event):
     """Who it is: its session, or what stands in the lease table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockAcquired(Event):
     """We are the one migrator of this database now."""
 
@@ -62,7 +57,6 @@ class LockAcquired(Event):
     waited_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsSkipped(Event):
     """Our settings do not hold for a NO TRANSACTION file: a pooler is in between."""
 
@@ -74,7 +68,6 @@ class SettingsSkipped(Event):
     settings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerNoticed(Event):
     """PostgreSQL sent a NOTICE, WARNING or the like."""
 

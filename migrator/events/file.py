@@ -1,12 +1,10 @@
 """What happens to the files of a migrations directory."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from migrator.events.base import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileCreated(Event):
     """`create` has made a migration file, to be filled in."""
 
@@ -15,7 +13,6 @@ class FileCreated(Event):
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRenamed(Event):
     """`fix` has given a file another version."""
 

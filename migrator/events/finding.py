@@ -1,12 +1,10 @@
 """What is found in files and tables, and answers of commands that only look."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from migrator.events.base import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultFound(Event):
     """A migration file has a fault; an error when it stops the run."""
 
@@ -25,7 +23,6 @@ class FaultFound(Event):
         return "error" if self.fatal else "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AheadFound(Event):
     """The database has versions that are newer than every file."""
 
@@ -36,7 +33,6 @@ class AheadFound(Event):
     newest_file: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftFound(Event):
     """An applied file says something else today."""
 
@@ -52,7 +48,6 @@ class DriftFound(Event):
     """The checksum of what is on disk."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationListed(Event):
     """One line of `status`."""
 
@@ -71,7 +66,6 @@ class MigrationListed(Event):
     applied_at: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StatementPlanned(Event):
     """One statement that `up` would run."""
 
@@ -85,7 +79,6 @@ class StatementPlanned(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionAwaited(Event):
     """`wait` has looked, and the database is not there yet."""
 
@@ -98,7 +91,6 @@ class VersionAwaited(Event):
     next_attempt_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRead(Event):
     """What `version` answers."""
 
@@ -107,7 +99,6 @@ class VersionRead(Event):
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FilesValidated(Event):
     """What `validate` answers when nothing is wrong."""
 

@@ -1,12 +1,10 @@
 """What happens to one migration."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from migrator.events.base import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationStarted(Event):
     """One step begins."""
 
@@ -19,7 +17,6 @@ class MigrationStarted(Event):
     transaction: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StatementFinished(Event):
     """One statement is through; told at info when it took a second or more."""
 
@@ -41,7 +38,6 @@ class StatementFinished(Event):
         return "info" if self.duration_s >= 1 else "debug"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptPrinted(Event):
     """A migration in Python has printed a line."""
 
@@ -52,7 +48,6 @@ class ScriptPrinted(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationRetried(Event):
     """A migration met other sessions' locks, was rolled back and runs again."""
 
@@ -70,7 +65,6 @@ class MigrationRetried(Event):
     """Who was last seen to block it; null when nobody was seen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationResumed(Event):
     """A migration without a transaction goes on where an earlier run has ended."""
 
@@ -88,7 +82,6 @@ class MigrationResumed(Event):
     begun_at: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDropped(Event):
     """An INVALID index, left behind by a concurrent build, is gone."""
 
@@ -101,7 +94,6 @@ class IndexDropped(Event):
     table: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationApplied(Event):
     """One step up is committed and recorded."""
 
@@ -116,7 +108,6 @@ class MigrationApplied(Event):
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationRecorded(Event):
     """`baseline` has recorded one file as applied, without running it."""
 
@@ -126,7 +117,6 @@ class MigrationRecorded(Event):
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationReverted(Event):
     """One step down is committed, and the version's rows are gone."""
 
@@ -141,7 +131,6 @@ class MigrationReverted(Event):
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationSkipped(Event):
     """Another run has recorded the step first; in a transaction ours is rolled back."""
 
@@ -157,7 +146,6 @@ class MigrationSkipped(Event):
     """What the database is at now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitFound(Event):
     """Nobody saw the answer to a COMMIT, and the table says that it came through."""
 
@@ -169,7 +157,6 @@ class CommitFound(Event):
     direction: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitVanished(Event):
     """
     A step that was committed is in the table no more, so it runs again.
@@ -185,7 +172,6 @@ class CommitVanished(Event):
     direction: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationFailed(Event):
     """One step did not come through; the error's fields follow in `run.finished`."""
 

@@ -1,13 +1,11 @@
 """What every run tells that comes through."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from migrator.events.base import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
     """The job has read its settings and begins."""
 
@@ -21,7 +19,6 @@ class RunStarted(Event):
     migrations_dir: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseConnected(Event):
     """A connection to work on stands: the first, or one in place of a lost one."""
 
@@ -40,7 +37,6 @@ class DatabaseConnected(Event):
     waited_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMade(Event):
     """What this run is going to do, decided under the lock, or nothing to do."""
 
@@ -62,7 +58,6 @@ class PlanMade(Event):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
     """The verdict with all totals: the last line of every run."""
 

@@ -1,12 +1,10 @@
 """What becomes of the sidecars at the end of a run."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from migrator.events.base import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SidecarStopped(Event):
     """A sidecar has taken the request to stop."""
 
@@ -17,7 +15,6 @@ class SidecarStopped(Event):
     """Of its HTTP answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SidecarFailed(Event):
     """A sidecar did not take the request to stop; the exit code stays what it is."""
 

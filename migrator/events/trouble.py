@@ -1,12 +1,10 @@
 """What comes between a run and its end."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from migrator.events.base import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingIgnored(Event):
     """A variable has no effect here, for example a Kubernetes service link."""
 
@@ -17,7 +15,6 @@ class SettingIgnored(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EncryptionSkipped(Event):
     """A token may go over the network in clear: `sslmode` does not ask for TLS."""
 
@@ -27,7 +24,6 @@ class EncryptionSkipped(Event):
     sslmode: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInterrupted(Event):
     """A signal or the deadline came; we cancel, roll back and unlock."""
 
@@ -37,7 +33,6 @@ class RunInterrupted(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunCrashed(Event):
     """A bug of ours came to light; the traceback is for its report."""
 

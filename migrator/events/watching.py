@@ -1,7 +1,6 @@
 """What is seen of a statement while it runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from migrator.events.base import Event
@@ -58,7 +57,6 @@ def _lasting(seconds: int | None) -> str:
     return "" if seconds is None else f" for {seconds} s"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StatementBlocked(Event):
     """A statement waits for a lock, and this is who has it."""
 
@@ -91,7 +89,6 @@ class StatementBlocked(Event):
     """What to grant to see what is hidden; told once in a run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StatementProgressed(Event):
     """A statement goes on: how far it is, where PostgreSQL counts, or that it lives."""
 

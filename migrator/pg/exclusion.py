@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
@@ -106,7 +106,7 @@ def _freeing(hold: Hold, ours: tuple[Process, ...]) -> Hold:
     def free(conn: psycopg.Connection) -> bool:
         return ended(conn, ours) and hold.free(conn)
 
-    return replace(hold, free=free)
+    return hold._replace(free=free)
 
 
 def _connected(database: Database, cancellation: Cancellation) -> psycopg.Connection:

@@ -8,9 +8,8 @@ without waiting. A file without a transaction is `migrator.pg.autocommit`'s.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -53,8 +52,7 @@ NOTHING = Statement("", 1)
 _ENDS = ("COMMIT", "PREPARE TRANSACTION")
 
 
-@dataclass(frozen=True, slots=True)
-class Executor:
+class Executor(NamedTuple):
     """Runs steps on one connection and tells what happens."""
 
     conn: psycopg.Connection

@@ -1,7 +1,7 @@
 """A migration lock that is held, whichever it is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -18,8 +18,7 @@ def nothing_left(conn: psycopg.Connection) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """A lock that is ours, and three ways to see whether it still is."""
 
     watch: Watch

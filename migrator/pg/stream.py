@@ -9,8 +9,8 @@ in between; one migration that has to run by itself ends the stream.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import psycopg
 
@@ -37,8 +37,7 @@ _OF_THE_PROTOCOL = ("exec_parse_message", "exec_bind_message")
 """PostgreSQL's postgres.c: what these two refuse, a simple query does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alone:
+class Alone(NamedTuple):
     """A step that was rolled back and has to run by itself, and why."""
 
     step: Step
@@ -49,8 +48,7 @@ class Alone:
     """How many of its statements have been told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Streamer:
+class Streamer(NamedTuple):
     """Runs steps as *executor* does, without waiting for each answer."""
 
     executor: Executor

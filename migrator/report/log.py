@@ -3,7 +3,6 @@
 import json
 from collections.abc import MutableMapping
 from contextlib import suppress
-from dataclasses import fields as dataclass_fields
 from typing import Any, TextIO
 
 import structlog
@@ -21,7 +20,7 @@ Processor = structlog.typing.Processor
 
 def fields_of(event: Event) -> Fields:
     """Return the fields of *event* as they are told."""
-    return {f.name: getattr(event, f.name) for f in dataclass_fields(event)}
+    return {name: getattr(event, name) for name in event.fields}
 
 
 def log_to(

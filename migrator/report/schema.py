@@ -1,7 +1,6 @@
 """The JSON Schema of the log lines, made from the catalogue of events."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -34,7 +33,7 @@ def schema() -> dict[str, Any]:
 
 def _case(event: type[Event]) -> dict[str, Any]:
     hints = get_type_hints(event)
-    own = {field.name: _typed(hints[field.name]) for field in fields(event)}
+    own = {name: _typed(hints[name]) for name in event.fields}
     properties = {**_FRONT, "event": {"const": event.name}, **own}
     return {
         "description": (event.__doc__ or "").strip(),

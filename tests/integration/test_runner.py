@@ -229,7 +229,7 @@ def test_a_file_may_deallocate_all(database: str, conn: psycopg.Connection) -> N
     assert versions(conn) == [(n, True) for n in range(8)]
     told = [(e.version, e.command) for e in recorder.of("statement.finished")]
     created = [(n, "CREATE TABLE") for n in range(1, 8)]
-    assert told == created[:3] + [(4, "PREPARE"), (4, "DEALLOCATE ALL")] + created[4:]
+    assert told == [*created[:3], (4, "PREPARE"), (4, "DEALLOCATE ALL"), *created[4:]]
 
 
 def test_settings_hold_for_every_migration(

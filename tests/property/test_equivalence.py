@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,7 @@ def _error(runner: Runner, files: Files, goal: Goal) -> MigratorError | None:
 
 
 def _plain(event: Event) -> dict[str, Any]:
-    fields = {k: v for k, v in asdict(event).items() if k not in _TIMES}
+    fields = {k: v for k, v in vars(event).items() if k not in _TIMES}
     return {"event": event.name, **fields}
 
 
