@@ -280,15 +280,20 @@ class History(NamedTuple):
         By row, not by number. An older row says nothing about a version that a newer
         row has spoken of (goose's GetDBVersion).
         """
-        newest: dict[int, bool] = {}
-        for row in reversed(self.rows):
-            newest.setdefault(row.version, row.is_applied)
-        return tuple(version for version, applied in newest.items() if applied)
+        return tuple(self._latest_first())
 
     @property
     def current(self) -> int:
         """Return the version applied last, 0 when nothing is."""
-        return next(iter(self.latest), 0)
+        return next(self._latest_first(), 0)
+
+    def _latest_first(self) -> Iterator[int]:
+        spoken: set[int] = set()
+        for row in reversed(self.rows):
+            if row.version not in spoken:
+                spoken.add(row.version)
+                if row.is_applied:
+                    yield row.version
 
     def after(self, step: Step) -> "History":
         """Return what the table says once *step* is recorded."""

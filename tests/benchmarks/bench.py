@@ -1,8 +1,8 @@
 """What every part of the benchmark uses: the server, the programs, delays, folders."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,13 +63,11 @@ class Bench:
         folder = self.folder / f"{work.name}-{program.dialect.value}"
         return folder if folder.exists() else work.write(folder, program.dialect)
 
-    @contextmanager
-    def applied(self, work: Work, program: Program) -> Iterator[str]:
-        """Apply the work to a database for the length of the block and yield its name."""
-        with self.server.database() as database:
-            url = self.server.url(database)
-            measured(program.up(url, self.files(work, program)))
-            yield database
+    def applied(self, work: Work, program: Program) -> str:
+        """Apply the work to a database and return its name."""
+        database = self.server.database()
+        measured(program.up(self.server.url(database), self.files(work, program)))
+        return database
 
     def rounds(self, title: str, runs: Mapping[str, Run]) -> dict[str, list[Cost]]:
         """Return what each takes, run by turns so that a noisy minute is everybody's."""

@@ -1,7 +1,6 @@
 """The cases that are timed beside the other programs, and the limits of ours."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -70,13 +69,12 @@ CASES = {
 
 def timed(bench: Bench, case: Case, rtt_ms: float) -> list[Timed]:
     """Run a case at one distance and return a row for each program."""
-    with ExitStack() as stack:
-        runs = {
-            program.name: stack.enter_context(_ready(bench, case, program, rtt_ms))
-            for program in bench.programs
-            if _made(case, program)
-        }
-        costs = bench.rounds(f"{case.title}, {rtt_ms:g} ms", runs)
+    runs = {
+        program.name: _ready(bench, case, program, rtt_ms)
+        for program in bench.programs
+        if _made(case, program)
+    }
+    costs = bench.rounds(f"{case.title}, {rtt_ms:g} ms", runs)
     return judged(case, rtt_ms, costs)
 
 
@@ -118,20 +116,14 @@ def _made(case: Case, program: Program) -> Make | None:
             return program.status
 
 
-@contextmanager
-def _ready(bench: Bench, case: Case, program: Program, rtt_ms: float) -> Iterator[Run]:
+def _ready(bench: Bench, case: Case, program: Program, rtt_ms: float) -> Run:
     make, folder = _made(case, program), bench.files(case.work, program)
     assert make is not None
 
     def once(database: str) -> Cost:
         return measured(make(bench.url(database, rtt_ms), folder))
 
-    def fresh() -> Cost:
-        with bench.server.database() as database:
-            return once(database)
-
     if case.action is Action.MIGRATE:
-        yield fresh
-    else:
-        with bench.applied(case.work, program) as database:
-            yield lambda: once(database)
+        return lambda: once(bench.server.database())
+    database = bench.applied(case.work, program)
+    return lambda: once(database)

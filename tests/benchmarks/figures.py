@@ -36,18 +36,18 @@ def cpu(bench: Bench, size_mb: float) -> Iterator[Figure]:
     ours = _ours(bench)
     script = Path(shutil.copy(_REFERENCE, bench.folder))
     patient = replace(bench, patience=Patience(_CPU_ROUNDS, float("inf")))
-    with bench.applied(tables(100), ours) as database:
-        url, folder = bench.url(database, 0), bench.files(tables(100), ours)
-        reference = bench.python.command(
-            bench.python.seen(script), environ={"MIGRATOR_DATABASE_URL": url}
-        )
-        costs = patient.rounds(
-            "CPU of nothing to do",
-            {
-                "ours": lambda: measured(ours.up(url, folder)),
-                "reference": lambda: measured(reference),
-            },
-        )
+    database = bench.applied(tables(100), ours)
+    url, folder = bench.url(database, 0), bench.files(tables(100), ours)
+    reference = bench.python.command(
+        bench.python.seen(script), environ={"MIGRATOR_DATABASE_URL": url}
+    )
+    costs = patient.rounds(
+        "CPU of nothing to do",
+        {
+            "ours": lambda: measured(ours.up(url, folder)),
+            "reference": lambda: measured(reference),
+        },
+    )
     found = {name: medians(each).cpu_s for name, each in costs.items()}
     yield Figure(
         name="CPU of nothing to do",
@@ -92,11 +92,11 @@ def loading(bench: Bench, size_mb: float) -> Iterator[Figure]:
 def wire(bench: Bench, size_mb: float) -> Iterator[Figure]:
     """Count the round trips of each program on one database."""
     for program in bench.programs:
-        with bench.server.database() as database:
-            yield _trips(bench, program, "100 migrations", program.up, database)
-            if program.status:
-                yield _trips(bench, program, "nothing to do", program.up, database)
-                yield _trips(bench, program, "status of 100", program.status, database)
+        database = bench.server.database()
+        yield _trips(bench, program, "100 migrations", program.up, database)
+        if program.status:
+            yield _trips(bench, program, "nothing to do", program.up, database)
+            yield _trips(bench, program, "status of 100", program.status, database)
 
 
 FIGURES: Mapping[str, Callable[[Bench, float], Iterator[Figure]]] = {
@@ -117,8 +117,8 @@ def _large(
 ) -> Cost:
     folder = write_large(bench.folder / make.__name__, make, size_mb)
     try:
-        with bench.server.database() as database:
-            return measured(_ours(bench).up(bench.url(database, 0), folder))
+        url = bench.url(bench.server.database(), 0)
+        return measured(_ours(bench).up(url, folder))
     finally:
         shutil.rmtree(folder)
 

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.image import Python
@@ -99,7 +100,7 @@ def _dbmate() -> Program | None:
     )
 
 
-def _psql() -> Program:
+def _psql(dialect: Dialect) -> Program:
     program = str(binaries() / "psql")
 
     def up(url: str, folder: Path) -> Command:
@@ -107,13 +108,14 @@ def _psql() -> Program:
         quiet = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
         return Command((program, *quiet, f"--dbname={url}", *files), {})
 
-    return Program("psql", _version(program), Dialect.PSQL, up)
+    return Program(dialect.value, _version(program), dialect, up)
 
 
 OTHERS: Mapping[str, Callable[[], Program | None]] = {
     "goose": _goose,
     "dbmate": _dbmate,
-    "psql": _psql,
+    "psql": partial(_psql, Dialect.PSQL),
+    "message": partial(_psql, Dialect.MESSAGE),
 }
 """By name; each returns None where it is not installed."""
 

@@ -51,6 +51,8 @@ class Dialect(Enum):
     GOOSE = "goose"
     DBMATE = "dbmate"
     PSQL = "psql"
+    MESSAGE = "message"
+    """psql's, with each file as one message to the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ class Change:
         """Return the file's content; psql's is one transaction and has no way back."""
         up, down = "\n\n".join(self.up), "\n\n".join(self.down)
         match dialect:
+            case Dialect.MESSAGE:
+                parts = ("BEGIN;", *self.up)
+                return "\n".join(f"{each[:-1]}\\;" for each in parts) + "\nCOMMIT;\n"
             case Dialect.GOOSE:
                 return f"-- +goose Up\n{up}\n\n-- +goose Down\n{down}\n"
             case Dialect.DBMATE:
