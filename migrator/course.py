@@ -24,8 +24,9 @@ from migrator.cancellation import Cancellation
 from migrator.errors import ConnectionLostError, MigratorError, ReadOnlyServerError
 from migrator.events.base import Observer
 from migrator.facts import ServerMessage
+from migrator.history import History
 from migrator.losses import Losses, Lost, lost
-from migrator.model import History, Step
+from migrator.model import Step
 from migrator.pg.database import Database
 from migrator.pg.execute import Executor
 from migrator.pg.failures import READ_ONLY_TRANSACTION

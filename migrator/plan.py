@@ -12,16 +12,15 @@ from migrator.errors import (
     PartialError,
 )
 from migrator.facts import Begun, Drift
+from migrator.history import History, Row
 from migrator.model import (
     Direction,
     Down,
     Files,
     Goal,
-    History,
     Migration,
     Redo,
     Reset,
-    Row,
     Statement,
     Step,
     Up,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from migrator.model import Direction, History, Step
+from migrator.history import History
+from migrator.model import Direction, Step
 
 
 _Key = tuple[int, Direction]

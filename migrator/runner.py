@@ -7,8 +7,7 @@ The main loop: look, lock, look again, plan, do.
         seen = store.ensure(conn)       what the table says now
         walk.go(make_plan(...))         each step its own transaction, with its row
 
-From the lock on it is `Course`, which a lost session does not end. Retrying, waiting,
-explaining and telling live in the verbs called here.
+From the lock on it is `Course`, which a lost session does not end.
 """
 
 import time
@@ -31,7 +30,8 @@ from migrator.errors import (
 )
 from migrator.events.base import Observer, nobody
 from migrator.events.run import PlanMade
-from migrator.model import Files, Goal, History, Invalid, Lock, Step, When
+from migrator.history import History
+from migrator.model import Files, Goal, Invalid, Lock, Step, When
 from migrator.pg.database import Database
 from migrator.pg.greeting import streams
 from migrator.pg.look import Seen

@@ -12,7 +12,8 @@ from migrator.errors import (
     ReadOnlyServerError,
 )
 from migrator.events.base import Observer
-from migrator.model import History, Step
+from migrator.history import History
+from migrator.model import Step
 from migrator.pg.execute import Executor
 from migrator.pg.retry import retrying
 from migrator.pg.saying import hushed

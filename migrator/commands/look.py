@@ -11,7 +11,8 @@ from migrator.events.finding import (
     VersionAwaited,
     VersionRead,
 )
-from migrator.model import Files, History, Row, Step, Up
+from migrator.history import History, Row
+from migrator.model import Files, Step, Up
 from migrator.plan import outdated
 from migrator.sql.passwords import masked
 

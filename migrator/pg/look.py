@@ -14,7 +14,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from migrator.facts import Begun
-from migrator.model import History, Row
+from migrator.history import History, Row
 from migrator.pg.greeting import Answers
 from migrator.pg.ledger import Ledger
 from migrator.pg.table import Table

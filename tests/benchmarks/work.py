@@ -67,15 +67,15 @@ class Change:
         """Return the file's content; psql's is one transaction and has no way back."""
         up, down = "\n\n".join(self.up), "\n\n".join(self.down)
         match dialect:
-            case Dialect.MESSAGE:
-                parts = ("BEGIN;", *self.up)
-                return "\n".join(f"{each[:-1]}\\;" for each in parts) + "\nCOMMIT;\n"
             case Dialect.GOOSE:
                 return f"-- +goose Up\n{up}\n\n-- +goose Down\n{down}\n"
             case Dialect.DBMATE:
                 return f"-- migrate:up\n{up}\n\n-- migrate:down\n{down}\n"
             case Dialect.PSQL:
                 return f"BEGIN;\n{up}\nCOMMIT;\n"
+            case Dialect.MESSAGE:
+                parts = "\n\n".join(f"{each[:-1]}\\;" for each in self.up)
+                return f"BEGIN\\;\n{parts}\nCOMMIT;\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,10 @@ def up(text: str, dialect: Dialect) -> str:
         Dialect.GOOSE: ("-- +goose Up", "-- +goose Down"),
         Dialect.DBMATE: ("-- migrate:up", "-- migrate:down"),
         Dialect.PSQL: ("BEGIN;", "COMMIT;"),
+        Dialect.MESSAGE: ("BEGIN\\;", "COMMIT;"),
     }[dialect]
-    return text.partition(f"{begin}\n")[2].partition(end)[0].strip()
+    own = text.partition(f"{begin}\n")[2].partition(end)[0].strip()
+    return own.replace("\\;", ";") if dialect is Dialect.MESSAGE else own
 
 
 @pytest.mark.parametrize("work", [tables(3), inserts(5)], ids=lambda work: work.name)

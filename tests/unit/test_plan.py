@@ -9,15 +9,14 @@ from migrator.errors import (
     NoFileError,
 )
 from migrator.facts import Fault
+from migrator.history import History, Row
 from migrator.model import (
     Direction,
     Down,
     Files,
     Goal,
-    History,
     Redo,
     Reset,
-    Row,
     Section,
     Step,
     Up,

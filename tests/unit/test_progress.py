@@ -2,7 +2,8 @@
 
 import pytest
 
-from migrator.model import Direction, History, Row, Step
+from migrator.history import History, Row
+from migrator.model import Direction, Step
 from migrator.progress import News, Progress
 from tests.support import migration
 
