@@ -129,4 +129,4 @@ def _version(program: str) -> str:
     done = subprocess.run(
         [program, "--version"], capture_output=True, text=True, check=True
     )
-    return done.stdout.split()[-1]
+    return done.stdout.split()[2]  # NAME version NUMBER, psql (PostgreSQL) NUMBER …
