@@ -22,7 +22,7 @@ from tests.wire import counted
 
 
 _REFERENCE = Path(__file__).parent / "reference.py"
-_CPU_ROUNDS = 20
+_CPU_ROUNDS = 60
 _SMALL_FILES = 5000
 _LOGIN = 4
 """Round trips of a login with SCRAM: the TCP handshake, the start, two of SCRAM."""

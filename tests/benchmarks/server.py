@@ -53,6 +53,7 @@ class Server:
                     sql.Identifier(name)
                 )
             )
+            conn.execute("CHECKPOINT")  # nobody writes what the round before has left
         return name
 
     def _admin(self) -> psycopg.Connection:
