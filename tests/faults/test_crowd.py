@@ -76,7 +76,7 @@ def test_too_many_for_the_server(
     runners: Crowd, narrow: Server, tmp_path: Path, tell: Tell
 ) -> None:
     """A server that has no connection left is waited for."""
-    long = {"00010_long.sql": "SELECT pg_sleep(3);"}
+    long = {"00011_long.sql": "SELECT pg_sleep(3);"}
     directory = write(tmp_path / "m", {**ALL, **long})
     alone = wanted(narrow, directory)
 
