@@ -48,12 +48,12 @@ STALLED = Case(Fault.STALL, deadline_s=1.0)
 CASES = {
     "cut": Case(Fault.CUT),
     "stalled": STALLED,
-    "cut for good": Case(Fault.CUT, Afterwards.REFUSE, every=11),
+    "cut for good": Case(Fault.CUT, Afterwards.REFUSE, every=19),
     "stalled for good": Case(
         Fault.STALL, Afterwards.MUTE, signum=signal.SIGTERM, every=15
     ),
-    "reset": Case(Fault.RESET, every=11),
-    "dropped": Case(Fault.DROP, every=7),
+    "reset": Case(Fault.RESET, every=19),
+    "dropped": Case(Fault.DROP, every=13),
     "work session ended": Case(Fault.ACT, session=1, every=9),
     "lock session ended": Case(Fault.ACT, session=2, every=9),
 }

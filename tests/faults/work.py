@@ -51,8 +51,7 @@ REPEATABLE = True
 
 def up(conn):
     conn.execute("CREATE TABLE IF NOT EXISTS numbers (n int PRIMARY KEY)")
-    for n in range(3):
-        conn.execute("INSERT INTO numbers VALUES (%s) ON CONFLICT DO NOTHING", [n])
+    conn.execute("INSERT INTO numbers VALUES (1), (2) ON CONFLICT DO NOTHING")
 """
 _INDEX = """
 CREATE INDEX CONCURRENTLY notes_length ON notes (length(said));
