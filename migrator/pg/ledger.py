@@ -78,14 +78,14 @@ class Told(NamedTuple):
     path: sql.Composable
     checksum: sql.Composable
 
-
-def told(migration: Migration) -> Told:
-    """Return what is written of *migration*, as literals."""
-    return Told(
-        sql.Literal(migration.version),
-        sql.Literal(migration.path),
-        sql.Literal(migration.checksum),
-    )
+    @classmethod
+    def of(cls, migration: Migration) -> "Told":
+        """Return what is written of *migration*, as literals."""
+        return cls(
+            sql.Literal(migration.version),
+            sql.Literal(migration.path),
+            sql.Literal(migration.checksum),
+        )
 
 
 PARAMETERS = Told(sql.SQL("$1::bigint"), sql.SQL("$2::text"), sql.SQL("$3::text"))

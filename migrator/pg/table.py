@@ -1,14 +1,14 @@
 """goose's tracking table, found once: what is written into it, and how."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from migrator.facts import Begun
 from migrator.model import Direction, Migration, Step
-from migrator.pg.ledger import PARAMETERS, WITHIN_MS, Action, Ledger, Told, told
+from migrator.pg.ledger import PARAMETERS, WITHIN_MS, Action, Ledger, Told
 from migrator.pg.pooler import settled
 from migrator.pg.trouble import explaining
 
@@ -91,9 +91,8 @@ class Table(NamedTuple):
         every row of the version, as goose does. *intent* is the ledger's row that was
         open for this step.
         """
-        entered = self._entered(
-            told(step.migration), step.direction, held, took_ms, intent
-        )
+        action = Action(step.direction.value)
+        entered = self._entered(Told.of(step.migration), action, held, took_ms, intent)
         return entered + sql.SQL(_COUNT)
 
     def strict_entry(self, direction: Direction, held: sql.Composable) -> sql.Composed:
@@ -102,7 +101,9 @@ class Table(NamedTuple):
 
         Where `entry` selects none, this fails, with a division by zero.
         """
-        entered = self._entered(PARAMETERS, direction, held, WITHIN_MS, None)
+        entered = self._entered(
+            PARAMETERS, Action(direction.value), held, WITHIN_MS, None
+        )
         return entered + sql.SQL("SELECT 1 / count(*) FROM entered")
 
     def values(self, migration: Migration) -> tuple[bytes, ...]:
@@ -121,7 +122,7 @@ class Table(NamedTuple):
         """
         took_ms = sql.Literal(0)
         entries = (
-            self._counted(_RECORD, told(m), Action.BASELINE, ALWAYS, took_ms, None)
+            self._entered(Told.of(m), Action.BASELINE, ALWAYS, took_ms, None)
             + sql.SQL(_COUNT)
             for m in migrations
         )
@@ -144,29 +145,12 @@ class Table(NamedTuple):
     def _entered(
         self,
         told: Told,
-        direction: Direction,
-        held: sql.Composable,
-        took_ms: sql.Composable,
-        intent: int | None,
-    ) -> sql.Composed:
-        match direction:
-            case Direction.UP:
-                query, action = _RECORD, Action.UP
-            case Direction.DOWN:
-                query, action = _FORGET, Action.DOWN
-            case _:
-                assert_never(direction)
-        return self._counted(query, told, action, held, took_ms, intent)
-
-    def _counted(
-        self,
-        query: str,
-        told: Told,
         action: Action,
         held: sql.Composable,
         took_ms: sql.Composable,
         intent: int | None,
     ) -> sql.Composed:
+        query = _FORGET if action is Action.DOWN else _RECORD
         entered = sql.SQL(query).format(
             table=self.identifier, version=told.version, held=held
         )

@@ -20,7 +20,7 @@ Processor = structlog.typing.Processor
 
 def fields_of(event: Event) -> Fields:
     """Return the fields of *event* as they are told."""
-    return {name: getattr(event, name) for name in event.fields}
+    return dict(vars(event))
 
 
 def log_to(
