@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.postgres import free_port
 
 
 _PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -36,7 +37,7 @@ def pgbouncer(dsn: str, *, size: int = 5, mode: str = "transaction") -> Iterator
     program = shutil.which("pgbouncer", path=_PLACES)
     if program is None:
         pytest.skip("pgbouncer is not installed: apt-get install pgbouncer")
-    server, port = conninfo_to_dict(dsn), _free_port()
+    server, port = conninfo_to_dict(dsn), free_port()
     # without dbname: `*` hands on the one that the client asks for
     named = {k: server[k] for k in ("host", "port", "user", "password") if k in server}
     with tempfile.TemporaryDirectory() as folder:
@@ -67,11 +68,6 @@ def _running(program: str, settings: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def _answering(dsn: str) -> str:
