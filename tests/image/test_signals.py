@@ -50,10 +50,15 @@ _ACTIVE = (
 SLEEPING = _ACTIVE.format("wait_event = 'PgSleep'")
 COMMITTING = _ACTIVE.format("wait_event = 'PgSleep' and query = 'COMMIT'")
 BUILDING = _ACTIVE.format("wait_event = 'virtualxid'")
-GONE = (
-    "select not exists (select from pg_stat_activity where datname = current_database()"
-    " and pid <> pg_backend_pid() and application_name <> 'the test')"
+_OURS = (
+    "from pg_stat_activity where datname = current_database()"
+    " and pid <> pg_backend_pid() and application_name <> 'the test'"
 )
+WORKING = (
+    f"select count(*) {_OURS} and (state <> 'idle'"
+    " or pid in (select pid from pg_locks where locktype = 'advisory'))"
+)
+GONE = f"select not exists (select {_OURS})"
 """Whether no session of ours is left; one that has ended is seen for a moment."""
 ROWS = f"{'x' * 79}\n" * 100_000
 """More than both sockets' buffers take."""
@@ -248,6 +253,7 @@ def test_stop(stage: Stage, capsys: pytest.CaptureFixture[str], name: str) -> No
         since = time.monotonic()
         docker("stop", f"-t={GRACE_S}", container)
         stopped = stage.ended(container, since)
+        left = stage.target.rows(WORKING)
         eventually(GONE, stage.target)
         versions, made = stage.target.versions(), stage.made()
     again = stage.again()
@@ -255,6 +261,7 @@ def test_stop(stage: Stage, capsys: pytest.CaptureFixture[str], name: str) -> No
     tell(capsys, f"stopped in {name}: {stopped.took_s:.2f} s")
     assert finished(stopped.run) == (143, "run.finished", 143)
     assert stopped.agrees
+    assert left == [(0,)]
     assert (versions, made) == ([], phase.stays)
     assert finished(again) == (0, "run.finished", 0)
     assert stage.target.versions() == [1]
@@ -279,12 +286,14 @@ def test_limits(
     since = time.monotonic()
     container = stage.start(Phase(text=up(text), options=options))
     stopped = stage.ended(container, since)
+    left = stage.target.rows(WORKING)
     eventually(GONE, stage.target)
     again = stage.again()
 
     tell(capsys, f"{limit}, pipeline {way}: ended {stopped.took_s:.2f} s after start")
     assert finished(stopped.run) == (24, "run.finished", 24)
     assert stopped.agrees
+    assert left == [(0,)]
     assert finished(again) == (0, "run.finished", 0)
 
 
@@ -314,12 +323,14 @@ def test_a_server_that_is_slow_to_cancel(
         docker("kill", "--signal=TERM", container)
         time.sleep(2)
     stopped = stage.ended(container, since)
+    left = stage.target.rows(WORKING)
     eventually(GONE, stage.target)
     again = stage.again()
 
     tell(capsys, f"cancelled after 2 s, pipeline {way}: {stopped.took_s:.2f} s")
     assert finished(stopped.run) == (143, "run.finished", 143)
     assert stopped.agrees
+    assert left == [(0,)]
     assert finished(again) == (0, "run.finished", 0)
 
 
