@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrator.runner import Runner
-from tests.postgres import free_port, initialize, serve
+from tests.postgres import answers, free_port, initialize, serve
 from tests.support import until
 
 
@@ -144,18 +144,10 @@ def _own(directory: Path) -> Iterator[str]:
     with serve(data, port, directory / "log", settings) as process:
         dsn = f"postgresql://postgres:for-tests-only@127.0.0.1:{port}/postgres"
         try:
-            until(lambda: _answers(dsn))
+            until(lambda: answers(dsn))
             yield dsn
         finally:
             process.send_signal(signal.SIGINT)  # a fast shutdown: sessions are ended
-
-
-def _answers(dsn: str) -> bool:
-    try:
-        psycopg.connect(dsn).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def _admin(server: str, template: str, name: str) -> None:

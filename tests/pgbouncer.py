@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.postgres import free_port
+from tests.postgres import answers, free_port
 
 
 _PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -72,11 +71,7 @@ def _running(program: str, settings: Path) -> Iterator[None]:
 
 def _answering(dsn: str) -> str:
     end = time.monotonic() + 20
-    while True:
-        try:
-            psycopg.connect(dsn).close()
-        except psycopg.OperationalError:
-            assert time.monotonic() < end, "pgbouncer does not answer"
-            time.sleep(0.05)
-        else:
-            return dsn
+    while not answers(dsn):
+        assert time.monotonic() < end, "pgbouncer does not answer"
+        time.sleep(0.05)
+    return dsn

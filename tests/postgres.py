@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import psycopg
+
 
 _NOBODY = 65534
 """PostgreSQL does not run as root, and every machine has this one."""
@@ -77,6 +79,15 @@ def serve(
             stderr=output,
             start_new_session=True,
         )
+
+
+def answers(dsn: str) -> bool:
+    """Tell whether a server takes connections."""
+    try:
+        psycopg.connect(dsn).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def owner(data: Path) -> int:

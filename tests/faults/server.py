@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.postgres import free_port, initialize, serve
+from tests.postgres import answers, free_port, initialize, serve
 
 
 _PATIENCE_S = 30
@@ -39,7 +39,7 @@ class Server:
         settings = {"fsync": "off", **self.settings}
         self._process = serve(self.data, self.port, self._log, settings)
         end = time.monotonic() + _PATIENCE_S
-        while not self._answers():
+        while not answers(self.dsn("postgres")):
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < end, self._log.read_text()
             time.sleep(0.01)
@@ -65,13 +65,6 @@ class Server:
                     yield conn
             finally:
                 admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-    def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.dsn("postgres")).close()
-        except psycopg.OperationalError:
-            return False
-        return True
 
     @property
     def _log(self) -> Path:
