@@ -39,7 +39,7 @@ from migrator.walk import Walk
 
 
 Locked = Callable[
-    [psycopg.Connection, Callable[[], bool]], AbstractContextManager[Hold | None]
+    [psycopg.Connection, Seen, Callable[[], bool]], AbstractContextManager[Hold | None]
 ]
 
 
@@ -118,7 +118,7 @@ class Course:
         with closing(conn):
             _check_writable(conn)
             self._free(conn)
-            with self.locked(conn, partial(self._done, conn)) as hold:
+            with self.locked(conn, seen, partial(self._done, conn)) as hold:
                 if hold is not None:
                     self._hold = hold
                     self._walk_on(conn, seen)

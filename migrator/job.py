@@ -264,7 +264,7 @@ def _runner(
 def _store(settings: Settings) -> Store | Unversioned:
     if settings.no_versioning:
         return Unversioned()
-    return Store(settings.table, keep_ledger=settings.history)
+    return Store(settings.table, settings.history)
 
 
 def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:

@@ -42,6 +42,24 @@ class Invalid(Enum):
     FAIL = "fail"
 
 
+class HistoryTable(Enum):
+    """Whether to keep a side table of our own, `migrator_history`."""
+
+    AUTO = "auto"
+    """Unless creating it would stop the subscribers of a publication of all tables."""
+
+    TRUE = "true"
+    FALSE = "false"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "HistoryTable | None":
+        """Take the words that stand for a switch elsewhere, too."""
+        word = str(value).lower()
+        if word in {"auto", "true", "t", "yes", "y", "on", "1"}:
+            return cls.AUTO if word == "auto" else cls.TRUE
+        return cls.FALSE if word in {"false", "f", "no", "n", "off", "0"} else None
+
+
 class Lock(Enum):
     """How migrators exclude each other."""
 

@@ -80,12 +80,6 @@ class Policy(NamedTuple):
     watch_s: tuple[float, float] = WATCH_S
 
 
-_CLOSED = (
-    "the role may not create or write migrator_history: content and times of what is"
-    " applied are not kept; grant SELECT and INSERT on it, or set it to false"
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     """Brings one database to a goal."""
@@ -147,7 +141,7 @@ class Runner:
         adopted = [m for m in files.migrations if m.version <= target]
         with (
             self._looked() as (conn, before),
-            self._locked(conn, lambda: False) as lock,
+            self._locked(conn, before, lambda: False) as lock,
         ):
             seen = self.store.ensure(conn, before)
             if lock is None or seen.table is None or seen.history.versions:
@@ -232,7 +226,7 @@ class Runner:
         )
 
     def _locked(
-        self, conn: psycopg.Connection, done: Callable[[], bool]
+        self, conn: psycopg.Connection, seen: Seen, done: Callable[[], bool]
     ) -> "AbstractContextManager[Hold | None]":
         """Hold the lock for what *conn* does; yield None when *done* says so."""
         from migrator.pg.exclusion import Exclusion  # noqa: PLC0415 - the same
@@ -246,6 +240,7 @@ class Runner:
         return exclusion.held(
             self.database,
             conn,
+            schema=seen.home,
             done=done,
             observe=self.observe,
             cancellation=self.cancellation,
@@ -270,9 +265,8 @@ class Runner:
         )
 
     def _tell_ledger(self, seen: Seen) -> None:
-        wanted = isinstance(self.store, Store) and self.store.keep_ledger
-        if wanted and seen.table is not None and seen.table.ledger is None:
-            self.observe(setting_ignored("MIGRATOR_HISTORY", reason=_CLOSED))
+        if seen.no_ledger:
+            self.observe(setting_ignored("MIGRATOR_HISTORY", reason=seen.no_ledger))
 
     def _check_drift(self, files: Files, seen: Seen) -> None:
         """

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from migrator.environment import SECRETS_DIR, Environment
 from migrator.errors import UsageError
-from migrator.model import Invalid, Lock, Split, When
+from migrator.model import HistoryTable, Invalid, Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
 from migrator.values import Addresses, Duration, Places, Secret, certainly
@@ -142,11 +142,12 @@ class Settings:
             " `drop` and build again, `fail`"
         ),
     )
-    history: bool = field(
-        default=True,
+    history: HistoryTable = field(
+        default=HistoryTable.AUTO,
         metadata=_means(
-            "keep a side table of our own, `migrator_history`, with content and"
-            " times of what was applied"
+            "keep a side table of our own, `migrator_history`, with content and times"
+            " of what was applied: `true`, `false`, or `auto`: unless a publication of"
+            " all tables would send it to subscribers that do not have it"
         ),
     )
     connect_wait: Duration = field(

@@ -14,6 +14,8 @@ Everything that can go wrong, by what the operator has to do about it.
     - HistoryExistsError
     - NoFileError
     - BadTableError
+    - ForeignObjectError    a role that is not trusted owns the table, or code in it
+    - RowNotWrittenError    something redirects what is written to the table
   x DriftError              applied files have changed: restore them, or decide
   x StatementFailedError    fix the SQL; its migration is rolled back
     - OutOfResourcesError   give the server room: disk, memory, locks
@@ -41,12 +43,14 @@ from migrator.errors.before import (
     DatabaseAheadError,
     DriftError,
     FilesInvalidError,
+    ForeignObjectError,
     HistoryConflictError,
     HistoryExistsError,
     MissingMigrationsError,
     NoFileError,
     NotThroughError,
     PendingError,
+    RowNotWrittenError,
     UnknownTargetError,
     UsageError,
 )
@@ -83,6 +87,7 @@ __all__ = [
     "DriftError",
     "FileChangedError",
     "FilesInvalidError",
+    "ForeignObjectError",
     "HistoryConflictError",
     "HistoryExistsError",
     "InterruptedRunError",
@@ -97,6 +102,7 @@ __all__ = [
     "PartialError",
     "PendingError",
     "ReadOnlyServerError",
+    "RowNotWrittenError",
     "StatementFailedError",
     "StatementTimeoutError",
     "UnavailableError",

@@ -116,6 +116,33 @@ class BadTableError(HistoryConflictError):
         )
 
 
+class ForeignObjectError(HistoryConflictError):
+    """A table of our name belongs to, or calls code of, a role that is not trusted."""
+
+    def __init__(self, table: str, *, owner: str, reason: str) -> None:
+        self.table = table
+        self.owner = owner
+        self.reason = reason
+        super().__init__(
+            f"{table} is not used: {reason}, who is neither this role, nor a role that"
+            " it is a member of, nor the database's owner, nor a superuser; drop it if"
+            " it does not belong there, or give it to one of these (ALTER … OWNER TO)"
+        )
+
+
+class RowNotWrittenError(HistoryConflictError):
+    """The tracking table has taken a write, and does not show it."""
+
+    def __init__(self, table: str, *, version: int, path: str) -> None:
+        self.table = table
+        self.version = version
+        super().__init__(
+            f"{path}: version {version} could not be recorded: the server accepted the"
+            f" write to {table} and changed no row; remove the trigger, rule or policy"
+            " of that table which drops or redirects writes, then re-run"
+        )
+
+
 class DriftError(MigratorError):
     """Applied files have changed, and the settings say that they must not."""
 

@@ -26,7 +26,7 @@ from migrator.errors import (
 from migrator.facts import Place
 from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere, placed
-from migrator.pg.journal import Mark, Prefix, Sent, digest, ourselves
+from migrator.pg.journal import Mark, Prefix, Sent, digest
 from migrator.pg.notes import Notes
 from migrator.pg.outcome import AGAIN, Facts
 from migrator.pg.partial import (
@@ -233,9 +233,6 @@ class Autocommit:
 
     def _enter(self, held: sql.Composable) -> bool:
         took_ms = sql.Literal(round((time.monotonic() - self._since) * 1000))
-        words = ourselves(self._conn).as_bytes(self._conn)
-        if self._notes.row is not None and words:
-            self._executor.command(words, self._step)
         return self._executor.enter(self._step, took_ms, held, self._notes.row)
 
     def _enter_alone(self) -> bool:

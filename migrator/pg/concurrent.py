@@ -15,6 +15,7 @@ from psycopg import sql
 
 from migrator.model import Statement
 from migrator.pg.connect import Session
+from migrator.pg.own import ask_own
 from migrator.sql.nature import Nature, act_of
 
 
@@ -38,14 +39,14 @@ def patient(
     A file that has set a value of its own keeps it.
     """
     ours = sql.Literal(session.settings["lock_timeout"])
-    endless = builds(statement) and conn.execute(sql.SQL(_ENDLESS).format(ours))
+    endless = builds(statement) and ask_own(conn, sql.SQL(_ENDLESS).format(ours))[0]
     try:
         yield
     finally:
-        if endless and endless.rowcount:
+        if endless:
             # a session that is gone has no settings
             with suppress(psycopg.Error):
-                conn.execute(sql.SQL(_AS_BEFORE).format(ours))
+                ask_own(conn, sql.SQL(_AS_BEFORE).format(ours))
 
 
 def builds(statement: Statement) -> bool:

@@ -14,7 +14,7 @@ from migrator.events.base import Observer
 from migrator.model import Lock
 from migrator.pg.database import Database
 from migrator.pg.hold import Hold, no_lock
-from migrator.pg.lock import SESSION_QUESTION, lease_lock, session_lock
+from migrator.pg.lock import lease_lock, session_lock, session_question
 from migrator.pg.lookout import Second, lookout
 from migrator.pg.pooler import pooled
 from migrator.pg.remains import (
@@ -46,6 +46,7 @@ class Exclusion:
         database: Database,
         work: psycopg.Connection,
         *,
+        schema: str | None,
         done: Callable[[], bool],
         observe: Observer,
         cancellation: Cancellation,
@@ -53,7 +54,8 @@ class Exclusion:
         """
         Keep others out while *work* works, from another connection to *database*.
 
-        From there is also looked at what *work* runs; without a lock it is opened for
+        goose's lease is in *schema*. From there is also looked at what *work* runs;
+        without a lock it is opened for
         the first look.
 
         Yields None when *done* said, while we waited, that there is nothing left to do.
@@ -69,7 +71,7 @@ class Exclusion:
                 yield _freeing(no_lock(watch), asked(work, work))
             return
         leases = self.lock is Lock.TABLE
-        locking = () if leases else (SESSION_QUESTION,)
+        locking = () if leases else (session_question(schema),)
         question = sql.SQL("; ").join([*locking, who(work)])
         guard, answers = database.ask_again(question, cancellation, like=work)
         with closing(guard):
@@ -77,6 +79,7 @@ class Exclusion:
             if leases or (self.lock is Lock.AUTO and pooled(guard)):
                 hold = lease_lock(
                     guard,
+                    schema=schema,
                     work=work,
                     opened=partial(_connected, database, cancellation),
                     heartbeat_s=self.heartbeat_s,
@@ -90,6 +93,7 @@ class Exclusion:
                 hold = session_lock(
                     guard,
                     answers and answers[:-WHO_ANSWERS],
+                    schema=schema,
                     patience=self.patience,
                     done=done,
                     observe=observe,

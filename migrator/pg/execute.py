@@ -19,18 +19,20 @@ from migrator.cancellation import Cancellation
 from migrator.errors import (
     MigratorError,
     PartialError,
+    RowNotWrittenError,
     StatementFailedError,
 )
 from migrator.events.base import Observer
 from migrator.facts import Place
-from migrator.model import Script, Statement, Step
+from migrator.model import Direction, Script, Statement, Step
 from migrator.pg.command import run_command
 from migrator.pg.concurrent import patient
 from migrator.pg.connect import Session
 from migrator.pg.failures import explained
-from migrator.pg.greeting import ask, settle
+from migrator.pg.greeting import settle
 from migrator.pg.hold import Hold
 from migrator.pg.ledger import WITHIN_MS
+from migrator.pg.own import ask_own
 from migrator.pg.pooler import begin, commit
 from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.script import ScriptCall
@@ -206,11 +208,30 @@ class Executor(NamedTuple):
             return True
         entry = self.table.entry(step, held=held, took_ms=took_ms, intent=intent)
         with self.explaining(nowhere(step)):
-            *_, row = ask(self.conn, sql.SQL("; ").join([*self.table.locking, entry]))
+            *_, row = ask_own(
+                self.conn, sql.SQL("; ").join([*self.table.locking, entry])
+            )
         recorded = row is not None and bool(row[0])
         if not recorded:
             self.hold.check()
+            self._check_recorded(step, self.table)
         return recorded
+
+    def _check_recorded(self, step: Step, table: Table) -> None:
+        """
+        See that somebody else has recorded *step*, when we changed no row.
+
+        Raises:
+            RowNotWrittenError: Nobody has: something takes our writes away.
+        """
+        with self.explaining(nowhere(step)):
+            *_, row = ask_own(self.conn, table.presence(step.migration))
+        if row != (step.direction is Direction.UP,):
+            raise RowNotWrittenError(
+                table.identifier.as_string(self.conn),
+                version=step.migration.version,
+                path=step.migration.path,
+            )
 
     def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
         inside = self.conn.info.transaction_status is TransactionStatus.INTRANS

@@ -18,13 +18,18 @@ from migrator.pg.pooler import Link, calls, pooled
 
 
 SENTINEL = "migrator.settled"
-OWN = sql.SQL("current_setting('migrator.own')::boolean")
+ANSWERED_BY_OWN = sql.SQL("pg_catalog.current_setting('migrator.own')::pg_catalog.bool")
 """For a question: whether the session that answers is the connection's own."""
 
+# asked under whatever search path the session has: nothing in it is looked up there
 _FACTS = """
-SELECT set_config('migrator.own', (pg_backend_pid() = {pid})::text, true)::boolean,
-    current_setting({sentinel}, true) IS NOT DISTINCT FROM 'on',
-    coalesce(current_setting('transaction_timeout', true), '0') = '0';
+SELECT pg_catalog.set_config('migrator.own',
+        (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {pid})::pg_catalog.text,
+        true)::pg_catalog.bool,
+    coalesce(pg_catalog.current_setting({sentinel}, true) OPERATOR(pg_catalog.=) 'on',
+        false),
+    coalesce(pg_catalog.current_setting('transaction_timeout', true), '0')
+        OPERATOR(pg_catalog.=) '0';
 """
 _CHECKING = {n: v for n, v in COURTESIES.items() if n.startswith("client_")}
 _TRANSACTION_TIMEOUT = {"transaction_timeout": "0"}
@@ -85,7 +90,7 @@ def ask(conn: psycopg.Connection, query: sql.Composable | bytes) -> Answers:
 
 
 def asked(conn: psycopg.Connection, question: sql.Composable) -> Answers:
-    """Return the answers to *question*, which may use OWN. Raises as `ask`."""
+    """Return the answers to *question*, which may use ANSWERED_BY_OWN; as `ask`."""
     return ask(conn, _facts(conn) + question)[1:]
 
 

@@ -17,10 +17,9 @@ from psycopg import sql
 
 from migrator.about import VERSION
 from migrator.model import Migration, Statement, Step
-from migrator.pg.greeting import ask
 from migrator.pg.ledger import Ledger
 from migrator.pg.message import encoded
-from migrator.pg.pooler import Link, pooled
+from migrator.pg.own import ask_own
 from migrator.sql.nature import Act, Nature
 
 
@@ -48,9 +47,6 @@ UPDATE {ledger} SET statement = {statement}, state = {state}, prefix = {prefix},
 WHERE id = {id} AND statement = {reached} AND state IS NOT NULL AND {held}
 RETURNING id
 """
-# What a file has set with SET ROLE and the like does not hold for our own row; LOCAL:
-# for the rest of the transaction, behind which it holds again
-_OURSELVES = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO {}; "
 
 
 class Sent(NamedTuple):
@@ -120,7 +116,7 @@ class Journal(NamedTuple):
 
     def find(self, conn: psycopg.Connection) -> Intent | None:
         """Return the intent that an earlier run has left open, the newest one."""
-        *_, row = ask(conn, sql.SQL(_FIND).format(**self._names))
+        *_, row = ask_own(conn, sql.SQL(_FIND).format(**self._names))
         if row is None:
             return None
         number, through, prefix, sent, *told = row
@@ -129,7 +125,6 @@ class Journal(NamedTuple):
 
     def marking(
         self,
-        conn: psycopg.Connection,
         number: int | None,
         mark: Mark,
         *,
@@ -140,10 +135,9 @@ class Journal(NamedTuple):
         Return what notes *mark* in row *number*, or in a new one, and selects its id.
 
         No row when *held* is not true, or when the row does not say *reached* any more:
-        another run is at work. Inside the transaction of a statement, whose role may be
-        another one by now.
+        another run is at work.
         """
-        query = sql.SQL(_BEGIN if number is None else _MOVE).format(
+        return sql.SQL(_BEGIN if number is None else _MOVE).format(
             **self._names,
             id=sql.Literal(number),
             path=sql.Literal(self._migration.path),
@@ -156,7 +150,6 @@ class Journal(NamedTuple):
             reached=sql.Literal(reached),
             held=held,
         )
-        return ourselves(conn) + query
 
     @property
     def _migration(self) -> Migration:
@@ -170,15 +163,6 @@ class Journal(NamedTuple):
             "version": sql.Literal(self._migration.version),
             "action": sql.Literal(self.step.direction.value),
         }
-
-
-def ourselves(conn: psycopg.Connection) -> sql.Composed:
-    """Return what makes the rest of the transaction ours, whatever the file has set."""
-    if not isinstance(conn, Link) or pooled(conn):
-        return sql.Composed([])
-    role = conn.lacking.get("role")
-    default = sql.SQL("DEFAULT") if role is None else sql.Literal(role)
-    return sql.SQL(_OURSELVES).format(default)
 
 
 def _noted(sent: Sent | None) -> sql.Composed:

@@ -18,6 +18,9 @@ import psycopg
 from psycopg import sql
 
 from migrator.pg.asking import rows
+from migrator.pg.foreign import CHECK, check_findings, read_findings
+from migrator.pg.greeting import Row
+from migrator.pg.own import as_own
 from migrator.pg.pooler import answered, setting
 
 
@@ -33,10 +36,6 @@ LEASE_S = 30
 _RELEASE_S = 5
 """What cannot be freed in this time ends by itself."""
 
-FIND = """
-SELECT schemaname FROM pg_tables WHERE schemaname = current_schema()
-AND tablename = 'goose_lock'
-"""
 CREATE = """
 CREATE TABLE {table} (
     lock_id bigint NOT NULL PRIMARY KEY,
@@ -94,14 +93,18 @@ SELECT format('%s, since %s, lease until %s', coalesce(locked_by, 'somebody'),
 FROM {table}
 WHERE lock_id = {id} AND locked AND NOT coalesce(lease_expires_at < now(), false)
 """
-READABLE = """
-SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = current_schema() AND c.relname = 'goose_lock'
-  AND has_table_privilege(c.oid, 'SELECT') AND 5 = (
-      SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN
-      ('lock_id', 'locked', 'locked_at', 'locked_by', 'lease_expires_at'))
+_FIND = f"""
+SELECT set_config('migrator.objects', ARRAY(
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = {{schema}} AND c.relname = 'goose_lock')::text, true);
+{CHECK};
+SELECT c.oid::bigint, has_table_privilege(c.oid, 'SELECT') AND 5 = (
+        SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN
+        ('lock_id', 'locked', 'locked_at', 'locked_by', 'lease_expires_at')),
+    current_setting('migrator.foreign')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = {{schema}} AND c.relname = 'goose_lock'
 """
-"""Where goose's table is, if we may read it."""
 
 _OURS = """
 EXISTS (SELECT FROM {table} WHERE lock_id = {id} AND locked AND locked_by = {holder})
@@ -130,35 +133,54 @@ class Lease:
     holder: str = field(default_factory=holder_id)
 
     @classmethod
-    def ensure(cls, conn: psycopg.Connection) -> "Lease":
+    def ensure(cls, conn: psycopg.Connection, schema: str) -> "Lease":
         """
-        Return the table, created as goose creates it when there is none.
+        Return the table in *schema*, created as goose creates it when there is none.
 
         Raises:
-            psycopg.Error: The role may not create it, or there is no schema for it.
+            ForeignObjectError: A role that is not trusted owns it.
+            psycopg.Error: The role may not create it.
         """
-        schema = _schema(conn)
-        if schema is None:
+        lease = cls(schema)
+        if not lease._is_there(conn):
             try:
-                answered(conn, sql.SQL(CREATE).format(table=sql.Identifier(TABLE)))
+                lease._ask(conn, CREATE)
             except psycopg.Error:
                 # as in CreateLockTable: another migrator may have been quicker
-                if _schema(conn) is None:
+                if not lease._is_there(conn):
                     raise
-            schema = _schema(conn)
-        return cls(str(schema))
+        return lease
+
+    @classmethod
+    def readable(cls, schema: str | None, found: Row | None) -> "Lease | None":
+        """
+        Return the table if we may read it; *found* is the answer to `find(schema)`.
+
+        Raises:
+            ForeignObjectError: A role that is not trusted owns it.
+        """
+        if schema is None or found is None:
+            return None
+        table, may_read, foreign = found
+        check_findings(read_findings(foreign), table)
+        return cls(schema) if may_read else None
+
+    def _is_there(self, conn: psycopg.Connection) -> bool:
+        found = answered(conn, as_own(find(self.schema)))
+        self.readable(self.schema, found)
+        return found is not None
 
     def acquire(self, conn: psycopg.Connection) -> bool:
         """Take the lease if it is free or has ended; say whether it is ours now."""
         try:
-            row = answered(conn, self._query(ACQUIRE))
+            row = self._ask(conn, ACQUIRE)
         except _CONTENDED:
             return False
         return row is not None and row[0] == self.holder
 
     def holder_of(self, conn: psycopg.Connection) -> str | None:
         """Return who has the lease, since when and until when; None when it is free."""
-        row = answered(conn, self._query(_HOLDER))
+        row = self._ask(conn, _HOLDER)
         return str(row[0]) if row else None
 
     @property
@@ -173,7 +195,7 @@ class Lease:
     def clean_up(self, conn: psycopg.Connection) -> None:
         """Free leases that have ended, of every lock, as goose before each retry."""
         try:
-            answered(conn, self._query(CLEAN_UP))
+            self._ask(conn, CLEAN_UP)
         except _CONTENDED:
             return
 
@@ -185,6 +207,9 @@ class Lease:
         """Free the lease; False when it was not ours any more. Raises as `ask`."""
         return ask_briefly(conn, self._query(RELEASE))
 
+    def _ask(self, conn: psycopg.Connection, text: str) -> Row | None:
+        return answered(conn, as_own(self._query(text)))
+
     def _query(self, text: str) -> sql.Composed:
         return sql.SQL(text).format(
             table=sql.Identifier(self.schema, TABLE),
@@ -194,10 +219,13 @@ class Lease:
         )
 
 
-def _schema(conn: psycopg.Connection) -> str | None:
-    """Return where the table is: goose looks in the first schema of the path only."""
-    found = answered(conn, sql.SQL(FIND))
-    return None if found is None else str(found[0])
+def find(schema: str | None) -> sql.Composed:
+    """
+    Return what looks for the table and what is wrong with it, as our own message.
+
+    goose looks for it in the first schema of the search path only.
+    """
+    return sql.SQL(_FIND).format(schema=sql.Literal(schema))
 
 
 def ask_briefly(conn: psycopg.Connection, query: sql.Composed) -> bool:
@@ -210,7 +238,9 @@ def ask(
     conn: psycopg.Connection, query: sql.Composed, give_up: Callable[[], bool]
 ) -> bool:
     """
-    Send *query* and tell whether it returned a row; wait only until *give_up* says so.
+    Send *query* as our own and tell whether it returned a row.
+
+    Wait only until *give_up* says so.
 
     psycopg's own wait has no end: neither a network that is gone nor a pooler that
     has no server session to spare may hold us up while a lease runs out.
@@ -219,7 +249,8 @@ def ask(
         psycopg.Error: It failed, or was given up; then *conn* is closed.
     """
     try:
-        return bool(rows(conn, setting(conn, query.as_bytes(conn)), give_up))
+        message = as_own(query).as_bytes(conn)
+        return bool(rows(conn, setting(conn, message), give_up))
     except BaseException:
         conn.close()
         raise

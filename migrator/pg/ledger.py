@@ -16,17 +16,12 @@ from psycopg import sql
 
 from migrator.about import VERSION
 from migrator.model import Migration
+from migrator.pg.own import ask_own
 
 
 NAME = "migrator_history"
-_ALLOWED = """
-SELECT has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),
-    has_table_privilege(c.oid, 'UPDATE')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s
-"""
 _CREATE = """
-CREATE TABLE IF NOT EXISTS {} (
+CREATE TABLE {} (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     tracking_table text NOT NULL,
     tracking_id bigint,
@@ -105,17 +100,14 @@ class Ledger(NamedTuple):
 
     @property
     def creation(self) -> sql.Composed:
-        """Return what makes it unless it is there."""
+        """Return what makes it; it fails where there is one."""
         return sql.SQL(_CREATE).format(self.identifier)
 
     def create(self, conn: psycopg.Connection) -> bool:
-        """Make it when there is none; False when this role may not make or write it."""
-        allowed = conn.execute(_ALLOWED, [self.schema, NAME]).fetchone()
-        if allowed is not None:
-            return allowed == (True, True, True)
+        """Make it in a transaction that is open; False when this role may not."""
         try:
             with conn.transaction():
-                conn.execute(self.creation)
+                ask_own(conn, self.creation)
         except psycopg.errors.InsufficientPrivilege:
             return False
         return True

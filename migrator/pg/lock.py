@@ -17,16 +17,22 @@ from psycopg import sql
 
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import AccessDeniedError, LockedError, UsageError
+from migrator.errors import (
+    AccessDeniedError,
+    BadTableError,
+    LockedError,
+    UsageError,
+)
 from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, LockContended
 from migrator.pg.connect import server_message
-from migrator.pg.greeting import OWN, Answers, asked
+from migrator.pg.greeting import ANSWERED_BY_OWN, Answers, asked
 from migrator.pg.guard import Guard
 from migrator.pg.heartbeat import Heartbeat
 from migrator.pg.hold import Hold
-from migrator.pg.lease import GOOSE_LOCK_ID, READABLE, Lease, ask_briefly
+from migrator.pg.lease import GOOSE_LOCK_ID, TABLE, Lease, ask_briefly, find
 from migrator.pg.lookout import lookout
+from migrator.pg.own import OWN, OWN_STATEMENTS, as_own
 from migrator.pg.pooler import answered
 from migrator.pg.trouble import troubled
 from migrator.pg.watch import Watch
@@ -35,7 +41,10 @@ from migrator.pg.watch import Watch
 GOOSE_LOCK_KEY = GOOSE_LOCK_ID
 """Go programs that use goose's own session locker and this one exclude each other."""
 
-_TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) END; {lease}"
+_TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) END"
+_TAKEN = OWN_STATEMENTS
+"""Which of the answers is that to _TRY."""
+
 _UNLOCK = "SELECT pg_advisory_unlock({key})"
 _OURS = """
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -53,10 +62,17 @@ FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) {_OURS} LIMIT 1
 
 
 _KEY = sql.Literal(GOOSE_LOCK_KEY)
-# behind a pooler, whose process ids are made up, nothing is taken that could stay
-# behind; and what is seen of a lease has to be younger than the lock
-SESSION_QUESTION = sql.SQL(_TRY).format(own=OWN, key=_KEY, lease=sql.SQL(READABLE))
-"""What `session_lock` asks first, for a message that asks other things too."""
+
+
+def session_question(schema: str | None) -> sql.Composed:
+    """
+    Return what `session_lock` asks first, for a message that asks other things too.
+
+    Behind a pooler, whose process ids are made up, nothing is taken that could stay
+    behind. What is seen of a lease, in *schema*, has to be younger than the lock.
+    """
+    attempt = sql.SQL(_TRY).format(own=ANSWERED_BY_OWN, key=_KEY)
+    return sql.SQL("; ").join([OWN, attempt, find(schema)])
 
 
 @contextmanager
@@ -64,6 +80,7 @@ def session_lock(
     conn: psycopg.Connection,
     answers: Answers | None,
     *,
+    schema: str | None,
     patience: Backoff,
     done: Callable[[], bool],
     observe: Observer,
@@ -74,8 +91,8 @@ def session_lock(
     Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
     What *watch* is told is looked at from there. *answers* are those to
-    SESSION_QUESTION, where somebody has asked it already. Yields None when *done* said,
-    while we waited, that another migrator has done the work.
+    `session_question` about *schema*, where somebody has asked it already. Yields None
+    when *done* said, while we waited, that another migrator has done the work.
 
     The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot, for
     which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
@@ -83,8 +100,9 @@ def session_lock(
     Raises:
         LockedError: *patience* ran out.
         UsageError: A pooler is between us and the server.
+        ForeignObjectError: A role that is not trusted owns goose's table.
     """
-    claim = _SessionClaim(conn, answers)
+    claim = _SessionClaim(conn, schema, answers)
     try:
         taken = _acquire(claim, patience, done, observe, cancellation)
         if not taken:
@@ -101,6 +119,7 @@ def session_lock(
 def lease_lock(
     conn: psycopg.Connection,
     *,
+    schema: str | None,
     work: psycopg.Connection,
     opened: Callable[[], psycopg.Connection],
     patience: Backoff,
@@ -111,18 +130,24 @@ def lease_lock(
     heartbeat_s: float,
 ) -> Iterator[Hold | None]:
     """
-    Hold goose's lease for the length of the block, renewed on *conn* by a thread.
+    Hold goose's lease, in *schema*, for the length of the block.
 
-    The thread also looks at what *watch* is told. Once the lease is lost, what *work*
+    A thread renews it on *conn*.
+
+    It also looks at what *watch* is told. Once the lease is lost, what *work*
     runs is cancelled. *opened* gives another connection when *conn* breaks. Yields None
     as `session_lock` does.
 
     Raises:
         LockedError: *patience* ran out.
         AccessDeniedError: The role may not create or write goose's table.
+        BadTableError: There is no schema for it.
+        ForeignObjectError: A role that is not trusted owns it.
     """
+    if schema is None:
+        raise BadTableError(TABLE, reason="no schema of the search path exists")
     with _explaining(), cancellation.armed():
-        claim = _LeaseClaim(conn, Lease.ensure(conn))
+        claim = _LeaseClaim(conn, Lease.ensure(conn, schema))
     try:
         taken = _acquire(claim, patience, done, observe, cancellation)
         heartbeat = Heartbeat(
@@ -164,14 +189,15 @@ class _Claim(Protocol):
 @dataclass
 class _SessionClaim:
     conn: psycopg.Connection
+    schema: str | None
     answers: Answers | None
     kind: str = "session"
     mine: bool = False
     lease: Lease | None = None
 
     def take(self) -> bool:
-        answers = self.answers or asked(self.conn, SESSION_QUESTION)
-        row, lease = answers
+        answers = self.answers or asked(self.conn, session_question(self.schema))
+        row, lease = answers[_TAKEN], answers[-1]
         self.answers = None
         if row is None or row[0] is None:
             raise UsageError(
@@ -180,7 +206,7 @@ class _SessionClaim:
                 " server itself"
             )
         self.mine = bool(row[0])
-        self.lease = Lease(str(lease[0])) if lease else None
+        self.lease = Lease.readable(self.schema, lease)
         if self.mine and self._leased() is not None:
             self.drop()
         return self.mine
@@ -257,7 +283,7 @@ def _acquire(
 def _session_of(conn: psycopg.Connection) -> str | None:
     """Return which other session has the advisory lock."""
     query = sql.SQL(_HOLDER).format(key=_KEY)
-    row = answered(conn, query)
+    row = answered(conn, as_own(query))
     return str(row[0]) if row else None
 
 

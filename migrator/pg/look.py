@@ -4,7 +4,7 @@ What a run must know before it decides anything, asked in one message.
 Whether the tables are there is not known before, and a query that names one that is not
 there fails. So they are read by a query made as text, in a DO block; what it finds is
 handed on in parameters of the transaction. Nothing is created, and a role that may read
-is enough.
+is enough. No table is read before it is known that nobody else's code runs with that.
 """
 
 from collections.abc import Mapping
@@ -15,61 +15,98 @@ from psycopg import sql
 
 from migrator.facts import Begun
 from migrator.history import History, Row
+from migrator.model import HistoryTable
+from migrator.pg.foreign import CHECK, Finding, check_findings, read_findings
 from migrator.pg.greeting import Answers
 from migrator.pg.ledger import Ledger
 from migrator.pg.table import Table
 
 
-# By the id of goose's row: what another tool has taken back and applied again since
-# has another one, and we know nothing about it.
-_LOOK = """
-SELECT set_config('migrator.table', {table}, true),
+_RESOLVE = """
+SELECT pg_catalog.set_config('migrator.table',
+        pg_catalog.to_regclass({table})::pg_catalog.oid::pg_catalog.text, true),
+    pg_catalog.set_config('migrator.schema',
+        pg_catalog.current_schema()::pg_catalog.text, true)
+"""
+# In a publication FOR ALL TABLES, or one of the schema (PostgreSQL 15), a new table
+# stops every subscriber that does not have it.
+_LOOK = f"""
+SELECT set_config('migrator.place', coalesce((
+        SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid = nullif(current_setting('migrator.table'), '')::oid
+    ), i[array_length(i, 1) - 1], current_setting('migrator.schema')), true),
+    set_config('migrator.name', coalesce((
+        SELECT relname FROM pg_class
+        WHERE oid = nullif(current_setting('migrator.table'), '')::oid
+    ), i[array_length(i, 1)]), true),
     set_config('migrator.rows', '', true), set_config('migrator.checksums', '', true),
-    set_config('migrator.begun', '', true);
+    set_config('migrator.begun', '', true), set_config('migrator.published', '', true)
+FROM parse_ident({{table}}) i;
+SELECT set_config('migrator.history', (
+        SELECT c.oid::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relname = 'migrator_history'
+            AND nspname = current_setting('migrator.place')
+    ), true);
+SELECT set_config('migrator.objects', array_remove(ARRAY[
+        nullif(current_setting('migrator.table'), ''),
+        nullif(current_setting('migrator.history'), '')], NULL)::text, true);
+{CHECK};
 DO $look$
 DECLARE
-    goose regclass := to_regclass(current_setting('migrator.table'));
-    ours regclass := (
-        SELECT h.oid FROM pg_class c JOIN pg_class h USING (relnamespace)
-        WHERE c.oid = goose AND h.relname = 'migrator_history'
-    );
-    told text;
+    bad bigint[] := ARRAY(SELECT (f ->> 'id')::bigint
+        FROM json_array_elements(current_setting('migrator.foreign')::json) f);
+    goose regclass := nullif(current_setting('migrator.table'), '')::oid;
+    ours regclass := nullif(current_setting('migrator.history'), '')::oid;
+    answer text;
 BEGIN
-    IF goose IS NULL THEN
+    IF ours IS NULL THEN
+        SELECT EXISTS (SELECT FROM pg_publication WHERE puballtables) INTO answer;
+        IF NOT answer::boolean
+            AND to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL THEN
+            EXECUTE 'SELECT EXISTS (SELECT FROM pg_publication_namespace
+                JOIN pg_namespace n ON n.oid = pnnspid
+                WHERE nspname = current_setting(''migrator.place''))' INTO answer;
+        END IF;
+        PERFORM set_config('migrator.published', answer, true);
+    END IF;
+    IF goose IS NULL OR goose::oid::bigint = ANY (bad) THEN
         RETURN;
     END IF;
     EXECUTE format('SELECT string_agg(concat_ws('' '', version_id::bigint,
-        is_applied::int, tstamp::text), chr(10) ORDER BY id) FROM %s', goose) INTO told;
-    PERFORM set_config('migrator.rows', coalesce(told, ''), true);
-    IF ours IS NULL OR NOT has_table_privilege(ours, 'SELECT') THEN
+        is_applied::int, tstamp::text), chr(10) ORDER BY id) FROM %s', goose)
+        INTO answer;
+    PERFORM set_config('migrator.rows', coalesce(answer, ''), true);
+    IF ours IS NULL OR ours::oid::bigint = ANY (bad)
+        OR NOT has_table_privilege(ours, 'SELECT') THEN
         RETURN;
     END IF;
     EXECUTE format('SELECT string_agg(concat_ws('' '', ours.version_id, ours.checksum),
         chr(10) ORDER BY ours.id)
         FROM %s ours JOIN %s goose ON goose.id = ours.tracking_id
             AND goose.version_id = ours.version_id
-        WHERE ours.tracking_table = (SELECT relname FROM pg_class WHERE oid = %s)',
-        ours, goose, goose::oid) INTO told;
-    PERFORM set_config('migrator.checksums', coalesce(told, ''), true);
+        WHERE ours.tracking_table = current_setting(''migrator.name'')',
+        ours, goose) INTO answer;
+    PERFORM set_config('migrator.checksums', coalesce(answer, ''), true);
     EXECUTE format('SELECT string_agg(concat_ws('' '', version_id, action, statement),
         chr(10) ORDER BY id) FROM %s WHERE (state = ''sent'' OR state = ''open''
-        AND statement > 0) AND tracking_table =
-        (SELECT relname FROM pg_class WHERE oid = %s)', ours, goose::oid) INTO told;
-    PERFORM set_config('migrator.begun', coalesce(told, ''), true);
+        AND statement > 0) AND tracking_table = current_setting(''migrator.name'')',
+        ours) INTO answer;
+    PERFORM set_config('migrator.begun', coalesce(answer, ''), true);
 END $look$;
-SELECT coalesce(n.nspname, i[array_length(i, 1) - 1], current_schema()),
-    coalesce(c.relname, i[array_length(i, 1)]), c.oid IS NOT NULL,
-    has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
+SELECT nullif(current_setting('migrator.schema'), ''),
+    nullif(current_setting('migrator.place'), ''), current_setting('migrator.name'),
+    goose::bigint, ours::bigint, current_setting('migrator.foreign'),
+    has_table_privilege(goose, 'UPDATE, DELETE, TRUNCATE'),
+    has_table_privilege(ours, 'SELECT') AND has_table_privilege(ours, 'INSERT')
+        AND has_table_privilege(ours, 'UPDATE'),
+    current_setting('migrator.published') = 'true',
     current_setting('migrator.rows'), current_setting('migrator.checksums'),
-    current_setting('migrator.begun'), h.oid IS NOT NULL,
-    has_table_privilege(h.oid, 'SELECT') AND has_table_privilege(h.oid, 'INSERT')
-        AND has_table_privilege(h.oid, 'UPDATE')
-FROM parse_ident(current_setting('migrator.table')) i
-LEFT JOIN pg_class c ON c.oid = to_regclass(current_setting('migrator.table'))
-LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_class h ON h.relnamespace = c.relnamespace
-    AND h.relname = 'migrator_history'
+    current_setting('migrator.begun')
+FROM (SELECT nullif(current_setting('migrator.table'), '')::oid AS goose,
+    nullif(current_setting('migrator.history'), '')::oid AS ours) tables
 """
+# By the id of goose's row: what another tool has rolled back and applied again since
+# has another one, and we know nothing about it.
 
 
 class Seen(NamedTuple):
@@ -88,27 +125,108 @@ class Seen(NamedTuple):
     checksums: Mapping[int, str] = MappingProxyType({})
     """The checksum that each applied version had, as far as it is known."""
 
+    home: str | None = None
+    """The first schema of the session's search path, where goose keeps its lease."""
+
+    ledger: Ledger | None = None
+    """Our side table, where it is wanted and can be used or created."""
+
+    creates_ledger: bool = False
+    """Whether it is not there yet."""
+
+    no_ledger: str = ""
+    """Why our side table is wanted and not used; empty when it is, or is not wanted."""
+
+
+class _Answer(NamedTuple):
+    """The columns of the last query."""
+
+    home: str | None
+    schema: str | None
+    name: str
+    goose: int | None
+    ours: int | None
+    foreign: str
+    lockable: bool | None
+    writable: bool | None
+    published: bool
+    rows: str
+    checksums: str
+    begun: str
+
+
+def resolution(table: str) -> sql.Composed:
+    """Return what looks up *table*, named as the settings do, in the search path."""
+    return sql.SQL(_RESOLVE).format(table=sql.Literal(table))
+
 
 def question(table: str) -> sql.Composed:
-    """Return what to ask about *table*, named as the settings do."""
+    """Return what to ask about *table* behind `resolution`, as our own message."""
     return sql.SQL(_LOOK).format(table=sql.Literal(table))
 
 
-def seen(answers: Answers, *, keep_ledger: bool) -> Seen:
-    """Return what the *answers* say."""
-    schema, name, there, lockable, *told, noted, open_ = answers[-1] or ()
-    if not there:
-        return Seen(place=(schema, name))
-    rows, checksums, begun = (str(each).splitlines() for each in told)
-    ledger = Ledger(schema, name) if keep_ledger and open_ else None
-    history = History(tuple(map(_row, rows)), True, tuple(map(_begun, begun)))
-    return Seen(
-        history,
-        Table(schema, name, ledger, bool(lockable)),
-        (schema, name),
-        bool(history.rows) and (noted or not keep_ledger),
-        dict(map(_checksum, checksums)),
+def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
+    """
+    Return what the *answers* say.
+
+    Raises:
+        ForeignObjectError: A role that is not trusted owns the tracking table.
+        AccessDeniedError: Row-level security hides rows of it.
+    """
+    answer = _Answer(*(answers[-1] or ()))
+    findings = read_findings(answer.foreign)
+    if answer.goose is not None:
+        check_findings(findings, answer.goose)
+    why = _no_ledger(answer, findings, keep)
+    wanted = keep is not HistoryTable.FALSE and not why
+    found = Seen(
+        place=(answer.schema, answer.name),
+        home=answer.home,
+        ledger=Ledger(answer.schema, answer.name) if wanted and answer.schema else None,
+        creates_ledger=wanted and answer.ours is None,
+        no_ledger=why,
     )
+    if answer.goose is None or answer.schema is None:
+        return found
+    ledger = None if found.creates_ledger else found.ledger
+    rows = tuple(map(_row, answer.rows.splitlines()))
+    begun = tuple(map(_begun, answer.begun.splitlines()))
+    return found._replace(
+        history=History(rows, True, begun),
+        table=Table(answer.schema, answer.name, ledger, bool(answer.lockable)),
+        complete=bool(rows) and not found.creates_ledger,
+        checksums=dict(map(_checksum, answer.checksums.splitlines())),
+    )
+
+
+_CLOSED = (
+    "the role may not create or write migrator_history: content and times of what is"
+    " applied are not kept; grant SELECT, INSERT and UPDATE on it, or set it to false"
+)
+_PUBLISHED = (
+    "migrator_history is not created: a publication of all tables, or of all in its"
+    " schema, would send it to subscribers that do not have it, and they would stop;"
+    " create the table there too and set it to true, or set it to false"
+)
+
+
+def no_privilege() -> str:
+    """Return why our side table is not used when this role may not create it."""
+    return _CLOSED
+
+
+def _no_ledger(
+    answer: _Answer, findings: tuple[Finding, ...], keep: HistoryTable
+) -> str:
+    if keep is HistoryTable.FALSE:
+        return ""
+    if answer.ours is None:
+        auto = keep is HistoryTable.AUTO
+        return _PUBLISHED if auto and answer.published else ""
+    error = next((f.error for f in findings if f.id == answer.ours), None)
+    if error is not None:
+        return f"content and times of what is applied are not kept: {error}"
+    return "" if answer.writable else _CLOSED
 
 
 def _row(line: str) -> Row:

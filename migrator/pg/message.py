@@ -1,17 +1,19 @@
 """What migrations send to the server, message by message, in order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from itertools import chain, count, pairwise
 from typing import NamedTuple
 
 import psycopg
+from psycopg import sql
 from psycopg.pq.abc import PGconn
 
 from migrator.facts import Place
 from migrator.model import Direction, Statement, Step
 from migrator.pg.greeting import RESET
 from migrator.pg.hold import Hold
+from migrator.pg.own import RESTORE, keep
 from migrator.pg.table import Table
 
 
@@ -44,10 +46,10 @@ class Message(NamedTuple):
 
     def send(self, pgconn: PGconn) -> None:
         """Hand it over."""
-        if self.values:
-            pgconn.send_query_prepared(self.prepared, self.values)
-        elif self.prepared:
+        if self.prepared and self.text:
             pgconn.send_prepare(self.prepared, self.text)
+        elif self.prepared:
+            pgconn.send_query_prepared(self.prepared, self.values)
         else:
             pgconn.send_query_params(self.text, None)
 
@@ -82,6 +84,10 @@ def own_statements(step: Step) -> Iterator[Message]:
             yield Message(step, kind, encoded(statement), flush, statement, number)
 
 
+# Without a Sync between them all statements are one implicit transaction, whose
+# isolation level and mode a BEGIN in it takes over (PostgreSQL's xact.c:
+# BeginTransactionBlock); a block that ends makes way for a new one.
+_SETTLE = (b"BEGIN", *(each.encode() for each in RESET), b"COMMIT")
 _numbers = count(1)
 """Of what is prepared: a session keeps a name until it ends."""
 
@@ -93,13 +99,13 @@ class Stream:
         self._conn = conn
         self._table = table
         self._hold = hold
-        self._prepared: dict[Direction, bytes] = {}
+        self._prepared: dict[Direction | str, bytes] = {}
 
     def messages(self, steps: Iterable[Step]) -> Iterator[Message]:
         """Yield what *steps* send; between them the session is put right again."""
         for index, step in enumerate(steps):
             if index:
-                yield from (Message(step, Kind.SETTLE, text.encode()) for text in RESET)
+                yield from (Message(step, Kind.SETTLE, text) for text in _SETTLE)
             yield Message(step, Kind.BEGIN, b"BEGIN")
             yield from own_statements(step)
             yield from self._entry(step)
@@ -115,13 +121,29 @@ class Stream:
         table = self._table
         if table is None:
             return
+        held = self._hold.proof
+        yield from self._run(step, "keep", lambda: keep(self._conn))
         for query in table.locking:
             yield Message(step, Kind.ENTER, query.as_bytes(self._conn))
-        name = self._prepared.get(step.direction)
+        yield from self._run(
+            step,
+            step.direction,
+            lambda: table.strict_entry(step.direction, held),
+            table.values(step.migration),
+        )
+        yield from self._run(step, "restore", lambda: RESTORE)
+
+    def _run(
+        self,
+        step: Step,
+        what: Direction | str,
+        query: Callable[[], sql.Composable],
+        values: tuple[bytes, ...] = (),
+    ) -> Iterator[Message]:
+        """Yield what runs *query*, and before its first run what prepares it."""
+        name = self._prepared.get(what)
         if name is None:
-            name = self._prepared[step.direction] = b"migrator_%d" % next(_numbers)
-            entry = table.strict_entry(step.direction, self._hold.proof)
-            text = entry.as_bytes(self._conn)
+            name = self._prepared[what] = b"migrator_%d" % next(_numbers)
+            text = query().as_bytes(self._conn)
             yield Message(step, Kind.ENTER, text, prepared=name)
-        values = table.values(step.migration)
         yield Message(step, Kind.ENTER, b"", prepared=name, values=values)

@@ -1,15 +1,12 @@
 """What one step without a transaction has noted of itself, and notes as it goes on."""
 
-from psycopg.pq import TransactionStatus
-
 from migrator.errors import LockLostError
 from migrator.facts import Place
 from migrator.model import Step
 from migrator.pg.execute import Executor, nowhere
-from migrator.pg.greeting import ask
 from migrator.pg.journal import Intent, Journal, Mark
+from migrator.pg.own import ask_own
 from migrator.pg.partial import Progress
-from migrator.pg.pooler import settled
 
 
 class Notes:
@@ -44,14 +41,10 @@ class Notes:
             return
         executor, conn = self._executor, self._executor.conn
         query = self.journal.marking(
-            conn, self.row, mark, reached=self._noted, held=executor.hold.proof
+            self.row, mark, reached=self._noted, held=executor.hold.proof
         )
         with executor.explaining(nowhere(self._step)):
-            if conn.info.transaction_status is TransactionStatus.INTRANS:
-                answers = ask(conn, query)
-            else:
-                with settled(conn), conn.transaction():
-                    answers = ask(conn, query)
+            answers = ask_own(conn, query)
         found = [row[0] for row in answers if row is not None]
         if not found:
             executor.hold.check()

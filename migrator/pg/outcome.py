@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from migrator.pg.greeting import ask
+from migrator.pg.own import ask_own
 from migrator.sql.nature import Act
 
 
@@ -52,16 +52,29 @@ SELECT json_build_object('id', (SELECT oid::bigint FROM {0}
     SELECT FROM pg_database WHERE datname = (parse_ident({{name}}))[1]::name
         AND '{0}' = 'pg_database' AND datconnlimit = -2))
 """
+# what the statement's names mean is a matter of the file's search path
+_RESOLVE = """
+SELECT pg_catalog.set_config('migrator.{0}',
+    pg_catalog.to_regclass({{{0}}})::pg_catalog.oid::pg_catalog.text, true)
+"""
+_RESOLVED = "nullif(current_setting('migrator.{0}', true), '')::oid"
+_OIDS = {f"{name}_oid": sql.SQL(_RESOLVED.format(name)) for name in ("name", "table")}
+_NAMES = {
+    "create index": ("table",),
+    "drop index": ("name",),
+    "detach partition": ("name", "table"),
+}
+"""Which names of a statement are those of relations."""
+
 _BEFORE = {
     "create index": """
-SELECT json_build_object('table', to_regclass({table})::oid::bigint, 'indexes', ARRAY(
-    SELECT indexrelid::bigint FROM pg_index WHERE indrelid = to_regclass({table})))
+SELECT json_build_object('table', ({table_oid})::bigint, 'indexes', ARRAY(
+    SELECT indexrelid::bigint FROM pg_index WHERE indrelid = {table_oid}))
 """,
-    "drop index": "SELECT json_build_object('index', to_regclass({name})::oid::bigint)",
+    "drop index": "SELECT json_build_object('index', ({name_oid})::bigint)",
     "detach partition": """
 SELECT json_build_object('parent', inhparent::bigint, 'child', inhrelid::bigint)
-FROM pg_inherits
-WHERE inhrelid = to_regclass({name}) AND inhparent = to_regclass({table})
+FROM pg_inherits WHERE inhrelid = {name_oid} AND inhparent = {table_oid}
 """,
     "reindex": """
 SELECT json_build_object('invalid', ARRAY(
@@ -179,7 +192,7 @@ _LOOKS: Mapping[str, Callable[[psycopg.Connection, Act, Facts], Outcome]] = {
 
 
 def _indexes(conn: psycopg.Connection, which: sql.Composable) -> list[dict[str, Any]]:
-    *_, row = ask(conn, sql.SQL(_INDEXES).format(which=which))
+    *_, row = ask_own(conn, sql.SQL(_INDEXES).format(which=which))
     return (row[0] if row else None) or []
 
 
@@ -192,5 +205,10 @@ def _fact(
 ) -> Any:
     """Return the one JSON value that *query* asks; {} when there is no row."""
     names = {"name": sql.Literal(act.name), "table": sql.Literal(act.table)}
-    *_, row = ask(conn, sql.SQL(query).format(**names, **more))
+    resolve = [
+        sql.SQL(_RESOLVE.format(name)).format(**names)
+        for name in _NAMES.get(act.verb, ())
+    ]
+    question = sql.SQL(query).format(**names, **_OIDS, **more)
+    *_, row = ask_own(conn, question, resolve)
     return row[0] if row else {}

@@ -28,6 +28,7 @@ from migrator.model import Step
 
 _CLEAN = (
     "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION;"
+    " SET LOCAL search_path = pg_catalog, pg_temp;"
     " SELECT set_config(name, reset_val, false) FROM pg_settings"
     " WHERE source = 'session' AND lower(name) <> ALL"
     " ('{application_name,client_encoding,datestyle,intervalstyle,"
@@ -145,7 +146,7 @@ def warn_of_settings(
 
 def calls(wanted: Mapping[str, str], local: sql.Composable) -> sql.Composed:
     """Return calls that set *wanted*; where *local* is true, for the transaction."""
-    call = sql.SQL("set_config({}, {}, {})")
+    call = sql.SQL("pg_catalog.set_config({}, {}, {})")
     return sql.SQL(", ").join(
         call.format(sql.Literal(name), sql.Literal(value), local)
         for name, value in wanted.items()

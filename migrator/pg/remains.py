@@ -14,13 +14,14 @@ import psycopg
 from psycopg import sql
 
 from migrator.pg.greeting import Row, ask
+from migrator.pg.own import SEARCH_PATH
 from migrator.pg.pooler import pooled
 from migrator.pg.trouble import troubled
 
 
 # pg_stat_activity shows a process, and pg_terminate_backend ends it, to the role that
 # logged in, whatever MIGRATOR_ROLE is (HAS_PGSTAT_PERMISSIONS, pg_signal_backend)
-_AS_LOGGED_IN = "SET LOCAL ROLE none; "
+_AS_LOGGED_IN = f"SET LOCAL search_path = {SEARCH_PATH}; SET LOCAL ROLE none; "
 _WHO = f"""{_AS_LOGGED_IN}
 SELECT string_agg(concat_ws(' ', pid, extract(epoch FROM backend_start)), ',')
 FROM pg_stat_activity WHERE pid IN (pg_backend_pid(), {{pid}})
@@ -34,7 +35,7 @@ WHERE concat_ws(' ', pid, extract(epoch FROM backend_start)) IN ({{ours}})
 _TERMINATE = sql.SQL("pg_terminate_backend(pid)")
 _LET_BE = sql.SQL("pid")
 
-WHO_ANSWERS = 2
+WHO_ANSWERS = 3
 """How many answers `who` has; the last one is for `processes`."""
 
 

@@ -1,15 +1,17 @@
 """goose's tracking table and ours beside it: looked at, and created."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from migrator.errors import BadTableError
-from migrator.pg.greeting import Answers, ask
-from migrator.pg.ledger import Ledger
-from migrator.pg.look import Seen, question, seen
-from migrator.pg.pooler import pooled, setting, settled
+from migrator.model import HistoryTable
+from migrator.pg.greeting import Answers
+from migrator.pg.look import Seen, no_privilege, question, resolution, seen
+from migrator.pg.own import OWN, ask_own
+from migrator.pg.pooler import pooled, settled
 from migrator.pg.table import Table
 from migrator.pg.trouble import explaining
 
@@ -18,17 +20,17 @@ class Store(NamedTuple):
     """The tracking table, named as the settings do: `table` or `schema.table`."""
 
     name: str = "goose_db_version"
-    keep_ledger: bool = True
+    keep: HistoryTable = HistoryTable.AUTO
     """Whether to write our own side table as well."""
 
     @property
     def question(self) -> sql.Composable:
-        """Return what `look` asks, for a message that asks other things too."""
-        return question(self.name)
+        """Return what `look` asks, for a message that asks other things before it."""
+        return sql.SQL("; ").join([resolution(self.name), OWN, question(self.name)])
 
     def read(self, answers: Answers) -> Seen:
-        """Return what the answers to `question` say."""
-        return seen(answers, keep_ledger=self.keep_ledger)
+        """Return what the answers to `question` say. Raises as `seen`."""
+        return seen(answers, keep=self.keep)
 
     def look(self, conn: psycopg.Connection) -> Seen:
         """
@@ -38,14 +40,15 @@ class Store(NamedTuple):
 
         Raises:
             BadTableError: Its columns are not goose's.
-            AccessDeniedError: The role may not read it.
+            AccessDeniedError: The role may not read it, or not all of its rows.
+            ForeignObjectError: A role that is not trusted owns it.
         """
         with explaining(self.name, conn):
             return self._look(conn)
 
     def _look(self, conn: psycopg.Connection, *first: sql.Composable) -> Seen:
-        asked = sql.SQL("; ").join([*first, self.question])
-        return self.read(ask(conn, setting(conn, asked.as_bytes(conn))))
+        resolve = (*first, resolution(self.name))
+        return self.read(ask_own(conn, question(self.name), resolve))
 
     def ensure(self, conn: psycopg.Connection, before: Seen) -> Seen:
         """
@@ -58,6 +61,7 @@ class Store(NamedTuple):
         Raises:
             BadTableError: The schema that it is to live in does not exist.
             AccessDeniedError: The role may not create or write it.
+            ForeignObjectError: A role that is not trusted owns it.
         """
         with explaining(self.name, conn):
             now = self._quickly(conn, before)
@@ -69,7 +73,9 @@ class Store(NamedTuple):
             except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
                 # a migrator without a lock made it at the same moment: it is there now
                 table = self._ensured(conn)
-        return self.look(conn)._replace(table=table)
+        found = self.look(conn)
+        refused = "" if table.ledger or not found.creates_ledger else no_privilege()
+        return found._replace(table=table, no_ledger=found.no_ledger or refused)
 
     def _quickly(self, conn: psycopg.Connection, before: Seen) -> Seen | None:
         """Look; where there was no table, make it in the same message."""
@@ -78,28 +84,29 @@ class Store(NamedTuple):
         if pooled(conn):
             return None  # behind a pooler each step has its own settings
         try:
-            return self.read(ask(conn, self._creation(before) + self.question))
+            return self._look(conn, *self._creation(before))
         except psycopg.Error:
             if conn.closed:
                 raise
             conn.rollback()  # and then step by step, which says what is wrong
             return None
 
-    def _creation(self, before: Seen) -> sql.Composed:
+    def _creation(self, before: Seen) -> Iterator[sql.Composable]:
         table = self._table(before)
-        ledger = () if table.ledger is None else (table.ledger.creation,)
-        made = (table.creation(unless_there=True), *table.locking)
-        steps = (*made, table.row_0, *ledger)
-        return sql.SQL("BEGIN; {}; COMMIT; ").format(sql.SQL("; ").join(steps))
+        yield from (sql.SQL("BEGIN"), OWN, table.creation, *table.locking, table.row_0)
+        if before.creates_ledger and before.ledger is not None:
+            yield before.ledger.creation
+        yield sql.SQL("COMMIT")
 
     def _ensured(self, conn: psycopg.Connection) -> Table:
         with settled(conn), conn.transaction():
-            before = self.read(ask(conn, self.question))
+            before = self._look(conn)
             table = self._table(before)
-            if before.table is None:
-                conn.execute(table.creation(unless_there=False))
-            conn.execute(sql.SQL("; ").join([*table.locking, table.row_0]))
-            if table.ledger is not None and not table.ledger.create(conn):
+            creation = () if before.table else (table.creation,)
+            steps = [*creation, *table.locking, table.row_0]
+            ask_own(conn, sql.SQL("; ").join(steps))
+            missing = before.ledger if before.creates_ledger else None
+            if missing is not None and not missing.create(conn):
                 table = table._replace(ledger=None)
         return table
 
@@ -107,6 +114,5 @@ class Store(NamedTuple):
         schema, name = before.place or (None, self.name)
         if schema is None:
             raise BadTableError(self.name, reason="no schema of the search path exists")
-        ledger = Ledger(schema, name) if self.keep_ledger else None
         lockable = before.table is None or before.table.lockable
-        return Table(schema, name, ledger, lockable)
+        return Table(schema, name, before.ledger, lockable)

@@ -5,27 +5,29 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from migrator.pg.greeting import Answers
+from migrator.pg.greeting import Answers, ask
 from migrator.pg.look import Seen
+from migrator.pg.pooler import setting
 
 
 class Unversioned(NamedTuple):
-    """Stands where `Store` does; reads nothing, writes nothing."""
+    """Stands where `Store` does; reads no table, writes none."""
 
     name: str = "no table"
 
     @property
     def question(self) -> sql.Composable:
-        """Return that nothing is asked."""
-        return sql.SQL("")
+        """Return what asks for the schema in which the lock's table may be."""
+        return sql.SQL("SELECT pg_catalog.current_schema()")
 
     def read(self, answers: Answers) -> Seen:
-        """Return that nothing is known."""
-        return Seen()
+        """Return that nothing is known but that schema."""
+        (home,) = answers[-1] or (None,)
+        return Seen(home=home)
 
     def look(self, conn: psycopg.Connection) -> Seen:
-        """Return that nothing is known."""
-        return Seen()
+        """Return the same, in one round trip."""
+        return self.read(ask(conn, setting(conn, self.question.as_bytes(conn))))
 
     def ensure(self, conn: psycopg.Connection, before: Seen) -> Seen:
         """Create nothing."""

@@ -19,7 +19,7 @@ from migrator.errors import (
 )
 from migrator.events.base import Event
 from migrator.facts import Place, ServerMessage
-from migrator.model import Down, Files, Invalid, Statement, Up
+from migrator.model import Down, Files, HistoryTable, Invalid, Statement, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
@@ -662,7 +662,7 @@ def test_without_a_history_nothing_is_noted(
 ) -> None:
     """Then what stopped half way is for a human, and the next run begins anew."""
     conn.execute(PROCEDURE)
-    bare = replace(runner(database), store=Store(keep_ledger=False))
+    bare = replace(runner(database), store=Store(keep=HistoryTable.FALSE))
     half = loose("CREATE TABLE IF NOT EXISTS b ()", text)
 
     for _ in range(2):

@@ -20,7 +20,7 @@ from migrator.errors import (
     StatementTimeoutError,
 )
 from migrator.events.base import Event, Observer
-from migrator.model import Files, Lock, Up
+from migrator.model import Files, HistoryTable, Lock, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
@@ -618,7 +618,7 @@ def test_a_row_that_cannot_be_written_is_told_as_that(
 
         policy = QUICK._replace(allow_missing=True)
         again = runner(database, policy=policy, observe=intrude)
-        again = replace(again, store=Store(keep_ledger=history))
+        again = replace(again, store=Store(keep=HistoryTable(str(history))))
         with pytest.raises(ContentionError if history else PartialError) as caught:
             again.run(whole, Up())
 
