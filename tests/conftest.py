@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from zlib import crc32
 
 import psycopg
 import pytest
@@ -21,6 +22,7 @@ from tests.support import until
 
 IMAGE = "postgres:17"
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+ENCODINGS = ("UTF8", "LATIN1", "SQL_ASCII")
 _numbers = count(1)
 
 
@@ -49,6 +51,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("MIGRATOR_", "GOOSE_", "PG")) or name == "DATABASE_URL":
             monkeypatch.delenv(name)
+    # for the tests' own connections: the migrator's are UTF-8 whatever this says
+    monkeypatch.setenv("PGCLIENTENCODING", "UTF8")
 
 
 @pytest.fixture(params=["on", "off"], ids=["pipeline=on", "pipeline=off"])
@@ -79,19 +83,31 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template(server: str) -> Iterator[str]:
-    """The name of an empty database to copy: quicker than the server's own."""
-    name = f"migrator_template_{os.getpid()}"
-    _admin(server, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
-    yield name
-    _admin(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+def templates(server: str) -> Iterator[dict[str, str]]:
+    """Names of empty databases to copy, by encoding: quicker than the server's own."""
+    names = {each: f"migrator_{each}_{os.getpid()}".lower() for each in ENCODINGS}
+    for encoding, name in names.items():
+        creation = f"CREATE DATABASE {{}} TEMPLATE template0 ENCODING '{encoding}'"
+        _admin(server, f"{creation} LC_COLLATE 'C' LC_CTYPE 'C'", name)
+    yield names
+    for name in names.values():
+        _admin(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
 @pytest.fixture
-def database(server: str, template: str) -> Iterator[str]:
+def encoding(request: pytest.FixtureRequest) -> str:
+    """The encoding of `database`: the marker's, or one that the test's name chooses."""
+    marker = request.node.get_closest_marker("encoding")
+    if marker is not None:
+        return str(marker.args[0])
+    return ENCODINGS[crc32(request.node.nodeid.encode()) % len(ENCODINGS)]
+
+
+@pytest.fixture
+def database(server: str, templates: dict[str, str], encoding: str) -> Iterator[str]:
     """The DSN of a fresh, empty database that is gone after the test."""
     name = f"migrator_test_{os.getpid()}_{next(_numbers)}"
-    _admin(server, f"CREATE DATABASE {{}} TEMPLATE {template}", name)
+    _admin(server, f"CREATE DATABASE {{}} TEMPLATE {templates[encoding]}", name)
     yield with_database(server, name)
     _admin(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 

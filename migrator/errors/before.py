@@ -117,16 +117,15 @@ class BadTableError(HistoryConflictError):
 
 
 class ForeignObjectError(HistoryConflictError):
-    """A table of our name belongs to, or calls code of, a role that is not trusted."""
+    """A relation of our name is no table, or a role that is not trusted owns it."""
 
     def __init__(self, table: str, *, owner: str, reason: str) -> None:
         self.table = table
         self.owner = owner
         self.reason = reason
         super().__init__(
-            f"{table} is not used: {reason}, who is neither this role, nor a role that"
-            " it is a member of, nor the database's owner, nor a superuser; drop it if"
-            " it does not belong there, or give it to one of these (ALTER … OWNER TO)"
+            f"{table} is not used: {reason}; drop what does not belong there, or give"
+            " it to this role (ALTER … OWNER TO)"
         )
 
 

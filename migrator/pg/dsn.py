@@ -36,6 +36,12 @@ _CALM: Mapping[str, str | int] = {
     "connect_timeout": _CONNECT_TIMEOUT_S,
     "fallback_application_name": "migrator",
 }
+_OURS = {"client_encoding": "UTF8"}
+"""
+Whatever database, role, PGCLIENTENCODING or URL say: what we send is UTF-8, and in the
+start-up packet it outranks them all and is what RESET ALL comes back to.
+"""
+
 COURTESIES: Mapping[str, str] = {
     "client_connection_check_interval": "1000",
     "tcp_keepalives_idle": str(_ASKED_AFTER_S),
@@ -60,7 +66,7 @@ class Dsn(NamedTuple):
         """Return libpq's connection string, secrets included."""
         # also what libpq finds by itself: psycopg has no timeout of a service's
         calm = {**_CALM, **{n: v for n, v in self.elsewhere.items() if n in _CALM}}
-        return make_conninfo("", **{**calm, **dict(self.parameters)})
+        return make_conninfo("", **{**calm, **dict(self.parameters), **_OURS})
 
     @property
     def elsewhere(self) -> Mapping[str, str]:

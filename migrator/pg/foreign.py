@@ -42,7 +42,8 @@ BEGIN
     ) THEN
         RETURN;
     END IF;
-    PERFORM set_config('migrator.foreign', coalesce(json_agg(found)::text, '[]'), true)
+    PERFORM set_config('migrator.foreign',
+        coalesce(json_agg(finding)::text, '[]'), true)
     FROM (
         WITH RECURSIVE us (role) AS (
             SELECT oid FROM pg_roles WHERE rolname IN (current_user, session_user)
@@ -82,7 +83,9 @@ BEGIN
         ), found (root, part, kind, owner, why) AS (
             SELECT root, CASE WHEN root <> id THEN id::regclass::text END, CASE
                     WHEN relpersistence = 't' THEN 't' ELSE relkind::text END,
-                relowner, 'relation'
+                relowner,
+                CASE WHEN relowner IN (SELECT role FROM trusted) THEN 'kind'
+                    ELSE 'owner' END
             FROM tree JOIN pg_class ON pg_class.oid = id
             WHERE relkind NOT IN ('r', 'p') OR relpersistence = 't'
                 OR relowner NOT IN (SELECT role FROM trusted)
@@ -108,8 +111,8 @@ BEGIN
         )
         SELECT root::bigint AS id, root::regclass::text AS "table", part, kind,
             pg_get_userbyid(owner) AS owner, why
-        FROM found ORDER BY why = 'row security', why <> 'relation'
-    ) found;
+        FROM found ORDER BY why = 'row security', why = 'code', why = 'kind'
+    ) finding;
 END $check$"""
 """
 Finds what is wrong with the relations of the array in the parameter `migrator.objects`,
@@ -148,14 +151,20 @@ class Finding(NamedTuple):
     @property
     def reason(self) -> str:
         """Return the reason, as the predicate of a sentence about the table."""
-        if self.why == "relation":
-            of = f"has {self.part}, which" if self.part else "it"
-            return f"{of} is {_KINDS[self.kind]} owned by {self.owner}"
-        if self.why == "code":
-            name = f" {self.part}" if self.part else ""
-            return f"its {self.kind}{name} runs code owned by {self.owner}"
-        policies = f" ({self.part})" if self.part else ""
-        return f"its row-level security hides rows from this role{policies}"
+        subject = f"its partition or child {self.part}" if self.part else "it"
+        kind = _KINDS.get(self.kind, self.kind)
+        match self.why:
+            case "owner":
+                return f"{subject} is {kind} owned by {self.owner}, {_NOT_TRUSTED}"
+            case "kind":
+                return f"{subject} is {kind}, not a permanent table"
+            case "code":
+                name = f" {self.part}" if self.part else ""
+                code = f"code owned by {self.owner}, {_NOT_TRUSTED}"
+                return f"its {self.kind}{name} runs {code}"
+            case _:
+                policies = f" (policies: {self.part})" if self.part else ""
+                return f"row-level security hides rows of it from this role{policies}"
 
     @property
     def error(self) -> ForeignObjectError | AccessDeniedError:
@@ -167,6 +176,10 @@ class Finding(NamedTuple):
         return ForeignObjectError(self.table, owner=owner, reason=self.reason)
 
 
+_NOT_TRUSTED = (
+    "who is neither this role, nor a role that it is a member of, nor the database's"
+    " owner, nor a superuser"
+)
 _SEE_ALL = (
     "connect as the table's owner, give the role BYPASSRLS, or ALTER TABLE …"
     " DISABLE ROW LEVEL SECURITY"

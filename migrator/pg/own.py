@@ -83,15 +83,23 @@ def ask_own(
         psycopg.Error: One of the statements has failed; then all of them are undone.
     """
     if conn.info.transaction_status is TransactionStatus.INTRANS:
-        first, last = [keep(conn)], [RESTORE]
-    else:
-        first, last = [own_settings(conn)], []
-    message = sql.SQL("; ").join([*resolve, *first, query, *last]).as_bytes(conn)
-    if last:
-        answers = ask(conn, message)
-    else:
-        answers = ask(conn, setting(conn, message))[pooled(conn) :]
-    return answers[len(resolve) + len(first) : len(answers) - len(last)]
+        return _ask_inside(conn, query, resolve)
+    if conn.info.encoding != "utf-8":  # a file has set another one for the session
+        with conn.transaction():
+            return _ask_inside(conn, query, resolve)
+    message = sql.SQL("; ").join([*resolve, own_settings(conn), query]).as_bytes(conn)
+    return ask(conn, setting(conn, message))[pooled(conn) + len(resolve) + 1 :]
+
+
+def _ask_inside(
+    conn: psycopg.Connection, query: sql.Composable, resolve: Sequence[sql.Composable]
+) -> Answers:
+    before: list[sql.Composable] = [*resolve, keep(conn)]
+    if conn.info.encoding != "utf-8":
+        # a message is read in the encoding that holds when it arrives
+        ask(conn, sql.SQL("; ").join(before))
+        before = []
+    return ask(conn, sql.SQL("; ").join([*before, query, RESTORE]))[len(before) : -1]
 
 
 def _values(conn: psycopg.Connection) -> dict[str, sql.Composable]:

@@ -17,7 +17,7 @@ def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
         return tuple(_tags(cursor))
     with unhurried(cursor.connection), cursor.copy(text) as copy:
         for rows in statement.data:
-            copy.write(rows)
+            copy.write(rows.encode(errors="surrogateescape"))
     return (cursor.statusmessage or "",)
 
 

@@ -1,9 +1,10 @@
-"""Characters that no server takes."""
+"""Characters that no server takes, or that it would take for others."""
 
 import re
 from collections.abc import Iterable, Iterator
 
 from migrator.model import Statement
+from migrator.sql.words import words
 
 
 def is_sendable(text: str) -> bool:
@@ -36,6 +37,45 @@ def _in_rows(statement: Statement) -> Iterator[tuple[str, int, int]]:
         line += rows.count("\n")
 
 
+# SQL_ASCII converts nothing; the others are names of UTF-8 (encnames.c)
+_SAME = {"utf8", "unicode", "default", "sqlascii"}
+_SETS = re.compile(
+    r"set\s+(?:session\s+|local\s+)?(?:client_encoding\s*(?:=|\bto\b)|names\b)"
+    r"\s*['\"]?([\w-]+)",
+    re.IGNORECASE,
+)
+
+
+class ClientEncoding:
+    """The encoding that one direction of a file has set, piece by piece."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        """As the file writes it; empty while it is UTF-8."""
+
+    def misread(
+        self, statements: Iterable[Statement]
+    ) -> Iterator[tuple[str, int, int]]:
+        """
+        Yield the encoding, line and column of the first character that suffers.
+
+        A file is sent as it is read, which is UTF-8. Where it has set another encoding
+        before, the server takes each byte of `ä` for a character of its own.
+        """
+        for statement in statements:
+            if self._name and (match := _NON_ASCII.search(statement.text)):
+                yield self._name, *statement.locate(match.start() + 1)
+                return
+            if self._name and any(not rows.isascii() for rows in statement.data or ()):
+                yield self._name, *statement.locate(len(statement.text))
+                return
+            match = _SETS.search(statement.text)
+            if match and words(statement.text, limit=1) == ["set"]:
+                same = re.sub(r"[\W_]", "", match[1]).lower() in _SAME
+                self._name = "" if same else match[1]
+
+
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _UNSENDABLE = re.compile("[\0\udc80-\udcff]")
 
 

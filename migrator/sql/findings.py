@@ -118,6 +118,10 @@ HAZARDS = {
     ),
     "psql_command": ("'{said}' is a command of psql, not SQL; remove the line"),
     "nul": "the server takes no NUL character; remove it",
+    "client_encoding": (
+        "the file sets client_encoding to {said} above, and is UTF-8: this character"
+        " would be stored as others; remove that SET"
+    ),
     "invalid_utf8": "this is not UTF-8; save the file as UTF-8",
 }
 

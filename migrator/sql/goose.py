@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from migrator.model import Direction, Section, Split, Statement
 from migrator.sql.by_line import LineParser
-from migrator.sql.characters import bad_characters, is_sendable
+from migrator.sql.characters import ClientEncoding, bad_characters, is_sendable
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half
 from migrator.sql.rows import Ahead, nothing_ahead
@@ -60,6 +60,8 @@ class Reader:
         self._findings = findings
         self._again = again
         self._unsendable = False
+        self._ascii = True
+        self._encodings = {side: ClientEncoding() for side in BOTH}
 
     @property
     def transaction(self) -> bool:
@@ -81,6 +83,7 @@ class Reader:
         halves = self._parser.halves
         if not self._again:
             self._unsendable = self._unsendable or not is_sendable(text)
+            self._ascii = self._ascii and text.isascii()
             for half in halves.values():
                 self._check(half, last=last)
         if last:
@@ -95,6 +98,15 @@ class Reader:
         if self._unsendable or parser.structure.expands or parser.in_rows:
             for slug, line, column in bad_characters(half.statements):
                 self._findings.add(slug, line, column, sides=(half.side,))
+        self._check_encoding(half)
+
+    def _check_encoding(self, half: Half) -> None:
+        if self._ascii and not self._parser.structure.expands:
+            return
+        for name, line, column in self._encodings[half.side].misread(half.statements):
+            self._findings.add(
+                "client_encoding", line, column, sides=(half.side,), said=name
+            )
 
 
 def _parser(

@@ -17,6 +17,7 @@ import pytest
 from migrator.backoff import Backoff
 from migrator.errors import (
     AccessDeniedError,
+    ForeignObjectError,
     LockedError,
     LockLostError,
     StatementFailedError,
@@ -430,13 +431,16 @@ def test_a_role_that_may_not(database: str, conn: psycopg.Connection) -> None:
 
 
 def test_a_view_of_somebody_else(database: str, conn: psycopg.Connection) -> None:
-    """A `goose_lock` that is no table is told, not tried for ever."""
+    """A `goose_lock` that is no table is reported, not tried for ever."""
     conn.execute("CREATE VIEW goose_lock AS SELECT 1")
 
-    with pytest.raises(AccessDeniedError) as caught:
+    with pytest.raises(ForeignObjectError) as caught:
         runner(database).run(TWO, Up())
 
-    assert caught.value.server.message == 'relation "goose_lock" already exists'
+    assert str(caught.value) == (
+        "public.goose_lock is not used: it is a view, not a permanent table;"
+        " drop what does not belong there, or give it to this role (ALTER … OWNER TO)"
+    )
 
 
 def test_a_table_of_somebody_else(database: str, conn: psycopg.Connection) -> None:
