@@ -15,6 +15,8 @@ from psycopg import sql
 from migrator.errors import LockLostError
 from migrator.pg.asking import GiveUp, Row, rows
 from migrator.pg.connect import server_message
+from migrator.pg.greeting import ask
+from migrator.pg.own import as_own
 
 
 # the session that holds it has no other advisory lock
@@ -42,10 +44,10 @@ class Guard:
         Raises:
             LockLostError: The lock is gone.
         """
-        query = sql.SQL("SELECT {}").format(self.proof)
+        query = as_own(sql.SQL("SELECT {}").format(self.proof))
         try:
             with self._turn:
-                held = self._conn.execute(query).fetchone()
+                held = ask(self._conn, query)[-1]
         except psycopg.Error as error:
             raise LockLostError(server_message(error).message, died=True) from error
         if held != (True,):

@@ -6,13 +6,14 @@ from typing import NamedTuple
 from migrator.events.watching import Blocker
 from migrator.pg.asking import Row
 from migrator.pg.blockers import BLOCKERS, CHAIN, WAIT, blockers_of
+from migrator.pg.own import SEARCH_PATH
 from migrator.pg.progress import PROGRESS, Progress, progress_of
 
 
 # As the role that connected, which may see its own sessions, whatever MIGRATOR_ROLE
 # may; the settings end with the message. Catalogs may be locked by what is looked at.
 _LOOK = f"""
-SET LOCAL ROLE NONE; SET LOCAL search_path = pg_catalog;
+SET LOCAL ROLE NONE; SET LOCAL search_path = {SEARCH_PATH};
 SET LOCAL statement_timeout = 1000;
 WITH RECURSIVE {CHAIN}
 SELECT jsonb_build_object(
