@@ -64,6 +64,7 @@ def main(
             settings,
             variables,
             redactor.learn,
+            mask=redactor.text,
             live=reporting.console and stdout.isatty(),
         ),
         reporting=reporting,

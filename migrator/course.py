@@ -61,7 +61,6 @@ class Course:
 
     drop_invalid: bool
     """What `Executor` does with what a concurrent build left behind."""
-
     patience: Backoff
     """For other sessions' locks."""
 
@@ -138,6 +137,7 @@ class Course:
             self.cancellation,
             self._hold,
             drop_invalid=self.drop_invalid,
+            mask=self.database.mask,
         )
         self._going = True
         self._walk.go(executor, pipeline=not self.why_apart(conn))

@@ -57,8 +57,8 @@ MEANINGS: dict[ExitCode, Meaning] = {
     ),
     ExitCode.DRIFT: Meaning("an applied file has changed (`fail`)", "untouched", "no"),
     ExitCode.FAILED: Meaning(
-        "a statement failed, also for want of disk, memory or locks; its migration is"
-        " rolled back",
+        "a statement or a COMMIT failed, also for want of disk, memory or locks;"
+        " nothing of its migration is applied",
         "clean at a version",
         "no",
     ),
@@ -112,7 +112,7 @@ _CODES: dict[type[errors.MigratorError], ExitCode] = {
     errors.FilesInvalidError: ExitCode.FILES_INVALID,
     errors.HistoryConflictError: ExitCode.HISTORY_CONFLICT,
     errors.DriftError: ExitCode.DRIFT,
-    errors.StatementFailedError: ExitCode.FAILED,
+    errors.NotAppliedError: ExitCode.FAILED,
     errors.PartialError: ExitCode.PARTIAL,
     errors.AccessDeniedError: ExitCode.ACCESS_DENIED,
     errors.NoPasswordError: ExitCode.ACCESS_DENIED,

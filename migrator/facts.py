@@ -56,8 +56,31 @@ class Place(NamedTuple):
     statement: int
     """The statement's number in its section, from 1."""
 
+    phase: str = ""
+    """
+    What of the migrator's own messages for this file it is, such as `at COMMIT`; empty
+    for what stands in the file. Line, column and statement say nothing then.
+    """
+
     def __str__(self) -> str:
+        if self.phase:
+            return f"{self.path}{' ' if self.phase == AT_COMMIT else ', '}{self.phase}"
         return f"{self.path}:{self.line}:{self.column}"
+
+    @property
+    def fields(self) -> dict[str, int | str]:
+        """Return what is known of it, field by field."""
+        if self.phase:
+            return {"version": self.version, "path": self.path, "phase": self.phase}
+        return {name: n for name, n in self._asdict().items() if name != "phase"}
+
+
+AT_COMMIT = "at COMMIT"
+BEGINNING = "beginning the transaction"
+RESETTING = "resetting the session"
+RECORDING = "recording the version"
+TRACKING = "recording its progress in migrator_history"
+INSPECTING = "querying the catalogs"
 
 
 class Begun(NamedTuple):

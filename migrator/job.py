@@ -149,11 +149,13 @@ def work_of(
     environ: Mapping[str, str],
     learn: Learn,
     *,
+    mask: Callable[[str], str],
     live: bool = False,
 ) -> Work:
     """
     Return a function that does it; *learn* is told of passwords before others.
 
+    *mask* hides secrets in what the database keeps of an error.
     *live* says that somebody sits before it: progress is told each second.
     """
 
@@ -164,6 +166,7 @@ def work_of(
             for name in service_links(environ):
                 observe(setting_ignored(name, reason=_LINK))
             place = _database(settings, dsn, environ, observe, learn)
+            place = place._replace(mask=mask)
             runner = _runner(settings, place, observe, cancellation, live=live)
             command(settings.command)(_request(settings, environ, runner))
 

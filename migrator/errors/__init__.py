@@ -16,8 +16,9 @@ Everything that can go wrong, by what the operator has to do about it.
     - BadTableError
     - ForeignObjectError    a role that is not trusted owns the table, or code in it
     - RowNotWrittenError    something redirects what is written to the table
+    - NotRecordedError      make the tracking table take goose's row
   x DriftError              applied files have changed: restore them, or decide
-  x StatementFailedError    fix the SQL; its migration is rolled back
+  x StatementFailedError    fix the SQL; nothing of its migration is applied
     - OutOfResourcesError   give the server room: disk, memory, locks
   x PartialError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
@@ -66,6 +67,8 @@ from migrator.errors.running import (
     LockedError,
     LockLostError,
     NoPasswordError,
+    NotAppliedError,
+    NotRecordedError,
     OutOfResourcesError,
     PartialError,
     ReadOnlyServerError,
@@ -97,6 +100,8 @@ __all__ = [
     "MissingMigrationsError",
     "NoFileError",
     "NoPasswordError",
+    "NotAppliedError",
+    "NotRecordedError",
     "NotThroughError",
     "OutOfResourcesError",
     "PartialError",

@@ -11,12 +11,28 @@ class MigratorError(Exception):
     sequel: str = ""
     """What else there is to say; the message ends with it."""
 
+    @property
+    def text(self) -> str:
+        """The message without its sequel."""
+        return super().__str__()
+
     def __str__(self) -> str:
-        message = super().__str__()
-        return f"{message}; {self.sequel}" if self.sequel else message
+        return f"{self.text}; {self.sequel}" if self.sequel else self.text
 
 
 _SHOWN = 5
+_DETAIL = 500
+"""How many characters of PostgreSQL's DETAIL a message shows; its field has all."""
+
+
+def words(server: ServerMessage) -> str:
+    """Return message, DETAIL and SQLSTATE of *server* in one line, as messages do."""
+    lines = (server.detail or "").splitlines()
+    detail = "; ".join(line.rstrip(";.") for line in lines)
+    if len(detail) > _DETAIL:
+        detail = f"{detail[:_DETAIL]}…"
+    told = f"{server.message}: {detail}" if detail else server.message
+    return f"{told}{sqlstate(server)}"
 
 
 def sqlstate(server: ServerMessage) -> str:

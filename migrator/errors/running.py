@@ -1,22 +1,35 @@
 """What ends a run on its way: the server, other sessions, the file itself."""
 
-from migrator.errors.base import MigratorError, sqlstate
-from migrator.errors.before import FilesInvalidError
+from migrator.errors.base import MigratorError, words
+from migrator.errors.before import FilesInvalidError, HistoryConflictError
 from migrator.facts import Fault, Place, ServerMessage
 
 
-class StatementFailedError(MigratorError):
-    """A statement or a script failed; its migration's transaction is rolled back."""
+ROLLED_BACK = "this migration was rolled back"
+NOT_APPLIED = "nothing of this migration was applied"
+
+
+class NotAppliedError(MigratorError):
+    """A migration failed, and nothing of it is in the database."""
 
     mend = "mend the file and run again"
+    state = ROLLED_BACK
+    """What the message says of the database; NOT_APPLIED where no transaction was."""
 
-    def __init__(self, place: Place, server: ServerMessage) -> None:
+    def __init__(self, place: Place, server: ServerMessage, *, mend: str = "") -> None:
         self.place = place
         self.server = server
-        super().__init__(
-            f"{place}: {server.message}{sqlstate(server)};"
-            f" this migration was rolled back; {self.mend}"
-        )
+        self.mend = mend or self.mend
+        super().__init__(words(server))
+
+    @property
+    def text(self) -> str:
+        """The message without its sequel."""
+        return f"{self.place}: {words(self.server)}; {self.state}; {self.mend}"
+
+
+class StatementFailedError(NotAppliedError):
+    """A statement, a script or a COMMIT failed, through the file or what it met."""
 
 
 class OutOfResourcesError(StatementFailedError):
@@ -27,8 +40,11 @@ class OutOfResourcesError(StatementFailedError):
     """
 
     def __init__(self, place: Place, server: ServerMessage, *, mend: str) -> None:
-        self.mend = f"{mend}, and run again"
-        super().__init__(place, server)
+        super().__init__(place, server, mend=f"{mend}, and run again")
+
+
+class NotRecordedError(HistoryConflictError, NotAppliedError):
+    """The tracking table, or the history beside it, does not take a version's row."""
 
 
 class FileChangedError(FilesInvalidError):
@@ -73,7 +89,7 @@ class AccessDeniedError(MigratorError):
         self.server = server
         self.place = place
         where = f"{place}: " if place else ""
-        super().__init__(f"{where}{server.message}{sqlstate(server)}; {mend}")
+        super().__init__(f"{where}{words(server)}; {mend}")
 
 
 class NoPasswordError(MigratorError):
@@ -94,8 +110,8 @@ class UnavailableError(MigratorError):
         self.server = server
         self.waited_s = waited_s
         super().__init__(
-            f"no connection within {waited_s:.0f} s: {server.message}"
-            f"{sqlstate(server)}; {_WAYS_IN.get(server.sqlstate or '', _WAY_IN)},"
+            f"no connection within {waited_s:.0f} s: {words(server)};"
+            f" {_WAYS_IN.get(server.sqlstate or '', _WAY_IN)},"
             " or raise MIGRATOR_CONNECT_WAIT"
         )
 
@@ -117,7 +133,7 @@ class ReadOnlyServerError(UnavailableError):
         self.waited_s = 0.0
         MigratorError.__init__(
             self,
-            f"the server is read-only: {server.message}{sqlstate(server)};"
+            f"the server is read-only: {words(server)};"
             " connect to the primary, or run again when the failover is over",
         )
 
@@ -152,7 +168,7 @@ class ContentionError(MigratorError):
         self.blocker = blocker
         blocked = f", blocked by {blocker}" if blocker else ""
         super().__init__(
-            f"{place}: {server.message}{sqlstate(server)} in {attempts} attempts"
+            f"{place}: {words(server)} in {attempts} attempts"
             f"{blocked};"
             " run again when the table is less busy, or raise MIGRATOR_LOCK_RETRY"
         )
@@ -226,7 +242,7 @@ class StatementTimeoutError(MigratorError):
         self.place = place
         self.server = server
         super().__init__(
-            f"{place}: {server.message}{sqlstate(server)};"
+            f"{place}: {words(server)};"
             " it was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
             " or make the statement smaller"
         )
@@ -243,10 +259,10 @@ class DeadlineError(MigratorError):
 
     def __init__(self, deadline_s: float, *, answered: bool = True) -> None:
         self.deadline_s = deadline_s
+        self.reason = f"the run's deadline of {deadline_s:g} s passed"
         end = "it was rolled back" if answered else _UNANSWERED
         super().__init__(
-            f"the run's deadline of {deadline_s:g} s passed and {end};"
-            " run again, or raise MIGRATOR_DEADLINE"
+            f"{self.reason} and {end}; run again, or raise MIGRATOR_DEADLINE"
         )
 
 
@@ -255,8 +271,9 @@ class InterruptedRunError(MigratorError):
 
     def __init__(self, signum: int, *, name: str, answered: bool = True) -> None:
         self.signum = signum
+        self.reason = f"stopped by {name}"
         end = "rolled back and unlocked" if answered else _UNANSWERED
-        super().__init__(f"stopped by {name}: {end}; run again")
+        super().__init__(f"{self.reason}: {end}; run again")
 
 
 class BusyTableError(MigratorError):
@@ -265,7 +282,7 @@ class BusyTableError(MigratorError):
     def __init__(self, server: ServerMessage, *, doing: str) -> None:
         self.server = server
         super().__init__(
-            f"{server.message}{sqlstate(server)} while {doing};"
+            f"{words(server)} while {doing};"
             " run again when nobody holds that table's lock"
         )
 
@@ -276,6 +293,5 @@ class BookkeepingError(MigratorError):
     def __init__(self, server: ServerMessage, *, doing: str) -> None:
         self.server = server
         super().__init__(
-            f"{server.message}{sqlstate(server)} while {doing};"
-            " mend what the server names and run again"
+            f"{words(server)} while {doing}; mend what the server names and run again"
         )

@@ -10,7 +10,7 @@ the journal's row goes with that COMMIT.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from psycopg import sql
 from psycopg.pq import TransactionStatus
@@ -20,10 +20,9 @@ from migrator.errors import (
     ContentionError,
     FileChangedError,
     MigratorError,
-    PartialError,
     StatementFailedError,
 )
-from migrator.facts import Place
+from migrator.facts import BEGINNING, RECORDING, Place, ServerMessage
 from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere, placed
 from migrator.pg.journal import Mark, Prefix, Sent, digest
@@ -32,10 +31,11 @@ from migrator.pg.outcome import AGAIN, Facts
 from migrator.pg.partial import (
     ANSWERED,
     CALL_AGAIN,
-    FINISH,
     HEALS,
+    Failure,
     half_way,
     invalid_index,
+    only_noted,
     stopped,
     undecided,
     unrecorded,
@@ -47,8 +47,7 @@ from migrator.pg.script import Function, ScriptCall
 from migrator.pg.sending import roll_back
 from migrator.pg.table import ALWAYS
 from migrator.pg.unfinished import Unfinished
-from migrator.sql.nature import Act, Nature, act_apart, act_of
-from migrator.sql.words import ends_transaction
+from migrator.sql.nature import Act, Nature, act_apart, act_of, is_commit
 
 
 _PATIENCE = Backoff(total_s=30)
@@ -58,6 +57,8 @@ _NO_BLOCK = "25001"
 """ERRCODE_ACTIVE_SQL_TRANSACTION (PostgreSQL's xact.c: PreventInTransactionBlock)."""
 
 _TRANSIENT = (Nature.SESSION, Nature.CONTROL)
+_LEFT_OPEN = "the file leaves a transaction open"
+_NONE = Mark(0, "")
 
 
 class Autocommit:
@@ -71,6 +72,7 @@ class Autocommit:
         self._unfinished = Unfinished(executor, step)
         self._total = len(step.told)
         self._since = time.monotonic()
+        self._recording = nowhere(step, RECORDING)
 
     def take(self) -> bool:
         """
@@ -94,6 +96,12 @@ class Autocommit:
     def call(self, call: ScriptCall, function: Function) -> bool:
         """Call *function* and record the step. Raises as `take`."""
         self._resume()
+        if not self._notes.reached.through:
+            self._call(call, function)
+        self._notes.ran(call.script.call)
+        return self._enter_alone()
+
+    def _call(self, call: ScriptCall, function: Function) -> None:
         verb = AGAIN if call.script.repeatable else ""
         sent = Sent(verb, "", "", digest(call.script.call), {})
         self._notes.write(Mark(0, "", sent))
@@ -102,17 +110,23 @@ class Autocommit:
             call.run_outside(function)
         except MigratorError as error:
             roll_back(self._conn)
-            raise self._uncalled(error, call) from error
-        self._notes.write(Mark(1, ""))
-        return self._enter_alone()
+            raise self._uncalled(error, call, sent) from error
+        try:
+            self._notes.write(Mark(1, ""))
+        except MigratorError as error:
+            raise (
+                error if isinstance(error, HEALS) else self._unnoted(error)
+            ) from error
 
     def _statements(self) -> Iterator[tuple[Place, Statement]]:
         try:
             yield from placed(self._step)
         except FileChangedError as error:
-            if not self._notes.reached.through:
+            through = self._notes.applied.through
+            if not through:
                 raise
-            progress = self._notes.progress(self._place(self._notes.reached.through))
+            here = nowhere(self._step)._replace(statement=through)
+            progress = self._notes.progress(here)
             raise half_way(
                 error, progress.place, f"what follows {progress.part}"
             ) from error
@@ -135,15 +149,13 @@ class Autocommit:
         return self._conn.info.transaction_status is TransactionStatus.INTRANS
 
     def _plain(self, place: Place, statement: Statement, mark: Mark) -> None:
-        ends = ends_transaction(statement.text).lower() in {"commit", "end"}
-        if self._inside and ends:
+        commits = is_commit(statement.text)
+        if self._inside and commits and self._notes.applied.pending:
             self._notes.write(mark)
         self._executor.run(statement, place)
-        if not self._inside:
-            self._notes.reached = mark
-        elif mark.through == self._total:
-            reason = "the file leaves a transaction open"
-            raise PartialError(place, reason=reason, mend=FINISH)
+        self._notes.ran(statement, None if self._inside and not commits else mark)
+        if self._inside and mark.through == self._total:
+            raise StatementFailedError(place, ServerMessage(None, _LEFT_OPEN))
 
     def _in_block_if_allowed(
         self, place: Place, statement: Statement, mark: Mark
@@ -160,7 +172,7 @@ class Autocommit:
 
     def _in_block(self, place: Place, statement: Statement, mark: Mark) -> bool | None:
         executor, recorded = self._executor, None
-        executor.command(begin(self._conn), self._step)
+        executor.command(begin(self._conn), nowhere(self._step, BEGINNING))
         executor.run_inside(statement, place)
         # a large file has still to be seen to its end
         if mark.through == self._total and isinstance(self._step.statements, tuple):
@@ -169,8 +181,8 @@ class Autocommit:
             self._notes.write(mark)
         executor.hold.held()
         end = b"ROLLBACK" if recorded is False else commit(self._conn)
-        executor.command(end, self._step, place, statement)
-        self._notes.reached = mark
+        executor.command(end, place, statement)
+        self._notes.ran(statement, mark)
         return recorded
 
     def _apart(self, place: Place, written: Statement, act: Act, mark: Mark) -> None:
@@ -183,19 +195,18 @@ class Autocommit:
             self._executor.run(statement, place)
             self._unfinished.check(act, place)
         except MigratorError as error:
-            raise self._after(error, place, act, known) from error
-        self._notes.reached = mark
+            raise self._after(error, place, act, known, sent) from error
+        self._notes.ran(written, mark)
         self._notes.write(mark)
 
     def _after(
-        self, error: MigratorError, place: Place, act: Act, known: Facts
+        self, error: MigratorError, place: Place, act: Act, known: Facts, sent: Sent
     ) -> MigratorError:
         """Return what *error* means of a statement that commits in pieces."""
-        if self._notes.journal is None or self._conn.closed:
+        if self._conn.closed:
             return error
         if act.nature is Nature.OPAQUE:
-            part = self._notes.progress(place).part
-            return self._unsure(error, place, part)
+            return self._unsure(error, place, self._notes.reached._replace(sent=sent))
         if not isinstance(error, ANSWERED) or isinstance(error, ContentionError):
             return error
         found = self._unfinished.outcome(act, known)
@@ -203,24 +214,31 @@ class Autocommit:
             return invalid_index(
                 left.name, left.table, self._notes.progress(place), error
             )
-        self._notes.write(self._notes.reached)
+        self._notes.write(self._notes.reached if self._notes.applied.through else _NONE)
         return error
 
-    def _uncalled(self, error: MigratorError, call: ScriptCall) -> MigratorError:
+    def _uncalled(
+        self, error: MigratorError, call: ScriptCall, sent: Sent
+    ) -> MigratorError:
         """Return what *error* means of a function that sees to its transactions."""
-        if call.script.repeatable and self._notes.journal is not None:
-            return (
-                error
-                if isinstance(error, HEALS)
-                else half_way(error, call.place, call.part, mend=CALL_AGAIN)
-            )
-        return self._unsure(error, call.place, call.part)
+        if not call.script.repeatable:
+            return self._unsure(error, call.place, Mark(0, "", sent))
+        if isinstance(error, HEALS):
+            return error
+        part = self._notes.progress(call.place).part
+        return half_way(error, call.place, part, mend=CALL_AGAIN)
 
-    def _unsure(self, error: MigratorError, place: Place, part: str) -> MigratorError:
-        half = half_way(error, place, part)
-        if self._notes.journal is None or self._conn.closed:
-            return half
-        return undecided(self._notes.progress(place), half.reason, half)
+    def _unsure(self, error: MigratorError, place: Place, mark: Mark) -> MigratorError:
+        """Return the error of unknown outcome that *error* leads to, and keep why."""
+        progress = self._notes.progress(place)
+        if self._notes.journal is None:
+            return half_way(error, place, progress.part)
+        failure = Failure.of(error, place, self._executor.mask)
+        if mark.sent is not None and not self._conn.closed:
+            sent = mark.sent._replace(failure=failure.fields())
+            with suppress(MigratorError):  # the run fails with its own error
+                self._notes.write(mark._replace(sent=sent))
+        return undecided(progress, failure)
 
     def _resume(self) -> None:
         """Find out where an earlier attempt has ended, and make the session like it."""
@@ -242,7 +260,7 @@ class Autocommit:
             try:
                 # what is in effect is recorded, whoever has the lock by now
                 with (
-                    self._executor.explaining(nowhere(self._step)),
+                    self._executor.explaining(self._recording),
                     settled(self._conn),
                     self._conn.transaction(),
                 ):
@@ -254,15 +272,20 @@ class Autocommit:
             self._executor.cancellation.sleep(delay)
 
     def _unrecorded(self, error: MigratorError) -> MigratorError:
-        table = self._executor.table
-        if self._notes.row is not None:
-            return with_words(error, str(self._notes.progress(self._place(0))))
-        return unrecorded(
-            error, self._place(0), self._step, table.name if table else ""
-        )
+        progress = self._notes.progress(self._recording)
+        if not progress.through:
+            return error
+        if self._notes.row is None:
+            return self._unnoted(error)
+        if isinstance(error, HEALS):
+            return with_words(error, str(progress))
+        return only_noted(error, progress)
 
-    def _place(self, number: int) -> Place:
-        return nowhere(self._step)._replace(statement=number)
+    def _unnoted(self, error: MigratorError) -> MigratorError:
+        table = self._executor.table
+        return unrecorded(
+            error, self._recording, self._step, table.name if table else ""
+        )
 
     @contextmanager
     def _stopping(self, place: Place, statement: Statement) -> Iterator[None]:

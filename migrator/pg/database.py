@@ -29,6 +29,7 @@ from migrator.pg.dsn import COURTESIES, Dsn
 from migrator.pg.greeting import SENTINEL, Answers, greet
 from migrator.pg.options import REFUSED, with_options, without_options
 from migrator.pg.pooler import Link, pooled
+from migrator.sql.passwords import without_passwords
 
 
 NOTHING = sql.SQL("")
@@ -43,6 +44,9 @@ class Database(NamedTuple):
     patience: Backoff = Backoff(total_s=60, most_s=5)
     password: Callable[[], str] | None = None
     """Asked before each connection, where the address's own password is not meant."""
+
+    mask: Callable[[str], str] = without_passwords
+    """Hides secrets in what is kept in a table of ours."""
 
     def connect(
         self, observe: Observer, cancellation: Cancellation

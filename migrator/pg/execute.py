@@ -18,12 +18,14 @@ from psycopg.pq import TransactionStatus
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     MigratorError,
+    NotAppliedError,
     PartialError,
     RowNotWrittenError,
     StatementFailedError,
 )
+from migrator.errors.running import NOT_APPLIED
 from migrator.events.base import Observer
-from migrator.facts import Place
+from migrator.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Place
 from migrator.model import Direction, Script, Statement, Step
 from migrator.pg.command import run_command
 from migrator.pg.concurrent import patient
@@ -39,6 +41,7 @@ from migrator.pg.script import ScriptCall
 from migrator.pg.sending import roll_back, send
 from migrator.pg.table import Table
 from migrator.pg.watch import Watch
+from migrator.sql.passwords import without_passwords
 
 
 _READ_LATE_S = 0.25
@@ -68,6 +71,9 @@ class Executor(NamedTuple):
     drop_invalid: bool = True
     """Whether what a concurrent build left behind is dropped, and built again."""
 
+    mask: Callable[[str], str] = without_passwords
+    """Hides secrets in what is kept in a table of ours."""
+
     @property
     def watch(self) -> Watch:
         """Return what is told which statement runs."""
@@ -78,7 +84,9 @@ class Executor(NamedTuple):
         Run *step* and record it; False when another migrator has done so already.
 
         Raises:
-            StatementFailedError: The server refused a statement; all is rolled back.
+            StatementFailedError: The server refused a statement, or the COMMIT; nothing
+                of the step is applied.
+            NotRecordedError: The tracking table does not take the row; nor is it then.
             ContentionError: Locks, deadlock, serialization; all is rolled back.
             ConnectionLostError: The session died.
             PartialError: Part of a NO TRANSACTION file is in effect and a human must
@@ -88,8 +96,11 @@ class Executor(NamedTuple):
         """
         try:
             return self._take(step)
-        except StatementFailedError:
-            self.hold.held()  # then it was we who cancelled it
+        except NotAppliedError as error:
+            if isinstance(error, StatementFailedError):
+                self.hold.held()  # then it was we who cancelled it
+            if not step.migration.transaction:
+                error.state = NOT_APPLIED
             raise
 
     def _take(self, step: Step) -> bool:
@@ -111,16 +122,17 @@ class Executor(NamedTuple):
         Raises:
             ConnectionLostError: The session died.
         """
-        with self.explaining(nowhere(step)):
+        with self.explaining(nowhere(step, RESETTING)):
             settle(self.conn)
 
     def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
         try:
-            self.command(begin(self.conn), step)
+            self.command(begin(self.conn), nowhere(step, BEGINNING))
             run()
             recorded = self.enter(step, WITHIN_MS, self.hold.proof)
             self.hold.held()
-            self.command(commit(self.conn) if recorded else b"ROLLBACK", step)
+            end = commit(self.conn) if recorded else b"ROLLBACK"
+            self.command(end, nowhere(step, AT_COMMIT))
         finally:
             roll_back(self.conn)
         return recorded
@@ -180,16 +192,15 @@ class Executor(NamedTuple):
     def command(
         self,
         command: bytes,
-        step: Step,
-        place: Place | None = None,
+        place: Place,
         statement: Statement = NOTHING,
     ) -> None:
         """
-        Send what is ours, at *place* of *step*; asked to stop, cancel it.
+        Send what is ours, at *place*; asked to stop, cancel it.
 
         It returns if it came through all the same.
         """
-        with self.explaining(place or nowhere(step), statement):
+        with self.explaining(place, statement):
             run_command(self.conn, command, self.cancellation)
 
     def enter(
@@ -207,7 +218,7 @@ class Executor(NamedTuple):
         if self.table is None:
             return True
         entry = self.table.entry(step, held=held, took_ms=took_ms, intent=intent)
-        with self.explaining(nowhere(step)):
+        with self.explaining(nowhere(step, RECORDING)):
             *_, row = ask_own(
                 self.conn, sql.SQL("; ").join([*self.table.locking, entry])
             )
@@ -224,7 +235,7 @@ class Executor(NamedTuple):
         Raises:
             RowNotWrittenError: Nobody has: something takes our writes away.
         """
-        with self.explaining(nowhere(step)):
+        with self.explaining(nowhere(step, RECORDING)):
             *_, row = ask_own(self.conn, table.presence(step.migration))
         if row != (step.direction is Direction.UP,):
             raise RowNotWrittenError(
@@ -263,7 +274,8 @@ class Executor(NamedTuple):
     ) -> MigratorError:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
-        late = 0 < limit_s <= took_s + _READ_LATE_S
+        # PostgreSQL has no statement_timeout for a COMMIT (migrator.pg.command)
+        late = place.phase != AT_COMMIT and 0 < limit_s <= took_s + _READ_LATE_S
         return explained(
             error,
             place,
@@ -271,6 +283,7 @@ class Executor(NamedTuple):
             self.conn,
             timed_out=late,
             blocker=self.watch.blocker(place),
+            table=self.table.identifier.as_string() if self.table else "",
         )
 
     @contextmanager
@@ -296,6 +309,6 @@ def placed(step: Step) -> Iterator[tuple[Place, Statement]]:
         yield step.migration.place(statement, number), statement
 
 
-def nowhere(step: Step) -> Place:
-    """Return the place of what we send ourselves: the file, and no statement of it."""
-    return step.migration.place(NOTHING, 0)
+def nowhere(step: Step, phase: str = "") -> Place:
+    """Return the place of what we send ourselves in *phase*, or of the whole file."""
+    return step.migration.place(NOTHING, 0)._replace(phase=phase)

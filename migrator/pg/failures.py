@@ -10,12 +10,14 @@ from migrator.errors import (
     ConnectionLostError,
     ContentionError,
     MigratorError,
+    NotAppliedError,
+    NotRecordedError,
     OutOfResourcesError,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,
 )
-from migrator.facts import Place, ServerMessage
+from migrator.facts import AT_COMMIT, RECORDING, TRACKING, Place, ServerMessage
 from migrator.model import Statement
 from migrator.pg.connect import server_message
 from migrator.sql.passwords import MASK, masking, passwords
@@ -40,6 +42,7 @@ def explained(
     timed_out: bool,
     source: str = "",
     blocker: str | None = None,
+    table: str = "",
 ) -> MigratorError:
     """
     Return what *error* of *statement*, run on *conn* at *place*, means.
@@ -47,7 +50,8 @@ def explained(
     *timed_out* says that our own statement_timeout had passed by then: the server
     gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE. *source* is
     what else has passwords that the server may repeat. *blocker* was
-    last seen in its way.
+    last seen in its way. *table* is the tracking table, as SQL names it: it may be what
+    refuses the version's row.
     """
     server = discreet(server_message(error), source or statement.text)
     place = _pointed(place, statement, error)
@@ -56,13 +60,22 @@ def explained(
     if server.sqlstate in CONTENTION:
         return ContentionError(place, server, attempts=1, blocker=blocker)
     if server.sqlstate == INSUFFICIENT_PRIVILEGE:
-        mend = "grant it to the migrating role, or set MIGRATOR_ROLE"
-        return AccessDeniedError(server, mend=mend, place=place)
+        return AccessDeniedError(server, mend=_grant(place, table), place=place)
     if server.sqlstate == READ_ONLY_TRANSACTION:
-        return read_only(server, conn) or StatementFailedError(place, server)
+        return read_only(server, conn) or _failed(place, server, table)
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
-    return _failed(place, server)
+    return _failed(place, server, table)
+
+
+def _grant(place: Place, table: str) -> str:
+    if place.phase not in _OUR_ROWS:
+        return "grant it to the migrating role, or set MIGRATOR_ROLE"
+    return (
+        f"grant the migrating role SELECT, INSERT and DELETE on {table}, and SELECT,"
+        " INSERT and UPDATE on migrator_history, or remove from the file what takes"
+        " them away (REVOKE, SET ROLE)"
+    )
 
 
 def discreet(server: ServerMessage, source: str) -> ServerMessage:
@@ -81,13 +94,52 @@ def _mask(source: str) -> re.Pattern[str] | None:
     return masking(found) if found else None
 
 
-def _failed(place: Place, server: ServerMessage) -> StatementFailedError:
+def _failed(place: Place, server: ServerMessage, table: str) -> NotAppliedError:
     state = server.sqlstate or ""
     known = (mend for start, mend in _ROOM.items() if state.startswith(start))
     mend = next(known, None)
-    if mend is None:
-        return StatementFailedError(place, server)
-    return OutOfResourcesError(place, server, mend=mend)
+    if mend is not None:
+        return OutOfResourcesError(place, server, mend=mend)
+    if place.phase in _OUR_ROWS:
+        return _unrecorded(place, server, table)
+    if place.phase == AT_COMMIT:
+        return StatementFailedError(place, server, mend=_DEFERRED)
+    return StatementFailedError(place, server)
+
+
+def _unrecorded(place: Place, server: ServerMessage, table: str) -> NotAppliedError:
+    """Return the error of a version's row, or of its progress, that was refused."""
+    state = server.sqlstate or ""
+    if state in _BY_THE_FILE:
+        return StatementFailedError(place, server, mend=_BY_THE_FILE[state])
+    return NotRecordedError(
+        place, server, mend=_UNFIT.get(state, _UNFIT_ANYHOW).format(table=table)
+    )
+
+
+_OUR_ROWS = (RECORDING, TRACKING)
+_DEFERRED = "fix the data or the file, then re-run"
+_GONE = (
+    "the file, or another session since this run began, dropped or renamed what it"
+    " names: remove that from the file, or restore it, then re-run"
+)
+_BY_THE_FILE = {
+    "3F000": _GONE,
+    "42P01": _GONE,
+    READ_ONLY_TRANSACTION: "the file makes the transaction read-only (SET TRANSACTION,"
+    " transaction_read_only): remove that from the file, then re-run",
+    QUERY_CANCELED: "another session cancelled it, or a statement_timeout that the file"
+    " sets: remove that from the file, then re-run",
+}
+_UNFIT = {
+    "22003": "the column version_id is too small for this version: ALTER TABLE {table}"
+    " ALTER COLUMN version_id TYPE bigint, then re-run",
+}
+_UNFIT_ANYHOW = (
+    "{table} and migrator_history beside it must take the rows of goose and of"
+    " migrator: remove the column, constraint, index or trigger that was added, also"
+    " where this file adds it, then re-run"
+)
 
 
 _ROOM = {
@@ -143,7 +195,7 @@ def session_is_gone(error: psycopg.Error) -> bool:
 def _pointed(place: Place, statement: Statement, error: psycopg.Error) -> Place:
     """Return *place*, moved to the character that the server points at."""
     position = error.diag.statement_position
-    if position is None:
+    if position is None or place.phase:
         return place
     line, column = statement.locate(int(position))
     return place._replace(line=line, column=column)

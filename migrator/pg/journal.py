@@ -61,6 +61,9 @@ class Sent(NamedTuple):
     before: Mapping[str, Any]
     """What the catalogs said before it was sent."""
 
+    failure: Mapping[str, Any] | None = None
+    """What is known of how it failed: the fields of a `migrator.pg.partial.Failure`."""
+
     @property
     def act(self) -> Act:
         """Return what it does."""

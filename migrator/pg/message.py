@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq.abc import PGconn
 
-from migrator.facts import Place
+from migrator.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Place
 from migrator.model import Direction, Statement, Step
 from migrator.pg.greeting import RESET
 from migrator.pg.hold import Hold
@@ -56,7 +56,16 @@ class Message(NamedTuple):
     @property
     def place(self) -> Place:
         """Return where in which file the message comes from."""
-        return self.step.migration.place(self.statement, self.number)
+        place = self.step.migration.place(self.statement, self.number)
+        return place._replace(phase=_PHASES.get(self.kind, ""))
+
+
+_PHASES = {
+    Kind.SETTLE: RESETTING,
+    Kind.BEGIN: BEGINNING,
+    Kind.ENTER: RECORDING,
+    Kind.COMMIT: AT_COMMIT,
+}
 
 
 def encoded(statement: Statement) -> bytes:

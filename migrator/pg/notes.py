@@ -1,12 +1,13 @@
 """What one step without a transaction has noted of itself, and notes as it goes on."""
 
 from migrator.errors import LockLostError
-from migrator.facts import Place
-from migrator.model import Step
+from migrator.facts import TRACKING, Place
+from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere
 from migrator.pg.journal import Intent, Journal, Mark
 from migrator.pg.own import ask_own
 from migrator.pg.partial import Progress
+from migrator.sql.nature import Applied
 
 
 class Notes:
@@ -23,10 +24,19 @@ class Notes:
         """The row's id, once there is one."""
 
         self.reached = Mark(0, "")
-        """What is in effect, noted or not."""
+        """What has run, noted or not, and what only the session has of it included."""
+
+        self.applied = Applied()
+        """What of that is in the database."""
 
         self._noted = 0
         """How many statements the row says are in effect."""
+
+    def ran(self, statement: Statement, reached: Mark | None = None) -> None:
+        """Count *statement*, which has succeeded; it leads to *reached*, if it ends."""
+        self.applied.add(statement.text)
+        if reached is not None:
+            self.reached = reached
 
     def write(self, mark: Mark) -> None:
         """
@@ -43,7 +53,7 @@ class Notes:
         query = self.journal.marking(
             self.row, mark, reached=self._noted, held=executor.hold.proof
         )
-        with executor.explaining(nowhere(self._step)):
+        with executor.explaining(nowhere(self._step, TRACKING)):
             answers = ask_own(conn, query)
         found = [row[0] for row in answers if row is not None]
         if not found:
@@ -57,7 +67,7 @@ class Notes:
         """Take up the row that an earlier attempt has left open, and return it."""
         if self.journal is None:
             return None
-        with self._executor.explaining(nowhere(self._step)):
+        with self._executor.explaining(nowhere(self._step, TRACKING)):
             intent = self.journal.find(self._executor.conn)
         if intent is not None:
             self.row, self._noted = intent.id, intent.through
@@ -68,4 +78,5 @@ class Notes:
         """Return how far the step has come, seen from *place*."""
         ledger = self.journal.ledger.identifier.as_string() if self.journal else None
         total = len(self._step.told)
-        return Progress(place, self.reached.through, total, ledger, self.row)
+        through, script = self.applied.through, self._step.script
+        return Progress(place, through, total, ledger, self.row, script)

@@ -1,6 +1,7 @@
 """A migration without a transaction that stopped: what is left, and what to do now."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from migrator.errors import (
     AccessDeniedError,
@@ -11,13 +12,15 @@ from migrator.errors import (
     FileChangedError,
     InterruptedRunError,
     MigratorError,
+    NotRecordedError,
     PartialError,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,
 )
-from migrator.facts import Place
-from migrator.model import Direction, Statement, Step
+from migrator.errors.base import words
+from migrator.facts import Place, ServerMessage
+from migrator.model import Direction, Script, Statement, Step
 from migrator.pg.journal import Intent
 from migrator.sql.nature import Nature, act_of
 
@@ -28,6 +31,7 @@ ANSWERED = (
     AccessDeniedError,
     ContentionError,
     FileChangedError,
+    NotRecordedError,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,
@@ -62,11 +66,15 @@ class Progress(NamedTuple):
     """Where it stopped."""
 
     through: int
+    """The number of the last statement whose effect is committed; 0 for none."""
+
     total: int
     ledger: str | None
     """The quoted name of the table that has it noted; None where nothing is noted."""
 
     row: int | None = None
+    script: Script | None = None
+    """What the step calls in place of statements."""
 
     def __str__(self) -> str:
         return (
@@ -76,13 +84,48 @@ class Progress(NamedTuple):
 
     @property
     def part(self) -> str:
-        """Return which statement of how many is meant."""
+        """Return which statement of how many is meant, or which function."""
+        if self.script is not None:
+            return f"{self.script.call.text} of a migration with TRANSACTION = False"
         return f"statement {self.place.statement} of {self.total} of {_KIND}"
 
 
 _KIND = "a NO TRANSACTION migration"
-# What leaves traces although it is refused: not in a block, it commits by itself
-_IN_PIECES = frozenset({Nature.TRACED, Nature.AGAIN, Nature.OPAQUE, Nature.CONTROL})
+
+
+class Failure(NamedTuple):
+    """How a statement of unknown outcome failed; its intent keeps it for later runs."""
+
+    line: int
+    column: int
+    sqlstate: str | None
+    message: str
+    detail: str | None
+
+    @classmethod
+    def of(
+        cls, error: MigratorError, place: Place, mask: Callable[[str], str]
+    ) -> "Failure":
+        """Return what is kept of *error*, met at *place*: bounded, secrets masked."""
+        here = getattr(error, "place", None) or place
+        server = getattr(error, "server", None) or ServerMessage(None, _words(error))
+        kept = [text and mask(text)[:_KEPT] for text in (server.message, server.detail)]
+        return cls(
+            here.line, here.column, server.sqlstate, kept[0] or "", kept[1] or None
+        )
+
+    @property
+    def server(self) -> ServerMessage:
+        """Return what the server, or the function, said then."""
+        return ServerMessage(self.sqlstate, self.message, self.detail)
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return self._asdict()
+
+
+_KEPT = 1000
+"""How many characters of a message, and of its DETAIL, are kept."""
 
 
 def stopped(
@@ -97,11 +140,22 @@ def stopped(
         return error
     if progress.ledger is None:
         return _unnoted(error, statement, progress)
-    if isinstance(error, HEALS):
-        return with_words(error, str(progress)) if progress.through else error
     if not progress.through:
         return error
-    return half_way(error, progress.place, progress.part, mend=_GO_ON)
+    if isinstance(error, HEALS):
+        return with_words(error, str(progress))
+    return half_way(error, progress.place, progress.part, mend=_going_on(error))
+
+
+def _going_on(error: MigratorError) -> str:
+    """Return what leads on after *error*, where what ran before it is noted."""
+    place = getattr(error, "place", None)
+    if place is None or not place.phase:
+        return _GO_ON
+    return (
+        "what ran before it is applied and recorded, and the next run resumes there:"
+        f" {getattr(error, 'mend', 'fix what the server names, then re-run')}"
+    )
 
 
 def with_words(error: MigratorError, words: str) -> MigratorError:
@@ -114,9 +168,9 @@ def _unnoted(
     error: MigratorError, statement: Statement, progress: Progress
 ) -> MigratorError:
     """A lost connection or a cancel may have come after the statement's end."""
-    first = not progress.through and progress.place.statement == 1
-    whole = act_of(statement.text).nature not in _IN_PIECES
-    if first and whole and isinstance(error, ANSWERED):
+    nature = act_of(statement.text).nature
+    refused = nature is not Nature.OPAQUE and isinstance(error, ANSWERED)
+    if not progress.through and (refused or nature is Nature.SESSION):
         return error
     return half_way(error, progress.place, progress.part)
 
@@ -152,24 +206,48 @@ def invalid_index(
 
 
 def undecided(
-    progress: Progress, why: str, error: MigratorError | None
+    progress: Progress, failure: Failure | None, *, earlier: Intent | None = None
 ) -> PartialError:
-    """Return the error that nobody but a human can say how far a statement came."""
+    """Return the error that only a human can say how far a statement came."""
     told = f"UPDATE {progress.ledger} SET state = 'open', prefix = NULL, statement ="
-    where = f"WHERE id = {progress.row}"
-    at = progress.place.statement
+    where, at = f"WHERE id = {progress.row}", progress.place.statement
+    place, why = progress.place, _NO_ERROR
+    if failure is not None:
+        place = place._replace(line=failure.line, column=failure.column)
+        why = words(failure.server)
+    begun = f", begun {earlier.since} by {earlier.by}," if earlier else ""
     return PartialError(
-        progress.place,
-        reason=f"{progress.part} was begun, and {why}",
-        mend="look whether it is in effect, then say so and run again: when it is,"
-        f" {told} {at} {where}; when it is not, {told} {at - 1} {where}",
-        server=getattr(error, "server", None),
+        place,
+        reason=f"{progress.part}{begun} failed: {why}; outcome unknown: all, a part or"
+        " nothing of it may be applied",
+        mend="check the database, record the answer and re-run:"
+        f" if it was applied, {told} {at} {where};"
+        f" if it was not, {told} {at - 1} {where};"
+        f" if a part was, {_in_part(progress.script)}",
+        server=failure.server if failure else None,
+    )
+
+
+_NO_ERROR = (
+    "no error was recorded, as when the process is killed or the connection is lost"
+)
+
+
+def _in_part(script: Script | None) -> str:
+    if script is None:
+        return (
+            "make the statement idempotent, or revert that part, and record that it was"
+            " not applied: it runs again"
+        )
+    return (
+        f"make {script.call.text} safe to call again and set REPEATABLE = True in the"
+        " file: it is called again, and nothing has to be recorded"
     )
 
 
 def lost_track(intent: Intent, progress: Progress, why: str) -> PartialError:
     """Return the error that the file does not fit what is noted about it."""
-    begun = f"{progress.through} of its statements are in effect since {intent.since}"
+    begun = f"{intent.through} of its statements are in effect since {intent.since}"
     return PartialError(
         progress.place,
         reason=f"{begun}, by {intent.by}, and {why}",
@@ -181,6 +259,16 @@ def lost_track(intent: Intent, progress: Progress, why: str) -> PartialError:
 
 CHANGED = "what the file says up to there has changed since"
 KEEPS = "one of them made something that is gone with its session"
+
+
+def only_noted(error: MigratorError, progress: Progress) -> PartialError:
+    """Return the error of a step that is applied and noted, but not recorded."""
+    return PartialError(
+        getattr(error, "place", None) or progress.place,
+        reason=f"{_words(error)}; {progress}",
+        mend=getattr(error, "mend", "fix what the server names, then re-run"),
+        server=getattr(error, "server", None),
+    )
 
 
 def unrecorded(
@@ -204,7 +292,6 @@ def unrecorded(
 def _words(error: MigratorError) -> str:
     server = getattr(error, "server", None)
     if server is None:
-        return str(error)
-    state = f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
+        return str(getattr(error, "reason", error))
     blocker = getattr(error, "blocker", None)
-    return f"{server.message}{state}{f', blocked by {blocker}' if blocker else ''}"
+    return f"{words(server)}{f', blocked by {blocker}' if blocker else ''}"

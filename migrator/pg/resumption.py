@@ -10,12 +10,9 @@ from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere, placed
 from migrator.pg.journal import Intent, Mark, Prefix, digest
 from migrator.pg.notes import Notes
-from migrator.pg.partial import CHANGED, KEEPS, lost_track, undecided
+from migrator.pg.partial import CHANGED, KEEPS, Failure, lost_track, undecided
 from migrator.pg.unfinished import Unfinished
 from migrator.sql.nature import Nature, act_of
-
-
-_OPAQUE = "nothing in the catalogs tells whether it came through"
 
 
 class Resumption(NamedTuple):
@@ -52,6 +49,7 @@ class Resumption(NamedTuple):
         prefix, last = Prefix(), ""
         for place, statement in islice(placed(self.step), intent.through):
             last, act = prefix.add(statement), act_of(statement.text)
+            self.notes.ran(statement)
             if act.keeps:
                 raise lost_track(intent, self.notes.progress(place), KEEPS)
             if act.nature is Nature.SESSION:
@@ -63,7 +61,8 @@ class Resumption(NamedTuple):
 
     def _came_through(self, intent: Intent) -> bool:
         """Tell whether the statement that was sent last is in effect."""
-        if intent.sent is None:
+        script = self.step.script
+        if intent.sent is None or (script is not None and script.repeatable):
             return False
         left = islice(self.step.told, intent.through, None)
         statement = next(iter(left), Statement("", 0))
@@ -71,11 +70,14 @@ class Resumption(NamedTuple):
         progress = self.notes.progress(place)
         found = self.unfinished.outcome(intent.sent.act, intent.sent.before)
         if found.done is None:
-            raise undecided(progress, _OPAQUE, None)
+            failure = intent.sent.failure and Failure(**intent.sent.failure)
+            raise undecided(progress, failure or None, earlier=intent)
         if found.done and digest(statement) != intent.sent.digest:
             raise lost_track(intent, progress, CHANGED)
         for leftover in found.leftovers:
             self.unfinished.clear(leftover, progress)
+        if found.done:
+            self.notes.ran(statement)
         return found.done
 
 

@@ -80,11 +80,6 @@ class ScriptCall(NamedTuple):
         finally:
             sys.modules.pop(module.__name__, None)
 
-    @property
-    def part(self) -> str:
-        """Return what did not come through, when it is not all rolled back."""
-        return f"{self.script.call.text} of a migration with TRANSACTION = False"
-
     def run_inside(self, function: Function) -> None:
         """
         Call *function* in the transaction that is open.

@@ -13,6 +13,7 @@ from migrator.errors import (
     ConnectionLostError,
     MigratorError,
 )
+from migrator.errors.base import words
 from migrator.pg.connect import server_message
 from migrator.pg.failures import (
     CONTENTION,
@@ -25,6 +26,10 @@ from migrator.pg.failures import (
 _NOT_GOOSES = frozenset(
     # no such column, function, cast, kind of relation, type, value; the name itself
     ("42703", "42883", "42846", "42809", "42804", "22P02", "42602", "3F000", "22023")
+)
+_UNFIT = frozenset(
+    # a value too large, missing, generated, or refused by a constraint or a trigger
+    ("22003", "23502", "428C9", "23503", "23505", "23514", "23P01", "P0001")
 )
 
 
@@ -43,8 +48,8 @@ def _explained(
     server = server_message(error)
     if server.sqlstate == "42501":
         return AccessDeniedError(server, mend=_grant(name))
-    if server.sqlstate in _NOT_GOOSES:
-        return BadTableError(name, reason=server.message)
+    if server.sqlstate in _NOT_GOOSES | _UNFIT:
+        return BadTableError(name, reason=words(server))
     return trouble(error, doing=f"reading or writing {name}", conn=conn)
 
 

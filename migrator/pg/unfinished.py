@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from migrator.errors import ContentionError
 from migrator.events.migration import IndexDropped
-from migrator.facts import Place, ServerMessage
+from migrator.facts import INSPECTING, Place, ServerMessage
 from migrator.model import Statement, Step
 from migrator.pg.execute import Executor, nowhere
 from migrator.pg.outcome import Facts, Leftover, Outcome, before, obstacle, outcome
@@ -22,12 +22,12 @@ class Unfinished(NamedTuple):
         """Return what `outcome` has to know from before. Raises as `Executor.take`."""
         if not act.verb:
             return {}
-        with self.executor.explaining(nowhere(self.step)):
+        with self.executor.explaining(nowhere(self.step, INSPECTING)):
             return before(self.executor.conn, act)
 
     def outcome(self, act: Act, known: Facts) -> Outcome:
         """Return what has become of a statement. Raises as `Executor.take`."""
-        with self.executor.explaining(nowhere(self.step)):
+        with self.executor.explaining(nowhere(self.step, INSPECTING)):
             return outcome(self.executor.conn, act, known)
 
     def cleared(self, statement: Statement, act: Act, progress: Progress) -> Statement:
@@ -83,7 +83,7 @@ class Unfinished(NamedTuple):
                 raise _built_by_another(leftover, place)
 
     def _obstacle(self, act: Act) -> Outcome:
-        with self.executor.explaining(nowhere(self.step)):
+        with self.executor.explaining(nowhere(self.step, INSPECTING)):
             return obstacle(self.executor.conn, act)
 
 

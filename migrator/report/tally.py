@@ -121,7 +121,7 @@ def _failed(error: BaseException | None) -> dict[str, Any] | None:
     place, server = getattr(error, "place", None), getattr(error, "server", None)
     found: dict[str, Any] = {}
     if isinstance(place, Place):
-        found |= place._asdict()
+        found |= place.fields
     if isinstance(server, ServerMessage):
         found |= server._asdict()
     return {name: value for name, value in found.items() if value is not None} or None

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from migrator.sql.lexer import Kind, Token, tokenize
 from migrator.sql.split import is_plain, parts
-from migrator.sql.words import BLANK_KINDS, refuses_transaction
+from migrator.sql.words import BLANK_KINDS, ends_transaction, refuses_transaction
 
 
 class Nature(Enum):
@@ -66,6 +66,56 @@ def act_apart(text: str) -> Act:
 _SIMPLE = (Nature.BLOCK, Nature.SESSION)
 
 
+class Applied:
+    """How much of a file without a transaction is in the database."""
+
+    def __init__(self) -> None:
+        self.through = 0
+        """The number, from 1, of the last one whose effect is committed; 0 for none."""
+
+        self.pending = False
+        """Whether the file's own transaction, which is open, has an effect so far."""
+
+        self._open = False
+        self._number = 0
+
+    def add(self, text: str) -> None:
+        """Count the next statement, *text*, which has succeeded."""
+        self._number += 1
+        nature = act_of(text).nature
+        if nature is Nature.CONTROL:
+            self._control(text)
+        elif self._open and nature in _WITHIN:
+            self.pending = True
+        elif nature is not Nature.SESSION:
+            self.through = self._number
+
+    def _control(self, text: str) -> None:
+        said = " ".join(_words(text))
+        if re.match(_BEGIN, said):
+            self._open = True
+        elif end := _ending(text):
+            if end in _COMMITS and self.pending:
+                self.through = self._number
+            self._open, self.pending = re.match(_CHAIN, said) is not None, False
+
+
+_COMMITS = ("commit", "end")
+_WITHIN = (Nature.BLOCK, Nature.TRACED, Nature.AGAIN)
+_BEGIN = r"(?:begin|start transaction)\b"
+_CHAIN = r".* and chain$"
+
+
+def is_commit(text: str) -> bool:
+    """Tell whether *text* is a COMMIT, by whichever of its names."""
+    return _ending(text) in _COMMITS
+
+
+def _ending(text: str) -> str:
+    first = next(_significant(text), None)
+    return "" if first is None else ends_transaction(text, first.start).lower()
+
+
 def _act(text: str) -> Act:
     said = " ".join(_words(text))
     for pattern, nature in _NATURES:
@@ -86,7 +136,8 @@ _CONTROL = (
     r"|declare(?!.* with hold)|fetch|move|close)\b"
 )
 _SESSION = (
-    r"(?:set|reset|load|listen|unlisten|discard|show)\b"
+    r"(?:set|reset|load|listen|unlisten|discard|show|deallocate)\b"
+    r"|prepare (?!transaction ')"
     r"|select (?:pg_catalog \. )?set_config \("
 )
 _OPAQUE = r"call\b|prepare transaction\b|(?:commit|rollback) prepared\b"
@@ -95,7 +146,7 @@ _NATURES = (
     (_SESSION, Nature.SESSION),
     (_OPAQUE, Nature.OPAQUE),
 )
-_KEEPS = r"prepare\b|declare\b|create (?:(?:local|global) )?temp(?:orary)?\b"
+_KEEPS = r"declare\b|create (?:(?:local|global) )?temp(?:orary)?\b"
 # plpgsql's stmt_commit, stmt_rollback, stmt_call; a DO that only raises has none
 _TRANSACTION_CONTROL = r"\b(?:commit|rollback|call)\b"
 _NAME = r"\S+(?: \. \S+)*"

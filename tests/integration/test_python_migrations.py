@@ -343,8 +343,8 @@ def test_without_transaction_half_way_is_partial(
 
     assert result.exit_code == 14
     assert (
-        "statement 1 of 1 of a NO TRANSACTION migration was begun, and up(conn) of a"
-        f" migration with TRANSACTION = False did not come through: {reason}; look"
+        f"up(conn) of a migration with TRANSACTION = False failed: {reason}; outcome"
+        " unknown: all, a part or nothing of it may be applied; check the database"
     ) in result.verdict["error"]
     assert (rows(conn), applied(conn)) == ([1], [0, 1])
 
@@ -353,13 +353,15 @@ def test_without_transaction_half_way_is_partial(
 def test_a_module_that_does_not_load_is_clean(
     database: str, conn: psycopg.Connection, directory: Path, head: str
 ) -> None:
-    """Also without a transaction: nothing of it has seen the database."""
+    """Also without a transaction, which is not rolled back then: there was none."""
     path = script(directory, "pass", head=f"{head}1 / 0\n")
     line = path.read_text().splitlines().index("1 / 0") + 1
 
     result = migrate(database, directory)
 
+    state = "nothing of this migration was applied" if head else "was rolled back"
     assert outcome(result) == (13, line, "ZeroDivisionError: division by zero")
+    assert f"{state}; mend the file" in result.verdict["error"]
     assert applied(conn) == [0, 1]
 
 
@@ -551,15 +553,110 @@ def test_a_repeatable_function_is_called_again(
 def test_what_cannot_be_known_is_not_called_again(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """Until a human says how far it came."""
-    body = "conn.execute('INSERT INTO a VALUES (1)')\n{}['x']"
-    script(directory, body, head=NO_TRANSACTION)
+    """Until a human says how far it came; both runs tell the error and its line."""
+    script(directory, HALF, head=NO_TRANSACTION)
 
     results = [migrate(database, directory) for _ in range(2)]
 
-    assert [result.exit_code for result in results] == [14, 14]
-    assert "nothing in the catalogs tells" in results[1].verdict["error"]
+    assert [outcome(result) for result in results] == [(14, 6, "KeyError: 'x'")] * 2
+    assert ", begun " in results[1].verdict["error"]
+    for result in results:
+        assert result.verdict["error"].startswith("00002_b.py:6:")
+        assert "failed: KeyError: 'x'; outcome unknown" in result.verdict["error"]
     assert rows(conn) == [1]
+
+
+HALF = """\
+conn.execute('INSERT INTO a SELECT 1 + count(*) FROM a')
+if conn.execute("SELECT to_regclass('ok')").fetchone() == (None,):
+    {}['x']
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"), [("was applied", [1]), ("was not", [1, 2])]
+)
+def test_a_human_answers_whether_a_function_is_applied(
+    database: str, conn: psycopg.Connection, directory: Path, answer: str, left: list[int]
+) -> None:  # fmt: skip
+    """As the error says: then it is recorded without a call, or called again."""
+    script(directory, HALF, head=NO_TRANSACTION)
+    told = migrate(database, directory).verdict["error"]
+    conn.execute("CREATE TABLE ok ()")
+
+    conn.execute(told.split(f" if it {answer}, ")[1].split(";")[0])
+    again = migrate(database, directory)
+
+    assert (again.exit_code, rows(conn), applied(conn)) == (0, left, [0, 1, 2])
+
+
+def test_a_function_that_is_applied_in_part_is_called_again(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """The third answer: REPEATABLE, set after the failure, and nothing to record."""
+    script(directory, HALF, head=NO_TRANSACTION)
+    failed = migrate(database, directory)
+    conn.execute("CREATE TABLE ok ()")
+    script(directory, HALF, head=f"{NO_TRANSACTION}REPEATABLE = True\n")
+
+    again = migrate(database, directory)
+
+    assert failed.verdict["error"].endswith(
+        "; if a part was, make up(conn) safe to call again and set REPEATABLE = True in"
+        " the file: it is called again, and nothing has to be recorded"
+    )
+    assert (again.exit_code, rows(conn), applied(conn)) == (0, [1, 2], [0, 1, 2])
+
+
+@pytest.mark.parametrize("history", ["true", "false"])
+def test_a_repeatable_function_that_fails(
+    database: str, conn: psycopg.Connection, directory: Path, history: str
+) -> None:
+    """Partial, at the line where it failed; the next run calls it again."""
+    script(directory, HALF, head=f"{NO_TRANSACTION}REPEATABLE = True\n")
+    failed = migrate(database, directory, MIGRATOR_HISTORY=history)
+    conn.execute("CREATE TABLE ok ()")
+
+    again = migrate(database, directory, MIGRATOR_HISTORY=history)
+
+    assert outcome(failed) == (14, 7, "KeyError: 'x'")
+    assert failed.verdict["error"].endswith("run again: it is called again")
+    assert (again.exit_code, rows(conn)) == (0, [1, 2])
+
+
+def test_a_function_that_was_killed_has_no_error(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """Nobody could record why; the next run says so, and offers the same answers."""
+    script(directory, f"print('ready')\n{LOOP}", head=NO_TRANSACTION)
+    with started(database, directory) as process:
+        assert said(process, "script.printed")
+        process.kill()
+        process.wait()
+
+    result = migrate(database, directory)
+
+    assert result.exit_code == 14
+    assert (
+        "failed: no error was recorded, as when the process is killed"
+        in (result.verdict["error"])
+    )
+
+
+def test_sigterm_is_kept_as_the_reason(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """Nothing was rolled back, so neither run says so."""
+    script(directory, f"print('ready')\n{LOOP}", head=NO_TRANSACTION)
+    with started(database, directory) as process:
+        assert said(process, "script.printed")
+        first = ended(process, signal.SIGTERM)
+
+    second = migrate(database, directory)
+
+    for result in (first, second):
+        assert "failed: stopped by SIGTERM; outcome unknown" in result.verdict["error"]
+        assert "rolled back" not in result.verdict["error"]
 
 
 def test_an_ended_session_is_worth_another_run(

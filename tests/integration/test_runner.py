@@ -167,7 +167,8 @@ def test_a_table_in_a_missing_schema_is_refused(database: str) -> None:
         runner(database, table="ops.versions").run(TWO, Up())
 
     assert str(caught.value) == (
-        'ops.versions is not a goose tracking table: schema "ops" does not exist;'
+        'ops.versions is not a goose tracking table: schema "ops" does not exist'
+        " (SQLSTATE 3F000);"
         " point MIGRATOR_TABLE at the right one"
     )
 
@@ -333,10 +334,10 @@ def test_a_file_that_ends_our_transaction_is_caught(
 def test_a_transaction_left_open_is_caught(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """A NO TRANSACTION file that begins and does not commit is rolled back."""
+    """A NO TRANSACTION file that begins and does not commit is rolled back: all of it."""
     opens = files(migration(1, "BEGIN", "CREATE TABLE a ()", transaction=False))
 
-    with pytest.raises(PartialError):
+    with pytest.raises(StatementFailedError, match="leaves a transaction open; nothing"):
         runner(database).run(opens, Up())
 
     assert relations(conn) == set()

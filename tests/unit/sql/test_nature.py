@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.sql.nature import Act, Nature, act_of
+from migrator.sql.nature import Act, Applied, Nature, act_of
 
 
 BLOCK, SESSION, CONTROL = Act(Nature.BLOCK), Act(Nature.SESSION), Act(Nature.CONTROL)
@@ -38,7 +38,10 @@ AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
         ("DECLARE c CURSOR WITH HOLD FOR SELECT 1;", BLOCK._replace(keeps=True)),
         ("CREATE TEMP TABLE t (x int);", BLOCK._replace(keeps=True)),
         ("CREATE GLOBAL TEMPORARY TABLE t (x int);", BLOCK._replace(keeps=True)),
-        ("PREPARE p AS SELECT 1;", BLOCK._replace(keeps=True)),
+        ("PREPARE p AS SELECT 1;", SESSION),
+        ("PREPARE transaction AS SELECT 1;", SESSION),
+        ("PREPARE TRANSACTION 'x';", OPAQUE),
+        ("DEALLOCATE ALL;", SESSION),
         ("SET x.y = 1; INSERT INTO a VALUES (1);", BLOCK._replace(keeps=True)),
         ("VACUUM (ANALYZE) a;", AGAIN),
         ("ALTER SYSTEM SET work_mem = '1MB';", AGAIN),
@@ -47,7 +50,6 @@ AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
         ("CALL p();", OPAQUE),
         ("DO $$ BEGIN COMMIT; END $$;", OPAQUE),
         ("DO LANGUAGE plpgsql 'BEGIN CALL p(); END';", OPAQUE),
-        ("PREPARE TRANSACTION 'x';", OPAQUE),
         ("COMMIT PREPARED 'x';", OPAQUE),
         ("BEGIN; INSERT INTO a VALUES (1); COMMIT;", OPAQUE),
         ("DROP INDEX CONCURRENTLY i, j;", OPAQUE),
@@ -92,3 +94,31 @@ AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
 def test_nature(text: str, act: Act) -> None:
     """By its words, wherever blanks and comments stand."""
     assert act_of(text) == act
+
+
+@pytest.mark.parametrize(
+    ("statements", "through"),
+    [
+        (["SET a = 1", "PREPARE p AS SELECT 1"], 0),
+        (["INSERT INTO a VALUES (1)", "SET a = 1"], 1),
+        (["SET a = 1", "VACUUM a"], 2),
+        (["BEGIN", "INSERT INTO a VALUES (1)"], 0),
+        (["BEGIN", "INSERT INTO a VALUES (1)", "ROLLBACK"], 0),
+        (["BEGIN", "INSERT INTO a VALUES (1)", "ROLLBACK TO s", "END"], 4),
+        (["BEGIN", "SET a = 1", "/* done */ COMMIT"], 0),
+        (["BEGIN", "INSERT INTO a VALUES (1)", "/* done */ COMMIT"], 3),
+        (["BEGIN", "COMMIT AND CHAIN", "INSERT INTO a VALUES (1)"], 0),
+        (["BEGIN", "ROLLBACK AND CHAIN", "SELECT 1", "COMMIT"], 4),
+        (["BEGIN", "CALL p()"], 2),
+        (["BEGIN", "SELECT 1", "PREPARE TRANSACTION 'x'"], 3),
+        (["COMMIT", "SELECT 1"], 2),
+    ],
+)
+def test_what_is_applied(statements: list[str], through: int) -> None:
+    """The number of the last statement whose effect is committed, 0 for none."""
+    applied = Applied()
+
+    for text in statements:
+        applied.add(text)
+
+    assert applied.through == through
