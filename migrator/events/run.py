@@ -74,7 +74,8 @@ class RunFinished(Event):
     error: str | None
     hint: str | None
     failed: Mapping[str, Any] | None
-    """Version, path, line, column, statement, SQLSTATE, detail of what failed."""
+    """Version, path, line, column, statement, SQLSTATE, detail of what failed; `phase`
+    in place of line, column and statement when it was a message of ours, as COMMIT."""
 
     version_before: int | None
     version_after: int | None

@@ -24,7 +24,7 @@ from migrator.errors import (
 )
 from migrator.facts import BEGINNING, RECORDING, Place, ServerMessage
 from migrator.model import Statement, Step
-from migrator.pg.execute import Executor, nowhere, placed
+from migrator.pg.execute import Executor
 from migrator.pg.journal import Mark, Prefix, Sent, digest
 from migrator.pg.notes import Notes
 from migrator.pg.outcome import AGAIN, Facts
@@ -41,6 +41,7 @@ from migrator.pg.partial import (
     unrecorded,
     with_words,
 )
+from migrator.pg.places import nowhere, placed
 from migrator.pg.pooler import begin, commit, settled
 from migrator.pg.resumption import Resumption
 from migrator.pg.script import Function, ScriptCall

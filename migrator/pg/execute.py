@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from migrator.cancellation import Cancellation
 from migrator.errors import (
+    AccessDeniedError,
     MigratorError,
     NotAppliedError,
     PartialError,
@@ -30,11 +31,12 @@ from migrator.model import Direction, Script, Statement, Step
 from migrator.pg.command import run_command
 from migrator.pg.concurrent import patient
 from migrator.pg.connect import Session
-from migrator.pg.failures import explained
+from migrator.pg.failures import explained, without_file_settings
 from migrator.pg.greeting import settle
 from migrator.pg.hold import Hold
 from migrator.pg.ledger import WITHIN_MS
 from migrator.pg.own import ask_own
+from migrator.pg.places import NOTHING, nowhere, placed
 from migrator.pg.pooler import begin, commit
 from migrator.pg.saying import noticed, statement_finished
 from migrator.pg.script import ScriptCall
@@ -50,9 +52,6 @@ statement is taken to begin when the answer before it is read."""
 
 if TYPE_CHECKING:
     from migrator.pg.autocommit import Autocommit
-
-NOTHING = Statement("", 1)
-"""What has no words of the file."""
 
 _ENDS = ("COMMIT", "PREPARE TRANSACTION")
 
@@ -96,12 +95,17 @@ class Executor(NamedTuple):
         """
         try:
             return self._take(step)
-        except NotAppliedError as error:
-            if isinstance(error, StatementFailedError):
-                self.hold.held()  # then it was we who cancelled it
-            if not step.migration.transaction:
-                error.state = NOT_APPLIED
-            raise
+        except (AccessDeniedError, NotAppliedError) as error:
+            raise self._ending(step, error) from error
+
+    def _ending(self, step: Step, error: MigratorError) -> MigratorError:
+        if isinstance(error, StatementFailedError):
+            self.hold.held()  # then it was we who cancelled it
+        if isinstance(error, AccessDeniedError):
+            error = without_file_settings(error, self.conn)
+        if isinstance(error, NotAppliedError) and not step.migration.transaction:
+            error.state = NOT_APPLIED
+        return error
 
     def _take(self, step: Step) -> bool:
         if step.script is not None:
@@ -190,10 +194,7 @@ class Executor(NamedTuple):
             return send(cursor, statement)
 
     def command(
-        self,
-        command: bytes,
-        place: Place,
-        statement: Statement = NOTHING,
+        self, command: bytes, place: Place, statement: Statement = NOTHING
     ) -> None:
         """
         Send what is ours, at *place*; asked to stop, cancel it.
@@ -296,19 +297,3 @@ class Executor(NamedTuple):
             yield
         finally:
             self.conn.remove_notice_handler(tell)
-
-
-def placed(step: Step) -> Iterator[tuple[Place, Statement]]:
-    """
-    Yield the statements of *step* with their places.
-
-    Raises:
-        FileChangedError: The file is a large one, and not what it was.
-    """
-    for number, statement in enumerate(step.statements, 1):
-        yield step.migration.place(statement, number), statement
-
-
-def nowhere(step: Step, phase: str = "") -> Place:
-    """Return the place of what we send ourselves in *phase*, or of the whole file."""
-    return step.migration.place(NOTHING, 0)._replace(phase=phase)

@@ -1,6 +1,7 @@
 """What a failed statement means: the server's error, in the operator's terms."""
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 
 import psycopg
@@ -62,7 +63,7 @@ def explained(
     if server.sqlstate == INSUFFICIENT_PRIVILEGE:
         return AccessDeniedError(server, mend=_grant(place, table), place=place)
     if server.sqlstate == READ_ONLY_TRANSACTION:
-        return read_only(server, conn) or _failed(place, server, table)
+        return read_only(server, conn, place) or _failed(place, server, table)
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
     return _failed(place, server, table)
@@ -127,7 +128,7 @@ _BY_THE_FILE = {
     "3F000": _GONE,
     "42P01": _GONE,
     READ_ONLY_TRANSACTION: "the file makes the transaction read-only (SET TRANSACTION,"
-    " transaction_read_only): remove that from the file, then re-run",
+    " default_transaction_read_only): remove that from the file, then re-run",
     QUERY_CANCELED: "another session cancelled it, or a statement_timeout that the file"
     " sets: remove that from the file, then re-run",
 }
@@ -152,7 +153,9 @@ _ROOM = {
 
 
 def read_only(
-    server: ServerMessage, conn: psycopg.Connection | None
+    server: ServerMessage,
+    conn: psycopg.Connection | None,
+    place: Place | None = None,
 ) -> MigratorError | None:
     """
     Return what it means that *conn* may only read; None when its own words say so.
@@ -165,7 +168,26 @@ def read_only(
         return ReadOnlyServerError(server)
     if told("default_transaction_read_only") != "on":
         return None
-    return AccessDeniedError(server, mend=_WRITABLE)
+    return AccessDeniedError(server, mend=_WRITABLE, place=place)
+
+
+def without_file_settings(
+    error: AccessDeniedError, conn: psycopg.Connection
+) -> MigratorError:
+    """
+    Return what *error* means once *conn* has the settings that it began with.
+
+    A file without a transaction may have made its session read-only itself. RESET needs
+    no snapshot, and its answer brings the parameter's value (protocol-flow).
+    """
+    server, place = error.server, error.place
+    if server.sqlstate != READ_ONLY_TRANSACTION or place is None or conn.closed:
+        return error
+    with suppress(psycopg.Error):
+        conn.execute("RESET default_transaction_read_only")
+    if read_only(server, conn) is not None:
+        return error
+    return StatementFailedError(place, server, mend=_BY_THE_FILE[READ_ONLY_TRANSACTION])
 
 
 def _nothing(name: str) -> None:

@@ -3,10 +3,11 @@
 from migrator.errors import LockLostError
 from migrator.facts import TRACKING, Place
 from migrator.model import Statement, Step
-from migrator.pg.execute import Executor, nowhere
+from migrator.pg.execute import Executor
 from migrator.pg.journal import Intent, Journal, Mark
 from migrator.pg.own import ask_own
 from migrator.pg.partial import Progress
+from migrator.pg.places import nowhere
 from migrator.sql.nature import Applied
 
 

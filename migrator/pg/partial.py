@@ -214,11 +214,11 @@ def undecided(
     place, why = progress.place, _NO_ERROR
     if failure is not None:
         place = place._replace(line=failure.line, column=failure.column)
-        why = words(failure.server)
+        why = f"failed: {words(failure.server)}"
     begun = f", begun {earlier.since} by {earlier.by}," if earlier else ""
     return PartialError(
         place,
-        reason=f"{progress.part}{begun} failed: {why}; outcome unknown: all, a part or"
+        reason=f"{progress.part}{begun} {why}; outcome unknown: all, a part or"
         " nothing of it may be applied",
         mend="check the database, record the answer and re-run:"
         f" if it was applied, {told} {at} {where};"
@@ -229,7 +229,8 @@ def undecided(
 
 
 _NO_ERROR = (
-    "no error was recorded, as when the process is killed or the connection is lost"
+    "did not end, and no error was recorded, as when the process is killed or the"
+    " connection is lost"
 )
 
 

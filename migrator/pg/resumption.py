@@ -7,10 +7,11 @@ from typing import NamedTuple
 from migrator.events.migration import MigrationResumed
 from migrator.facts import Place
 from migrator.model import Statement, Step
-from migrator.pg.execute import Executor, nowhere, placed
+from migrator.pg.execute import Executor
 from migrator.pg.journal import Intent, Mark, Prefix, digest
 from migrator.pg.notes import Notes
 from migrator.pg.partial import CHANGED, KEEPS, Failure, lost_track, undecided
+from migrator.pg.places import nowhere, placed
 from migrator.pg.unfinished import Unfinished
 from migrator.sql.nature import Nature, act_of
 

@@ -6,9 +6,10 @@ from migrator.errors import ContentionError
 from migrator.events.migration import IndexDropped
 from migrator.facts import INSPECTING, Place, ServerMessage
 from migrator.model import Statement, Step
-from migrator.pg.execute import Executor, nowhere
+from migrator.pg.execute import Executor
 from migrator.pg.outcome import Facts, Leftover, Outcome, before, obstacle, outcome
 from migrator.pg.partial import Progress, invalid_index
+from migrator.pg.places import nowhere
 from migrator.sql.nature import Act
 
 

@@ -244,7 +244,7 @@ BY_THE_FILE = {
         (
             "cannot execute SELECT in a read-only transaction (SQLSTATE 25006);"
             f" {ROLLED_BACK}the file makes the transaction read-only (SET TRANSACTION,"
-            " transaction_read_only): remove that from the file, then re-run"
+            " default_transaction_read_only): remove that from the file, then re-run"
         ),
     ),
 }
@@ -266,6 +266,50 @@ def test_a_row_that_the_file_makes_impossible(
         f"00002_b.sql, recording the version: {told}",
     )
     assert (again.exit_code, versions(conn)) == (0, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;",
+        "SET default_transaction_read_only = on;",
+    ],
+)
+@pytest.mark.parametrize("text", ["SELECT 1;", "CREATE TABLE b ();"])
+def test_a_session_that_the_file_makes_read_only(
+    database: str, conn: psycopg.Connection, directory: Path, setting: str, text: str
+) -> None:
+    """It is the file's doing, and nobody has to look at the role or the database."""
+    head = "-- +goose NO TRANSACTION\n-- +goose Up\n"
+    write(directory, {"00002_b.sql": f"{head}{setting}\n{text}\n"})
+
+    result = migrate(database, directory)
+    write(directory, {"00002_b.sql": "SELECT 1;"})
+    again = migrate(database, directory)
+
+    assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (13, "25006")
+    assert result.verdict["error"].endswith(
+        "; nothing of this migration was applied; the file makes the transaction"
+        " read-only (SET TRANSACTION, default_transaction_read_only): remove that from"
+        " the file, then re-run"
+    )
+    assert (again.exit_code, versions(conn)) == (0, [0, 1, 2])
+
+
+def test_a_file_that_ends_as_another_role(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """The version is recorded as ourselves, so that role needs no right to it."""
+    role = f"other_{conn.info.backend_pid}"
+    conn.execute(f"CREATE ROLE {role}".encode())
+    write(directory, {"00002_b.sql": f"SET ROLE {role};"})
+
+    try:
+        result = migrate(database, directory)
+    finally:
+        conn.execute(f"DROP ROLE {role}".encode())
+
+    assert (result.exit_code, versions(conn)) == (0, [0, 1, 2])
 
 
 def test_a_down_whose_row_stays(

@@ -337,7 +337,9 @@ def test_a_transaction_left_open_is_caught(
     """A NO TRANSACTION file that begins and does not commit is rolled back: all of it."""
     opens = files(migration(1, "BEGIN", "CREATE TABLE a ()", transaction=False))
 
-    with pytest.raises(StatementFailedError, match="leaves a transaction open; nothing"):
+    with pytest.raises(
+        StatementFailedError, match="leaves a transaction open; nothing"
+    ):
         runner(database).run(opens, Up())
 
     assert relations(conn) == set()
