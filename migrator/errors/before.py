@@ -108,12 +108,10 @@ class NoFileError(HistoryConflictError):
 class BadTableError(HistoryConflictError):
     """The tracking table is not one that goose made."""
 
-    def __init__(self, table: str, *, reason: str) -> None:
+    def __init__(self, table: str, *, reason: str, mend: str = "") -> None:
         self.table = table
-        super().__init__(
-            f"{table} is not a goose tracking table: {reason};"
-            " point MIGRATOR_TABLE at the right one"
-        )
+        mend = mend or "point MIGRATOR_TABLE at the right one"
+        super().__init__(f"{table} is not a goose tracking table: {reason}; {mend}")
 
 
 class ForeignObjectError(HistoryConflictError):

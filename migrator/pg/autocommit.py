@@ -32,7 +32,6 @@ from migrator.pg.partial import (
     ANSWERED,
     CALL_AGAIN,
     HEALS,
-    Failure,
     half_way,
     invalid_index,
     only_noted,
@@ -43,6 +42,7 @@ from migrator.pg.partial import (
 )
 from migrator.pg.places import nowhere, placed
 from migrator.pg.pooler import begin, commit, settled
+from migrator.pg.recorded_failure import Failure
 from migrator.pg.resumption import Resumption
 from migrator.pg.script import Function, ScriptCall
 from migrator.pg.sending import roll_back
@@ -236,7 +236,7 @@ class Autocommit:
             return half_way(error, place, progress.part)
         failure = Failure.of(error, place, self._executor.mask)
         if mark.sent is not None and not self._conn.closed:
-            sent = mark.sent._replace(failure=failure.fields())
+            sent = mark.sent._replace(failure=failure.fields)
             with suppress(MigratorError):  # the run fails with its own error
                 self._notes.write(mark._replace(sent=sent))
         return undecided(progress, failure)

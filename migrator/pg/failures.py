@@ -113,9 +113,13 @@ def _unrecorded(place: Place, server: ServerMessage, table: str) -> NotAppliedEr
     state = server.sqlstate or ""
     if state in _BY_THE_FILE:
         return StatementFailedError(place, server, mend=_BY_THE_FILE[state])
-    return NotRecordedError(
-        place, server, mend=_UNFIT.get(state, _UNFIT_ANYHOW).format(table=table)
-    )
+    return NotRecordedError(place, server, mend=unfit(server, table))
+
+
+def unfit(server: ServerMessage, table: str) -> str:
+    """Return what to do about *table*, whose row *server* has refused."""
+    mend = _UNFIT.get(server.sqlstate or "", _UNFIT_ANYHOW)
+    return mend.format(table=table)
 
 
 _OUR_ROWS = (RECORDING, TRACKING)
@@ -133,13 +137,13 @@ _BY_THE_FILE = {
     " sets: remove that from the file, then re-run",
 }
 _UNFIT = {
-    "22003": "the column version_id is too small for this version: ALTER TABLE {table}"
+    "22003": "the column version_id is too small for the version: ALTER TABLE {table}"
     " ALTER COLUMN version_id TYPE bigint, then re-run",
 }
 _UNFIT_ANYHOW = (
     "{table} and migrator_history beside it must take the rows of goose and of"
     " migrator: remove the column, constraint, index or trigger that was added, also"
-    " where this file adds it, then re-run"
+    " where a file adds it, then re-run"
 )
 
 

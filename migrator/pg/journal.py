@@ -62,7 +62,7 @@ class Sent(NamedTuple):
     """What the catalogs said before it was sent."""
 
     failure: Mapping[str, Any] | None = None
-    """What is known of how it failed: the fields of a `migrator.pg.partial.Failure`."""
+    """What is known of how it failed, as `migrator.pg.recorded_failure` has it."""
 
     @property
     def act(self) -> Act:
@@ -168,6 +168,11 @@ class Journal(NamedTuple):
         }
 
 
+def _json(sent: Sent) -> str:
+    # as characters: jsonb in SQL_ASCII takes no \\u escapes (its documentation, 8.14.1)
+    return json.dumps(sent._asdict(), default=dict, ensure_ascii=False)
+
+
 def _noted(sent: Sent | None) -> sql.Composed:
-    text = None if sent is None else json.dumps(sent._asdict(), default=dict)
+    text = None if sent is None else _json(sent)
     return sql.SQL("{}::jsonb").format(sql.Literal(text))

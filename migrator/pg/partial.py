@@ -1,7 +1,6 @@
 """A migration without a transaction that stopped: what is left, and what to do now."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from migrator.errors import (
     AccessDeniedError,
@@ -19,9 +18,10 @@ from migrator.errors import (
     StatementTimeoutError,
 )
 from migrator.errors.base import words
-from migrator.facts import Place, ServerMessage
+from migrator.facts import Place
 from migrator.model import Direction, Script, Statement, Step
 from migrator.pg.journal import Intent
+from migrator.pg.recorded_failure import Failure, words_of
 from migrator.sql.nature import Nature, act_of
 
 
@@ -93,41 +93,6 @@ class Progress(NamedTuple):
 _KIND = "a NO TRANSACTION migration"
 
 
-class Failure(NamedTuple):
-    """How a statement of unknown outcome failed; its intent keeps it for later runs."""
-
-    line: int
-    column: int
-    sqlstate: str | None
-    message: str
-    detail: str | None
-
-    @classmethod
-    def of(
-        cls, error: MigratorError, place: Place, mask: Callable[[str], str]
-    ) -> "Failure":
-        """Return what is kept of *error*, met at *place*: bounded, secrets masked."""
-        here = getattr(error, "place", None) or place
-        server = getattr(error, "server", None) or ServerMessage(None, _words(error))
-        kept = [text and mask(text)[:_KEPT] for text in (server.message, server.detail)]
-        return cls(
-            here.line, here.column, server.sqlstate, kept[0] or "", kept[1] or None
-        )
-
-    @property
-    def server(self) -> ServerMessage:
-        """Return what the server, or the function, said then."""
-        return ServerMessage(self.sqlstate, self.message, self.detail)
-
-    def fields(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return self._asdict()
-
-
-_KEPT = 1000
-"""How many characters of a message, and of its DETAIL, are kept."""
-
-
 def stopped(
     error: MigratorError, statement: Statement, progress: Progress
 ) -> MigratorError:
@@ -182,7 +147,7 @@ def half_way(
     doubt = "" if isinstance(error, ANSWERED) else "; it may be in effect all the same"
     return PartialError(
         getattr(error, "place", None) or place,
-        reason=f"{what} did not come through: {_words(error)}{doubt}",
+        reason=f"{what} did not come through: {words_of(error)}{doubt}",
         mend=mend,
         server=getattr(error, "server", None),
     )
@@ -192,7 +157,7 @@ def invalid_index(
     index: str, table: str, progress: Progress, error: MigratorError | None = None
 ) -> PartialError:
     """Return the error that an unfinished index stands in the way, or is left now."""
-    why = f"{progress.part} did not come through: {_words(error)}; " if error else ""
+    why = f"{progress.part} did not come through: {words_of(error)}; " if error else ""
     mend = "make it possible and run again: that drops the index and builds it anew"
     if error is None:
         mend = "run again with MIGRATOR_ON_INVALID_INDEX=drop"
@@ -266,7 +231,7 @@ def only_noted(error: MigratorError, progress: Progress) -> PartialError:
     """Return the error of a step that is applied and noted, but not recorded."""
     return PartialError(
         getattr(error, "place", None) or progress.place,
-        reason=f"{_words(error)}; {progress}",
+        reason=f"{words_of(error)}; {progress}",
         mend=getattr(error, "mend", "fix what the server names, then re-run"),
         server=getattr(error, "server", None),
     )
@@ -284,15 +249,7 @@ def unrecorded(
     return PartialError(
         place,
         reason="all of this NO TRANSACTION migration is in effect, and only the table"
-        f" could not be told: {_words(error)}",
+        f" could not be told: {words_of(error)}",
         mend=f"do not run it again: {by_hand[step.direction]}",
         server=getattr(error, "server", None),
     )
-
-
-def _words(error: MigratorError) -> str:
-    server = getattr(error, "server", None)
-    if server is None:
-        return str(getattr(error, "reason", error))
-    blocker = getattr(error, "blocker", None)
-    return f"{words(server)}{f', blocked by {blocker}' if blocker else ''}"

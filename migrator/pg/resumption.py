@@ -10,8 +10,9 @@ from migrator.model import Statement, Step
 from migrator.pg.execute import Executor
 from migrator.pg.journal import Intent, Mark, Prefix, digest
 from migrator.pg.notes import Notes
-from migrator.pg.partial import CHANGED, KEEPS, Failure, lost_track, undecided
+from migrator.pg.partial import CHANGED, KEEPS, lost_track, undecided
 from migrator.pg.places import nowhere, placed
+from migrator.pg.recorded_failure import Failure
 from migrator.pg.unfinished import Unfinished
 from migrator.sql.nature import Nature, act_of
 
@@ -71,8 +72,9 @@ class Resumption(NamedTuple):
         progress = self.notes.progress(place)
         found = self.unfinished.outcome(intent.sent.act, intent.sent.before)
         if found.done is None:
-            failure = intent.sent.failure and Failure(**intent.sent.failure)
-            raise undecided(progress, failure or None, earlier=intent)
+            kept = intent.sent.failure
+            failure = None if kept is None else Failure.read(kept)
+            raise undecided(progress, failure, earlier=intent)
         if found.done and digest(statement) != intent.sent.digest:
             raise lost_track(intent, progress, CHANGED)
         for leftover in found.leftovers:

@@ -20,6 +20,7 @@ from migrator.pg.failures import (
     READ_ONLY_TRANSACTION,
     read_only,
     session_is_gone,
+    unfit,
 )
 
 
@@ -48,8 +49,10 @@ def _explained(
     server = server_message(error)
     if server.sqlstate == "42501":
         return AccessDeniedError(server, mend=_grant(name))
-    if server.sqlstate in _NOT_GOOSES | _UNFIT:
+    if server.sqlstate in _NOT_GOOSES:
         return BadTableError(name, reason=words(server))
+    if server.sqlstate in _UNFIT:
+        return BadTableError(name, reason=words(server), mend=unfit(server, name))
     return trouble(error, doing=f"reading or writing {name}", conn=conn)
 
 

@@ -19,7 +19,7 @@ ROLLED_BACK = "this migration was rolled back; "
 UNFIT = (
     f'{ROLLED_BACK}"public"."goose_db_version" and migrator_history beside it must take'
     " the rows of goose and of migrator: remove the column, constraint, index or trigger"
-    " that was added, also where this file adds it, then re-run"
+    " that was added, also where a file adds it, then re-run"
 )
 GONE = (
     f"{ROLLED_BACK}the file, or another session since this run began, dropped or renamed"
@@ -211,14 +211,14 @@ def test_a_column_too_small_for_a_timestamp(
 
     result = migrate(database, directory)
     told = result.verdict["error"]
-    conn.execute(told.split("for this version: ")[1].removesuffix(", then re-run"))
+    conn.execute(told.split("for the version: ")[1].removesuffix(", then re-run"))
     again = migrate(database, directory)
 
     assert (result.exit_code, told) == (
         11,
         (
             "20261130120000_b.sql, recording the version: integer out of range (SQLSTATE"
-            f" 22003); {ROLLED_BACK}the column version_id is too small for this version:"
+            f" 22003); {ROLLED_BACK}the column version_id is too small for the version:"
             ' ALTER TABLE "public"."goose_db_version" ALTER COLUMN version_id TYPE bigint,'
             " then re-run"
         ),
@@ -430,4 +430,7 @@ def test_baseline_with_a_table_that_does_not_take_the_rows(
     result = migrate(database, directory, "baseline", "1")
 
     assert (result.exit_code, versions(conn)) == (11, [0])
-    assert 'null value in column "extra"' in result.verdict["error"]
+    assert result.verdict["error"].startswith(
+        "goose_db_version is not a goose tracking table: null value in column"
+    )
+    assert result.verdict["error"].endswith("also where a file adds it, then re-run")

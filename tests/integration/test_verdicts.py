@@ -232,3 +232,46 @@ def test_what_is_kept_of_an_error_is_bounded_and_masked(
     assert len(kept) < 1500
     assert "no ********" in kept
     assert "hunter22" not in str(results[1].lines)
+
+
+EACH_ENCODING = [
+    pytest.param(marks=pytest.mark.encoding(each), id=each)
+    for each in ("UTF8", "LATIN1", "SQL_ASCII")
+]
+
+
+@pytest.mark.parametrize((), EACH_ENCODING)
+def test_any_text_of_an_error_is_kept(database: str, tmp_path: Path) -> None:
+    """Whatever characters an exception has, and the database's encoding lacks."""
+    directory = tmp_path / "m"
+    directory.mkdir()
+    text = "TRANSACTION = False\n\ndef up(conn):\n    raise ValueError('ä€\\0\\\\\\udc80')\n"
+    (directory / "00001_a.py").write_text(text)
+
+    results = [
+        run(
+            "up",
+            MIGRATOR_DATABASE_URL=database,
+            MIGRATOR_MIGRATIONS_DIR=str(directory),
+        )
+        for _ in range(2)
+    ]
+
+    told = [result.verdict["failed"]["message"] for result in results]
+    assert [result.exit_code for result in results] == [14, 14]
+    assert told[0].startswith("ValueError: ä€")
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize((), EACH_ENCODING)
+def test_an_index_of_any_name_is_noted(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """What the intent says of a statement has its names, in any encoding."""
+    conn.execute("CREATE TABLE a (x int)")
+
+    result = migrate(
+        database, tmp_path, f'{HEAD}CREATE INDEX CONCURRENTLY "ä" ON a (x);'
+    )
+
+    assert result.exit_code == 0, result.verdict["error"]
