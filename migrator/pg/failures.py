@@ -129,6 +129,8 @@ _GONE = (
     " names: remove that from the file, or restore it, then re-run"
 )
 _BY_THE_FILE = {
+    "22P05": "the file's name has a character that the encoding of the database lacks:"
+    " rename the file, then re-run",
     "3F000": _GONE,
     "42P01": _GONE,
     READ_ONLY_TRANSACTION: "the file makes the transaction read-only (SET TRANSACTION,"

@@ -169,7 +169,7 @@ class Journal(NamedTuple):
 
 
 def _json(sent: Sent) -> str:
-    # as characters: jsonb in SQL_ASCII takes no \\u escapes (its documentation, 8.14.1)
+    # as characters: jsonb in SQL_ASCII takes no \u escapes (its documentation, 8.14.1)
     return json.dumps(sent._asdict(), default=dict, ensure_ascii=False)
 
 

@@ -296,6 +296,25 @@ def test_a_session_that_the_file_makes_read_only(
     assert (again.exit_code, versions(conn)) == (0, [0, 1, 2])
 
 
+@pytest.mark.encoding("LATIN1")
+def test_a_name_that_the_database_cannot_hold(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """The history has the file's name, which is what has to change."""
+    write(directory, {"00002_€.sql": "SELECT 1;"})
+
+    result = migrate(database, directory)
+    (directory / "00002_€.sql").rename(directory / "00002_b.sql")
+    again = migrate(database, directory)
+
+    assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (13, "22P05")
+    assert result.verdict["error"].endswith(
+        f"{ROLLED_BACK}the file's name has a character that the encoding of the"
+        " database lacks: rename the file, then re-run"
+    )
+    assert (again.exit_code, versions(conn)) == (0, [0, 1, 2])
+
+
 def test_a_file_that_ends_as_another_role(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
