@@ -13,7 +13,7 @@ import pytest
 from migrator import MigrationRunner
 from migrator.events.base import Event
 from tests.integration.test_signals import applied, sessions
-from tests.support import Result, ended, run, started, until, write
+from tests.support import ROOT, Result, ended, run, started, until, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -668,3 +668,26 @@ def test_an_ended_session_is_worth_another_run(
 
     assert (result.exit_code, result.verdict["retryable"]) == (23, True)
     assert applied(conn) == [0, 1]
+
+
+def test_the_readmes_backfill_is_taken_up_again(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """A batch that fails leaves those before it; the next run does what is left."""
+    section = (ROOT / "README.md").read_text().split("## Migrations in Python")[1]
+    example = section.split("```python\n")[1].split("```")[0]
+    (directory / "00002_b.py").write_text(example)
+    conn.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text, CHECK (email <> 'u15000'));"
+        "INSERT INTO users SELECT g, 'U' || g FROM generate_series(1, 20001) g"
+    )
+    changed = "SELECT count(*) FROM users WHERE email = lower(email)"
+
+    failed = migrate(database, directory)
+    half = conn.execute(changed).fetchone()
+    conn.execute("ALTER TABLE users DROP CONSTRAINT users_email_check")
+    again = migrate(database, directory)
+
+    assert (failed.exit_code, half) == (14, (10000,))
+    assert failed.verdict["error"].endswith("run again: it is called again")
+    assert (again.exit_code, conn.execute(changed).fetchone()) == (0, (20001,))
