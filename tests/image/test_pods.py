@@ -316,6 +316,28 @@ def test_the_server_is_verified_by_default(
     assert (ended.verdict, warned) == ((code,) * 3, [])
 
 
+def test_the_systems_authorities_are_the_images(
+    certificate: Files, migrator: Migrator, tmp_path: Path, write: Write
+) -> None:
+    """`sslrootcert=system` asks them: our test's one is none, until it is put there."""
+    url = "postgresql://app:for-tests-only@tls/postgres?sslrootcert=system"
+    node = Node(
+        migrator=migrator,
+        directory=tmp_path,
+        dsn=url,
+        volumes={"database": {"database-url": url, "ca.crt": certificate["ca.crt"]}},
+        migrations=write(GOOD),
+    )
+    added = pod("base")
+    added["containers"][0]["env"].append(
+        {"name": "SSL_CERT_FILE", "value": "/etc/migrator/database/ca.crt"}
+    )
+
+    codes = [node.run(spec).run.code for spec in (pod("base"), added)]
+
+    assert codes == [15, 0]
+
+
 def test_a_password_without_tls_is_warned_about(node: MakeNode, write: Write) -> None:
     """Once, and with what to do; a network between containers is not this machine."""
     ended = node(migrations=write(GOOD)).run(pod("base"))
