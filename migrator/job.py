@@ -27,6 +27,7 @@ from migrator.pg.database import Database
 from migrator.pg.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.embedded import SCHEME, embedded_server
 from migrator.pg.store import Store
+from migrator.pg.tls import warn_of_unverified_tls
 from migrator.pg.unversioned import Unversioned
 from migrator.report import termination
 from migrator.report.log import fields_of, log_to
@@ -224,11 +225,14 @@ def _database(
     )
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
     found = Database(dsn=dsn or Dsn(()), session=session, patience=patience)
-    if dsn is None or not settings.own_password:
+    if dsn is None:
+        return found
+    warn_of_unverified_tls(dsn, observe, own_password=settings.own_password)
+    if not settings.own_password:
         return found
     from migrator.access import password_of  # noqa: PLC0415 - rare
 
-    password = password_of(settings, dsn, environ, observe=observe, learn=learn)
+    password = password_of(settings, dsn, environ, learn=learn)
     return found._replace(password=password)
 
 

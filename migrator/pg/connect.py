@@ -40,6 +40,10 @@ _UNUSABLE = (
 _DENIED = re.compile(
     r"no password supplied|pg_hba\.conf|authentication failed|\" does not exist"
 )
+# fe-auth.c, of libpq 16 to 18: check_expected_areq, and what it says of channel binding
+_TOO_WEAK = re.compile(
+    r"auth(entication)? method .*requirement|channel binding (is )?required"
+)
 _NO_USER = re.compile(r"local user with ID \d+ does not exist")
 # 57P01-57P03 shutting down or starting, 53 too many connections, 08 connection, 55
 # "not in this state" and 25006 read-only come and go; FIELD for the others is no
@@ -138,6 +142,9 @@ _MENDS = {
 def _classified_by_words(server: ServerMessage) -> MigratorError:
     if _OPTION.match(server.message):
         return UsageError(_UNUSABLE.format(server.message))
+    if _TOO_WEAK.search(server.message):
+        mend = "check require_auth and channel_binding, and the server's pg_hba.conf"
+        return AccessDeniedError(server, mend=mend)
     if _TLS.search(server.message):
         mend = "check sslmode, sslrootcert, sslcert and sslkey"
         return AccessDeniedError(server, mend=mend)

@@ -87,6 +87,21 @@ class Dsn(NamedTuple):
         finally:
             conn.finish()
 
+    def effective(self) -> tuple[Mapping[str, str], bool]:
+        """
+        Return all parameters that libpq would connect with, and if it has a password.
+
+        Variables, defaults, a service and the password file are in it. libpq is asked
+        on a connection that it gives up before it begins: it reads the password file,
+        and after that refuses this value (fe-connect.c: pqConnectOptions2).
+        """
+        told = {**dict(self.parameters), "target_session_attrs": "refused"}
+        conn = PGconn.connect_start(make_conninfo("", **told).encode())
+        try:
+            return _values(conn.info), bool(conn.password)
+        finally:
+            conn.finish()
+
     def with_password(self, password: str) -> "Dsn":
         """Return the same place, with another password."""
         return Dsn(tuple({**dict(self.parameters), "password": password}.items()))

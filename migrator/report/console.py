@@ -110,6 +110,10 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "database.waited": lambda f: f"waiting for the server: {f['reason']}",
     "database.lost": lambda f: f"connection lost: {f['reason']}",
+    "tls.unverified": lambda f: (
+        f"sslmode={f['sslmode']} sends the password to a server that is not verified;"
+        f" {f['hint']}"
+    ),
     "lock.contended": lambda f: f"waiting for another migrator: {f['holder']}",
     "lock.acquired": lambda f: "lock acquired",
     "plan.made": _planned,

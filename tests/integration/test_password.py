@@ -268,22 +268,6 @@ def test_a_token_is_the_password(
     assert "s3cret" not in str(result.lines)
 
 
-@pytest.mark.parametrize(
-    ("sslmode", "warned"), [("disable", 1), ("allow", 1), ("prefer", 0)]
-)
-def test_a_token_in_clear_is_warned_about(
-    directory: Path, aws: dict[str, str], sslmode: str, warned: int
-) -> None:
-    """RDS takes none without TLS; the mode stays what it is."""
-    dsn = f"postgresql://u@127.0.0.1:1/d?sslmode={sslmode}"
-
-    result = up(dsn, directory, MIGRATOR_PASSWORD_PROVIDER="rds-iam", **aws)
-
-    assert result.exit_code == 20
-    told = result.events("encryption.skipped")
-    assert [line["sslmode"] for line in told] == [sslmode] * warned
-
-
 def test_no_token_without_an_answer(directory: Path, tmp_path: Path) -> None:
     """STS that is out of order is something to try again; its no is not."""
     (tmp_path / "token").write_text("t")
