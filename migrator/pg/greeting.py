@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from migrator.pg.dsn import COURTESIES
-from migrator.pg.pooler import Link, calls, pooled
+from migrator.pg.pooler import Link, calls, pooled, reported
 
 
 SENTINEL = "migrator.settled"
@@ -110,6 +110,7 @@ def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
     wanted = {**settings, **(_TRANSACTION_TIMEOUT if known else {})}
     if not facts.own:
         # the other ones are about the network, which is the pooler's here
+        conn.reported = reported(conn)
         conn.wanted = {**accepted(conn, _CHECKING), **wanted}
         return False
     if not facts.settled:

@@ -449,3 +449,14 @@ def test_a_history_that_is_published_is_kept(
     assert result.events("setting.ignored") == []
     rows = conn.execute("SELECT version_id FROM migrator_history ORDER BY version_id")
     assert rows.fetchall() == [(1,), (2,)]
+
+
+def test_a_search_path_that_begins_with_the_temporary_schema(
+    environ: dict[str, str], conn: psycopg.Connection
+) -> None:
+    """What is applied is not recorded in a table that ends with the session."""
+    result = run("up", **environ, MIGRATOR_SEARCH_PATH="pg_temp, public")
+
+    assert result.exit_code == 0, result.verdict
+    found = conn.execute("SELECT to_regclass('public.goose_db_version')::text")
+    assert found.fetchone() == ("goose_db_version",)
