@@ -10,7 +10,7 @@ from migrator.errors import UsageError
 from migrator.model import HistoryTable, Invalid, Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.values import Addresses, Duration, Places, Secret, certainly
+from migrator.values import Addresses, Duration, Places, Secret, TableName, certainly
 
 
 Command = Literal[
@@ -106,9 +106,9 @@ class Settings:
             " them; in the image that is `/migrations`"
         ),
     )
-    table: str = field(
+    table: TableName = field(
         default="goose_db_version",
-        metadata=_means("the tracking table, `schema.table` allowed", min_length=1),
+        metadata=_means("the tracking table, `schema.table` allowed"),
     )
     split: Split = field(
         default=Split.GOOSE,

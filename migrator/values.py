@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+from migrator.identifiers import check_table
+
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -94,6 +96,9 @@ def places(text: object) -> tuple[Path, ...]:
 Places = Annotated[tuple[Path, ...], places]
 """Paths; what stands beside the type reads them."""
 
+TableName = Annotated[str, check_table]
+"""A name as it is written; what stands beside the type checks it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -163,4 +168,5 @@ _READERS: Mapping[Any, Callable[[str], object]] = {
     Secret | None: Secret,
     Duration: seconds,
     Addresses: addresses,
+    TableName: check_table,
 }
