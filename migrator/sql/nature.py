@@ -89,10 +89,13 @@ _SESSION = (
     r"(?:set|reset|load|listen|unlisten|discard|show)\b"
     r"|select (?:pg_catalog \. )?set_config \("
 )
+# idempotent: what is refreshed already is left as it is (its documentation)
+_REFRESH = r'call (?:\S+ \. )?"?refresh_continuous_aggregate"? \('
 _OPAQUE = r"call\b|prepare transaction\b|(?:commit|rollback) prepared\b"
 _NATURES = (
     (_CONTROL, Nature.CONTROL),
     (_SESSION, Nature.SESSION),
+    (_REFRESH, Nature.AGAIN),
     (_OPAQUE, Nature.OPAQUE),
 )
 _KEEPS = r"prepare\b|declare\b|create (?:(?:local|global) )?temp(?:orary)?\b"

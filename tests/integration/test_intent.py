@@ -376,6 +376,27 @@ def test_what_came_through_unnoticed_is_not_done_twice(
     assert history(conn) == [("up", None, None, 1)]
 
 
+def test_a_continuous_aggregate_is_refreshed_again(
+    database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It commits in pieces, and does no harm twice: nobody has to say whether it ran."""
+    conn.execute(
+        "CREATE TABLE a (x int); CREATE PROCEDURE refresh_continuous_aggregate"
+        " (v text, since text, til text) LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO a VALUES (2); COMMIT; END'"
+    )
+    text = "CALL public.refresh_continuous_aggregate('v', NULL, NULL)"
+    step = loose("INSERT INTO a VALUES (1)", text, "INSERT INTO a VALUES (3)")
+    stop_after(monkeypatch, text)
+    with pytest.raises(ConnectionLostError):
+        runner(database, patience_s=0).run(step, Up())
+
+    runner(database).run(step, Up())
+
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2, 2, 3]
+    assert history(conn) == [("up", None, None, 1)]
+
+
 def test_two_builds_that_came_through_unnoticed(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
