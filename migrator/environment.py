@@ -36,6 +36,14 @@ _SERVICE_LINK = re.compile(
 )
 
 
+NO_TEXT = "it holds a NUL character, or bytes that are not UTF-8"
+
+
+def is_text(value: str) -> bool:
+    """Tell whether *value* can be written: os.environ has surrogates for bytes."""
+    return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
 def variable(field: str) -> str:
     """Return the environment variable of a field."""
     return PREFIX + field.upper()
@@ -61,7 +69,7 @@ class Environment:
         What is wrong with the environment itself is in `faults` afterwards.
         """
         found = {field: self._value(field) for field in self._fields}
-        self.faults.extend((*self._unknown(), *self._driver()))
+        self.faults.extend((*self._unknown(), *self._driver(), *self._others()))
         return {field: value for field, value in found.items() if value is not None}
 
     def file(self, field: str) -> Path | None:
@@ -126,6 +134,12 @@ class Environment:
             if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(name):
                 continue
             yield f"{name} is not a setting{_hint(name, known)}"
+
+    def _others(self) -> Iterator[str]:
+        """Yield a fault for each variable that libpq or AWS's API would not take."""
+        for name, value in sorted(self._environ.items()):
+            if name.startswith(("PG", "AWS_")) and not is_text(value):
+                yield f"{name}: {NO_TEXT}"
 
     def _driver(self) -> Iterator[str]:
         driver = self._environ.get("GOOSE_DRIVER")
