@@ -121,6 +121,10 @@ _TRACES = (
         r"(?P<verb>create|drop) (?P<kind>database|tablespace|subscription)"
         rf" (?:if exists )?{_WHICH}(?P<table>)"
     ),
+    (
+        r"(?P<verb>create) (?:or replace )?materialized (?P<kind>view)"
+        rf" (?:if not exists )?{_WHICH}(?P<table>)"
+    ),
     r"(?P<verb>re)(?P<kind>index)\b.* concurrently (?P<name>.+)(?P<table>)",
 )
 _AGAIN = r"(?:vacuum|cluster|reindex|alter system|alter database)\b"

@@ -7,6 +7,7 @@ from migrator.sql.nature import Act, Nature, act_of
 
 BLOCK, SESSION, CONTROL = Act(Nature.BLOCK), Act(Nature.SESSION), Act(Nature.CONTROL)
 AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
+MADE = Act(Nature.TRACED, "create view", "v")
 CAGG = (
     "CREATE MATERIALIZED VIEW v (day, n) WITH (timescaledb.continuous,"
     " timescaledb.materialized_only = true) AS\nSELECT time_bucket('1 day', t) AS d,"
@@ -56,8 +57,8 @@ CAGG = (
         ('CALL "ts"."refresh_continuous_aggregate"(\'v\', NULL, NULL);', AGAIN),
         ("CALL run_job(1000);", OPAQUE),
         ("CALL convert_to_columnstore('c');", OPAQUE),
-        (f"{CAGG};", OPAQUE),
-        (f"{CAGG} WITH DATA;", OPAQUE),
+        (f"{CAGG};", MADE),
+        (f"{CAGG} WITH DATA;", MADE),
         (f"{CAGG} WITH NO DATA;", BLOCK),
         (f"{CAGG.replace('timescaledb', 'tsdb')} with /* c */ no data", BLOCK),
         ("CREATE MATERIALIZED VIEW v AS SELECT 1 AS continuous;", BLOCK),
