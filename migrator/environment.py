@@ -36,7 +36,7 @@ _SERVICE_LINK = re.compile(
 )
 
 
-NO_TEXT = "it holds a NUL character, or bytes that are not UTF-8"
+_NO_TEXT = "it holds a NUL character, or bytes that are not UTF-8"
 
 
 def is_text(value: str) -> bool:
@@ -139,7 +139,7 @@ class Environment:
         """Yield a fault for each variable that libpq or AWS's API would not take."""
         for name, value in sorted(self._environ.items()):
             if name.startswith(("PG", "AWS_")) and not is_text(value):
-                yield f"{name}: {NO_TEXT}"
+                yield f"{name}: {_NO_TEXT}"
 
     def _driver(self) -> Iterator[str]:
         driver = self._environ.get("GOOSE_DRIVER")
@@ -184,6 +184,18 @@ def _extra_args(environ: Mapping[str, str]) -> Mapping[str, str]:
         raise UsageError(*(f"{_EXTRA_ARGS}: {f}" for f in error.faults)) from error
     except ValueError as error:
         raise UsageError(f"{_EXTRA_ARGS}: {str(error).lower()}") from error
+
+
+def unusable(values: Mapping[str, str]) -> Iterator[str]:
+    """Yield a fault for each field's value that no server and no file system takes."""
+    for name, text in values.items():
+        if not is_text(text):
+            yield f"{variable(name)}: {_NO_TEXT}"
+
+
+def texts(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return those of *values* that `unusable` has nothing against."""
+    return {name: text for name, text in values.items() if is_text(text)}
 
 
 def service_links(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,13 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from migrator.environment import (
-    NO_TEXT,
-    SECRETS_DIR,
-    Environment,
-    is_text,
-    variable,
-)
+from migrator.environment import SECRETS_DIR, Environment, texts, unusable
 from migrator.errors import UsageError
 from migrator.model import HistoryTable, Invalid, Lock, Split, When
 from migrator.pg.dsn import parse_dsn
@@ -261,22 +255,14 @@ def read_settings(
     argument = environ.get("GOOSE_COMMAND_ARG", "").strip()
     if values.get("command") == "create" and values.get("target") == argument:
         del values["target"]  # there it is a name
-    faults: list[str] = [*source.faults, *_unusable(values)]
-    values = {name: text for name, text in values.items() if is_text(text)}
+    faults: list[str] = [*source.faults, *unusable(values)]
     try:
-        faults += _incomplete(settings := _read(values))
+        faults += _incomplete(settings := _read(texts(values)))
     except UsageError as error:
         faults += error.faults
     if faults:
         raise UsageError(*faults)
     return settings
-
-
-def _unusable(values: Mapping[str, str]) -> Iterator[str]:
-    """Yield a fault for each value that neither the server nor a file system takes."""
-    for name, text in values.items():
-        if not is_text(text):
-            yield f"{variable(name)}: {NO_TEXT}"
 
 
 def _read(values: Mapping[str, str]) -> Settings:

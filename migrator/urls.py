@@ -1,10 +1,14 @@
-"""URLs of HTTP servers, as far as they can be wrong before anybody is asked."""
+"""URLs and ports, as far as they can be wrong before anybody is asked."""
 
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from migrator.errors import UsageError
+
 
 _VISIBLE = re.compile(r"[!-~]+")
+_PORT = re.compile(r"\s*[0-9]{1,9}\s*")
+_LAST_PORT = (1 << 16) - 1
 
 
 def http_url(text: str) -> SplitResult:
@@ -24,6 +28,18 @@ def http_url(text: str) -> SplitResult:
         raise ValueError(_SHAPE)
     (url.hostname or "").removesuffix(".").encode("idna")  # as getaddrinfo does
     return url
+
+
+def check_ports(text: str, where: str) -> None:
+    """
+    Go on where *text* is ports with commas between them; an empty one is libpq's.
+
+    Raises:
+        UsageError: One of them is not from 1 to 65535; it begins with *where*.
+    """
+    given = [port for port in text.split(",") if port.strip()]
+    if not all(_PORT.fullmatch(port) and 0 < int(port) <= _LAST_PORT for port in given):
+        raise UsageError(f"{where}: a port is a number from 1 to {_LAST_PORT}")
 
 
 _SHAPE = "write a URL such as https://host:443/path"

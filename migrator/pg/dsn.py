@@ -16,12 +16,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, ConninfoOption, PGconn
 
 from migrator.errors import UsageError
+from migrator.urls import check_ports
 
 
 _SCHEMES = ("postgres", "postgresql")
 _PORTS = re.compile(r"[\d,]*")
-_PORT = re.compile(r"\s*[0-9]{1,9}\s*")
-_LAST_PORT = (1 << 16) - 1
 # pgx conn.go ParseConfigWithOptions and pgxpool pool.go ParseConfig: never sent
 _PGX_ONLY = re.compile(r"default_query_exec_mode|\w+_cache_capacity|pool_\w+")
 _CONNECT_TIMEOUT_S = 10
@@ -166,15 +165,8 @@ def parse_dsn(text: str) -> Dsn:
     if not _PORTS.fullmatch(str(known.get("port", ""))):
         # a password with an unencoded slash: its first half would be told as the port
         raise UsageError(_unreadable(text))
-    _check_ports(str(known.get("port", "")), "the database URL")
+    check_ports(str(known.get("port", "")), "the database URL")
     return Dsn(tuple((name, str(value)) for name, value in known.items()))
-
-
-def _check_ports(ports: str, where: str) -> None:
-    """Raise UsageError where a port cannot be one; an empty one is libpq's default."""
-    found = [port for port in ports.split(",") if port.strip()]
-    if not all(_PORT.fullmatch(port) and 0 < int(port) <= _LAST_PORT for port in found):
-        raise UsageError(f"{where}: a port is a number from 1 to {_LAST_PORT}")
 
 
 def from_environment(environ: Mapping[str, str]) -> Dsn | None:
@@ -188,7 +180,7 @@ def from_environment(environ: Mapping[str, str]) -> Dsn | None:
     """
     if not any(environ.get(name) for name in _NAMING):
         return None
-    _check_ports(environ.get("PGPORT", ""), "PGPORT")
+    check_ports(environ.get("PGPORT", ""), "PGPORT")
     told = {
         "host": "PGHOST",
         "port": "PGPORT",

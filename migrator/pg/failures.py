@@ -18,7 +18,6 @@ from migrator.errors import (
 from migrator.facts import Place, ServerMessage
 from migrator.model import Statement
 from migrator.pg.connect import server_message
-from migrator.pg.remedies import remedy_of
 from migrator.sql.passwords import MASK, masking, passwords
 
 
@@ -63,6 +62,8 @@ def explained(
         return read_only(server, conn) or StatementFailedError(place, server)
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
+    from migrator.pg.remedies import remedy_of  # noqa: PLC0415 - rare
+
     return _failed(place, server, remedy_of(server, statement, place))
 
 
