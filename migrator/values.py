@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+from migrator.identifiers import check_table
+from migrator.urls import http_url
+
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,9 +26,8 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 # no user information: what is called at the end of a run is told, and holds no secret
 _ADDRESS = (
     r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])"
-    r"(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?"
+    r"(?::[0-9]{1,5})?(?:[/?][!-~]*)?"
 )
-_LAST_PORT = (1 << 16) - 1
 # longer ones are left to the judge: CPython itself limits what int() reads
 _DIGITS = 18
 
@@ -68,8 +70,11 @@ def addresses(text: object) -> tuple[str, ...]:
 
 
 def _is_address(text: str) -> bool:
-    found = re.fullmatch(_ADDRESS, text, re.IGNORECASE)
-    return found is not None and int(found["port"] or 0) <= _LAST_PORT
+    try:
+        http_url(text)
+    except ValueError:
+        return False
+    return re.fullmatch(_ADDRESS, text, re.IGNORECASE) is not None
 
 
 Addresses = Annotated[tuple[str, ...], addresses]
@@ -93,6 +98,9 @@ def places(text: object) -> tuple[Path, ...]:
 
 Places = Annotated[tuple[Path, ...], places]
 """Paths; what stands beside the type reads them."""
+
+TableName = Annotated[str, check_table]
+"""A name as it is written; what stands beside the type checks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +171,5 @@ _READERS: Mapping[Any, Callable[[str], object]] = {
     Secret | None: Secret,
     Duration: seconds,
     Addresses: addresses,
+    TableName: check_table,
 }

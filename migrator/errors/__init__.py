@@ -3,6 +3,7 @@ Everything that can go wrong, by what the operator has to do about it.
 
 * MigratorError
   x UsageError              fix a flag, the environment, a DSN, a secret file
+    - UnsupportedServerError
   x PendingError            nothing is wrong: migrations are pending
   x NotThroughError         nothing is wrong: a health check came before the end
   x FilesInvalidError       fix the migration files
@@ -52,6 +53,7 @@ from migrator.errors.before import (
     PendingError,
     RowNotWrittenError,
     UnknownTargetError,
+    UnsupportedServerError,
     UsageError,
 )
 from migrator.errors.running import (
@@ -107,5 +109,6 @@ __all__ = [
     "StatementTimeoutError",
     "UnavailableError",
     "UnknownTargetError",
+    "UnsupportedServerError",
     "UsageError",
 ]

@@ -10,9 +10,10 @@ class StatementFailedError(MigratorError):
 
     mend = "mend the file and run again"
 
-    def __init__(self, place: Place, server: ServerMessage) -> None:
+    def __init__(self, place: Place, server: ServerMessage, *, mend: str = "") -> None:
         self.place = place
         self.server = server
+        self.mend = mend or self.mend
         super().__init__(
             f"{place}: {server.message}{sqlstate(server)};"
             f" this migration was rolled back; {self.mend}"
@@ -27,8 +28,7 @@ class OutOfResourcesError(StatementFailedError):
     """
 
     def __init__(self, place: Place, server: ServerMessage, *, mend: str) -> None:
-        self.mend = f"{mend}, and run again"
-        super().__init__(place, server)
+        super().__init__(place, server, mend=f"{mend}, and run again")
 
 
 class FileChangedError(FilesInvalidError):

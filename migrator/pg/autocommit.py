@@ -203,6 +203,8 @@ class Autocommit:
             return invalid_index(
                 left.name, left.table, self._notes.progress(place), error
             )
+        if found.done is None:
+            return self._unsure(error, place, self._notes.progress(place).part)
         self._notes.write(self._notes.reached)
         return error
 

@@ -29,13 +29,16 @@ _TLS = re.compile(
 )
 # fe-connect.c: pqConnectOptions2, parseServiceInfo
 _OPTION = re.compile(
-    r"invalid .*value|invalid port|could not match|weak sslmode|definition of service"
-    r"|service file|syntax error in service file|.* not supported in service file"
+    r"(?:^|.*failed: )(?:invalid .*value|invalid port|could not match|weak sslmode"
+    r"|could not parse network address|invalid SSL protocol version|invalid SCRAM"
+    r"|definition of service|service file|syntax error in service file"
+    r"|.* not supported in service file)"
 )
 _UNUSABLE = (
     "the connection's parameters cannot be used: {}; check the URL, libpq's own"
     " variables and the service file"
 )
+_NO_NAME = "the host, or another part, is no text that can be used"
 # the last two only where libpq cannot be asked for the SQLSTATE
 _DENIED = re.compile(
     r"no password supplied|pg_hba\.conf|authentication failed|\" does not exist"
@@ -87,6 +90,8 @@ def open_connection(dsn: Dsn) -> Link:
         return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError as error:
         raise UsageError(_UNUSABLE.format(error)) from error
+    except UnicodeError as error:  # of the codec idna, for one: its labels have limits
+        raise UsageError(_UNUSABLE.format(_NO_NAME)) from error
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
     except psycopg.OperationalError as error:

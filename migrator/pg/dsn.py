@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, ConninfoOption, PGconn
 
 from migrator.errors import UsageError
+from migrator.urls import check_ports
 
 
 _SCHEMES = ("postgres", "postgresql")
@@ -164,6 +165,7 @@ def parse_dsn(text: str) -> Dsn:
     if not _PORTS.fullmatch(str(known.get("port", ""))):
         # a password with an unencoded slash: its first half would be told as the port
         raise UsageError(_unreadable(text))
+    check_ports(str(known.get("port", "")), "the database URL")
     return Dsn(tuple((name, str(value)) for name, value in known.items()))
 
 
@@ -172,9 +174,13 @@ def from_environment(environ: Mapping[str, str]) -> Dsn | None:
     Return the database that libpq's own variables name, None when they name none.
 
     libpq reads them itself on connecting; here they are for telling where we went.
+
+    Raises:
+        UsageError: PGPORT is no port.
     """
     if not any(environ.get(name) for name in _NAMING):
         return None
+    check_ports(environ.get("PGPORT", ""), "PGPORT")
     told = {
         "host": "PGHOST",
         "port": "PGPORT",

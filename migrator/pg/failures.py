@@ -62,7 +62,9 @@ def explained(
         return read_only(server, conn) or StatementFailedError(place, server)
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
-    return _failed(place, server)
+    from migrator.pg.remedies import remedy_of  # noqa: PLC0415 - rare
+
+    return _failed(place, server, remedy_of(server, statement, place))
 
 
 def discreet(server: ServerMessage, source: str) -> ServerMessage:
@@ -81,12 +83,12 @@ def _mask(source: str) -> re.Pattern[str] | None:
     return masking(found) if found else None
 
 
-def _failed(place: Place, server: ServerMessage) -> StatementFailedError:
+def _failed(place: Place, server: ServerMessage, remedy: str) -> StatementFailedError:
     state = server.sqlstate or ""
     known = (mend for start, mend in _ROOM.items() if state.startswith(start))
     mend = next(known, None)
     if mend is None:
-        return StatementFailedError(place, server)
+        return StatementFailedError(place, server, mend=remedy)
     return OutOfResourcesError(place, server, mend=mend)
 
 
