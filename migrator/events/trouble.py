@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from migrator.events.base import Event
+from migrator.facts import Word
 
 
 class SettingIgnored(Event):
@@ -21,7 +22,7 @@ class TlsUnverified(Event):
     name: ClassVar[str] = "tls.unverified"
     level: ClassVar[str] = "warning"
 
-    sslmode: str
+    sslmode: Word
     """As libpq uses it; `prefer` is its default."""
 
     hint: str

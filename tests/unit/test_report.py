@@ -10,7 +10,6 @@ from migrator.events.migration import MigrationApplied
 from migrator.events.run import PlanMade, RunFinished
 from migrator.facts import Fault, Place, ServerMessage
 from migrator.report import termination
-from migrator.report.log import fields_of
 from migrator.report.redact import Redactor
 from migrator.report.tally import Tally
 
@@ -29,9 +28,9 @@ def failed(message: str = "boom") -> StatementFailedError:
     [
         ("hunter2", "password hunter2!", "password ********!"),
         ("p@ss/w", "postgres://u:p%40ss%2Fw@h", "postgres://u:********@h"),
-        ("abc", "abc abcdef", "******** abcdef"),
+        ("abcd", "abcd abcdef", "******** abcdef"),
         ("", "nothing", "nothing"),
-        ("a.b", "a.b axb", "******** axb"),
+        ("a.bc", "a.bc axbc", "******** axbc"),
         ("", "ALTER ROLE a PASSWORD 'hunter2' x", "ALTER ROLE a PASSWORD '********' x"),
         ("", "near \"password e'it''s", "near \"password '********'"),
     ],
@@ -138,7 +137,7 @@ def test_the_termination_message_fits(size: int, letter: str) -> None:
     """At most 4096 bytes of valid JSON, the verdict first, however long an error is."""
     verdict = Tally("up").verdict(failed(letter * size), duration_s=0)
 
-    message = termination.message(fields_of(verdict))
+    message = termination.message(vars(verdict))
 
     assert len(message.encode()) <= 4096
     assert list(json.loads(message))[:4] == [
@@ -156,7 +155,7 @@ def test_the_termination_message_is_written_where_the_file_exists(
     """It replaces what was there; no file is made."""
     there, not_there = tmp_path / "there", tmp_path / "not_there"
     there.write_text("x" * 5000)
-    fields = fields_of(Tally("up").verdict(None, duration_s=0.5))
+    fields = vars(Tally("up").verdict(None, duration_s=0.5))
 
     termination.write(there, fields)
     termination.write(not_there, fields)
