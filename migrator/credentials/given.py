@@ -53,7 +53,7 @@ class FromCommand:
         except OSError as error:
             raise UsageError(_NO_PROGRAM.format(words[0], error.strerror)) from error
         if done.returncode:
-            self.learn(done.stdout.decode(errors="replace"))
+            self.learn(done.stdout[:_MOST_LEARNED].decode(errors="replace"))
             raise NoPasswordError(_failure(words[0], done.returncode, done.stderr))
         first = done.stdout.split(b"\n", 1)[0].removesuffix(b"\r")
         return usable(first.decode(errors="replace"), f"{words[0]} printed no password")
@@ -64,6 +64,7 @@ _NO_PROGRAM = (
     " add it to the image, which has none but python3"
 )
 _MOST_SHOWN = 200
+_MOST_LEARNED = 1 << 13
 
 
 def usable(password: str, lacking: str) -> str:

@@ -84,22 +84,19 @@ class Redactor:
         """Return the fields of *event*, its words of ours as they are."""
         ours = event.words | _WORDS
         return {
-            name: value if name in event.words else self._value(value, ours)
+            name: value if name in event.words else self.value(value, ours)
             for name, value in vars(event).items()
         }
 
-    def value(self, value: Any) -> Any:
-        """Return *value* with every string in it masked."""
-        return self._value(value, frozenset())
-
-    def _value(self, value: Any, ours: frozenset[str]) -> Any:
+    def value(self, value: Any, ours: frozenset[str] = frozenset()) -> Any:
+        """Return *value* with every string in it masked, but those called as *ours*."""
         match value:
             case str():
                 return self.text(value)
             case Mapping():
                 return dict(self._items(value, ours))
             case list() | tuple():
-                return [self._value(inner, ours) for inner in value]
+                return [self.value(inner, ours) for inner in value]
             case _:
                 return value
 
@@ -109,7 +106,7 @@ class Redactor:
         for name, inner in value.items():
             # names of fields are identifiers, those of files never are
             known = name if name.isidentifier() else self.text(name)
-            yield known, inner if name in ours else self._value(inner, ours)
+            yield known, inner if name in ours else self.value(inner, ours)
 
 
 def _patterns(secrets: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:

@@ -5,8 +5,9 @@ They are found by the words before them, so what nobody calls a password is none
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
+from os.path import commonprefix
 from urllib.parse import unquote
 
 from migrator.sql.gaps import Gaps
@@ -169,11 +170,37 @@ def masking(secrets: Iterable[str]) -> re.Pattern[str]:
     So a server repeats one that it takes for a name. A short one is found only where it
     stands as a word; what is no secret (`is_secret`) is not found at all.
     """
-    longest_first = sorted(filter(is_secret, secrets), key=len, reverse=True)
-    either = "|".join(map(_pattern, longest_first)) or r"(?!)"
-    return re.compile(either, re.IGNORECASE)
+    known = {_in_small_letters(secret) for secret in secrets if is_secret(secret)}
+    long = _either({each for each in known if len(each) >= SHORT})
+    short = _either({each for each in known if len(each) < SHORT})
+    return re.compile(rf"{long}|(?<!\w)(?:{short})(?!\w)", re.IGNORECASE)
 
 
-def _pattern(secret: str) -> str:
-    literal = re.escape(secret)
-    return literal if len(secret) >= SHORT else rf"(?<!\w){literal}(?!\w)"
+def _in_small_letters(text: str) -> str:
+    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+def _either(secrets: Collection[str]) -> str:
+    longest_first = sorted(secrets, key=lambda secret: (-len(secret), secret))
+    return _tree(longest_first) if longest_first else r"(?!)"
+
+
+def _tree(secrets: Sequence[str], depth: int = 0) -> str:
+    """
+    Return a pattern for *secrets*, the longest first, that share what they begin with.
+
+    A seed may hold thousands of hashes: at each character of a text only few are tried.
+    """
+    if len(secrets) <= _FEW or depth == _DEEPEST:
+        return "|".join(map(re.escape, secrets))
+    start = commonprefix(secrets)  # noqa: RUF071 - characters are meant
+    groups: dict[str, list[str]] = {}
+    for rest in (secret[len(start) :] for secret in secrets):
+        groups.setdefault(rest[:1], []).append(rest)
+    inner = "|".join(_tree(group, depth + 1) for group in groups.values())
+    return f"{re.escape(start)}(?:{inner})"
+
+
+_FEW = 4
+_DEEPEST = 40
+"""Groups in each other: re's own parser calls itself for each."""

@@ -98,12 +98,14 @@ PIECES = (
 )
 LARGE = """
 import sys
-from migrator.sql.passwords import passwords, without_passwords
+from migrator.sql.passwords import masked, without_passwords
 
 piece = sys.argv[1]
 for text in ("password " + piece * (200_000 // len(piece)), piece * 20_000 + "'"):
     without_passwords(text)
-    passwords(text)
+    masked(text)
+many = (f'"password": "$2b$10$hash-{n:x}-{n * 7919:x}", ' for n in range(10_000))
+masked("".join(many))
 """
 
 
