@@ -160,8 +160,12 @@ def _refusal(
         termination_log=Path(place),
         shutdown_urls=_shutdown_urls(environ),
     )
-    secrets = secret_values(environ) | passwords(given.get("database_url", ""))
-    redactor = Redactor((*secrets, *queries(reporting.shutdown_urls)))
+    try:
+        secrets = secret_values(environ) | passwords(given.get("database_url", ""))
+        redactor = Redactor((*secrets, *queries(reporting.shutdown_urls)))
+    except Exception as unknown:  # noqa: BLE001 - then nothing of either is told
+        redactor = Redactor()
+        error = RuntimeError(type(error).__name__, type(unknown).__name__)
     return partial(
         run_job, refuse, reporting=reporting, redactor=redactor, stdout=stdout
     )

@@ -121,7 +121,8 @@ def _forms(secret: str) -> Iterator[str]:
         written = plain, plain.replace("'", "''"), _escaped(plain, "\\'")
         for form in written:
             yield from (form, _escaped(form, "\\"), _escaped(form, "\\'"))
-        yield from (quote(plain, safe=""), quote(plain), quote_plus(plain))
+        raw = plain.encode(errors="surrogatepass")  # a variable need not be UTF-8
+        yield from (quote(raw, safe=""), quote(raw), quote_plus(raw))
         # as one word of Python and of JSON, without the quotes around it
         yield from (repr(plain)[1:-1], ascii(plain)[1:-1])
         yield from (

@@ -28,7 +28,7 @@ def environ(database: str, tmp_path: Path) -> dict[str, str]:
     """Two migrations, one with an umlaut in its name, the other with a byte alone."""
     directory = write(
         tmp_path / "m",
-        {"1_ä.sql": "CREATE TABLE a (); COMMENT ON TABLE a IS 'ö €';"},
+        {"1_ä.sql": "CREATE TABLE a (); COMMENT ON TABLE a IS 'ö';"},
     )
     (directory / os.fsdecode(b"2_\xe4.sql")).write_text("-- +goose Up\nSELECT 1;")
     return environment(database, directory)
@@ -51,12 +51,12 @@ def ended(
     return int(code.read_text()), done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("encoding", ASCII)
+@pytest.mark.parametrize("stdio", ASCII)
 def test_json_without_letters(
-    environ: dict[str, str], encoding: dict[str, str], conn: psycopg.Connection
+    environ: dict[str, str], stdio: dict[str, str], conn: psycopg.Connection
 ) -> None:
     """What the encoding has not is an escape of JSON; the log goes on to its end."""
-    code, stdout, stderr = ended("up", {**environ, **encoding})
+    code, stdout, stderr = ended("up", {**environ, **stdio})
 
     lines = [json.loads(line) for line in stdout.splitlines()]
     assert (code, stderr) == (0, b"")
@@ -67,12 +67,12 @@ def test_json_without_letters(
     assert stdout.isascii()
 
 
-@pytest.mark.parametrize("encoding", ASCII)
+@pytest.mark.parametrize("stdio", ASCII)
 def test_console_without_letters(
-    environ: dict[str, str], encoding: dict[str, str]
+    environ: dict[str, str], stdio: dict[str, str]
 ) -> None:
     """What the encoding has not is an escape of Python."""
-    told = {**environ, **encoding, "MIGRATOR_LOG_FORMAT": "console"}
+    told = {**environ, **stdio, "MIGRATOR_LOG_FORMAT": "console"}
 
     code, stdout, stderr = ended("up", told)
 

@@ -163,6 +163,17 @@ def test_a_signal_before_the_work(
     assert result.exit_code == code
 
 
+@pytest.mark.parametrize("name", ["MIGRATOR_PASSWORD", "PGPASSWORD", "APP_TOKEN"])
+@pytest.mark.parametrize("fault", [{}, {"MIGRATOR_NO_SUCH": "x"}])
+def test_a_secret_that_is_no_text(
+    directory: Path, message: Path, name: str, fault: dict[str, str]
+) -> None:
+    """It is no reason to say nothing."""
+    result = validated(directory, message, **{name: "\udcff\ud800abcd"}, **fault)
+
+    assert result.exit_code == (2 if fault or name == "MIGRATOR_PASSWORD" else 0)
+
+
 @pytest.mark.parametrize("argument", ["99999999999", "1e400", "0.4ms", "-1", "nan"])
 @pytest.mark.parametrize("where", ["the flag", "the variable"])
 def test_a_deadline_that_no_timer_takes(

@@ -87,6 +87,16 @@ def test_the_bounds_of_a_duration_are_allowed(name: str) -> None:
     assert read_ == [0, 0, 0, 0.001, 0.001, *[2147483.647] * 2, 2145600.0]
 
 
+@pytest.mark.parametrize(
+    "name", ["TABLE", "ROLE", "SEARCH_PATH", "PASSWORD", "PASSWORD_COMMAND", "NAME"]
+)
+def test_a_text_that_is_not_utf_8(name: str) -> None:
+    """No server takes it."""
+    assert faults(**{f"MIGRATOR_{name}": "a\udcff"}) == [
+        f"MIGRATOR_{name}: it is not UTF-8"
+    ]
+
+
 def test_all_faults_are_told_at_once() -> None:
     """An operator mends them in one go."""
     told = faults(
