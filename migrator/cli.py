@@ -57,7 +57,7 @@ def main(
     given: Mapping[str, str] = {}
     variables: Mapping[str, str] = os.environ if environ is None else environ
     try:
-        # what came while we were loaded (entrypoint.py) comes here
+        # a signal that came while modules were imported (entrypoint.py) arrives here
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         given = arguments(sys.argv[1:] if argv is None else argv)
         if {HELP, ABOUT} & given.keys():
@@ -67,8 +67,8 @@ def main(
         job = _job(read_settings(variables, given), variables, out)
         if environ is None:
             os.environ.update(variables)  # libpq reads PGPASSWORD and others there
-    except BaseException as error:  # noqa: BLE001 - a signal and a bug are told as well
-        job = _refusal(_meant(error), given, variables, out)
+    except BaseException as error:  # noqa: BLE001 - signals and bugs get a verdict, too
+        job = _refusal(_signal_of(error), given, variables, out)
     code = job(final=environ is None)
     if stdout is None:
         release(out)
@@ -78,8 +78,8 @@ def main(
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-def _meant(error: BaseException) -> BaseException:
-    """Return the signal that *error* stands for, which came before it could be told."""
+def _signal_of(error: BaseException) -> BaseException:
+    """Return the signal that *error* stands for; *error* itself where it is none."""
     ends = {128 + signum: signum for signum in _STOPS}
     code = error.code if isinstance(error, SystemExit) else 0
     signum = ends.get(code) if isinstance(code, int) else None
@@ -146,7 +146,7 @@ def _refusal(
     environ: Mapping[str, str],
     stdout: TextIO,
 ) -> _Job:
-    """Return what tells that nothing can begin, as well as the settings allow."""
+    """Return a job that only reports *error*, as far as the settings allow."""
 
     def refuse(*_: object) -> None:
         raise error
@@ -163,7 +163,7 @@ def _refusal(
     try:
         secrets = secret_values(environ) | passwords(given.get("database_url", ""))
         redactor = Redactor((*secrets, *queries(reporting.shutdown_urls)))
-    except Exception as unknown:  # noqa: BLE001 - then nothing of either is told
+    except Exception as unknown:  # noqa: BLE001 - then neither text is shown
         redactor = Redactor()
         error = RuntimeError(type(error).__name__, type(unknown).__name__)
     return partial(

@@ -65,9 +65,9 @@ def run_job(
     Do *work*, tell everything, and return the process's exit code.
 
     Whatever happens, the last line is `run.finished`, and the termination message
-    says the same. What goes wrong with telling it changes neither. *afterwards* is done
-    behind a success. *final* says that the process ends with the run: signals that come
-    later do not change the code either.
+    says the same. Failures of the log, the sidecars and *afterwards*, which is called
+    after a success, change neither. *final* says that the process ends with the run:
+    later signals do not change the exit code either.
     """
     started, run_id = time.monotonic(), uuid.uuid4().hex[:12]
     tally, cancellation = Tally(reporting.command), Cancellation()
@@ -98,7 +98,7 @@ def run_job(
                 _stop_sidecars(reporting.shutdown_urls, log, cancellation)
         try:
             log(finished)
-        except Exception:  # noqa: BLE001 - a log that cannot be written tells it plainly
+        except Exception:  # noqa: BLE001 - the last line is written in any case
             write(stdout, plain_line(finished, told, run_id=run_id))
         if afterwards is not None and not finished.exit_code:
             with suppress(Exception):
@@ -126,7 +126,7 @@ def _outcome(
         error = why(caught, cancellation)
     else:
         return None
-    with suppress(Exception):  # it has ended, whether that can be told or not
+    with suppress(Exception):  # a log that fails does not change why it ended
         tell_end(error, observe, interrupted=cancellation.requested)
     return error
 

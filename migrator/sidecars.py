@@ -57,7 +57,7 @@ class _Call(Thread):
         super().__init__(daemon=True)
         self._url = url
         # a query may hold a token
-        self._shown = re.sub(r"([?#]).*", rf"\1{MASK}", url)
+        self._public_url = re.sub(r"([?#]).*", rf"\1{MASK}", url)
         self._patience_s = patience_s
         self._outcome: int | str = "there was no answer in time"
 
@@ -68,14 +68,14 @@ class _Call(Thread):
             self._outcome = answer.status
         except OSError as error:
             self._outcome = why(error)
-        except Exception as error:  # noqa: BLE001 - such as a name that is none in IDNA
+        except Exception as error:  # noqa: BLE001 - such as a host name that IDNA refuses
             self._outcome = f"{type(error).__name__}: {error}"
 
     def event(self) -> Event:
         """Return what is known by now."""
         outcome = self._outcome
         if isinstance(outcome, str):
-            return SidecarFailed(url=self._shown, reason=outcome)
+            return SidecarFailed(url=self._public_url, reason=outcome)
         if outcome not in _SUCCESS:
-            return SidecarFailed(url=self._shown, reason=f"it answered {outcome}")
-        return SidecarStopped(url=self._shown, status=outcome)
+            return SidecarFailed(url=self._public_url, reason=f"it answered {outcome}")
+        return SidecarStopped(url=self._public_url, status=outcome)

@@ -30,7 +30,7 @@ class FromCommand:
 
     command: str
     learn: Callable[[str], None]
-    """Told what it printed before anything is made of it: it may have failed since."""
+    """Called with the output of a command that failed, before its error is reported."""
 
     timeout_s: float = 30.0
 
@@ -84,12 +84,12 @@ def usable(password: str, lacking: str) -> str:
 def _failure(program: str, code: int, stderr: bytes) -> str:
     """Return what to tell: of what it said only the last line, where errors stand."""
     *_, last = ("", *stderr.decode(errors="replace").strip().splitlines())
-    said = f": {_shortened(last.strip())}" if last else ""
+    said = f": {_shorten(last.strip())}" if last else ""
     return f"{program} ended with code {code}{said}"
 
 
-def _shortened(text: str) -> str:
-    """Return *text* up to a blank: half a secret would be none that anybody knows."""
+def _shorten(text: str) -> str:
+    """Return *text* up to a blank: half a secret would not be recognized and masked."""
     if len(text) <= _MOST_SHOWN:
         return text
     *words, _ = text[: _MOST_SHOWN + 1].split(" ")

@@ -1,9 +1,9 @@
 """
 Events for a person at a terminal: one short line each, a table for `status`.
 
-Whatever files, servers and people have written passes one filter before a sentence is
-made of it (`readable`): no escape sequence of theirs reaches the terminal, and no line
-break of theirs makes a line that looks like ours.
+All foreign text passes one filter (`readable`) before a sentence is made of it: no
+escape sequence in it reaches the terminal, and no line break in it makes a line that
+looks like one of ours.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Characters that a terminal acts on or that nobody sees, shown as what they are."""
+"""Control characters and invisible ones of foreign text, replaced by escapes."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The process's standard output: closed, full or without letters, it fails no run."""
+"""Standard output that never fails a run: closed, full, or of another encoding."""
 
 import codecs
 import io
@@ -41,14 +41,14 @@ def is_utf8(stream: TextIO) -> bool:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether somebody sits before *stream*; nobody sits before a closed one."""
+    """Tell whether *stream* is a terminal; one that is closed is none."""
     with suppress(ValueError):
         return stream.isatty()
     return False
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write *text* at once; where nobody takes it, it is lost and nothing is raised."""
+    """Write and flush *text*; where that fails, it is lost and nothing is raised."""
     with suppress(OSError, ValueError):
         stream.write(text)
         stream.flush()

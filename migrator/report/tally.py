@@ -106,7 +106,7 @@ _COUNTS: Mapping[str, Callable[[Tally, Any], None]] = {
 
 
 def tell_end(error: BaseException, observe: Observer, *, interrupted: bool) -> None:
-    """Tell *observe* what else there is to say of *error*, which has ended a run."""
+    """Report to *observe* what *error*, which ended a run, says beside the verdict."""
     from migrator.events.trouble import RunCrashed, RunInterrupted  # noqa: PLC0415 - as it says
 
     if interrupted:
@@ -121,14 +121,14 @@ def tell_end(error: BaseException, observe: Observer, *, interrupted: bool) -> N
 def _text(error: BaseException | None) -> str | None:
     if error is None or isinstance(error, MigratorError):
         return None if error is None else str(error)
-    return f"a bug of ours: {type(error).__name__}: {_said(error)}; please report it"
+    return f"a bug of ours: {type(error).__name__}: {_text_of(error)}; please report it"
 
 
-def _said(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - the verdict does not depend on others' code
-        return "it cannot be shown"
+    except Exception:  # noqa: BLE001 - a foreign `__str__` must not cost the verdict
+        return "its text cannot be read"
 
 
 def _hint(error: BaseException | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Blanks and comments between two words, in time that grows as the text does."""
+"""White space and comments between two words, skipped in linear time."""
 
 import re
 from bisect import bisect_left

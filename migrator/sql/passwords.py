@@ -67,7 +67,7 @@ def without_passwords(text: str) -> str:
         return text
     for pattern, mask in ((_EXCERPT, MASK), (_BROKEN, f'"{MASK}"')):
         text = re.sub(pattern, rf"\g<before>{mask}", text)
-    text = _without(text, _named(text))
+    text = _without(text, _password_literals(text))
     for pattern, mask in ((_QUOTED, f"'{MASK}'"), (_URL, MASK), (_BARE, MASK)):
         text = re.sub(pattern, rf"\g<before>{mask}", text)
     return text
@@ -81,17 +81,17 @@ def _without(text: str, literals: Iterable[re.Match[str]]) -> str:
     return "".join((*parts, text[done:]))
 
 
-def _named(text: str) -> Iterator[re.Match[str]]:
+def _password_literals(text: str) -> Iterator[re.Match[str]]:
     """Return the literals that stand behind PASSWORD and a gap, in their order."""
     literal, done = re.compile(_LITERAL), 0
-    for _, end in _names(text):
+    for _, end in _password_words(text):
         found = literal.match(text, end) if end >= done else None
         if found:
             done = found.end()
             yield found
 
 
-def _names(text: str) -> Iterator[tuple[int, int]]:
+def _password_words(text: str) -> Iterator[tuple[int, int]]:
     """Return where each PASSWORD before a gap begins, and where that gap ends."""
     gaps = Gaps(text)
     for name in re.finditer(_NAME_ALONE, text):
@@ -119,7 +119,7 @@ _NONE: frozenset[str] = frozenset()
 
 
 def _passwords(text: str) -> Iterator[str]:
-    for found in chain(_named(text), re.finditer(_QUOTED, text)):
+    for found in chain(_password_literals(text), re.finditer(_QUOTED, text)):
         literal = found.groupdict().get("value") or found[0]
         yield from _unquoted(literal)
         # a quote inside ended it too early: the rest stands behind it
@@ -134,7 +134,7 @@ def _passwords(text: str) -> Iterator[str]:
 
 def _of_roles(text: str) -> Iterator[str]:
     word = re.compile(_WORD)
-    for start, end in _names(text):
+    for start, end in _password_words(text):
         found = word.match(text, end)
         before = text[max(0, start - _MOST_BEFORE) : start]
         if found and re.search(_OF_A_ROLE, before):

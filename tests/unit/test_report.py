@@ -1,6 +1,7 @@
 """What is told: masked, short enough, valid."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,21 @@ def failed(message: str = "boom") -> StatementFailedError:
 def test_secrets_are_masked(secret: str, text: str, expected: str) -> None:
     """Plain and percent-encoded; a short one only as a word."""
     assert Redactor([secret]).text(text) == expected
+
+
+KEY = "-----BEGIN KEY-----\nMIIEvQ'IBADAN\\Bgkqhki\nshrt\n}\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [str, repr, ascii, json.dumps, str.strip, lambda key: "; ".join(key.split("\n"))],
+)
+def test_each_line_of_a_secret_is_masked(form: Callable[[str], str]) -> None:
+    """As it is, as Python and JSON write it, and line by line."""
+    text = Redactor([KEY]).text(f"key {form(KEY)} end")
+
+    assert [part for part in ("MIIE", "Bgkq", "shrt", "BEGIN") if part in text] == []
+    assert (text[:4], text[-4:]) == ("key ", " end")
 
 
 def test_secrets_are_masked_at_any_depth() -> None:
