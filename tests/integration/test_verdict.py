@@ -111,15 +111,17 @@ def test_a_bug_after_the_work(
     assert validated(directory, message, **environ).exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["_json", "_in_front"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_a_line_that_cannot_be_made(
     directory: Path,
     message: Path,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
+    name: str,
 ) -> None:
     """The verdict is written all the same, plainly."""
-    monkeypatch.setattr(log, "_in_front", raising(error))
+    monkeypatch.setattr(log, name, raising(error))
 
     result = validated(directory, message)
 
