@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from migrator.events.base import Event
-from migrator.facts import Word
 
 
 class SettingIgnored(Event):
@@ -22,7 +21,7 @@ class TlsUnverified(Event):
     name: ClassVar[str] = "tls.unverified"
     level: ClassVar[str] = "warning"
 
-    sslmode: Word
+    sslmode: str
     """As libpq uses it; `prefer` is its default."""
 
     hint: str
