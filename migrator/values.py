@@ -22,6 +22,9 @@ _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+# PostgreSQL's longest lock_timeout and statement_timeout (guc_tables.c: INT_MAX ms);
+# one limit for all durations, and far below what the system's timers take
+_MOST_MS = (1 << 31) - 1
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 # no user information: what is called at the end of a run is told, and holds no secret
 _ADDRESS = (
@@ -37,19 +40,30 @@ def seconds(text: object) -> object:
     Read a duration: `30s`, `5m`, `1h30m`, `500ms`, or a number of seconds.
 
     Raises:
-        ValueError: It is none of them, or negative.
+        ValueError: It is none of them, or neither 0 nor between 1 and 2147483647 ms: a
+            part of a millisecond would be PostgreSQL's 0, which is no limit.
     """
     written = str(text).strip()
+    number = _number_of_seconds(written)
+    # 1e-400 is 0 only because a float cannot be as small
+    none = number == 0 and not re.search("[1-9]", written.lower().partition("e")[0])
+    if not (none or 1 <= round(number * 1000, 6) <= _MOST_MS):
+        raise ValueError(
+            "write a duration such as 30s, 5m, 1h30m, or seconds:"
+            f" 0, or from 1ms to {_MOST_MS}ms (24 days)"
+        )
+    return number or 0.0
+
+
+def _number_of_seconds(written: str) -> float:
+    """Return what *written* says, NaN when it says nothing."""
     if _DURATION.fullmatch(written):
         parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", written)
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
     try:
-        number = float(written)
+        return float(written)
     except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError("write a duration such as 30s, 5m, 1h30m, or seconds")
-    return number
+        return float("nan")
 
 
 Duration = Annotated[float, seconds]

@@ -30,7 +30,7 @@ class Choice(NamedTuple):
         Raises:
             UsageError: They name no user, or not exactly one host.
         """
-        ask = self._named(parameters, environ)
+        ask = self._named(parameters, environ, learn)
 
         def learned() -> str:
             password = ask()
@@ -40,14 +40,17 @@ class Choice(NamedTuple):
         return learned
 
     def _named(
-        self, parameters: Mapping[str, str], environ: Mapping[str, str]
+        self,
+        parameters: Mapping[str, str],
+        environ: Mapping[str, str],
+        learn: Callable[[str], None],
     ) -> Password:
         from migrator.credentials.given import FromCommand, FromFile  # noqa: PLC0415
 
         if self.file is not None:
             return FromFile(self.file)
         if self.command is not None:
-            return FromCommand(self.command)
+            return FromCommand(self.command, learn)
         from migrator.credentials.rds import rds_token  # noqa: PLC0415 - rare
 
         return rds_token(parameters, environ)

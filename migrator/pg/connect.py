@@ -241,4 +241,5 @@ _PREFIX = re.compile(r"connection (failed|is bad): ")
 
 
 def _milliseconds(seconds: float) -> str:
-    return str(round(seconds * 1000))
+    # 0 is no limit, so a part of a millisecond is a whole one
+    return str(max(1, round(seconds * 1000)) if seconds else 0)
