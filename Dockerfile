@@ -1,8 +1,12 @@
-FROM debian:trixie-slim AS base
+# A release build gives the digest: `make image BASE_DIGEST=…`. Without one the tag counts.
+ARG BASE_DIGEST
+FROM debian:trixie-slim${BASE_DIGEST:+@$BASE_DIGEST} AS base
 
-# The newest of the release: pinned versions leave Debian's mirrors with each fix.
+# The newest of the release: pinned versions leave Debian's mirrors with each fix, and
+# the base image may be older than a fix.
 # hadolint ignore=DL3008
 RUN apt-get update \
+    && apt-get upgrade -y \
     && apt-get install -y --no-install-recommends ca-certificates python3 python3-pip tzdata \
     && rm -rf /var/lib/apt/lists/*
 
@@ -114,6 +118,7 @@ USER 65532:65532
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/python3", "-P", "/entrypoint.py"]
 
+ARG BASE_DIGEST
 ARG VERSION
 ARG REVISION
 ARG CREATED
@@ -124,4 +129,6 @@ LABEL org.opencontainers.image.title="migrator" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.created="$CREATED" \
-      org.opencontainers.image.source="$SOURCE"
+      org.opencontainers.image.source="$SOURCE" \
+      org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim" \
+      org.opencontainers.image.base.digest="$BASE_DIGEST"

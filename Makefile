@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?= migrator
+BASE_DIGEST ?=
+IMAGE_OPTIONS ?=
 IMAGE_ARGS = \
+	--build-arg BASE_DIGEST=$(BASE_DIGEST) \
 	--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 	--build-arg REVISION=$(shell git describe --always --dirty --abbrev=40 --exclude '*') \
 	--build-arg CREATED=$(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) \
@@ -11,7 +14,7 @@ IMAGE_ARGS = \
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)
@@ -46,8 +49,17 @@ format: $(VENV)/.installed ## Format the code
 lock: ## Renew the lock files (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary pyproject.toml -o requirements.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:sbom -o requirements-sbom.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:scan -o requirements-scan.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 .PHONY: image
-image: ## Build the image
-	docker build --tag $(IMAGE) $(IMAGE_ARGS) .
+image: ## Build the image; BASE_DIGEST=sha256:… pins its base
+	docker build $(IMAGE_OPTIONS) --tag $(IMAGE) $(IMAGE_ARGS) .
+
+.PHONY: base-digest
+base-digest: ## Print the digest of the newest base image (needs buildx and a registry)
+	@docker buildx imagetools inspect debian:trixie-slim --format '{{.Manifest.Digest}}'
+
+.PHONY: scan
+scan: $(VENV)/.installed ## Look for known vulnerabilities in the image
+	@$(BIN)/python -m tests.image.scan $(IMAGE)

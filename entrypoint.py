@@ -19,14 +19,14 @@ def _leave(verdict: list[int]) -> None:
 
     That takes a tenth of a short run's time and frees what the kernel frees anyway;
     mypy leaves so, too (`mypy/util.py`: hard_exit). Registered before all else, this
-    runs last: threads have ended, and what others want done at exit is done. Where
-    nobody reads what is left to be written, the interpreter ends in its own way.
+    runs last: threads have ended, and what others want done at exit is done. What
+    nobody reads is lost, and does not change the code.
     """
-    with suppress(OSError, ValueError):
-        for stream in filter(None, (sys.stdout, sys.stderr)):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError, ValueError):
             stream.flush()
-        for code in verdict:
-            os._exit(code)
+    for code in verdict:
+        os._exit(code)
 
 
 if __name__ == "__main__":
@@ -38,6 +38,8 @@ if __name__ == "__main__":
         sys.exit(0 if lingers() else 3)
     signal.signal(signal.SIGTERM, _ended)
     signal.signal(signal.SIGINT, _ended)
+    # until main can tell that it was stopped
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     verdict: list[int] = []
     atexit.register(_leave, verdict)
     gc.disable()  # modules stay: looking for garbage among them is in vain

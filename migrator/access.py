@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 from migrator.credentials.choice import Choice
 from migrator.environment import SECRETS_DIR, Environment
-from migrator.events.base import Observer
 from migrator.pg.dsn import Dsn
 from migrator.settings import Settings
 
@@ -14,7 +13,6 @@ def password_of(
     dsn: Dsn,
     environ: Mapping[str, str],
     *,
-    observe: Observer,
     learn: Callable[[str], None],
 ) -> Callable[[], str]:
     """
@@ -29,4 +27,4 @@ def password_of(
     if given is not None and file is None:
         return given.get_secret_value
     choice = Choice(file, settings.password_command, settings.password_provider)
-    return choice.source(dict(dsn.parameters), environ, observe=observe, learn=learn)
+    return choice.source(dict(dsn.parameters), environ, learn=learn)

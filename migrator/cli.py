@@ -2,18 +2,29 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from migrator.about import VERSION
+from migrator.cancellation import Cancellation
 from migrator.commands import COMMANDS, summary
 from migrator.environment import SECRETS_DIR, Environment, with_env_file
+from migrator.errors import InterruptedRunError
 from migrator.exits import ExitCode
 from migrator.flags import ABOUT, FLAGS, HELP, POSTGRES, arguments
 from migrator.job import Reporting, run_job, secrets_of, work_of
-from migrator.report.redact import Redactor, secret_values
+from migrator.report.redact import Redactor, queries, secret_values
+from migrator.report.stdout import (
+    is_terminal,
+    lenient,
+    release,
+    standard_output,
+    write,
+)
 from migrator.settings import Settings, read_settings
 from migrator.sql.passwords import passwords
 from migrator.values import addresses
@@ -42,41 +53,66 @@ def main(
     stdout: TextIO | None = None,
 ) -> int:
     """Run the migrator once and return the exit code; arguments are for tests."""
-    stdout = sys.stdout if stdout is None else stdout
+    out = standard_output() if stdout is None else lenient(stdout)
     given: Mapping[str, str] = {}
     variables: Mapping[str, str] = os.environ if environ is None else environ
     try:
+        # a signal that came while modules were imported (entrypoint.py) arrives here
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         given = arguments(sys.argv[1:] if argv is None else argv)
         if {HELP, ABOUT} & given.keys():
-            stdout.write(_help() if HELP in given else f"{VERSION}\n")
+            write(out, _help() if HELP in given else f"{VERSION}\n")
             return ExitCode.OK
         variables = with_env_file(variables, given)
-        settings = read_settings(variables, given)
-        redactor = Redactor(secrets_of(settings, variables))
-    except Exception as error:  # noqa: BLE001 - also a bug of ours is told without secrets
-        return _refused(error, given, variables, stdout)
-    if environ is None:
-        os.environ.update(variables)  # libpq reads PGPASSWORD and others there itself
+        job = _job(read_settings(variables, given), variables, out)
+        if environ is None:
+            os.environ.update(variables)  # libpq reads PGPASSWORD and others there
+    except BaseException as error:  # noqa: BLE001 - signals and bugs get a verdict, too
+        job = _refusal(_signal_of(error), given, variables, out)
+    code = job(final=environ is None)
+    if stdout is None:
+        release(out)
+    return code
+
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+def _signal_of(error: BaseException) -> BaseException:
+    """Return the signal that *error* stands for; *error* itself where it is none."""
+    ends = {128 + signum: signum for signum in _STOPS}
+    code = error.code if isinstance(error, SystemExit) else 0
+    signum = ends.get(code) if isinstance(code, int) else None
+    if isinstance(error, KeyboardInterrupt):
+        signum = signal.SIGINT
+    return error if signum is None else InterruptedRunError(signum, name=signum.name)
+
+
+class _Job(Protocol):
+    def __call__(self, *, final: bool) -> ExitCode: ...
+
+
+def _job(settings: Settings, variables: Mapping[str, str], stdout: TextIO) -> _Job:
+    """Return what does the work that *settings* ask for."""
+    redactor = Redactor(secrets_of(settings, variables))
     logging.getLogger("psycopg").disabled = True  # what it warns of, our events tell
     reporting = _reporting(settings, stdout)
-    code = run_job(
-        work_of(
-            settings,
-            variables,
-            redactor.learn,
-            mask=redactor.text,
-            live=reporting.console and stdout.isatty(),
-        ),
+    live = reporting.console and is_terminal(stdout)
+    return partial(
+        run_job,
+        work_of(settings, variables, redactor.learn, mask=redactor.text, live=live),
         reporting=reporting,
         redactor=redactor,
         stdout=stdout,
         deadline_s=settings.deadline,
+        afterwards=partial(_linger, settings.command) if settings.linger else None,
     )
-    if settings.linger and code is ExitCode.OK:
-        from migrator.linger import linger  # noqa: PLC0415 - rare
 
-        linger(settings.command)
-    return code
+
+def _linger(command: str, cancellation: Cancellation) -> None:
+    from migrator.linger import linger  # noqa: PLC0415 - rare
+
+    linger(command, cancellation.sleep)
 
 
 def _help() -> str:
@@ -104,13 +140,13 @@ def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
     return reporting
 
 
-def _refused(
-    error: Exception,
+def _refusal(
+    error: BaseException,
     given: Mapping[str, str],
     environ: Mapping[str, str],
     stdout: TextIO,
-) -> ExitCode:
-    """Tell that the settings cannot be used, as well as they let us tell it."""
+) -> _Job:
+    """Return a job that only reports *error*, as far as the settings allow."""
 
     def refuse(*_: object) -> None:
         raise error
@@ -124,18 +160,24 @@ def _refused(
         termination_log=Path(place),
         shutdown_urls=_shutdown_urls(environ),
     )
-    secrets = secret_values(environ) | passwords(given.get("database_url", ""))
-    redactor = Redactor(secrets)
-    return run_job(refuse, reporting=reporting, redactor=redactor, stdout=stdout)
+    try:
+        secrets = secret_values(environ) | passwords(given.get("database_url", ""))
+        redactor = Redactor((*secrets, *queries(reporting.shutdown_urls)))
+    except Exception as unknown:  # noqa: BLE001 - then neither text is shown
+        redactor = Redactor()
+        error = RuntimeError(type(error).__name__, type(unknown).__name__)
+    return partial(
+        run_job, refuse, reporting=reporting, redactor=redactor, stdout=stdout
+    )
 
 
 def _shutdown_urls(environ: Mapping[str, str]) -> tuple[str, ...]:
-    source = Environment(environ, ["shutdown_urls"], SECRETS_DIR)
     try:
+        source = Environment(environ, ["shutdown_urls"], SECRETS_DIR)
         return addresses(source.values().get("shutdown_urls", ""))
-    except ValueError:
+    except (OSError, ValueError):
         return ()
 
 
 def _console(log_format: str, stdout: TextIO) -> bool:
-    return log_format == "console" or (log_format == "auto" and stdout.isatty())
+    return log_format == "console" or (log_format == "auto" and is_terminal(stdout))

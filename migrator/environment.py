@@ -36,6 +36,14 @@ _SERVICE_LINK = re.compile(
 )
 
 
+_NO_TEXT = "it holds a NUL character, or bytes that are not UTF-8"
+
+
+def is_text(value: str) -> bool:
+    """Tell whether *value* can be written: os.environ has surrogates for bytes."""
+    return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
 def variable(field: str) -> str:
     """Return the environment variable of a field."""
     return PREFIX + field.upper()
@@ -61,7 +69,7 @@ class Environment:
         What is wrong with the environment itself is in `faults` afterwards.
         """
         found = {field: self._value(field) for field in self._fields}
-        self.faults.extend((*self._unknown(), *self._driver()))
+        self.faults.extend((*self._unknown(), *self._driver(), *self._others()))
         return {field: value for field, value in found.items() if value is not None}
 
     def file(self, field: str) -> Path | None:
@@ -127,6 +135,12 @@ class Environment:
                 continue
             yield f"{name} is not a setting{_hint(name, known)}"
 
+    def _others(self) -> Iterator[str]:
+        """Yield a fault for each variable that libpq or AWS's API would not take."""
+        for name, value in sorted(self._environ.items()):
+            if name.startswith(("PG", "AWS_")) and not is_text(value):
+                yield f"{name}: {_NO_TEXT}"
+
     def _driver(self) -> Iterator[str]:
         driver = self._environ.get("GOOSE_DRIVER")
         if driver is not None and driver not in POSTGRES:
@@ -170,6 +184,18 @@ def _extra_args(environ: Mapping[str, str]) -> Mapping[str, str]:
         raise UsageError(*(f"{_EXTRA_ARGS}: {f}" for f in error.faults)) from error
     except ValueError as error:
         raise UsageError(f"{_EXTRA_ARGS}: {str(error).lower()}") from error
+
+
+def unusable(values: Mapping[str, str]) -> Iterator[str]:
+    """Yield a fault for each field's value that no server and no file system takes."""
+    for name, text in values.items():
+        if not is_text(text):
+            yield f"{variable(name)}: {_NO_TEXT}"
+
+
+def texts(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return those of *values* that `unusable` has nothing against."""
+    return {name: text for name, text in values.items() if is_text(text)}
 
 
 def service_links(environ: Mapping[str, str]) -> tuple[str, ...]:

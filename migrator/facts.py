@@ -4,7 +4,25 @@ What errors are about: a fault in a file, the server's words, a place.
 Named tuples, whose classes are made five times as fast as frozen dataclasses.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+
+Word = Annotated[str, "ours"]
+"""
+A word that we choose, or a code: nothing that a file, a server or a person has written.
+
+So no secret can be in it, and a secret that happens to read the same does not mask it.
+"""
+
+
+def words_of(kind: type) -> frozenset[str]:
+    """Return the names of what *kind* declares as `Word` or as `Word | None`."""
+    return frozenset(
+        name for name, declared in kind.__annotations__.items() if declared in _WORDS
+    )
+
+
+_WORDS = (Word, Word | None)
 
 
 class Fault(NamedTuple):
@@ -19,7 +37,7 @@ class Fault(NamedTuple):
     column: int
     """From 1, in characters; 0 when the fault is the file's or the line's."""
 
-    slug: str
+    slug: Word
     """What kind of fault: a stable word for machines, such as `empty_block`."""
 
     message: str
@@ -36,7 +54,7 @@ class Fault(NamedTuple):
 class ServerMessage(NamedTuple):
     """What PostgreSQL said about an error, field by field (PQresultErrorField)."""
 
-    sqlstate: str | None
+    sqlstate: Word | None
     message: str
     detail: str | None = None
     hint: str | None = None

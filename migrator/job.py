@@ -2,10 +2,9 @@
 
 import signal
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -15,27 +14,26 @@ from migrator.cancellation import Cancellation, Interruption
 from migrator.commands import OFFLINE, command
 from migrator.commands.request import Request
 from migrator.environment import service_links
-from migrator.errors import (
-    FilesInvalidError,
-    UsageError,
-)
+from migrator.errors import UsageError
 from migrator.events.base import Event, Observer
 from migrator.events.run import RunStarted
-from migrator.exits import ExitCode, exit_code
+from migrator.exits import ExitCode
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.embedded import SCHEME, embedded_server
 from migrator.pg.store import Store
+from migrator.pg.tls import warn_of_unverified_tls
 from migrator.pg.unversioned import Unversioned
 from migrator.report import termination
-from migrator.report.log import fields_of, log_to
-from migrator.report.redact import Redactor, secret_values
-from migrator.report.tally import Tally
+from migrator.report.log import log_to, plain_line
+from migrator.report.redact import Redactor, queries, secret_values
+from migrator.report.stdout import write
+from migrator.report.tally import Tally, tell_end
 from migrator.runner import Policy, Runner
 from migrator.settings import Settings
 from migrator.signals import signals, why
-from migrator.telling import fault_found, setting_ignored
+from migrator.telling import setting_ignored
 
 
 class Reporting(NamedTuple):
@@ -50,6 +48,7 @@ class Reporting(NamedTuple):
 
 
 Work = Callable[[Observer, Cancellation], None]
+Afterwards = Callable[[Cancellation], None]
 
 
 def run_job(
@@ -59,37 +58,51 @@ def run_job(
     redactor: Redactor,
     stdout: TextIO,
     deadline_s: float = 0.0,
+    afterwards: Afterwards | None = None,
+    final: bool = False,
 ) -> ExitCode:
     """
     Do *work*, tell everything, and return the process's exit code.
 
     Whatever happens, the last line is `run.finished`, and the termination message
-    says the same.
+    says the same. Failures of the log, the sidecars and *afterwards*, which is called
+    after a success, change neither. *final* says that the process ends with the run:
+    later signals do not change the exit code either.
     """
-    started = time.monotonic()
+    started, run_id = time.monotonic(), uuid.uuid4().hex[:12]
     tally, cancellation = Tally(reporting.command), Cancellation()
-    log = log_to(
-        stdout,
-        console=reporting.console,
-        level=reporting.level,
-        redactor=redactor,
-        run_id=uuid.uuid4().hex[:12],
-    )
+    verdict: list[int] | None = [] if final else None
+    with signals(cancellation, deadline_s, verdict):
+        log = log_to(
+            stdout,
+            console=reporting.console,
+            level=reporting.level,
+            redactor=redactor,
+            run_id=run_id,
+        )
 
-    def observe(event: Event) -> None:
-        tally.see(event)
-        log(event)
+        def observe(event: Event) -> None:
+            tally.see(event)
+            log(event)
 
-    # a first signal that comes after the verdict does not change it any more
-    with signals(cancellation, deadline_s):
         error = _outcome(work, observe, cancellation)
         signal.setitimer(signal.ITIMER_REAL, 0)
+        # a first signal that comes from here on does not change the verdict any more
         finished = tally.verdict(error, duration_s=time.monotonic() - started)
-        told = redactor.value(fields_of(finished))
+        if verdict is not None:
+            verdict.append(finished.exit_code)
+        told = redactor.fields(finished)
         termination.write(reporting.termination_log, told)
         if reporting.shutdown_urls:
-            _stop_sidecars(reporting.shutdown_urls, log, cancellation)
-        log(finished)
+            with suppress(Exception):
+                _stop_sidecars(reporting.shutdown_urls, log, cancellation)
+        try:
+            log(finished)
+        except Exception:  # noqa: BLE001 - the last line is written in any case
+            write(stdout, plain_line(finished, told, run_id=run_id))
+        if afterwards is not None and not finished.exit_code:
+            with suppress(Exception):
+                afterwards(cancellation)
     return ExitCode(finished.exit_code)
 
 
@@ -113,22 +126,16 @@ def _outcome(
         error = why(caught, cancellation)
     else:
         return None
-    from migrator.events.trouble import RunCrashed, RunInterrupted  # noqa: PLC0415 - as it says
-
-    if cancellation.requested:
-        observe(RunInterrupted(reason=str(error)))
-    if isinstance(error, FilesInvalidError):
-        for fault in error.faults:
-            observe(fault_found(fault, fatal=True))
-    if exit_code(error) is ExitCode.INTERNAL:
-        observe(RunCrashed(traceback="".join(traceback.format_exception(error))))
+    with suppress(Exception):  # a log that fails does not change why it ended
+        tell_end(error, observe, interrupted=cancellation.requested)
     return error
 
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """
-    Return what no output may hold: the password, those of the URL, and what variables
-    hold whose names say secret; ENVSUB may put them into a statement.
+    Return what no output may hold: the password, those of the URL, what variables hold
+    whose names say secret (ENVSUB may put them into a statement), and the queries of
+    URLs that are called at the end.
 
     Raises:
         UsageError: The URL cannot be read.
@@ -138,7 +145,8 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
     named = secret_values({n: v for n, v in environ.items() if v.strip() != url})
     if settings.password is not None:
         named.add(settings.password.get_secret_value())
-    return (*dsn.secrets, *sorted(named - set(dsn.public)))
+    shutdown = queries(settings.shutdown_urls)
+    return (*dsn.secrets, *sorted(named - set(dsn.public)), *shutdown)
 
 
 Learn = Callable[[str], None]
@@ -227,11 +235,14 @@ def _database(
     )
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
     found = Database(dsn=dsn or Dsn(()), session=session, patience=patience)
-    if dsn is None or not settings.own_password:
+    if dsn is None:
+        return found
+    warn_of_unverified_tls(dsn, observe, own_password=settings.own_password)
+    if not settings.own_password:
         return found
     from migrator.access import password_of  # noqa: PLC0415 - rare
 
-    password = password_of(settings, dsn, environ, observe=observe, learn=learn)
+    password = password_of(settings, dsn, environ, learn=learn)
     return found._replace(password=password)
 
 

@@ -84,11 +84,21 @@ def _model(kind: type[_Settings], texts: Mapping[str, str]) -> type[BaseSettings
 
 def _annotation(kind: Any) -> Any:
     if kind == Secret | None:
-        return SecretStr | None
+        return Annotated[SecretStr | None, BeforeValidator(_in_utf8)]
+    if kind in (str, str | None):
+        return Annotated[kind, BeforeValidator(_in_utf8)]
     if get_origin(kind) is Annotated:
         base, read = get_args(kind)
         return Annotated[base, BeforeValidator(read)]
     return kind
+
+
+def _in_utf8(text: object) -> object:
+    try:
+        str(text).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not UTF-8") from None  # its own words repeat the text
+    return text
 
 
 def _plain(value: object) -> object:

@@ -18,6 +18,7 @@ from migrator.commands.look import listed
 from migrator.errors import UsageError
 from migrator.events.base import Observer, nobody
 from migrator.events.finding import MigrationListed
+from migrator.identifiers import check_table
 from migrator.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
@@ -73,7 +74,7 @@ class MigrationRunner:
 
     Raises:
         UsageError: The DSN or the path is empty or cannot be read; the connection
-            is closed.
+            is closed; the table has no name that can be used.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class MigrationRunner:
                 session=session or Session(),
                 patience=Backoff(total_s=connect_wait_s),
             ),
-            store=Store(table),
+            store=Store(_table(table)),
             policy=policy or Policy(),
             observe=observe,
         )
@@ -161,6 +162,13 @@ class MigrationRunner:
 
     def _files(self) -> Files:
         return load(self._directory, split=self._split, environ=self._environ)
+
+
+def _table(name: str) -> str:
+    try:
+        return check_table(name)
+    except ValueError as error:
+        raise UsageError(f"table: {error}") from error
 
 
 def _dsn(database: str | psycopg.Connection) -> Dsn:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from migrator.environment import SECRETS_DIR, Environment
+from migrator.environment import SECRETS_DIR, Environment, texts, unusable
 from migrator.errors import UsageError
 from migrator.model import HistoryTable, Invalid, Lock, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
-from migrator.values import Addresses, Duration, Places, Secret, certainly
+from migrator.values import Addresses, Duration, Places, Secret, TableName, certainly
 
 
 Command = Literal[
@@ -106,9 +106,9 @@ class Settings:
             " them; in the image that is `/migrations`"
         ),
     )
-    table: str = field(
+    table: TableName = field(
         default="goose_db_version",
-        metadata=_means("the tracking table, `schema.table` allowed", min_length=1),
+        metadata=_means("the tracking table, `schema.table` allowed"),
     )
     split: Split = field(
         default=Split.GOOSE,
@@ -255,9 +255,9 @@ def read_settings(
     argument = environ.get("GOOSE_COMMAND_ARG", "").strip()
     if values.get("command") == "create" and values.get("target") == argument:
         del values["target"]  # there it is a name
-    faults: list[str] = [*source.faults]
+    faults: list[str] = [*source.faults, *unusable(values)]
     try:
-        faults += _incomplete(settings := _read(values))
+        faults += _incomplete(settings := _read(texts(values)))
     except UsageError as error:
         faults += error.faults
     if faults:

@@ -5,6 +5,7 @@ istio's agent, Linkerd's proxy and the Cloud SQL proxy each take a POST for it. 
 Kubernetes has native sidecars it stops them itself.
 """
 
+import re
 import time
 from contextlib import suppress
 from threading import Thread
@@ -13,6 +14,7 @@ from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError
 from migrator.events.base import Event, Observer
 from migrator.events.sidecar import SidecarFailed, SidecarStopped
+from migrator.sql.passwords import MASK
 from migrator.web import ask, why
 
 
@@ -54,6 +56,8 @@ class _Call(Thread):
     def __init__(self, url: str, patience_s: float) -> None:
         super().__init__(daemon=True)
         self._url = url
+        # a query may hold a token
+        self._public_url = re.sub(r"([?#]).*", rf"\1{MASK}", url)
         self._patience_s = patience_s
         self._outcome: int | str = "there was no answer in time"
 
@@ -64,12 +68,14 @@ class _Call(Thread):
             self._outcome = answer.status
         except OSError as error:
             self._outcome = why(error)
+        except Exception as error:  # noqa: BLE001 - such as a host name that IDNA refuses
+            self._outcome = f"{type(error).__name__}: {error}"
 
     def event(self) -> Event:
         """Return what is known by now."""
         outcome = self._outcome
         if isinstance(outcome, str):
-            return SidecarFailed(url=self._url, reason=outcome)
+            return SidecarFailed(url=self._public_url, reason=outcome)
         if outcome not in _SUCCESS:
-            return SidecarFailed(url=self._url, reason=f"it answered {outcome}")
-        return SidecarStopped(url=self._url, status=outcome)
+            return SidecarFailed(url=self._public_url, reason=f"it answered {outcome}")
+        return SidecarStopped(url=self._public_url, status=outcome)

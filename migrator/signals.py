@@ -35,13 +35,19 @@ def why(error: BaseException, cancellation: Cancellation) -> BaseException:
 
 
 @contextmanager
-def signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
+def signals(
+    cancellation: Cancellation, deadline_s: float, verdict: list[int] | None = None
+) -> Iterator[None]:
     """
     Let SIGTERM, SIGINT and the deadline cancel the block.
 
     Five seconds later the connections of a run that has not ended are cut. Handlers are
     needed also because the kernel does not apply a signal's default action to PID 1. A
     second signal ends the process at once.
+
+    *verdict* is given for a process that ends with the block, and gets its exit code as
+    soon as that is known. Then a second signal ends it with this one, and behind the
+    block the first one does.
     """
     unanswered: list[MigratorError] = []
 
@@ -50,9 +56,12 @@ def signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
         unanswered.append(reason(answered=False))
         cancellation.request(reason())
 
+    def end(signum: int, frame: FrameType | None) -> None:
+        os._exit(verdict[0] if verdict else 128 + signum)
+
     def stop(signum: int, frame: FrameType | None) -> None:
         if cancellation.requested:
-            os._exit(128 + signum)
+            end(signum, frame)
         name = signal.Signals(signum).name
         ask(partial(InterruptedRunError, signum, name=name))
 
@@ -70,4 +79,4 @@ def signals(cancellation: Cancellation, deadline_s: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for signum, handler in before.items():
-            signal.signal(signum, handler)
+            signal.signal(signum, handler if verdict is None else end)

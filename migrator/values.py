@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+from migrator.identifiers import check_table
+from migrator.urls import http_url
+
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -19,13 +22,15 @@ _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+# PostgreSQL's longest lock_timeout and statement_timeout (guc_tables.c: INT_MAX ms);
+# one limit for all durations, and far below what the system's timers take
+_MOST_MS = (1 << 31) - 1
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 # no user information: what is called at the end of a run is told, and holds no secret
 _ADDRESS = (
     r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])"
-    r"(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?"
+    r"(?::[0-9]{1,5})?(?:[/?][!-~]*)?"
 )
-_LAST_PORT = (1 << 16) - 1
 # longer ones are left to the judge: CPython itself limits what int() reads
 _DIGITS = 18
 
@@ -35,19 +40,30 @@ def seconds(text: object) -> object:
     Read a duration: `30s`, `5m`, `1h30m`, `500ms`, or a number of seconds.
 
     Raises:
-        ValueError: It is none of them, or negative.
+        ValueError: It is none of them, or neither 0 nor between 1 and 2147483647 ms: a
+            part of a millisecond would be PostgreSQL's 0, which is no limit.
     """
     written = str(text).strip()
+    number = _number_of_seconds(written)
+    # 1e-400 is 0 only because a float cannot be as small
+    none = number == 0 and not re.search("[1-9]", written.lower().partition("e")[0])
+    if not (none or 1 <= round(number * 1000, 6) <= _MOST_MS):
+        raise ValueError(
+            "write a duration such as 30s, 5m, 1h30m, or seconds:"
+            f" 0, or from 1ms to {_MOST_MS}ms (24 days)"
+        )
+    return number or 0.0
+
+
+def _number_of_seconds(written: str) -> float:
+    """Return what *written* says, NaN when it says nothing."""
     if _DURATION.fullmatch(written):
         parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", written)
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
     try:
-        number = float(written)
+        return float(written)
     except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError("write a duration such as 30s, 5m, 1h30m, or seconds")
-    return number
+        return float("nan")
 
 
 Duration = Annotated[float, seconds]
@@ -68,8 +84,11 @@ def addresses(text: object) -> tuple[str, ...]:
 
 
 def _is_address(text: str) -> bool:
-    found = re.fullmatch(_ADDRESS, text, re.IGNORECASE)
-    return found is not None and int(found["port"] or 0) <= _LAST_PORT
+    try:
+        http_url(text)
+    except ValueError:
+        return False
+    return re.fullmatch(_ADDRESS, text, re.IGNORECASE) is not None
 
 
 Addresses = Annotated[tuple[str, ...], addresses]
@@ -93,6 +112,9 @@ def places(text: object) -> tuple[Path, ...]:
 
 Places = Annotated[tuple[Path, ...], places]
 """Paths; what stands beside the type reads them."""
+
+TableName = Annotated[str, check_table]
+"""A name as it is written; what stands beside the type checks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +185,5 @@ _READERS: Mapping[Any, Callable[[str], object]] = {
     Secret | None: Secret,
     Duration: seconds,
     Addresses: addresses,
+    TableName: check_table,
 }

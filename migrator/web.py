@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
-from urllib.parse import urlsplit
+
+from migrator.urls import http_url
 
 
 class Answer(NamedTuple):
@@ -35,8 +36,9 @@ def ask(
 
     Raises:
         OSError: Nobody answers in time, or not in HTTP.
+        ValueError: It is no such URL, or a header is none.
     """
-    place = urlsplit(url)
+    place = http_url(url)
     kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
     path = f"{place.path or '/'}{'?' if place.query else ''}{place.query}"
     with closing(kind(place.hostname or "", place.port, timeout=timeout_s)) as to:

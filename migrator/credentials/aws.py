@@ -7,6 +7,7 @@ ECS). Shared configuration files and the instance's own role are not asked.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 from migrator.credentials.sigv4 import Keys
 from migrator.errors import NoPasswordError, UsageError
+from migrator.urls import http_url
 from migrator.web import Answer, ask, why
 
 
@@ -26,6 +28,7 @@ _ECS = "http://169.254.170.2"
 _PLAIN_HOSTS = frozenset(
     ("localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.170.23", "fd00:ec2::23")
 )
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 _NO_KEYS = (
     "there are no AWS credentials: give the pod's service account a role (IRSA or EKS"
     " Pod Identity), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -33,8 +36,19 @@ _NO_KEYS = (
 
 
 def region_of(environ: Mapping[str, str]) -> str | None:
-    """Return the region that the environment names."""
-    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
+    """
+    Return the region that the environment names.
+
+    Raises:
+        UsageError: It is no name of a region.
+    """
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        region = environ.get(name)
+        if region:
+            if not _REGION.fullmatch(region):
+                raise UsageError(f"{name}: write a region such as eu-central-1")
+            return region
+    return None
 
 
 def keys(environ: Mapping[str, str], region: str) -> Keys:
@@ -68,7 +82,9 @@ def _from_web_identity(environ: Mapping[str, str], region: str) -> Keys:
         "WebIdentityToken": _text(environ["AWS_WEB_IDENTITY_TOKEN_FILE"]),
     }
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    endpoint = environ.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.{domain}"
+    endpoint = f"https://sts.{region}.{domain}"
+    if given := environ.get("AWS_ENDPOINT_URL_STS"):
+        endpoint = _usable("AWS_ENDPOINT_URL_STS", given)
     answer = _asked(
         endpoint,
         method="POST",
@@ -95,16 +111,29 @@ def _elements(body: bytes) -> dict[str, str]:
 
 def _container_url(environ: Mapping[str, str]) -> str | None:
     if relative := environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
-        return f"{_ECS}{relative}"
-    url = environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-    if not url:
+        if not relative.startswith("/"):
+            raise UsageError(_RELATIVE)
+        return _usable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", f"{_ECS}{relative}")
+    given = environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if not given:
         return None
+    url = _usable("AWS_CONTAINER_CREDENTIALS_FULL_URI", given)
     place = urlsplit(url)
     if place.scheme != "https" and place.hostname not in _PLAIN_HOSTS:
         raise UsageError(_PLAIN)
     return url
 
 
+def _usable(variable: str, url: str) -> str:
+    try:
+        http_url(url)
+    except ValueError as error:
+        raise UsageError(f"{variable}: {_URL}") from error
+    return url
+
+
+_URL = "write a URL such as https://host:443/path, with a port of at most 65535"
+_RELATIVE = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: write a path that begins with /"
 _PLAIN = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI: plain HTTP is for the pod's own network only;"
     " write https://"
@@ -118,6 +147,8 @@ def _from_container(url: str, environ: Mapping[str, str]) -> Keys:
     if path := environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
         token = _text(path)
     if token:
+        if not (token.isascii() and token.isprintable()):
+            raise NoPasswordError("the authorization token is not a line of ASCII text")
         headers["Authorization"] = token
     answer = _asked(url, method="GET", headers=headers)
     found = _object(answer.body)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from migrator.credentials import Password
-from migrator.events.base import Observer
 
 
 class Choice(NamedTuple):
@@ -21,7 +20,6 @@ class Choice(NamedTuple):
         parameters: Mapping[str, str],
         environ: Mapping[str, str],
         *,
-        observe: Observer,
         learn: Callable[[str], None],
     ) -> Password:
         """
@@ -32,7 +30,7 @@ class Choice(NamedTuple):
         Raises:
             UsageError: They name no user, or not exactly one host.
         """
-        ask = self._named(parameters, environ, observe)
+        ask = self._named(parameters, environ, learn)
 
         def learned() -> str:
             password = ask()
@@ -45,17 +43,16 @@ class Choice(NamedTuple):
         self,
         parameters: Mapping[str, str],
         environ: Mapping[str, str],
-        observe: Observer,
+        learn: Callable[[str], None],
     ) -> Password:
         from migrator.credentials.given import FromCommand, FromFile  # noqa: PLC0415
 
         if self.file is not None:
             return FromFile(self.file)
         if self.command is not None:
-            return FromCommand(self.command)
+            return FromCommand(self.command, learn)
         from migrator.credentials.rds import rds_token  # noqa: PLC0415 - rare
 
-        _warn_of_clear_text(parameters, environ, observe)
         return rds_token(parameters, environ)
 
 
@@ -69,17 +66,3 @@ def faults(given: bool, command: str | None, provider: str) -> Iterator[str]:  #
         shlex.split(command or "")
     except ValueError as error:
         yield f"MIGRATOR_PASSWORD_COMMAND: {str(error).lower()}"
-
-
-_IN_CLEAR = ("disable", "allow")
-"""libpq goes without TLS first; with `prefer`, its default, it does not."""
-
-
-def _warn_of_clear_text(
-    parameters: Mapping[str, str], environ: Mapping[str, str], observe: Observer
-) -> None:
-    sslmode = parameters.get("sslmode") or environ.get("PGSSLMODE", "")
-    if sslmode in _IN_CLEAR:
-        from migrator.events.trouble import EncryptionSkipped  # noqa: PLC0415 - rare
-
-        observe(EncryptionSkipped(sslmode=sslmode))

@@ -1,6 +1,7 @@
 """A password that a file holds, or that a program prints."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,9 @@ class FromCommand:
     """The first line that a program prints; no shell reads its command line."""
 
     command: str
+    learn: Callable[[str], None]
+    """Called with the output of a command that failed, before its error is reported."""
+
     timeout_s: float = 30.0
 
     def __call__(self) -> str:
@@ -49,6 +53,7 @@ class FromCommand:
         except OSError as error:
             raise UsageError(_NO_PROGRAM.format(words[0], error.strerror)) from error
         if done.returncode:
+            self.learn(done.stdout[:_MOST_LEARNED].decode(errors="replace"))
             raise NoPasswordError(_failure(words[0], done.returncode, done.stderr))
         first = done.stdout.split(b"\n", 1)[0].removesuffix(b"\r")
         return usable(first.decode(errors="replace"), f"{words[0]} printed no password")
@@ -59,6 +64,7 @@ _NO_PROGRAM = (
     " add it to the image, which has none but python3"
 )
 _MOST_SHOWN = 200
+_MOST_LEARNED = 1 << 13
 
 
 def usable(password: str, lacking: str) -> str:
@@ -77,6 +83,14 @@ def usable(password: str, lacking: str) -> str:
 
 def _failure(program: str, code: int, stderr: bytes) -> str:
     """Return what to tell: of what it said only the last line, where errors stand."""
-    lines = stderr.decode(errors="replace").strip().splitlines()
-    said = f": {lines[-1].strip()[:_MOST_SHOWN]}" if lines else ""
+    *_, last = ("", *stderr.decode(errors="replace").strip().splitlines())
+    said = f": {_shorten(last.strip())}" if last else ""
     return f"{program} ended with code {code}{said}"
+
+
+def _shorten(text: str) -> str:
+    """Return *text* up to a blank: half a secret would not be recognized and masked."""
+    if len(text) <= _MOST_SHOWN:
+        return text
+    *words, _ = text[: _MOST_SHOWN + 1].split(" ")
+    return " ".join((*words, "…"))

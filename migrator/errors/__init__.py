@@ -3,6 +3,7 @@ Everything that can go wrong, by what the operator has to do about it.
 
 * MigratorError
   x UsageError              fix a flag, the environment, a DSN, a secret file
+    - UnsupportedServerError
   x PendingError            nothing is wrong: migrations are pending
   x NotThroughError         nothing is wrong: a health check came before the end
   x FilesInvalidError       fix the migration files
@@ -53,6 +54,7 @@ from migrator.errors.before import (
     PendingError,
     RowNotWrittenError,
     UnknownTargetError,
+    UnsupportedServerError,
     UsageError,
 )
 from migrator.errors.running import (
@@ -112,5 +114,6 @@ __all__ = [
     "StatementTimeoutError",
     "UnavailableError",
     "UnknownTargetError",
+    "UnsupportedServerError",
     "UsageError",
 ]

@@ -14,6 +14,20 @@ class UsageError(MigratorError):
         super().__init__("; ".join(faults))
 
 
+class UnsupportedServerError(UsageError):
+    """The server speaks PostgreSQL's protocol, and is another database."""
+
+    def __init__(self, engine: str, *, version: str, reason: str) -> None:
+        self.engine = engine
+        self.version = version
+        self.reason = reason
+        shown = f" ({version})" if version else ""
+        super().__init__(
+            f"the server is {engine}{shown}: {reason}; nothing was changed;"
+            " connect to a PostgreSQL server, version 14 or newer"
+        )
+
+
 class PendingError(MigratorError):
     """A check was asked for, and migrations are pending."""
 

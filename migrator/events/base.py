@@ -8,6 +8,8 @@ dataclass takes 0.6 ms to make and this 0.02, and every pod makes two dozen.
 from collections.abc import Callable
 from typing import Any, ClassVar, dataclass_transform
 
+from migrator.facts import words_of
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Event:
@@ -18,9 +20,13 @@ class Event:
     fields: ClassVar[tuple[str, ...]] = ()
     """The names of what is variable, in order: what is annotated and has no value."""
 
+    words: ClassVar[frozenset[str]] = frozenset()
+    """The fields that are a word of ours (`migrator.facts.Word`), not foreign text."""
+
     def __init_subclass__(cls) -> None:
         own = (each for each in cls.__annotations__ if each not in vars(cls))
         cls.fields = tuple(own)
+        cls.words = words_of(cls)
 
     def __init__(self, **values: Any) -> None:
         if wrong := values.keys() ^ self.fields:

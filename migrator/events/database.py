@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from migrator.events.base import Event
+from migrator.facts import Word
 
 
 class DatabaseWaited(Event):
@@ -15,7 +16,7 @@ class DatabaseWaited(Event):
     waited_s: float
     next_attempt_s: float
     reason: str
-    sqlstate: str | None
+    sqlstate: Word | None
 
 
 class DatabaseLost(Event):
@@ -25,7 +26,7 @@ class DatabaseLost(Event):
     level: ClassVar[str] = "warning"
 
     reason: str
-    sqlstate: str | None
+    sqlstate: Word | None
     version: int | None
     """The migration that runs or would run next; null before there is a plan."""
 
@@ -51,7 +52,7 @@ class LockAcquired(Event):
 
     name: ClassVar[str] = "lock.acquired"
 
-    kind: str
+    kind: Word
     """`session` (goose's advisory lock) or `table` (goose's lease)."""
 
     waited_s: float
@@ -76,10 +77,10 @@ class ServerNoticed(Event):
     version: int | None
     path: str | None
     line: int | None
-    notice: str
+    notice: Word
     """The severity's word, never translated."""
 
-    sqlstate: str | None
+    sqlstate: Word | None
     message: str
     detail: str | None
     hint: str | None

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from migrator.events.base import Event
+from migrator.facts import Word
 
 
 class FaultFound(Event):
@@ -13,7 +14,7 @@ class FaultFound(Event):
     path: str
     line: int
     column: int
-    slug: str
+    slug: Word
     message: str
     fatal: bool
 
@@ -41,10 +42,10 @@ class DriftFound(Event):
 
     version: int
     path: str
-    applied: str
+    applied: Word
     """The checksum of what was applied."""
 
-    found: str
+    found: Word
     """The checksum of what is on disk."""
 
 
@@ -57,13 +58,13 @@ class MigrationListed(Event):
     path: str | None
     """Null for a version that the table has and the files have not."""
 
-    state: str
+    state: Word
     """
     `applied`, `pending`, `missing` (older than the newest applied), `unknown`, or
     `begun`: without a transaction, and stopped half way.
     """
 
-    applied_at: str | None
+    applied_at: Word | None
 
 
 class StatementPlanned(Event):

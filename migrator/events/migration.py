@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from migrator.events.base import Event
+from migrator.facts import Word
 
 
 class MigrationStarted(Event):
@@ -12,7 +13,7 @@ class MigrationStarted(Event):
 
     version: int
     path: str
-    direction: str
+    direction: Word
     statements: int
     transaction: bool
 
@@ -27,7 +28,7 @@ class StatementFinished(Event):
     path: str
     line: int
     statement: int
-    command: str
+    command: Word
     """PostgreSQL's command tag, with its number of rows; or a script's call."""
 
     duration_s: float
@@ -59,7 +60,7 @@ class MigrationRetried(Event):
     line: int
     attempt: int
     next_attempt_s: float
-    sqlstate: str | None
+    sqlstate: Word | None
     reason: str
     blocker: str | None
     """Who was last seen to block it; null when nobody was seen."""
@@ -73,13 +74,13 @@ class MigrationResumed(Event):
 
     version: int
     path: str
-    direction: str
+    direction: Word
     through: int
     """How many of its statements are in effect, and are not run again."""
 
     statements: int
     begun_by: str
-    begun_at: str
+    begun_at: Word
 
 
 class IndexDropped(Event):
@@ -154,7 +155,7 @@ class CommitFound(Event):
 
     version: int
     path: str
-    direction: str
+    direction: Word
 
 
 class CommitVanished(Event):
@@ -169,7 +170,7 @@ class CommitVanished(Event):
 
     version: int
     path: str
-    direction: str
+    direction: Word
 
 
 class MigrationFailed(Event):
@@ -180,6 +181,6 @@ class MigrationFailed(Event):
 
     version: int
     path: str
-    direction: str
+    direction: Word
     duration_s: float
     error: str

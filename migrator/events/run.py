@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from migrator.events.base import Event
+from migrator.facts import Word
 
 
 class RunStarted(Event):
@@ -11,8 +12,8 @@ class RunStarted(Event):
 
     name: ClassVar[str] = "run.started"
 
-    command: str
-    migrator_version: str
+    command: Word
+    migrator_version: Word
     database: str | None
     """Where, without credentials; null for commands that need no database."""
 
@@ -63,8 +64,8 @@ class RunFinished(Event):
 
     name: ClassVar[str] = "run.finished"
 
-    command: str
-    outcome: str
+    command: Word
+    outcome: Word
     """The exit code's name."""
 
     exit_code: int

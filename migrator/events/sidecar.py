@@ -11,6 +11,8 @@ class SidecarStopped(Event):
     name: ClassVar[str] = "sidecar.stopped"
 
     url: str
+    """Its query, which may hold a token, is masked."""
+
     status: int
     """Of its HTTP answer."""
 
@@ -22,4 +24,6 @@ class SidecarFailed(Event):
     level: ClassVar[str] = "warning"
 
     url: str
+    """Its query, which may hold a token, is masked."""
+
     reason: str

@@ -15,13 +15,16 @@ class SettingIgnored(Event):
     reason: str
 
 
-class EncryptionSkipped(Event):
-    """A token may go over the network in clear: `sslmode` does not ask for TLS."""
+class TlsUnverified(Event):
+    """A password goes to a server whose certificate is not verified."""
 
-    name: ClassVar[str] = "encryption.skipped"
+    name: ClassVar[str] = "tls.unverified"
     level: ClassVar[str] = "warning"
 
     sslmode: str
+    """As libpq uses it; `prefer` is its default."""
+
+    hint: str
 
 
 class RunInterrupted(Event):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from migrator.events.base import Event
+from migrator.facts import Word
 
 
 class Blocker(NamedTuple):
@@ -75,11 +76,11 @@ class StatementBlocked(Event):
     waited_s: float | None
     """Since it began to wait for this lock; null when the server does not say."""
 
-    lock: str | None
+    lock: Word | None
     """PostgreSQL's kind and mode: `relation AccessExclusiveLock`, `virtualxid …`."""
 
     relation: str | None
-    phase: str | None
+    phase: Word | None
     """What a CREATE INDEX CONCURRENTLY waits for: `waiting for old snapshots`."""
 
     blockers: tuple[Mapping[str, Any], ...]
@@ -103,17 +104,17 @@ class StatementProgressed(Event):
     elapsed_s: float
     """Since the statement began."""
 
-    command: str | None
+    command: Word | None
     """What PostgreSQL counts, such as `CREATE INDEX`; null where it does not."""
 
     relation: str | None
-    phase: str | None
+    phase: Word | None
     percent: float | None
     """Of this phase."""
 
     done: int | None
     total: int | None
-    unit: str | None
+    unit: Word | None
     """Of `done` and `total`: `blocks`, `tuples`, `bytes`, `rows` and so on."""
 
     rate_per_s: float | None
@@ -122,8 +123,8 @@ class StatementProgressed(Event):
     left_s: float | None
     """What this phase will still take at that rate."""
 
-    state: str | None
+    state: Word | None
     """Our own session's; null, as the next one, where nobody could look."""
 
-    wait_event: str | None
+    wait_event: Word | None
     """What our own session waits for, as `IO: DataFileRead`; null when it computes."""

@@ -215,6 +215,8 @@ class Autocommit:
             return invalid_index(
                 left.name, left.table, self._notes.progress(place), error
             )
+        if found.done is None:
+            return self._unsure(error, place, self._notes.reached._replace(sent=sent))
         self._notes.write(self._notes.reached if self._notes.applied.through else _NONE)
         return error
 

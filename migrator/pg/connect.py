@@ -29,16 +29,23 @@ _TLS = re.compile(
 )
 # fe-connect.c: pqConnectOptions2, parseServiceInfo
 _OPTION = re.compile(
-    r"invalid .*value|invalid port|could not match|weak sslmode|definition of service"
-    r"|service file|syntax error in service file|.* not supported in service file"
+    r"(?:^|.*failed: )(?:invalid .*value|invalid port|could not match|weak sslmode"
+    r"|could not parse network address|invalid SSL protocol version|invalid SCRAM"
+    r"|definition of service|service file|syntax error in service file"
+    r"|.* not supported in service file)"
 )
 _UNUSABLE = (
     "the connection's parameters cannot be used: {}; check the URL, libpq's own"
     " variables and the service file"
 )
+_NO_NAME = "the host, or another part, is no text that can be used"
 # the last two only where libpq cannot be asked for the SQLSTATE
 _DENIED = re.compile(
     r"no password supplied|pg_hba\.conf|authentication failed|\" does not exist"
+)
+# fe-auth.c, of libpq 16 to 18: check_expected_areq, and what it says of channel binding
+_TOO_WEAK = re.compile(
+    r"auth(entication)? method .*requirement|channel binding (is )?required"
 )
 _NO_USER = re.compile(r"local user with ID \d+ does not exist")
 # 57P01-57P03 shutting down or starting, 53 too many connections, 08 connection, 55
@@ -83,6 +90,8 @@ def open_connection(dsn: Dsn) -> Link:
         return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError as error:
         raise UsageError(_UNUSABLE.format(error)) from error
+    except UnicodeError as error:  # of the codec idna, for one: its labels have limits
+        raise UsageError(_UNUSABLE.format(_NO_NAME)) from error
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
     except psycopg.OperationalError as error:
@@ -138,6 +147,9 @@ _MENDS = {
 def _classified_by_words(server: ServerMessage) -> MigratorError:
     if _OPTION.match(server.message):
         return UsageError(_UNUSABLE.format(server.message))
+    if _TOO_WEAK.search(server.message):
+        mend = "check require_auth and channel_binding, and the server's pg_hba.conf"
+        return AccessDeniedError(server, mend=mend)
     if _TLS.search(server.message):
         mend = "check sslmode, sslrootcert, sslcert and sslkey"
         return AccessDeniedError(server, mend=mend)
@@ -229,4 +241,5 @@ _PREFIX = re.compile(r"connection (failed|is bad): ")
 
 
 def _milliseconds(seconds: float) -> str:
-    return str(round(seconds * 1000))
+    # 0 is no limit, so a part of a millisecond is a whole one
+    return str(max(1, round(seconds * 1000)) if seconds else 0)

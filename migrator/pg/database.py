@@ -26,6 +26,7 @@ from migrator.pg.connect import (
     server_message,
 )
 from migrator.pg.dsn import COURTESIES, Dsn
+from migrator.pg.engine import ask_version, check_engine
 from migrator.pg.greeting import SENTINEL, Answers, greet
 from migrator.pg.options import REFUSED, with_options, without_options
 from migrator.pg.pooler import Link, pooled
@@ -76,8 +77,8 @@ class Database(NamedTuple):
             UnavailableError: The patience ran out.
             AccessDeniedError: Credentials, TLS, or no such database: at once. Or there
                 was no password when the patience ran out.
-            UsageError: The server refuses a parameter of the DSN: at once. Or there is
-                no source of passwords where one is named.
+            UsageError: The server refuses a parameter of the DSN, or is not PostgreSQL:
+                at once. Or there is no source of passwords where one is named.
         """
         started, attempt = time.monotonic(), 1
         delays = self.patience.delays()
@@ -146,14 +147,22 @@ class Database(NamedTuple):
         conn, options = self._bare() if bare else self._opened()
         cancellation.attach(conn)
         try:
-            answers = greet(conn, {**options, **self.session.settings}, question)
-        except psycopg.Error as error:
-            conn.close()
-            raise classified(server_message(error)) from error
+            check_engine(conn)
+            answers = self._greeted(conn, options, question)
         except BaseException:
             conn.close()
             raise
         return conn, answers
+
+    def _greeted(
+        self, conn: Link, options: Mapping[str, str], question: sql.Composable
+    ) -> Answers | None:
+        try:
+            return greet(conn, {**options, **self.session.settings}, question)
+        except psycopg.Error as error:
+            # what is not PostgreSQL may refuse the message that asks what it is
+            check_engine(conn, ask_version(conn))
+            raise classified(server_message(error)) from error
 
     def _opened(self) -> tuple[Link, Mapping[str, str]]:
         """Connect; return also the options that a pooler or proxy did not take."""

@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, ConninfoOption, PGconn
 
 from migrator.errors import UsageError
+from migrator.urls import check_ports
 
 
 _SCHEMES = ("postgres", "postgresql")
@@ -87,6 +88,21 @@ class Dsn(NamedTuple):
         finally:
             conn.finish()
 
+    def effective(self) -> tuple[Mapping[str, str], bool]:
+        """
+        Return all parameters that libpq would connect with, and if it has a password.
+
+        Variables, defaults, a service and the password file are in it. libpq is asked
+        on a connection that it gives up before it begins: it reads the password file,
+        and after that refuses this value (fe-connect.c: pqConnectOptions2).
+        """
+        told = {**dict(self.parameters), "target_session_attrs": "refused"}
+        conn = PGconn.connect_start(make_conninfo("", **told).encode())
+        try:
+            return _values(conn.info), bool(conn.password)
+        finally:
+            conn.finish()
+
     def with_password(self, password: str) -> "Dsn":
         """Return the same place, with another password."""
         return Dsn(tuple({**dict(self.parameters), "password": password}.items()))
@@ -149,6 +165,7 @@ def parse_dsn(text: str) -> Dsn:
     if not _PORTS.fullmatch(str(known.get("port", ""))):
         # a password with an unencoded slash: its first half would be told as the port
         raise UsageError(_unreadable(text))
+    check_ports(str(known.get("port", "")), "the database URL")
     return Dsn(tuple((name, str(value)) for name, value in known.items()))
 
 
@@ -157,9 +174,13 @@ def from_environment(environ: Mapping[str, str]) -> Dsn | None:
     Return the database that libpq's own variables name, None when they name none.
 
     libpq reads them itself on connecting; here they are for telling where we went.
+
+    Raises:
+        UsageError: PGPORT is no port.
     """
     if not any(environ.get(name) for name in _NAMING):
         return None
+    check_ports(environ.get("PGPORT", ""), "PGPORT")
     told = {
         "host": "PGHOST",
         "port": "PGPORT",

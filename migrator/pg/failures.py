@@ -66,7 +66,9 @@ def explained(
         return read_only(server, conn, place) or _failed(place, server, table)
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
-    return _failed(place, server, table)
+    from migrator.pg.remedies import remedy_of  # noqa: PLC0415 - rare
+
+    return _failed(place, server, table, remedy_of(server, statement, place))
 
 
 def _grant(place: Place, table: str) -> str:
@@ -95,7 +97,9 @@ def _mask(source: str) -> re.Pattern[str] | None:
     return masking(found) if found else None
 
 
-def _failed(place: Place, server: ServerMessage, table: str) -> NotAppliedError:
+def _failed(
+    place: Place, server: ServerMessage, table: str, remedy: str = ""
+) -> NotAppliedError:
     state = server.sqlstate or ""
     known = (mend for start, mend in _ROOM.items() if state.startswith(start))
     mend = next(known, None)
@@ -104,8 +108,8 @@ def _failed(place: Place, server: ServerMessage, table: str) -> NotAppliedError:
     if place.phase in _OUR_ROWS:
         return _unrecorded(place, server, table)
     if place.phase == AT_COMMIT:
-        return StatementFailedError(place, server, mend=_DEFERRED)
-    return StatementFailedError(place, server)
+        return StatementFailedError(place, server, mend=remedy or _DEFERRED)
+    return StatementFailedError(place, server, mend=remedy)
 
 
 def _unrecorded(place: Place, server: ServerMessage, table: str) -> NotAppliedError:

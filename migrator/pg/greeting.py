@@ -14,7 +14,8 @@ import psycopg
 from psycopg import sql
 
 from migrator.pg.dsn import COURTESIES
-from migrator.pg.pooler import Link, calls, pooled
+from migrator.pg.engine import check_engine
+from migrator.pg.pooler import Link, calls, pooled, reported
 
 
 SENTINEL = "migrator.settled"
@@ -29,7 +30,8 @@ SELECT pg_catalog.set_config('migrator.own',
     coalesce(pg_catalog.current_setting({sentinel}, true) OPERATOR(pg_catalog.=) 'on',
         false),
     coalesce(pg_catalog.current_setting('transaction_timeout', true), '0')
-        OPERATOR(pg_catalog.=) '0';
+        OPERATOR(pg_catalog.=) '0',
+    pg_catalog.version();
 """
 _CHECKING = {n: v for n, v in COURTESIES.items() if n.startswith("client_")}
 _TRANSACTION_TIMEOUT = {"transaction_timeout": "0"}
@@ -48,6 +50,9 @@ class _Facts(NamedTuple):
     endless: bool
     """Whether no transaction_timeout is inherited; unknown before PostgreSQL 17."""
 
+    version: str
+    """What `version()` says."""
+
 
 def greet(
     conn: Link, settings: Mapping[str, str], question: sql.Composable
@@ -60,6 +65,7 @@ def greet(
 
     Raises:
         psycopg.Error: The connection was lost, or a setting is refused.
+        UnsupportedServerError: The server is not PostgreSQL.
     """
     failed = False
     try:
@@ -68,7 +74,9 @@ def greet(
         if conn.closed:
             raise
         (facts,), answers, failed = ask(conn, _facts(conn)), [], True
-    settled = _settle(conn, settings, _read(facts))
+    known = _read(facts)
+    check_engine(conn, known.version)
+    settled = _settle(conn, settings, known)
     return tuple(answers) if settled and not failed else None
 
 
@@ -101,7 +109,7 @@ def _facts(conn: psycopg.Connection) -> sql.Composed:
 
 
 def _read(row: Row | None) -> _Facts:
-    return _Facts(*(row or (False, False, False)))
+    return _Facts(*(row or (False, False, False, "")))
 
 
 def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
@@ -110,6 +118,7 @@ def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
     wanted = {**settings, **(_TRANSACTION_TIMEOUT if known else {})}
     if not facts.own:
         # the other ones are about the network, which is the pooler's here
+        conn.reported = reported(conn)
         conn.wanted = {**accepted(conn, _CHECKING), **wanted}
         return False
     if not facts.settled:

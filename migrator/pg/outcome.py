@@ -63,6 +63,7 @@ _NAMES = {
     "create index": ("table",),
     "drop index": ("name",),
     "detach partition": ("name", "table"),
+    "create view": ("name",),
 }
 """Which names of a statement are those of relations."""
 
@@ -72,6 +73,7 @@ SELECT json_build_object('table', ({table_oid})::bigint, 'indexes', ARRAY(
     SELECT indexrelid::bigint FROM pg_index WHERE indrelid = {table_oid}))
 """,
     "drop index": "SELECT json_build_object('index', ({name_oid})::bigint)",
+    "create view": "SELECT json_build_object('view', ({name_oid})::bigint)",
     "detach partition": """
 SELECT json_build_object('parent', inhparent::bigint, 'child', inhrelid::bigint)
 FROM pg_inherits WHERE inhrelid = {name_oid} AND inhparent = {table_oid}
@@ -161,6 +163,16 @@ def _dropped(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
     return Outcome(done=not _fact(conn, query, act, index=sql.Literal(known["index"])))
 
 
+def _aggregated(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    """
+    Return what has become of TimescaleDB's continuous aggregate.
+
+    It is there before it is filled, in another transaction: only its absence tells.
+    """
+    made = known["view"] is None and before(conn, act)["view"] is not None
+    return Outcome(done=None if made else False)
+
+
 def _detached(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
     if not known:
         return Outcome(done=False)
@@ -185,6 +197,7 @@ def _there_or_not(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
 
 _LOOKS: Mapping[str, Callable[[psycopg.Connection, Act, Facts], Outcome]] = {
     "create index": _created,
+    "create view": _aggregated,
     "drop index": _dropped,
     "detach partition": _detached,
     "reindex": _reindexed,

@@ -26,18 +26,26 @@ from migrator.events.base import Observer
 from migrator.model import Step
 
 
+_KEPT_APART = (
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "standard_conforming_strings",
+    "TimeZone",
+)
+"""PgBouncer src/varcache.c: lookup."""
+
 _CLEAN = (
     "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION;"
     " SET LOCAL search_path = pg_catalog, pg_temp;"
     " SELECT set_config(name, reset_val, false) FROM pg_settings"
-    " WHERE source = 'session' AND lower(name) <> ALL"
-    " ('{application_name,client_encoding,datestyle,intervalstyle,"
-    "standard_conforming_strings,timezone}')"
+    f" WHERE source = 'session' AND name <> ALL ('{{{','.join(_KEPT_APART)}}}')"
 )
 """
 Undoes what a file set for the session, such as pg_dump's empty search path, but for
-what PgBouncer itself keeps apart for its clients (src/varcache.c: lookup). Deferred
-constraints come first: they are checked under the file's settings, as at COMMIT.
+what PgBouncer itself keeps apart for its clients. Deferred constraints come first:
+they are checked under the file's settings, as at COMMIT.
 """
 
 
@@ -54,6 +62,9 @@ class Link(psycopg.Connection):
 
     wanted: Mapping[str, str] | None = None
     """What each transaction sets for itself; None where the session keeps it."""
+
+    reported: Mapping[str, str] = MappingProxyType({})
+    """What a pooler keeps for its client, as it was before any file changed it."""
 
     lacking: Mapping[str, str] = MappingProxyType({})
     """What the session keeps, and did not get with its start-up packet."""
@@ -82,8 +93,18 @@ def setting(conn: psycopg.Connection, query: bytes) -> bytes:
     found = wanted(conn)
     if found is None:
         return query
-    ours = sql.SQL("SELECT {}; ").format(calls(found, sql.SQL("true")))
-    return ours.as_bytes(conn) + query
+    ours = calls({**_reported(conn), **found}, sql.SQL("true"))
+    return sql.SQL("SELECT {}; ").format(ours).as_bytes(conn) + query
+
+
+def _reported(conn: psycopg.Connection) -> Mapping[str, str]:
+    return conn.reported if isinstance(conn, Link) else {}
+
+
+def reported(conn: psycopg.Connection) -> dict[str, str]:
+    """Return what PgBouncer keeps apart for each of its clients, as it is now."""
+    found = {name: conn.info.parameter_status(name) for name in _KEPT_APART}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def answered(

@@ -114,5 +114,9 @@ class Store(NamedTuple):
         schema, name = before.place or (None, self.name)
         if schema is None:
             raise BadTableError(self.name, reason="no schema of the search path exists")
+        if schema.startswith("pg_"):
+            raise BadTableError(
+                self.name, reason=f"{schema} is PostgreSQL's own schema"
+            )
         lockable = before.table is None or before.table.lockable
         return Table(schema, name, before.ledger, lockable)

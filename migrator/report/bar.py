@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from migrator.report.stdout import write
+
 
 _WIDTH = 20
 _COLUMNS = 80
@@ -65,8 +67,7 @@ class Terminal:
         """Write *line*; a *bar* is cut to the width, for it must not wrap."""
         before = _CLEAR if self._bar else ""
         text = line[: self._columns() - 1] if bar else f"{line}\n"
-        self._stream.write(before + text)
-        self._stream.flush()
+        write(self._stream, before + text)
         self._bar = bar
 
     def _columns(self) -> int:

@@ -1,23 +1,31 @@
-"""Events for a person at a terminal: one short line each, a table for `status`."""
+"""
+Events for a person at a terminal: one short line each, a table for `status`.
+
+All foreign text passes one filter (`readable`) before a sentence is made of it: no
+escape sequence in it reaches the terminal, and no line break in it makes a line that
+looks like one of ours.
+"""
 
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-import structlog
-
 from migrator.events.watching import Blocker
 from migrator.report.bar import Terminal, progress
+from migrator.report.escape import visible, visible_lines
+from migrator.report.stdout import Lines, is_terminal
 
 
 _COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "debug": "\x1b[2m"}
 _PLAIN = "\x1b[0m"
+_OF_LINES = frozenset(("text", "traceback"))
+"""Fields whose line breaks are kept: a planned statement, and the report of a crash."""
 
 
 def printer(stream: TextIO) -> tuple[Any, Callable[[Any, str, Any], Any]]:
     """Return a logger for *stream*, and what makes an event's fields to its line."""
-    if not stream.isatty():
-        return structlog.PrintLogger(stream), renderer(colors=False)
+    if not is_terminal(stream):
+        return Lines(stream), renderer(colors=False)
     line = renderer(colors=True)
 
     def render(logger: Any, method: str, fields: Mapping[str, Any]) -> Any:
@@ -32,11 +40,31 @@ def renderer(*, colors: bool) -> Callable[[Any, str, Any], str]:
     colors = colors and not os.environ.get("NO_COLOR")
 
     def render(logger: Any, method: str, fields: Mapping[str, Any]) -> str:
-        line = sentence(fields)
+        line = sentence(readable(fields))
         colour = _COLOURS.get(fields["level"], "") if colors else ""
         return f"{colour}{line}{_PLAIN}" if colour else line
 
     return render
+
+
+def readable(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *fields* with every text in them as one that prints, and nothing else."""
+    return {
+        name: (visible_lines if name in _OF_LINES else _readable)(value)
+        for name, value in fields.items()
+    }
+
+
+def _readable(value: Any) -> Any:
+    match value:
+        case str():
+            return visible(value)
+        case Mapping():
+            return {visible(name): _readable(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_readable(inner) for inner in value]
+        case _:
+            return value
 
 
 def sentence(fields: Mapping[str, Any]) -> str:
@@ -84,17 +112,12 @@ def _finished(f: Mapping[str, Any]) -> str:
 
 def _blocked(f: Mapping[str, Any]) -> str:
     what = " on ".join(filter(None, (f["lock"] or f["phase"], f["relation"])))
-    who = "".join(f"\n  by {_session(each)}" for each in f["blockers"])
+    who = "".join(f"\n  by {Blocker(**each)}" for each in f["blockers"])
     hint = f"\n  hint: {f['hint']}" if f["hint"] else ""
     return (
         f"{f['path']}:{f['line']} is blocked for {f['elapsed_s']:.0f} s: {what}"
         f"{who}{hint}"
     )
-
-
-def _session(f: Mapping[str, Any]) -> str:
-    # with somebody else's words: they move no cursor
-    return "".join(c if c.isprintable() else "?" for c in str(Blocker(**f)))
 
 
 def _ran(f: Mapping[str, Any]) -> str:
@@ -110,6 +133,10 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "database.waited": lambda f: f"waiting for the server: {f['reason']}",
     "database.lost": lambda f: f"connection lost: {f['reason']}",
+    "tls.unverified": lambda f: (
+        f"sslmode={f['sslmode']} sends the password to a server that is not verified;"
+        f" {f['hint']}"
+    ),
     "lock.contended": lambda f: f"waiting for another migrator: {f['holder']}",
     "lock.acquired": lambda f: "lock acquired",
     "plan.made": _planned,

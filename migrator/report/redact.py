@@ -1,13 +1,17 @@
 """No secret leaves: known values are masked in everything that is told."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
+from migrator.events.base import Event
+from migrator.facts import Fault, ServerMessage, words_of
 from migrator.sql.passwords import (
     MASK,
     SHORT,
+    is_secret,
     masking,
     passwords,
     without_passwords,
@@ -20,6 +24,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _MOST_LEARNED = 100
+_WORDS = words_of(ServerMessage) | words_of(Fault)
+"""The words of ours in the objects that events have, such as `failed`."""
 
 
 def secret_values(environ: Mapping[str, str]) -> set[str]:
@@ -34,11 +40,19 @@ def secret_values(environ: Mapping[str, str]) -> set[str]:
     return named | {password for password in held if len(password) >= SHORT}
 
 
+def queries(urls: Iterable[str]) -> tuple[str, ...]:
+    """Return the query of each of *urls* that has one, and each value in it."""
+    found = [query for url in urls if (query := urlsplit(url).query)]
+    values = (value for query in found for _, value in parse_qsl(query))
+    return (*found, *values)
+
+
 class Redactor:
     """
     Masks given secrets in strings at any depth, and what they call a password.
 
-    Given ones are found plain, percent-encoded, and escaped as in SQL and Python.
+    Given ones are found plain, percent-encoded, and escaped as in SQL, Python and JSON,
+    and each line of one that has several.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -66,31 +80,55 @@ class Redactor:
         found = without_passwords(self._long.sub(MASK, value))
         return self._short.sub(MASK, found)
 
-    def value(self, value: Any) -> Any:
-        """Return *value* with every string in it masked."""
+    def fields(self, event: Event) -> dict[str, Any]:
+        """Return the fields of *event*, its words of ours as they are."""
+        ours = event.words | _WORDS
+        return {
+            name: value if name in event.words else self.value(value, ours)
+            for name, value in vars(event).items()
+        }
+
+    def value(self, value: Any, ours: frozenset[str] = frozenset()) -> Any:
+        """Return *value* with every string in it masked, but those called as *ours*."""
         match value:
             case str():
                 return self.text(value)
             case Mapping():
-                return {key: self.value(inner) for key, inner in value.items()}
+                return dict(self._items(value, ours))
             case list() | tuple():
-                return [self.value(inner) for inner in value]
+                return [self.value(inner, ours) for inner in value]
             case _:
                 return value
 
+    def _items(
+        self, value: Mapping[str, Any], ours: frozenset[str]
+    ) -> Iterator[tuple[str, Any]]:
+        for name, inner in value.items():
+            # names of fields are identifiers, those of files never are
+            known = name if name.isidentifier() else self.text(name)
+            yield known, inner if name in ours else self.value(inner, ours)
+
 
 def _patterns(secrets: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    forms = {form for secret in secrets for form in _forms(secret)}
+    parts = {part for secret in secrets for part in (secret, *secret.splitlines())}
+    forms = {form for part in filter(is_secret, parts) for form in _forms(part)}
     long = {form for form in forms if len(form) >= SHORT}
     return masking(long), masking(forms - long)
 
 
 def _forms(secret: str) -> Iterator[str]:
-    in_conninfo = _escaped(secret, "\\'")
-    in_sql = secret.replace("'", "''")
-    in_url = quote(secret, safe="")
-    for form in (secret, secret.strip(), in_conninfo, in_sql, in_url):
-        yield from (form, _escaped(form, "\\"), _escaped(form, "\\'"))
+    for plain in (secret, secret.strip()):
+        written = plain, plain.replace("'", "''"), _escaped(plain, "\\'")
+        for form in written:
+            yield from (form, _escaped(form, "\\"), _escaped(form, "\\'"))
+        raw = plain.encode(errors="surrogatepass")  # a variable need not be UTF-8
+        yield from (quote(raw, safe=""), quote(raw), quote_plus(raw))
+        # as one word of Python and of JSON, without the quotes around it
+        yield from (repr(plain)[1:-1], ascii(plain)[1:-1])
+        yield from (
+            json.dumps(plain)[1:-1],
+            json.dumps(plain, ensure_ascii=False)[1:-1],
+        )
 
 
 def _escaped(text: str, characters: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from migrator.events.base import Event
 from migrator.events.catalogue import catalogue
@@ -46,7 +46,7 @@ def _case(event: type[Event]) -> dict[str, Any]:
 
 def _typed(hint: Any) -> dict[str, Any]:
     origin = get_origin(hint)
-    if origin is UnionType:
+    if origin in (UnionType, Union):
         return {"anyOf": [_typed(choice) for choice in get_args(hint)]}
     if origin is tuple:
         return {"type": "array", "items": _typed(get_args(hint)[0])}

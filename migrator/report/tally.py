@@ -1,13 +1,15 @@
 """What a run came to: events counted up, and the verdict made of them."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from migrator.errors import FilesInvalidError, MigratorError
-from migrator.events.base import Event
+from migrator.events.base import Event, Observer
 from migrator.events.run import RunFinished
-from migrator.exits import RETRYABLE, exit_code
+from migrator.exits import RETRYABLE, ExitCode, exit_code
 from migrator.facts import Place, ServerMessage
+from migrator.telling import fault_found
 
 
 if TYPE_CHECKING:
@@ -103,10 +105,30 @@ _COUNTS: Mapping[str, Callable[[Tally, Any], None]] = {
 }
 
 
+def tell_end(error: BaseException, observe: Observer, *, interrupted: bool) -> None:
+    """Report to *observe* what *error*, which ended a run, says beside the verdict."""
+    from migrator.events.trouble import RunCrashed, RunInterrupted  # noqa: PLC0415 - as it says
+
+    if interrupted:
+        observe(RunInterrupted(reason=str(error)))
+    if isinstance(error, FilesInvalidError):
+        for fault in error.faults:
+            observe(fault_found(fault, fatal=True))
+    if exit_code(error) is ExitCode.INTERNAL:
+        observe(RunCrashed(traceback="".join(traceback.format_exception(error))))
+
+
 def _text(error: BaseException | None) -> str | None:
     if error is None or isinstance(error, MigratorError):
         return None if error is None else str(error)
-    return f"a bug of ours: {type(error).__name__}: {error}; please report it"
+    return f"a bug of ours: {type(error).__name__}: {_text_of(error)}; please report it"
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a foreign `__str__` must not cost the verdict
+        return "its text cannot be read"
 
 
 def _hint(error: BaseException | None) -> str | None:

@@ -6,11 +6,12 @@ Reason for Pod Failure"). Longest texts are cut first, so that it stays valid JS
 with the most important fields in front.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from migrator.report.escape import json_text
 
 
 LIMIT_BYTES = 4096
@@ -45,15 +46,13 @@ def write(path: Path, fields: Mapping[str, Any]) -> None:
 
     Kubernetes makes the file, docker does not, and some runtimes do not let us.
     """
-    with suppress(OSError), path.open("r+b") as file:
+    with suppress(OSError, ValueError), path.open("r+b") as file:
         file.truncate()
         file.write(message(fields).encode())
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:
-    return json.dumps(
-        fields, ensure_ascii=False, separators=(",", ":"), default=str
-    ).encode(errors="replace")
+    return json_text(fields, separators=(",", ":")).encode()
 
 
 def _shorter(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -140,10 +140,13 @@ _SESSION = (
     r"|prepare (?!transaction ')"
     r"|select (?:pg_catalog \. )?set_config \("
 )
+# idempotent: what is refreshed already is left as it is (its documentation)
+_REFRESH = r'call (?:\S+ \. )?"?refresh_continuous_aggregate"? \('
 _OPAQUE = r"call\b|prepare transaction\b|(?:commit|rollback) prepared\b"
 _NATURES = (
     (_CONTROL, Nature.CONTROL),
     (_SESSION, Nature.SESSION),
+    (_REFRESH, Nature.AGAIN),
     (_OPAQUE, Nature.OPAQUE),
 )
 _KEEPS = r"declare\b|create (?:(?:local|global) )?temp(?:orary)?\b"
@@ -168,6 +171,10 @@ _TRACES = (
     (
         r"(?P<verb>create|drop) (?P<kind>database|tablespace|subscription)"
         rf" (?:if exists )?{_WHICH}(?P<table>)"
+    ),
+    (
+        r"(?P<verb>create) (?:or replace )?materialized (?P<kind>view)"
+        rf" (?:if not exists )?{_WHICH}(?P<table>)"
     ),
     r"(?P<verb>re)(?P<kind>index)\b.* concurrently (?P<name>.+)(?P<table>)",
 )

@@ -5,28 +5,37 @@ They are found by the words before them, so what nobody calls a password is none
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from os.path import commonprefix
 from urllib.parse import unquote
+
+from migrator.sql.gaps import Gaps
 
 
 MASK = "********"
 SHORT = 6
 """Passwords with fewer characters are masked only where they stand as a word."""
 
-_GAP = r"(?:\s|/\*.*?\*/|--[^\n]*\n)"
+_FEWEST = 4
+_NO_SECRETS = frozenset(("true", "false", "null", "none", "undefined"))
+
 # In scan.l: xe, xus, xq, xdolq. What is cut off ends with the text.
 _STRING = r"""
-    [eE]'(?:[^'\\]|\\.|'')*(?:'|$) | (?:[uU]&|[nN])?'(?:[^']|'')*(?:'|$)
-    | \$(?P<{0}>\w*)\$.*?(?:\$(?P={0})\$|$)
+    [eE]'(?:[^'\\]|\\.|\\\Z|'')*(?:'|\Z) | (?:[uU]&|[nN])?'(?:[^']|'')*(?:'|\Z)
+    | \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)
 """
 _NAME = r"(?:password|passwd|passphrase)"
 _ANY_NAME = r"(?:password|passwd|passphrase|pwd|secret|token|access_?key|api_?key)"
 # Left to re's own cache: compiled, they would delay every start, and few runs need them
-# PASSWORD 's' of a role, a user mapping, a subscription; password := "s", secret => 's'
+# PASSWORD 's' of a role, a user mapping, a subscription, behind a gap
+_NAME_ALONE = rf"(?i){_NAME}\b"
+_LITERAL = rf'(?sx){_STRING} | "(?:[^"\\]|\\.|\\\Z)+(?:"|\Z)'
+# password := "s", secret => 's'
 _QUOTED = rf"""(?isx)
-    (?P<before>{_NAME}\b{_GAP}+ | {_ANY_NAME}(?:["']?|\s+\w+)\s*(?:=>|:=|=|:)\s*
+    (?P<before>{_ANY_NAME}(?:["']?|\s+\w+)\s*(?:=>|:=|=|:)\s*
         | \bset_config\s*\(\s*'[^']{{0,100}}{_ANY_NAME}'\s*,\s*)
-    (?P<value>{_STRING.format("tag")} | (?<=[=:>\s])"(?:[^"\\]|\\.)+(?:"|$))
+    (?P<value>{_STRING} | (?<=[=:>\s])"(?:[^"\\]|\\.|\\\Z)+(?:"|\Z))
 """
 # libpq's keywords, a URL's query, ODBC
 _BARE = rf"(?i)(?P<before>{_ANY_NAME}=)(?P<value>(?!\*\*\*|…)[^\s'\"&;]+)"
@@ -40,10 +49,10 @@ _URL = (
 _EXCERPT = r"(?P<before>\bLINE \d+: )(?P<value>\.\.\.[^\n]*)"
 # libpq shows where a connection string cannot be read: behind a blank in a password
 _BROKEN = r'(?P<before>missing "=" after )(?P<value>"[^"]*")'
-_UNQUOTED = rf"""(?isx)
-    \b(?:create|alter)\s+(?:role|user|group)\b [^;]{{0,300}}? \b{_NAME}\b{_GAP}+
-    (?!null\b|\$)(?P<value>"[^"]*"|[^\s'\";,()]+)
-"""
+# In CREATE ROLE, where the quotes are wrong or missing
+_WORD = r"""(?isx)(?!null\b|\$)(?:"[^"]*"|[^\s'\";,()]+)"""
+_OF_A_ROLE = r"(?is)\b(?:create|alter)\s+(?:role|user|group)\b[^;]*\W\Z"
+_MOST_BEFORE = 330
 _HINT = re.compile(
     r"passw|passphrase|pwd|secret|token|access_?key|api_?key|(?-i:LINE \d+: \.)"
     r'|missing "="'
@@ -56,15 +65,39 @@ def without_passwords(text: str) -> str:
     """Return *text* with a mask for each password that its own words give away."""
     if not _HINT.search(text):
         return text
-    for pattern, mask in (
-        (_EXCERPT, MASK),
-        (_BROKEN, f'"{MASK}"'),
-        (_QUOTED, f"'{MASK}'"),
-        (_URL, MASK),
-        (_BARE, MASK),
-    ):
+    for pattern, mask in ((_EXCERPT, MASK), (_BROKEN, f'"{MASK}"')):
+        text = re.sub(pattern, rf"\g<before>{mask}", text)
+    text = _without(text, _password_literals(text))
+    for pattern, mask in ((_QUOTED, f"'{MASK}'"), (_URL, MASK), (_BARE, MASK)):
         text = re.sub(pattern, rf"\g<before>{mask}", text)
     return text
+
+
+def _without(text: str, literals: Iterable[re.Match[str]]) -> str:
+    parts, done = [], 0
+    for found in literals:
+        parts += [text[done : found.start()], f"'{MASK}'"]
+        done = found.end()
+    return "".join((*parts, text[done:]))
+
+
+def _password_literals(text: str) -> Iterator[re.Match[str]]:
+    """Return the literals that stand behind PASSWORD and a gap, in their order."""
+    literal, done = re.compile(_LITERAL), 0
+    for _, end in _password_words(text):
+        found = literal.match(text, end) if end >= done else None
+        if found:
+            done = found.end()
+            yield found
+
+
+def _password_words(text: str) -> Iterator[tuple[int, int]]:
+    """Return where each PASSWORD before a gap begins, and where that gap ends."""
+    gaps = Gaps(text)
+    for name in re.finditer(_NAME_ALONE, text):
+        end = gaps.end(name.end())
+        if end > name.end():
+            yield name.start(), end
 
 
 def masked(sql: str) -> str:
@@ -86,15 +119,26 @@ _NONE: frozenset[str] = frozenset()
 
 
 def _passwords(text: str) -> Iterator[str]:
-    for found in re.finditer(_QUOTED, text):
-        yield from _unquoted(found["value"])
+    for found in chain(_password_literals(text), re.finditer(_QUOTED, text)):
+        literal = found.groupdict().get("value") or found[0]
+        yield from _unquoted(literal)
         # a quote inside ended it too early: the rest stands behind it
-        yield from re.findall(r"\A[^\s'\",;()]+", text[found.end() :])
+        rest = re.compile(r"[^\s'\",;()]+").match(text, found.end())
+        if rest:
+            yield rest[0]
     for pattern in (_URL, _BARE):
         for found in re.finditer(pattern, text):
             yield from {found["value"], unquote(found["value"])}
-    for found in re.finditer(_UNQUOTED, text):
-        yield found["value"].strip('"')
+    yield from _of_roles(text)
+
+
+def _of_roles(text: str) -> Iterator[str]:
+    word = re.compile(_WORD)
+    for start, end in _password_words(text):
+        found = word.match(text, end)
+        before = text[max(0, start - _MOST_BEFORE) : start]
+        if found and re.search(_OF_A_ROLE, before):
+            yield found[0].strip('"')
 
 
 def _unquoted(literal: str) -> Iterator[str]:
@@ -108,18 +152,55 @@ def _unquoted(literal: str) -> Iterator[str]:
     yield content.replace(quote * 2, quote)
 
 
+def is_secret(text: str) -> bool:
+    """
+    Tell whether *text* is worth hiding.
+
+    Fewer than four characters, or a word such as `true`, are found everywhere: masks
+    would eat the text without hiding anything.
+    """
+    bare = text.strip()
+    return len(bare) >= _FEWEST and bare.lower() not in _NO_SECRETS
+
+
 def masking(secrets: Iterable[str]) -> re.Pattern[str]:
     """
     Return a pattern that finds *secrets*, the longest first, in small letters too.
 
     So a server repeats one that it takes for a name. A short one is found only where it
-    stands as a word: anywhere else it would eat the text without hiding anything.
+    stands as a word; what is no secret (`is_secret`) is not found at all.
     """
-    longest_first = sorted(filter(None, secrets), key=len, reverse=True)
-    either = "|".join(map(_pattern, longest_first)) or r"(?!)"
-    return re.compile(either, re.IGNORECASE)
+    known = {_in_small_letters(secret) for secret in secrets if is_secret(secret)}
+    long = _either({each for each in known if len(each) >= SHORT})
+    short = _either({each for each in known if len(each) < SHORT})
+    return re.compile(rf"{long}|(?<!\w)(?:{short})(?!\w)", re.IGNORECASE)
 
 
-def _pattern(secret: str) -> str:
-    literal = re.escape(secret)
-    return literal if len(secret) >= SHORT else rf"(?<!\w){literal}(?!\w)"
+def _in_small_letters(text: str) -> str:
+    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+def _either(secrets: Collection[str]) -> str:
+    longest_first = sorted(secrets, key=lambda secret: (-len(secret), secret))
+    return _tree(longest_first) if longest_first else r"(?!)"
+
+
+def _tree(secrets: Sequence[str], depth: int = 0) -> str:
+    """
+    Return a pattern for *secrets*, the longest first, that share what they begin with.
+
+    A seed may hold thousands of hashes: at each character of a text only few are tried.
+    """
+    if len(secrets) <= _FEW or depth == _DEEPEST:
+        return "|".join(map(re.escape, secrets))
+    start = commonprefix(secrets)  # noqa: RUF071 - characters are meant
+    groups: dict[str, list[str]] = {}
+    for rest in (secret[len(start) :] for secret in secrets):
+        groups.setdefault(rest[:1], []).append(rest)
+    inner = "|".join(_tree(group, depth + 1) for group in groups.values())
+    return f"{re.escape(start)}(?:{inner})"
+
+
+_FEW = 4
+_DEEPEST = 40
+"""Groups in each other: re's own parser calls itself for each."""

@@ -104,6 +104,12 @@ _OWN_TRANSACTION = (
     r"|alter subscription\b.* refresh\b"
     r"|alter table\b.* detach partition\b.* concurrently\b"
     r"|(?:commit|rollback) prepared\b"
+    # TimescaleDB 2.29 calls it, too: src/process_utility.c; in tsl/src
+    # continuous_aggs/refresh.c and reorder.c; chunk_merge.c commits
+    r"|create(?: or replace)? materialized view\b.* (?:timescaledb|tsdb) continuous\b"
+    r"|create index\b.* (?:timescaledb|tsdb) transaction_per_chunk\b"
+    r"|call (?:\w+ )?(?:refresh_continuous_aggregate|merge_chunks_concurrently)\b"
+    r"|select (?:\w+ )?(?:move|reorder)_chunk\b"
 )
 _TRANSACTION_WORDS = 40
 
@@ -111,4 +117,13 @@ _TRANSACTION_WORDS = 40
 def refuses_transaction(text: str, start: int = 0) -> bool:
     """Say whether the statement at *start* cannot run inside a transaction block."""
     said = " ".join(words(text, start, limit=_TRANSACTION_WORDS))
-    return re.match(_OWN_TRANSACTION, said) is not None
+    if re.match(_OWN_TRANSACTION, said) is None:
+        return False
+    return not (said.startswith(_FILLED_LATER) and _is_filled_later(text, start))
+
+
+_FILLED_LATER = ("create materialized", "create or replace materialized")
+
+
+def _is_filled_later(text: str, start: int) -> bool:
+    return words(text, start, limit=len(text))[-3:] == ["with", "no", "data"]

@@ -26,10 +26,10 @@ class Node:
     migrator: Migrator
     directory: Path
     dsn: str
-    """What every key of every Secret holds that a variable names."""
+    """What every key of a Secret holds, whether a variable or a volume shows it."""
 
     volumes: Mapping[str, Files] = field(default_factory=dict)
-    """Files by the name of the volume that shows them."""
+    """Files by the name of the volume that shows them; a Secret has them by itself."""
 
     migrations: Path | None = None
     """What the image would have in `/migrations`, unless a volume shows it there."""
@@ -87,8 +87,10 @@ class Node:
         An image's files have no such links.
         """
         name = str(volume["name"])
-        files = self.volumes[name]
+        files = self.volumes.get(name, {"database-url": self.dsn, "uri": self.dsn})
         place = self.directory / name
+        if place.exists():
+            return place  # of a run before
         place.mkdir(mode=0o755)
         if "image" in volume:
             _write(place, files, 0o644)

@@ -151,6 +151,8 @@ class TestContent:
             f"{prefix}revision": VERSIONS["REVISION"],
             f"{prefix}created": VERSIONS["CREATED"],
             f"{prefix}source": "",
+            f"{prefix}base.name": "docker.io/library/debian:trixie-slim",
+            f"{prefix}base.digest": "",
         }
         assert (config["User"], config["WorkingDir"], config["StopSignal"]) == (
             "65532:65532",
@@ -159,6 +161,15 @@ class TestContent:
         )
         assert config["Entrypoint"] == ["/usr/bin/python3", "-P", "/entrypoint.py"]
         assert config["Cmd"] is None
+
+    def test_the_base_is_taken_by_digest(self, image: str, label: str) -> None:
+        """A digest that no image has ends the build, which succeeds without one."""
+        command = ("docker", "build", "--target=base", f"--label={label}", str(ROOT))
+        wrong = f"--build-arg=BASE_DIGEST=sha256:{'0' * 64}"
+
+        codes = [call(*command, *more).returncode for more in ((), (wrong,))]
+
+        assert (codes[0], codes[1] != 0) == (0, True)
 
     def test_byte_code(self, image: str) -> None:
         """No module is compiled at start: a read-only file system could not keep the result."""

@@ -32,7 +32,7 @@ def node(migrator: Migrator, tmp_path: Path) -> MakeNode:
         return Node(
             migrator=migrator,
             directory=directory,
-            dsn=migrator.target.url,
+            dsn=f"{migrator.target.url}?sslmode=disable",
             volumes=volumes or {},
             migrations=migrations,
         )
@@ -102,22 +102,18 @@ def test_a_killed_run_leaves_no_message(
     assert migrator.target.versions() == []
 
 
-@pytest.mark.parametrize("manifest", ["components/secret-files", "chart file"])
-def test_the_url_as_a_file(manifest: str, node: MakeNode, write: Write) -> None:
-    """User 65532 can read what the kubelet mounts for it."""
-    volume = "database" if manifest.startswith("components/") else "migrator-database"
-    made = node(migrations=write(GOOD))
-    made = node({volume: {"database-url": f"{made.dsn}\n"}}, made.migrations)
-
-    ended = made.run(pod(manifest))
+@pytest.mark.parametrize("manifest", ["components/secret-env", "chart variable"])
+def test_the_url_as_a_variable(manifest: str, node: MakeNode, write: Write) -> None:
+    """Who wants no file gets it as a variable."""
+    ended = node(migrations=write(GOOD)).run(pod(manifest))
 
     assert ended.verdict == (0, 0, 0)
 
 
 def test_a_secret_that_nobody_may_read(node: MakeNode, write: Write) -> None:
-    """Without the fsGroup of the component: the trap that it avoids, told as such."""
-    spec = pod("components/secret-files")
-    del spec["securityContext"]["fsGroup"]
+    """With mode 0400 and no fsGroup: the trap that the manifests avoid, told as such."""
+    spec = pod("base")
+    spec["volumes"][0]["secret"]["defaultMode"] = 0o400
 
     ended = node({"database": {"database-url": "postgresql://db/x"}}).run(spec)
 
@@ -157,7 +153,7 @@ def test_each_index_migrates_its_database(
     """Index 0 reads key 0; an index without a key ends with a permanent code."""
     made = node(migrations=write(GOOD))
     spec = pod("examples/tenants")
-    urls = {"databases": {"0": made.dsn, "1": "postgresql://nowhere/x"}}
+    urls = {"database": {"0": made.dsn, "1": "postgresql://nowhere/x"}}
 
     ended = node(urls, made.migrations).run(spec)
 
@@ -167,12 +163,12 @@ def test_each_index_migrates_its_database(
 
 def test_an_index_without_a_database(node: MakeNode, write: Write) -> None:
     """More completions than keys: that index fails at once, and says what it misses."""
-    made = node({"databases": {"1": "postgresql://nowhere/x"}}, write(GOOD))
+    made = node({"database": {"1": "postgresql://nowhere/x"}}, write(GOOD))
 
     ended = made.run(pod("examples/tenants"))
 
     assert ended.verdict == (2, 2, 2)
-    assert "/etc/migrator/databases/0" in json.loads(ended.message)["error"]
+    assert "/etc/migrator/database/0" in json.loads(ended.message)["error"]
 
 
 @pytest.mark.parametrize(
@@ -193,10 +189,12 @@ def test_waiting(
         conn.execute(f"create role {reader} login password 'for-tests-only'".encode())
         conn.execute(f"grant select on goose_db_version to {reader}".encode())
         url = migrator.target.url.replace("//postgres:", f"//{reader}:")
+        directory = made.directory / "waiting"
+        directory.mkdir()
         waiting = Node(
             migrator=migrator,
-            directory=made.directory,
-            dsn=url,
+            directory=directory,
+            dsn=f"{url}?sslmode=disable",
             migrations=made.migrations,
         )
 
@@ -257,7 +255,7 @@ for name in tls postgres; do
     openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -copy_extensions copy -days 2 -out $name.crt
 done
 chown postgres tls.key
-printf 'local all all trust\nhostssl all all all cert\n' >hba
+printf 'local all all trust\nhostssl all postgres all cert\nhostssl all app all scram-sha-256\nhostssl all clear all password\n' >hba
 exec docker-entrypoint.sh postgres -c ssl=on -c ssl_ca_file=$PWD/ca.crt \
     -c ssl_cert_file=$PWD/tls.crt -c ssl_key_file=$PWD/tls.key -c hba_file=$PWD/hba
 """
@@ -274,11 +272,80 @@ def certificate(postgres: Postgres, label: str) -> Files:
         *("-c", CERTIFICATES),
     )
     wait_for_server(container)
+    for role in ("app", "clear"):
+        create = f"create role {role} login password 'for-tests-only' superuser"
+        docker("exec", container, "psql", "--username=postgres", "--command", create)
     names = {"ca.crt": "ca.crt", "tls.crt": "postgres.crt", "tls.key": "postgres.key"}
     return {
         name: docker("exec", container, "cat", f"/certificates/{file}") + "\n"
         for name, file in names.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("role", "more", "authority", "code"),
+    [
+        pytest.param("app", "", True, 0, id="verified"),
+        pytest.param("app", "", False, 15, id="another authority"),
+        pytest.param("clear", "", True, 15, id="password in clear"),
+        pytest.param("clear", "?require_auth=password", True, 0, id="as the URL says"),
+    ],
+)
+def test_the_server_is_verified_by_default(
+    role: str,
+    more: str,
+    authority: bool,  # noqa: FBT001 - a parameter of the test
+    code: int,
+    certificate: Files,
+    migrator: Migrator,
+    tmp_path: Path,
+    write: Write,
+) -> None:
+    """The manifests send no password before the certificate fits; the URL wins."""
+    url = f"postgresql://{role}:for-tests-only@tls/postgres{more}"
+    ca = certificate["ca.crt" if authority else "tls.crt"]
+    ended = Node(
+        migrator=migrator,
+        directory=tmp_path,
+        dsn=url,
+        volumes={"database": {"database-url": url, "ca.crt": ca}},
+        migrations=write(GOOD),
+    ).run(pod("base"))
+
+    warned = [line for line in ended.run.events if line["event"] == "tls.unverified"]
+    assert (ended.verdict, warned) == ((code,) * 3, [])
+
+
+def test_the_systems_authorities_are_the_images(
+    certificate: Files, migrator: Migrator, tmp_path: Path, write: Write
+) -> None:
+    """`sslrootcert=system` asks them: our test's one is none, until it is put there."""
+    url = "postgresql://app:for-tests-only@tls/postgres?sslrootcert=system"
+    node = Node(
+        migrator=migrator,
+        directory=tmp_path,
+        dsn=url,
+        volumes={"database": {"database-url": url, "ca.crt": certificate["ca.crt"]}},
+        migrations=write(GOOD),
+    )
+    added = pod("base")
+    added["containers"][0]["env"].append(
+        {"name": "SSL_CERT_FILE", "value": "/etc/migrator/database/ca.crt"}
+    )
+
+    codes = [node.run(spec).run.code for spec in (pod("base"), added)]
+
+    assert codes == [15, 0]
+
+
+def test_a_password_without_tls_is_warned_about(node: MakeNode, write: Write) -> None:
+    """Once, and with what to do; a network between containers is not this machine."""
+    ended = node(migrations=write(GOOD)).run(pod("base"))
+
+    warned = [line for line in ended.run.events if line["event"] == "tls.unverified"]
+    assert [(line["sslmode"], line["hint"]) for line in warned] == [
+        ("disable", "set sslmode=verify-full and sslrootcert in the database URL")
+    ]
 
 
 def test_client_certificates(

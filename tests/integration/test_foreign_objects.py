@@ -449,3 +449,13 @@ def test_a_history_that_is_published_is_kept(
     assert result.events("setting.ignored") == []
     rows = conn.execute("SELECT version_id FROM migrator_history ORDER BY version_id")
     assert rows.fetchall() == [(1,), (2,)]
+
+
+def test_a_search_path_that_begins_with_the_temporary_schema(
+    environ: dict[str, str],
+) -> None:
+    """What is applied is not recorded in a table that ends with the session."""
+    result = run("up", **environ, MIGRATOR_SEARCH_PATH="pg_temp, public")
+
+    assert result.exit_code == 11
+    assert "is PostgreSQL's own schema" in result.verdict["error"]

@@ -376,6 +376,65 @@ def test_what_came_through_unnoticed_is_not_done_twice(
     assert history(conn) == [("up", None, None, 1)]
 
 
+def test_a_continuous_aggregate_is_refreshed_again(
+    database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It commits in pieces, and does no harm twice: nobody has to say whether it ran."""
+    conn.execute(
+        "CREATE TABLE a (x int); CREATE PROCEDURE refresh_continuous_aggregate"
+        " (v text, since text, til text) LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO a VALUES (2); COMMIT; END'"
+    )
+    text = "CALL public.refresh_continuous_aggregate('v', NULL, NULL)"
+    step = loose("INSERT INTO a VALUES (1)", text, "INSERT INTO a VALUES (3)")
+    stop_after(monkeypatch, text)
+    with pytest.raises(ConnectionLostError):
+        runner(database, patience_s=0).run(step, Up())
+
+    runner(database).run(step, Up())
+
+    assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1, 2, 2, 3]
+    assert history(conn) == [("up", None, None, 1)]
+
+
+AGGREGATE = "CREATE MATERIALIZED VIEW v WITH (timescaledb.continuous) AS SELECT 1 AS x"
+
+
+def test_a_continuous_aggregate_that_was_not_made_is_no_riddle(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """The server's error is the reason, for the catalogs say that nothing is left."""
+    conn.execute("CREATE TABLE a (x int)")
+    step = loose("INSERT INTO a VALUES (1)", AGGREGATE)
+
+    with pytest.raises(PartialError, match="parameter namespace") as caught:
+        runner(database).run(step, Up())
+
+    assert "UPDATE" not in str(caught.value)
+    assert history(conn) == [("up", "open", 1, None)]
+
+
+def test_a_continuous_aggregate_is_there_before_it_is_filled(
+    database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nobody but a human can say whether a run that was cut off has filled it."""
+    send = Executor.send
+
+    def plainly(self: Executor, statement: Statement, place: Place) -> tuple[str, ...]:
+        text = statement.text.replace("WITH (timescaledb.continuous) ", "")
+        return send(self, statement._replace(text=text), place)
+
+    monkeypatch.setattr(Executor, "send", plainly)
+    stop_after(monkeypatch, AGGREGATE)
+    with pytest.raises(ConnectionLostError):
+        runner(database, patience_s=0).run(loose(AGGREGATE), Up())
+
+    with pytest.raises(PartialError, match="statement 1 of 1"):
+        runner(database).run(loose(AGGREGATE), Up())
+
+    assert history(conn) == [("up", "sent", 0, None)]
+
+
 def test_two_builds_that_came_through_unnoticed(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -367,3 +367,32 @@ def test_the_connection_of_a_pooler_knows_it(database: str) -> None:
             shown = conn.execute("SHOW lock_timeout").fetchone()
 
     assert shown == ("0",)
+
+
+def test_what_the_pooler_keeps_for_a_client_is_put_back(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """PgBouncer hands a file's time zone on to the next transaction of its client."""
+    names = ("TimeZone", "DateStyle", "client_encoding", "application_name")
+    found = ", ".join(f"current_setting('{each}')" for each in names)
+    probe = f"CREATE TABLE {{}} AS SELECT ARRAY[{found}] AS found"
+    spoil = (
+        "SET TIME ZONE 'Asia/Tokyo'",
+        "SET DateStyle = 'German'",
+        "SET client_encoding = 'LATIN1'",
+        "SET application_name = 'other'",
+    )
+    work = files(
+        migration(1, probe.format("before")),
+        migration(2, *spoil),
+        migration(3, probe.format("behind")),
+    )
+
+    with pgbouncer(database) as dsn:
+        runner(dsn).run(work, Up())
+
+    before, behind = (
+        conn.execute(f"SELECT found FROM {each}").fetchone()
+        for each in ("before", "behind")
+    )
+    assert behind == before

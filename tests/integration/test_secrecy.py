@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -11,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrator import cli, runner, settings
 from tests.secrecy import Listener, no_secret, secret
-from tests.support import write
+from tests.support import run, write
 
 
 URLS = {
@@ -446,6 +447,41 @@ def test_a_script(
     told = listener.hear(["up"], environ)
 
     assert told.exit_code == 13
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"APP_PASSWORD": "migration"},
+        {"APP_PASSWORD": "failed"},
+        {"APP_PASSWORD": "error"},
+        {"APP_PASSWORD": "run.finished", "OTHER_PASSWORD": "42P01"},
+        {"USE_TOKEN": "1", "A_TOKEN": "up", "B_TOKEN": "true", "C_TOKEN": "13"},
+    ],
+)
+def test_a_secret_that_reads_like_a_word_of_ours(
+    database: str, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    """Names, levels, outcomes, commands, codes and numbers stay; texts are masked."""
+    directory = write(tmp_path / "m", {"1_migration.sql": "SELECT * FROM failed;"})
+    usual = {"MIGRATOR_DATABASE_URL": database, "MIGRATOR_LOG_LEVEL": "debug"}
+
+    without, masked = (
+        run("up", MIGRATOR_MIGRATIONS_DIR=str(directory), **usual, **more)
+        for more in ({}, environ)
+    )
+
+    assert [fixed(line) for line in masked.lines] == [
+        fixed(line) for line in without.lines
+    ]
+    assert masked.exit_code == masked.verdict["exit_code"] == 13
+    assert masked.verdict["failed"]["sqlstate"] == "42P01"
+
+
+def fixed(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What no secret changes of a line, and that is the same for each run."""
+    names = "level event command outcome exit_code retryable direction version line"
+    return {name: line[name] for name in names.split() if name in line}
 
 
 def test_the_search_finds_what_is_told() -> None:

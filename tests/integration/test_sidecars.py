@@ -66,15 +66,40 @@ def test_the_proxy_gets_a_post_before_the_last_line(
     proxy: Server, directory: Path
 ) -> None:
     """Its answer is told, and `run.finished` stays the last line."""
-    url = f"{proxy.url}{PATH}?hard=1"
+    url = f"{proxy.url}{PATH}"
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=url)
 
     told = [
         (line["event"], line.get("url"), line.get("status")) for line in result.lines
     ]
-    assert proxy.asked == [Asked("POST", f"{PATH}?hard=1", "", {})]
+    assert proxy.asked == [Asked("POST", PATH, "", {})]
     assert told[-2:] == [("sidecar.stopped", url, 200), ("run.finished", None, None)]
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("query", ["?token=Zq7queryqZ", "?Zq7queryqZ", "?a=1&b=Zq7qZ"])
+@pytest.mark.parametrize("environ", [{}, {"MIGRATOR_NO_SUCH": "x"}])
+def test_a_query_is_masked(
+    proxy: Server, directory: Path, query: str, environ: dict[str, str]
+) -> None:
+    """It may hold a token: the proxy gets it, and no line shows it."""
+    urls = f"{proxy.url}{PATH}{query} {closed()}{query}"
+
+    result = validated(directory, MIGRATOR_SHUTDOWN_URLS=urls, **environ)
+
+    told = result.events("sidecar.stopped") + result.events("sidecar.failed")
+    assert [asked.path for asked in proxy.asked] == [f"{PATH}{query}"]
+    assert [line["url"].partition("?")[2] for line in told] == ["********"] * 2
+    assert "Zq7" not in str(result.lines)
+
+
+def test_a_url_that_cannot_be_called_is_told(directory: Path) -> None:
+    """Nothing of it is on stderr, and the verdict stays."""
+    result = validated(directory, MIGRATOR_SHUTDOWN_URLS=f"http://{'a' * 64}.b/")
+
+    (failed,) = result.events("sidecar.failed")
+    assert "too long" in failed["reason"]
     assert result.exit_code == 0
 
 

@@ -15,13 +15,14 @@ from tests.support import ROOT, run, write
 NEEDED = """\
 about backoff cancellation cli commands commands.change commands.request environment
 errors errors.base errors.before errors.running events events.base events.run exits
-facts flags history job model pg pg.connect pg.database pg.dsn pg.embedded pg.failures
-pg.greeting pg.ledger pg.look pg.options pg.pooler pg.store pg.table pg.trouble
-pg.unversioned plan report report.log report.redact report.tally report.termination
-runner settings signals source source.checksum source.discover source.load
-source.parse sql sql.annotation sql.buffer sql.by_line sql.characters sql.findings
-sql.goose sql.gotext sql.hazards sql.lexer sql.passwords sql.riding sql.rows sql.runs
-sql.split sql.structure sql.variables sql.words telling values
+facts flags history identifiers job model pg pg.connect pg.database pg.dsn pg.embedded
+pg.engine pg.failures pg.foreign pg.greeting pg.ledger pg.look pg.options pg.own
+pg.pooler pg.store pg.table pg.tls pg.trouble pg.unversioned plan report report.escape
+report.log report.redact report.stdout report.tally report.termination runner settings
+signals source source.checksum source.discover source.load source.parse sql
+sql.annotation sql.buffer sql.by_line sql.characters sql.findings sql.gaps sql.goose
+sql.gotext sql.hazards sql.lexer sql.passwords sql.riding sql.rows sql.runs sql.split
+sql.structure sql.variables sql.words telling urls values
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
 
@@ -64,7 +65,9 @@ def test_a_run_with_nothing_to_do_loads_little(environ: dict[str, str]) -> None:
     """No model of the settings is built, and nothing that changes a database is there."""
     ended = process(environ, "-v")
     loaded = re.findall(r"^import '([\w.]+)' #", ended.stderr, re.MULTILINE)
-    ours = [name.partition(".")[2] for name in loaded if name.startswith("migrator.")]
+    ours = {name.partition(".")[2] for name in loaded if name.startswith("migrator.")}
+    # loaded for a warning, where the test's server has another machine's address
+    ours.discard("events.trouble")
 
     assert sorted(ours) == NEEDED.split()
     assert HEAVY.isdisjoint(name.partition(".")[0] for name in loaded)

@@ -19,6 +19,12 @@ Object = dict[str, Any]
 K8S = Path(__file__).parents[2] / "k8s"
 CHART = K8S / "chart"
 SERVICE_CHART = "examples/service-chart"
+VERIFIED = {
+    "PGSSLMODE": "verify-full",
+    "PGSSLROOTCERT": "/etc/migrator/database/ca.crt",
+    "PGREQUIREAUTH": "scram-sha-256",
+}
+"""What libpq takes where the URL does not say."""
 
 _GIVEN: Object = {
     "image": {"tag": "1.0.0"},
@@ -31,11 +37,11 @@ CHART_VALUES: Mapping[str, Object] = {
     "chart url job": _GIVEN
     | {
         "mode": "job",
-        "database": {"url": "postgresql://u:s3cr3t@db/shop", "asFile": True},
+        "database": {"url": "postgresql://u:s3cr3t@db/shop", "sslmode": "disable"},
         "runAsUser": None,
     },
-    "chart file": _GIVEN
-    | {"database": {"existingSecret": {"name": "migrator"}, "asFile": True}},
+    "chart variable": _GIVEN
+    | {"database": {"existingSecret": {"name": "migrator"}, "asVariable": True}},
     "chart configmap": _GIVEN | {"migrations": {"configMap": "migrations"}},
     "chart image volume": _GIVEN
     | {
@@ -55,7 +61,11 @@ CHART_VALUES: Mapping[str, Object] = {
     "chart everything": {
         "image": {"tag": "1.0.0", "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "registry"}],
-        "database": {"existingSecret": {"name": "db", "key": "uri"}, "asFile": True},
+        "database": {
+            "existingSecret": {"name": "db", "key": "uri"},
+            "rootCertificate": "system",
+            "requireAuth": "",
+        },
         "settings": {
             "LOCK_TIMEOUT": "10s",
             "ALLOW_MISSING": True,

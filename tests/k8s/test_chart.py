@@ -16,6 +16,7 @@ from tests.k8s.manifests import (
     CHART_VALUES,
     K8S,
     SERVICE_CHART,
+    VERIFIED,
     Object,
     objects,
     pod_spec,
@@ -167,9 +168,8 @@ def test_a_hook_is_the_job_and_what_it_needs() -> None:
         "helm.sh/hook-weight": "-6",
         "helm.sh/hook-delete-policy": "before-hook-creation",
     }
-    assert pod_spec(job)["containers"][0]["env"][0]["valueFrom"] == {
-        "secretKeyRef": {"name": secret["metadata"]["name"], "key": "database-url"}
-    }
+    (volume,) = pod_spec(job)["volumes"]
+    assert volume["secret"]["secretName"] == secret["metadata"]["name"]
 
 
 def test_a_job_has_its_revision_in_its_name() -> None:
@@ -193,11 +193,28 @@ def test_numbers_stay_as_they_are_written() -> None:
 
     assert found == {
         "MIGRATOR_DATABASE_URL_FILE": "/etc/migrator/database/uri",
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "system",
         "MIGRATOR_ALLOW_MISSING": "true",
         "MIGRATOR_LOCK_TIMEOUT": "10s",
         "MIGRATOR_TARGET": "20250101120000",
         "MIGRATOR_DEADLINE": "675s",
     }
+
+
+def test_a_value_makes_the_url_a_variable() -> None:
+    """The Secret stays mounted for the certificate, and its URL is no file's any more."""
+    (job,) = [one for one in objects("chart variable") if one["kind"] == "Job"]
+    (container,) = pod_spec(job)["containers"]
+
+    assert container["env"] == [
+        {
+            "name": "MIGRATOR_DATABASE_URL",
+            "valueFrom": {"secretKeyRef": {"name": "migrator", "key": "database-url"}},
+        },
+        *({"name": name, "value": value} for name, value in VERIFIED.items()),
+        {"name": "MIGRATOR_DEADLINE", "value": "175s"},
+    ]
 
 
 def test_the_test_asks_for_pending_migrations() -> None:
@@ -223,7 +240,17 @@ def test_one_include_holds_pods_back() -> None:
 
     assert ("Job", "shop-migrator-r1") in kinds(SERVICE_CHART)
     assert (waiting["name"], waiting["args"]) == ("wait-for-schema", ["wait"])
-    assert found == {"MIGRATOR_DATABASE_URL": None, "MIGRATOR_WAIT": "5m"}
+    assert found == {
+        "MIGRATOR_DATABASE_URL_FILE": "/etc/migrator/database/uri",
+        **VERIFIED,
+        "MIGRATOR_WAIT": "5m",
+    }
+    assert pod_spec(deployment)["volumes"] == [
+        {
+            "name": "wait-for-schema-database",
+            "secret": {"secretName": "my-service-database", "defaultMode": 0o444},
+        }
+    ]
 
 
 def test_one_include_makes_the_job(tmp_path: Path) -> None:
@@ -249,7 +276,7 @@ spec:
 """
     reader = {"wait": {"timeout": "1m", "existingSecret": {"name": "reader"}}}
     values = GIVEN | reader | {"migrations": {"configMap": "migrations"}}
-    values["database"] = {"existingSecret": {"name": "owner"}, "asFile": True}
+    values["database"] = {"existingSecret": {"name": "owner"}}
 
     found = parent(tmp_path, template, values)
 

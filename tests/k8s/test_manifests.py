@@ -18,6 +18,7 @@ from tests.k8s.manifests import (
     K8S,
     MANIFESTS,
     SERVICE_CHART,
+    VERIFIED,
     Object,
     containers,
     environment,
@@ -231,6 +232,35 @@ def test_a_floating_image_is_seen() -> None:
     assert pinned == images[-2:]
 
 
+def by_default(manifest: str) -> bool:
+    """Whether a manifest takes its URL and its TLS from where all others do."""
+    return manifest not in {
+        # the proxy in the same pod verifies the server
+        "examples/proxy.yaml",
+        "components/secret-env",
+        "components/client-certificate",
+        "chart variable",
+        "chart parts",
+        "chart everything",
+        "chart url job",
+    }
+
+
+@each_manifest
+def test_the_url_is_a_file_and_the_server_is_verified(manifest: str) -> None:
+    """No Secret is a variable, and no password goes to a server of another name."""
+    if not by_default(manifest):
+        return
+    for workload in workloads(manifest):
+        for container in migrators(pod_spec(workload)):
+            found = [one for one in container["env"] if "secretKeyRef" in str(one)]
+            told = {one["name"]: one.get("value") for one in container["env"]}
+
+            assert found == []
+            assert told["MIGRATOR_DATABASE_URL_FILE"].startswith("/etc/migrator/")
+            assert {name: told.get(name) for name in VERIFIED} == VERIFIED
+
+
 @each_manifest
 def test_jobs_stop_at_the_permanent_codes(manifest: str) -> None:
     """
@@ -350,7 +380,8 @@ def test_each_index_has_its_database_and_its_attempts(manifest: str) -> None:
 
     assert dict(environment(container, DSN)) == {
         "JOB_COMPLETION_INDEX": "0",
-        "MIGRATOR_DATABASE_URL_FILE": "/etc/migrator/databases/0",
+        "MIGRATOR_DATABASE_URL_FILE": "/etc/migrator/database/0",
+        **VERIFIED,
         "MIGRATOR_DEADLINE": "50m",
     }
     assert ("backoffLimit" in job, job["backoffLimitPerIndex"]) == (False, 4)

@@ -24,7 +24,7 @@ from tests.conftest import with_database
 from tests.support import Recorder, write
 
 
-SEEDS = 60
+SEEDS = 100
 _TIMES = {"duration_s", "waited_s", "next_attempt_s", "apart", "backend_pid"}
 GOOD = (
     "INSERT INTO log VALUES ({n}, 'plain');",
@@ -36,6 +36,26 @@ GOOD = (
     "SET lock_timeout = '{n}s';",
     "SET LOCAL statement_timeout = '1{n}s';",
     "SET ROLE pg_monitor; RESET ROLE;",
+    "SET ROLE pg_monitor;",
+    "SET LOCAL ROLE pg_monitor;",
+    "SET SESSION AUTHORIZATION pg_monitor;",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE;",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION DEFERRABLE;",
+    "SET default_transaction_read_only = on;",
+    "SELECT set_config('default_transaction_isolation', 'repeatable read', false);",
+    "SET TIME ZONE 'Asia/Tokyo';",
+    "SET client_encoding = 'LATIN1';",
+    "SET session_replication_role = replica;",
+    "SET row_security = off;",
+    "SET standard_conforming_strings = off;",
+    "SET search_path = pg_temp, public, pg_catalog;",
+    "CREATE TEMPORARY TABLE goose_db_version ();",
+    "INSERT INTO public.log SELECT {n}, current_setting('transaction_isolation');",
+    "INSERT INTO public.log SELECT {n}, current_setting('transaction_read_only');",
+    "INSERT INTO public.log SELECT {n}, current_user || session_user;",
+    "INSERT INTO public.log SELECT {n}, current_setting('TimeZone');",
+    "INSERT INTO public.log SELECT {n}, current_setting('client_encoding');",
     "INSERT INTO public.log SELECT {n}, current_setting('lock_timeout');",
     "INSERT INTO public.log SELECT {n}, current_setting('search_path');",
     "SAVEPOINT s{n};\nINSERT INTO public.log VALUES ({n}, 'gone');\nROLLBACK TO s{n};",
@@ -123,6 +143,7 @@ def outcome(dsn: str, files: Files, *, pipeline: bool) -> Outcome:
     )
     with psycopg.connect(dsn, autocommit=True) as conn, psycopg.connect(dsn) as other:
         conn.execute("CREATE TABLE log (n int, said text); CREATE TABLE held ()")
+        conn.execute("GRANT ALL ON log TO PUBLIC")
         other.execute("LOCK TABLE held IN ACCESS SHARE MODE")
         errors = [_error(runner, files, goal) for goal in (Up(), Down())]
         rows = [tuple(row) for query in _STATE for row in conn.execute(query)]
@@ -158,7 +179,7 @@ _STATE = (
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_both_ways_come_to_the_same(
-    server: str, template: str, tmp_path: Path, seed: int
+    server: str, templates: dict[str, str], tmp_path: Path, seed: int
 ) -> None:
     """Schema, rows, events, error text and exit code, wherever a failure is planted."""
     dice = random.Random(seed)
@@ -167,7 +188,7 @@ def test_both_ways_come_to_the_same(
 
     found = []
     for pipeline in (True, False):
-        with fresh(server, template, f"equal_{seed}") as dsn:
+        with fresh(server, templates["UTF8"], f"equal_{seed}") as dsn:
             found.append(outcome(dsn, files, pipeline=pipeline))
 
     assert found[0] == found[1]

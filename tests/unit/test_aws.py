@@ -381,3 +381,71 @@ def test_no_keys_at_all() -> None:
     """The mend names the ways to have some."""
     with pytest.raises(UsageError, match="IRSA or EKS Pod Identity"):
         keys({"AWS_ACCESS_KEY_ID": "alone"}, "eu-central-1")
+
+
+UNUSABLE = [
+    "http://127.0.0.1:99999/",
+    "http://127.0.0.1:x/",
+    "http://127.0.0.1:-1/",
+    "http://127.0.0.1:0/",
+    "http://[::1/",
+    "http:///x",
+    "ftp://127.0.0.1/",
+    "nope",
+    "http://user:word@127.0.0.1:1/",
+    "http://127.0.0.1:1/a b",
+    "http://127.0.0.1:1/ä",
+    f"https://{'a' * 64}.example/",
+    "https://a..b/",
+]
+URL = "write a URL such as https://host:443/path, with a port of at most 65535"
+WEB_IDENTITY = {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": "/etc/hostname"}
+
+
+@pytest.mark.parametrize("url", UNUSABLE)
+@pytest.mark.parametrize(
+    ("variable", "more"),
+    [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", {}),
+        ("AWS_ENDPOINT_URL_STS", WEB_IDENTITY),
+    ],
+)
+def test_a_url_that_cannot_be_asked_is_a_fault_of_its_variable(
+    variable: str, more: dict[str, str], url: str
+) -> None:
+    """It is no bug of ours, and time does not heal it."""
+    with pytest.raises(UsageError) as caught:
+        keys({**more, variable: url}, "eu-central-1")
+
+    assert str(caught.value) == f"{variable}: {URL}"
+
+
+@pytest.mark.parametrize("path", [":99999/x", "@127.0.0.1/", "x"])
+def test_a_relative_uri_is_a_path(path: str) -> None:
+    """It cannot name another host or port."""
+    with pytest.raises(UsageError) as caught:
+        keys({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path}, "eu-central-1")
+
+    assert str(caught.value) == (
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: write a path that begins with /"
+    )
+
+
+@pytest.mark.parametrize("region", ["us east", "x:99999", "a" * 80, "a/b@c"])
+def test_what_is_no_region_is_a_fault(region: str) -> None:
+    """STS's address is made of it."""
+    with pytest.raises(UsageError) as caught:
+        keys({**WEB_IDENTITY, "AWS_REGION": region}, "eu-central-1")
+
+    assert str(caught.value) == "AWS_REGION: write a region such as eu-central-1"
+
+
+def test_a_token_of_two_lines_is_no_header() -> None:
+    """Nothing is asked with it."""
+    environ = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "a\nb: c",
+    }
+
+    with pytest.raises(NoPasswordError, match="not a line of ASCII text"):
+        keys(environ, "eu-central-1")

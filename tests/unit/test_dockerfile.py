@@ -52,3 +52,29 @@ def test_each_exception_has_a_reason() -> None:
     ]
 
     assert bare == []
+
+
+def test_make_passes_the_bases_digest() -> None:
+    """`make image BASE_DIGEST=…` hands it to the build, with options for the engine."""
+    digest = f"sha256:{'0' * 64}"
+    told = subprocess.run(
+        ["make", "--dry-run", "image", f"BASE_DIGEST={digest}", "IMAGE_OPTIONS=-q"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert f"--build-arg BASE_DIGEST={digest} " in told
+    assert told.startswith("docker build -q ")
+
+
+def test_no_digest_is_committed() -> None:
+    """The tag is in one line, which takes the digest that a release build gives."""
+    bases = [
+        line
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("FROM debian")
+    ]
+
+    assert bases == ["FROM debian:trixie-slim${BASE_DIGEST:+@$BASE_DIGEST} AS base"]

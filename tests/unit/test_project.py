@@ -23,6 +23,7 @@ LAYOUT = {
     "pyproject.toml",
     "requirements-dev.lock",
     "requirements-sbom.lock",
+    "requirements-scan.lock",
     "requirements.lock",
     "tests",
 }
@@ -30,7 +31,12 @@ MADE = {"__pycache__", "build", "dist"}
 """What tools make at the top level; `.gitignore` has it."""
 
 LONGEST = 300
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-sbom.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-sbom.lock",
+    "requirements-scan.lock",
+)
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 
@@ -140,7 +146,7 @@ def test_lock_files_pin_and_name_no_host(name: str) -> None:
 
 def test_development_has_what_ships() -> None:
     """What the image holds is tested: same versions, same hashes."""
-    shipped, development, _ = (pins(name) for name in LOCKS)
+    shipped, development, *_ = (pins(name) for name in LOCKS)
 
     assert shipped.items() <= development.items()
 

@@ -1,6 +1,7 @@
 """What is told: masked, short enough, valid."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from migrator.events.migration import MigrationApplied
 from migrator.events.run import PlanMade, RunFinished
 from migrator.facts import Fault, Place, ServerMessage
 from migrator.report import termination
-from migrator.report.log import fields_of
 from migrator.report.redact import Redactor
 from migrator.report.tally import Tally
 
@@ -29,9 +29,9 @@ def failed(message: str = "boom") -> StatementFailedError:
     [
         ("hunter2", "password hunter2!", "password ********!"),
         ("p@ss/w", "postgres://u:p%40ss%2Fw@h", "postgres://u:********@h"),
-        ("abc", "abc abcdef", "******** abcdef"),
+        ("abcd", "abcd abcdef", "******** abcdef"),
         ("", "nothing", "nothing"),
-        ("a.b", "a.b axb", "******** axb"),
+        ("a.bc", "a.bc axbc", "******** axbc"),
         ("", "ALTER ROLE a PASSWORD 'hunter2' x", "ALTER ROLE a PASSWORD '********' x"),
         ("", "near \"password e'it''s", "near \"password '********'"),
     ],
@@ -39,6 +39,21 @@ def failed(message: str = "boom") -> StatementFailedError:
 def test_secrets_are_masked(secret: str, text: str, expected: str) -> None:
     """Plain and percent-encoded; a short one only as a word."""
     assert Redactor([secret]).text(text) == expected
+
+
+KEY = "-----BEGIN KEY-----\nMIIEvQ'IBADAN\\Bgkqhki\nshrt\n}\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [str, repr, ascii, json.dumps, str.strip, lambda key: "; ".join(key.split("\n"))],
+)
+def test_each_line_of_a_secret_is_masked(form: Callable[[str], str]) -> None:
+    """As it is, as Python and JSON write it, and line by line."""
+    text = Redactor([KEY]).text(f"key {form(KEY)} end")
+
+    assert [part for part in ("MIIE", "Bgkq", "shrt", "BEGIN") if part in text] == []
+    assert (text[:4], text[-4:]) == ("key ", " end")
 
 
 def test_secrets_are_masked_at_any_depth() -> None:
@@ -138,7 +153,7 @@ def test_the_termination_message_fits(size: int, letter: str) -> None:
     """At most 4096 bytes of valid JSON, the verdict first, however long an error is."""
     verdict = Tally("up").verdict(failed(letter * size), duration_s=0)
 
-    message = termination.message(fields_of(verdict))
+    message = termination.message(vars(verdict))
 
     assert len(message.encode()) <= 4096
     assert list(json.loads(message))[:4] == [
@@ -156,7 +171,7 @@ def test_the_termination_message_is_written_where_the_file_exists(
     """It replaces what was there; no file is made."""
     there, not_there = tmp_path / "there", tmp_path / "not_there"
     there.write_text("x" * 5000)
-    fields = fields_of(Tally("up").verdict(None, duration_s=0.5))
+    fields = vars(Tally("up").verdict(None, duration_s=0.5))
 
     termination.write(there, fields)
     termination.write(not_there, fields)

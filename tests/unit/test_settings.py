@@ -1,6 +1,6 @@
 """The environment becomes settings, or all its faults."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +10,7 @@ from migrator.environment import service_links
 from migrator.errors import UsageError
 from migrator.model import Split, When
 from migrator.settings import Command, Settings, read_settings
+from migrator.values import Duration
 
 
 NOWHERE = Path("/nonexistent")
@@ -53,11 +54,46 @@ def test_durations(text: str, seconds: float) -> None:
     assert read(MIGRATOR_LOCK_WAIT=text).lock_wait == seconds
 
 
-@pytest.mark.parametrize("text", ["5x", "-1", "1m30", "nan", "inf", "1 h", "m"])
-def test_what_is_no_duration(text: str) -> None:
-    """The fault names the variable and shows how to write one."""
-    assert faults(MIGRATOR_LOCK_WAIT=text) == [
-        "MIGRATOR_LOCK_WAIT: write a duration such as 30s, 5m, 1h30m, or seconds"
+DURATIONS = [field.name for field in fields(Settings) if field.type == Duration]
+NO_DURATION = (
+    *("5x", "-1", "1m30", "nan", "inf", "-inf", "1e400", "1 h", "m", "-1ms"),
+    *("0.4ms", "0.0009", "1e-400", "1e-9", "0.9ms"),
+    *("2147483648ms", "25d", "597h", "99999999999", "9" * 400, "9" * 400 + "h"),
+)
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+@pytest.mark.parametrize("text", NO_DURATION)
+def test_a_duration_has_bounds(name: str, text: str) -> None:
+    """The fault names the variable, how to write one, and the least and the most."""
+    variable = f"MIGRATOR_{name.upper()}"
+
+    assert faults(**{variable: text}) == [
+        (
+            f"{variable}: write a duration such as 30s, 5m, 1h30m, or seconds:"
+            " 0, or from 1ms to 2147483647ms (24 days)"
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+def test_the_bounds_of_a_duration_are_allowed(name: str) -> None:
+    """None, one millisecond, and PostgreSQL's longest timeout."""
+    variable = f"MIGRATOR_{name.upper()}"
+    texts = ("0", "-0", "0.0ms", "1ms", "0.001", "2147483647ms", "2147483.647", "596h")
+
+    read_ = [getattr(read(**{variable: text}), name) for text in texts]
+
+    assert read_ == [0, 0, 0, 0.001, 0.001, *[2147483.647] * 2, 2145600.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["TABLE", "ROLE", "SEARCH_PATH", "PASSWORD", "PASSWORD_COMMAND", "NAME"]
+)
+def test_a_text_that_is_not_utf_8(name: str) -> None:
+    """No server takes it."""
+    assert faults(**{f"MIGRATOR_{name}": "a\udcff"}) == [
+        f"MIGRATOR_{name}: it is not UTF-8"
     ]
 
 

@@ -339,8 +339,8 @@ def test_somebody_elses_words_move_no_cursor() -> None:
     assert stream.getvalue().splitlines() == [
         "1_a.sql:1 is blocked for 1 s: waiting for old snapshots",
         (
-            "  by pid 7, application a?b, user app, client 10.0.0.7, idle in transaction"
-            " for 62 s, transaction open for 65 s, query: ?[2J"
+            "  by pid 7, application a\\tb, user app, client 10.0.0.7, idle in transaction"
+            " for 62 s, transaction open for 65 s, query: \\x1b[2J"
         ),
         "  hint: GRANT",
     ]

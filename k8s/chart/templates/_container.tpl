@@ -38,15 +38,31 @@ Takes a dict: root, name, args, secret (name and key), settings, resources.
 {{- end }}
 
 {{- define "migrator.env" -}}
-{{- if and .secret.name .root.Values.database.asFile }}
-- name: MIGRATOR_DATABASE_URL_FILE
-  value: /etc/migrator/database/{{ .secret.key }}
-{{- else if .secret.name }}
+{{- $database := .root.Values.database }}
+{{- if and .secret.name $database.asVariable }}
 - name: MIGRATOR_DATABASE_URL
   valueFrom:
     secretKeyRef:
       name: {{ .secret.name }}
       key: {{ .secret.key }}
+{{- else if .secret.name }}
+- name: MIGRATOR_DATABASE_URL_FILE
+  value: /etc/migrator/database/{{ .secret.key }}
+{{- end }}
+{{- if .secret.name }}
+{{- with $database.sslmode }}
+# What the URL does not say, libpq takes from these.
+- name: PGSSLMODE
+  value: {{ . }}
+{{- end }}
+{{- with $database.rootCertificate }}
+- name: PGSSLROOTCERT
+  value: {{ eq . "system" | ternary . (printf "/etc/migrator/database/%s" .) }}
+{{- end }}
+{{- with $database.requireAuth }}
+- name: PGREQUIREAUTH
+  value: {{ . | quote }}
+{{- end }}
 {{- end }}
 {{- range $name, $value := .settings }}
 - name: MIGRATOR_{{ $name }}
@@ -60,7 +76,7 @@ Takes a dict: root, name, args, secret (name and key), settings, resources.
 
 {{- define "migrator.mounts" -}}
 {{- $values := .root.Values }}
-{{- if and .secret.name $values.database.asFile }}
+{{- if .secret.name }}
 - name: {{ .name }}-database
   # Never with subPath: such a file keeps its old content when the Secret changes.
   mountPath: /etc/migrator/database
@@ -79,7 +95,7 @@ Takes a dict: root, name, args, secret (name and key), settings, resources.
 {{- /* The volumes of such a container. Takes the same dict. */}}
 {{- define "migrator.volumes" -}}
 {{- $values := .root.Values }}
-{{- if and .secret.name $values.database.asFile }}
+{{- if .secret.name }}
 - name: {{ .name }}-database
   secret:
     secretName: {{ .secret.name }}

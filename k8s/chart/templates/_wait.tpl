@@ -7,7 +7,7 @@ An init container for your pods: it ends when the database has what the image's 
 {{- end }}
 
 {{- /*
-The volumes of that container; it has some with database.asFile, migrations or volumes.
+The volumes of that container, for the pod that it is in.
   volumes: {{- include "migrator.waitVolumes" .Subcharts.migrator | nindent 8 }}
 */}}
 {{- define "migrator.waitVolumes" -}}

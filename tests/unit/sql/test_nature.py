@@ -7,6 +7,13 @@ from migrator.sql.nature import Act, Applied, Nature, act_of
 
 BLOCK, SESSION, CONTROL = Act(Nature.BLOCK), Act(Nature.SESSION), Act(Nature.CONTROL)
 AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
+MADE = Act(Nature.TRACED, "create view", "v")
+CAGG = (
+    "CREATE MATERIALIZED VIEW v (day, n) WITH (timescaledb.continuous,"
+    " timescaledb.materialized_only = true) AS\nSELECT time_bucket('1 day', t) AS d,"
+    " count(*) AS a1, sum(a2) AS a2, sum(a3) AS a3, sum(a4) AS a4, sum(a5) AS a5,"
+    " sum(a6) AS a6, sum(a7) AS a7, sum(a8) AS a8 FROM h GROUP BY 1"
+)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +55,21 @@ AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
         ("REINDEX DATABASE d;", AGAIN),
         ("ALTER DATABASE d SET TABLESPACE t;", AGAIN),
         ("CALL p();", OPAQUE),
+        ("CALL refresh_continuous_aggregate('v', NULL, NULL);", AGAIN),
+        ("call Public . Refresh_Continuous_Aggregate ('v', NULL, NULL)", AGAIN),
+        ('CALL "ts"."refresh_continuous_aggregate"(\'v\', NULL, NULL);', AGAIN),
+        ("CALL run_job(1000);", OPAQUE),
+        ("CALL convert_to_columnstore('c');", OPAQUE),
+        (f"{CAGG};", MADE),
+        (f"{CAGG} WITH DATA;", MADE),
+        (f"{CAGG} WITH NO DATA;", BLOCK),
+        (f"{CAGG.replace('timescaledb', 'tsdb')} with /* c */ no data", BLOCK),
+        ("CREATE MATERIALIZED VIEW v AS SELECT 1 AS continuous;", BLOCK),
+        ("SELECT reorder_chunk('c', 'i');", OPAQUE),
+        (
+            "CREATE INDEX ON h (t) WITH (timescaledb.transaction_per_chunk);",
+            OPAQUE,
+        ),
         ("DO $$ BEGIN COMMIT; END $$;", OPAQUE),
         ("DO LANGUAGE plpgsql 'BEGIN CALL p(); END';", OPAQUE),
         ("COMMIT PREPARED 'x';", OPAQUE),

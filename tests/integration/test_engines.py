@@ -1,0 +1,126 @@
+"""A server that is not PostgreSQL is refused by its name, and nothing happens to it."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from migrator.pg.engine import engine_of
+from tests.imitation import Imitation, imitating
+from tests.support import run, write
+from tests.unit.test_engine import FOREIGN
+
+
+PARAMETERS = {
+    "CockroachDB": {"crdb_version": "CockroachDB CCL v24.2.4"},
+    "YugabyteDB": {"server_version": "15.12-YB-2026.1.0.1-b0"},
+    "Amazon Redshift": {"padb_version": "1.0.77467"},
+    "CrateDB": {"crate_version": "5.9.3"},
+}
+COMMANDS = ["up", "status", "version", "plan", "wait", "down"]
+
+
+def relations(conn: psycopg.Connection) -> int:
+    """How many tables and the like there are."""
+    query = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    (found,) = conn.execute(query).fetchone() or ()
+    return int(found)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """One migration."""
+    return write(tmp_path / "m", {"00001_a.sql": "CREATE TABLE a (x int);\n"})
+
+
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
+def test_what_reports_its_name_is_sent_nothing(
+    database: str,
+    conn: psycopg.Connection,
+    directory: Path,
+    name: str,
+    parameters: dict[str, str],
+) -> None:
+    """The start-up phase tells: code 2, with the name."""
+    imitation = Imitation(parameters)
+
+    with imitating(database, imitation) as dsn:
+        result = run(
+            "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
+        )
+
+    assert (result.exit_code, imitation.sent, relations(conn)) == (2, [], 0)
+    assert result.verdict["error"].startswith(f"the server is {name} (")
+
+
+@pytest.mark.parametrize("version", FOREIGN)
+def test_what_version_names_is_refused_in_the_look(
+    database: str, conn: psycopg.Connection, directory: Path, version: str
+) -> None:
+    """The first message asks, and is the last one."""
+    imitation = Imitation(version=version)
+    engine = engine_of(version, {})
+    assert engine is not None
+
+    with imitating(database, imitation) as dsn:
+        result = run(
+            "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
+        )
+
+    assert (result.exit_code, result.verdict["error"]) == (
+        2,
+        (
+            f"the server is {engine.name} ({version}): {engine.reason}; nothing was changed;"
+            " connect to a PostgreSQL server, version 14 or newer"
+        ),
+    )
+    assert (len(imitation.sent), relations(conn)) == (1, 0)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_refuses_it(
+    database: str, conn: psycopg.Connection, directory: Path, command: str
+) -> None:
+    """Those that only look, too, and without waiting for anything."""
+    imitation = Imitation(version="CockroachDB CCL v24.2.4 (x86_64-pc-linux-gnu)")
+
+    with imitating(database, imitation) as dsn:
+        result = run(
+            command, MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
+        )
+
+    assert (result.exit_code, len(imitation.sent), relations(conn)) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("version", ["PostgreSQL 16", "CockroachDB CCL v24.2.4"])
+def test_what_refuses_the_first_message_is_asked_what_it_is(
+    database: str, directory: Path, version: str
+) -> None:
+    """The error of a function that it lacks is not the reason to tell."""
+    imitation = Imitation(version=version, refuses=True)
+    engine = engine_of(version, {})
+    assert engine is not None
+
+    with imitating(database, imitation) as dsn:
+        result = run(
+            "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
+        )
+
+    assert (result.exit_code, result.verdict["error"]) == (
+        2,
+        (
+            f"the server is {engine.name} ({version}): {engine.reason}; nothing was changed;"
+            " connect to a PostgreSQL server, version 14 or newer"
+        ),
+    )
+    assert imitation.sent[-1] == "SELECT pg_catalog.version()"
+
+
+def test_postgresql_itself_is_not_refused(database: str, directory: Path) -> None:
+    """The proxy alone changes nothing."""
+    with imitating(database, Imitation()) as dsn:
+        result = run(
+            "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
+        )
+
+    assert (result.exit_code, result.verdict["applied"]) == (0, [1])
