@@ -27,7 +27,7 @@ from migrator.model import Statement, Step
 from migrator.pg.execute import Executor
 from migrator.pg.journal import Mark, Prefix, Sent, digest
 from migrator.pg.notes import Notes
-from migrator.pg.outcome import AGAIN, Facts
+from migrator.pg.outcome import AGAIN
 from migrator.pg.partial import (
     ANSWERED,
     CALL_AGAIN,
@@ -196,12 +196,12 @@ class Autocommit:
             self._executor.run(statement, place)
             self._unfinished.check(act, place)
         except MigratorError as error:
-            raise self._after(error, place, act, known, sent) from error
+            raise self._after(error, place, act, sent) from error
         self._notes.ran(written, mark)
         self._notes.write(mark)
 
     def _after(
-        self, error: MigratorError, place: Place, act: Act, known: Facts, sent: Sent
+        self, error: MigratorError, place: Place, act: Act, sent: Sent
     ) -> MigratorError:
         """Return what *error* means of a statement that commits in pieces."""
         if self._conn.closed:
@@ -210,7 +210,7 @@ class Autocommit:
             return self._unsure(error, place, self._notes.reached._replace(sent=sent))
         if not isinstance(error, ANSWERED) or isinstance(error, ContentionError):
             return error
-        found = self._unfinished.outcome(act, known)
+        found = self._unfinished.outcome(sent.act, sent.before)
         for left in found.leftovers:
             return invalid_index(
                 left.name, left.table, self._notes.progress(place), error
