@@ -30,7 +30,7 @@ LAYOUT = {
 MADE = {"__pycache__", "build", "dist"}
 """What tools make at the top level; `.gitignore` has it."""
 
-LONGEST = 300
+LONGEST = 400
 LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
@@ -120,7 +120,7 @@ def test_everything_public_is_documented() -> None:
 
 
 def test_no_module_is_long() -> None:
-    """A module is read in one sitting: 300 lines."""
+    """A module is read in one sitting: 400 lines."""
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text().splitlines())
         for path in modules("migrator")

@@ -93,7 +93,7 @@ def test_the_bounds_of_a_duration_are_allowed(name: str) -> None:
 def test_a_text_that_is_not_utf_8(name: str) -> None:
     """No server takes it."""
     assert faults(**{f"MIGRATOR_{name}": "a\udcff"}) == [
-        f"MIGRATOR_{name}: it is not UTF-8"
+        f"MIGRATOR_{name}: it holds a NUL character, or bytes that are not UTF-8"
     ]
 
 
