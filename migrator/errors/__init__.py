@@ -32,8 +32,9 @@ Everything that can go wrong, by what the operator has to do about it.
   x BookkeepingError        mend what the server names: our own tables
   x BusyTableError          try again: our own tables are locked
   x StatementTimeoutError   try again, with a longer statement timeout
-  x DeadlineError           try again: our own deadline came first
-  x InterruptedRunError     try again: somebody stopped us
+  x StoppedRunError         try again: the run was asked to stop
+    - DeadlineError         our own deadline came first
+    - InterruptedRunError   somebody stopped us
 
 Messages end with the way out. `exits.py` gives each branch its exit code.
 """
@@ -62,9 +63,7 @@ from migrator.errors.running import (
     BusyTableError,
     ConnectionLostError,
     ContentionError,
-    DeadlineError,
     FileChangedError,
-    InterruptedRunError,
     LockedError,
     LockLostError,
     NoPasswordError,
@@ -74,6 +73,11 @@ from migrator.errors.running import (
     StatementFailedError,
     StatementTimeoutError,
     UnavailableError,
+)
+from migrator.errors.stopping import (
+    DeadlineError,
+    InterruptedRunError,
+    StoppedRunError,
 )
 
 
@@ -107,6 +111,7 @@ __all__ = [
     "RowNotWrittenError",
     "StatementFailedError",
     "StatementTimeoutError",
+    "StoppedRunError",
     "UnavailableError",
     "UnknownTargetError",
     "UnsupportedServerError",

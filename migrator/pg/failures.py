@@ -49,7 +49,7 @@ def explained(
     what else has passwords that the server may repeat. *blocker* was
     last seen in its way.
     """
-    server = discreet(server_message(error), source or statement.text)
+    server = discreet(server_message(error, conn), source or statement.text)
     place = _pointed(place, statement, error)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
