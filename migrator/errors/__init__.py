@@ -33,8 +33,9 @@ Everything that can go wrong, by what the operator has to do about it.
   x BookkeepingError        mend what the server names: our own tables
   x BusyTableError          try again: our own tables are locked
   x StatementTimeoutError   try again, with a longer statement timeout
-  x DeadlineError           try again: our own deadline came first
-  x InterruptedRunError     try again: somebody stopped us
+  x StoppedRunError         try again: the run was asked to stop
+    - DeadlineError         our own deadline came first
+    - InterruptedRunError   somebody stopped us
 
 Messages end with the way out. `exits.py` gives each branch its exit code.
 """
@@ -63,9 +64,7 @@ from migrator.errors.running import (
     BusyTableError,
     ConnectionLostError,
     ContentionError,
-    DeadlineError,
     FileChangedError,
-    InterruptedRunError,
     LockedError,
     LockLostError,
     NoPasswordError,
@@ -77,6 +76,11 @@ from migrator.errors.running import (
     StatementFailedError,
     StatementTimeoutError,
     UnavailableError,
+)
+from migrator.errors.stopping import (
+    DeadlineError,
+    InterruptedRunError,
+    StoppedRunError,
 )
 
 
@@ -112,6 +116,7 @@ __all__ = [
     "RowNotWrittenError",
     "StatementFailedError",
     "StatementTimeoutError",
+    "StoppedRunError",
     "UnavailableError",
     "UnknownTargetError",
     "UnsupportedServerError",

@@ -248,34 +248,6 @@ class StatementTimeoutError(MigratorError):
         )
 
 
-_UNANSWERED = (
-    "the server did not answer, so its connections were cut: what was in flight is"
-    " committed as a whole or not at all, and a new run finds out"
-)
-
-
-class DeadlineError(MigratorError):
-    """The run's own deadline passed; it was cancelled and rolled back, or cut off."""
-
-    def __init__(self, deadline_s: float, *, answered: bool = True) -> None:
-        self.deadline_s = deadline_s
-        self.reason = f"the run's deadline of {deadline_s:g} s passed"
-        end = "it was rolled back" if answered else _UNANSWERED
-        super().__init__(
-            f"{self.reason} and {end}; run again, or raise MIGRATOR_DEADLINE"
-        )
-
-
-class InterruptedRunError(MigratorError):
-    """SIGINT or SIGTERM: cancelled, rolled back, unlocked; or cut off."""
-
-    def __init__(self, signum: int, *, name: str, answered: bool = True) -> None:
-        self.signum = signum
-        self.reason = f"stopped by {name}"
-        end = "rolled back and unlocked" if answered else _UNANSWERED
-        super().__init__(f"{self.reason}: {end}; run again")
-
-
 class BusyTableError(MigratorError):
     """Another session's lock stood before our own tables."""
 

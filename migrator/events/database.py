@@ -70,7 +70,7 @@ class SettingsSkipped(Event):
 
 
 class ServerNoticed(Event):
-    """PostgreSQL sent a NOTICE, WARNING or the like."""
+    """PostgreSQL sent a NOTICE, WARNING or the like: the first 1000 of a statement."""
 
     name: ClassVar[str] = "server.noticed"
 

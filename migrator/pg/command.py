@@ -14,6 +14,7 @@ from psycopg.pq import ConnStatus, ExecStatus, abc
 
 from migrator.cancellation import LOOK_UP_S, Cancellation
 from migrator.errors import MigratorError
+from migrator.pg.bounded import Growth
 from migrator.pg.cancel import cancel
 
 
@@ -31,11 +32,15 @@ def run_command(
         MigratorError: Why the run was asked to stop: the command was cancelled.
         psycopg.Error: The server refused, or the session died.
     """
+    growth = Growth()
     try:
         conn.pgconn.send_query(command)
-        for result in list(iter(lambda: _result(conn, cancellation), None)):
+        refused = None
+        while (result := _result(conn, cancellation, growth)) is not None:
             if result.status == ExecStatus.FATAL_ERROR:
-                raise refusal(conn.pgconn, result)
+                refused = refused or refusal(conn.pgconn, result)
+        if refused is not None:
+            raise refused
     except psycopg.errors.QueryCanceled:
         cancellation.check()
         raise
@@ -50,9 +55,10 @@ def refusal(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
 
 
 def _result(
-    conn: psycopg.Connection, cancellation: Cancellation
+    conn: psycopg.Connection, cancellation: Cancellation, growth: Growth
 ) -> abc.PGresult | None:
     while conn.pgconn.is_busy():
+        growth.check()
         _wait(conn, cancellation)
         conn.pgconn.consume_input()
     return conn.pgconn.get_result()

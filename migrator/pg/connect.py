@@ -106,8 +106,16 @@ class ConnectFailedError(MigratorError):
         super().__init__(server.message)
 
 
-def server_message(error: psycopg.Error) -> ServerMessage:
-    """Return what the server said, or libpq when no server said anything."""
+def server_message(
+    error: psycopg.Error, conn: psycopg.Connection | None = None
+) -> ServerMessage:
+    """
+    Return what the server said, or libpq when no server said anything.
+
+    Where we have ended *conn* ourselves, it is why.
+    """
+    if isinstance(conn, Link) and conn.lost and error.sqlstate is None:
+        return ServerMessage(sqlstate=None, message=conn.lost)
     diag = error.diag
     return ServerMessage(
         sqlstate=error.sqlstate,

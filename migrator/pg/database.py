@@ -1,5 +1,6 @@
 """The database of a run: opens connections to it, waiting where waiting helps."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from migrator.errors import (
 )
 from migrator.events.base import Event, Observer, nobody
 from migrator.events.run import DatabaseConnected
+from migrator.pg.bounded import FloodError
 from migrator.pg.connect import (
     ConnectFailedError,
     Session,
@@ -33,6 +35,10 @@ from migrator.pg.pooler import Link, pooled
 from migrator.sql.passwords import without_passwords
 
 
+ANSWER_S = 15.0
+"""How long a question may take on a connection beside the first one, without waits."""
+
+_FLOOD = "{}; is it PostgreSQL? check host and port"
 NOTHING = sql.SQL("")
 """No question."""
 
@@ -49,9 +55,10 @@ class Database(NamedTuple):
     mask: Callable[[str], str] = without_passwords
     """Hides secrets in what is kept in a table of ours."""
 
-    def connect(
-        self, observe: Observer, cancellation: Cancellation
-    ) -> psycopg.Connection:
+    limit_s: float = math.inf
+    """How long the server may take for an answer to a question of ours."""
+
+    def connect(self, observe: Observer, cancellation: Cancellation) -> Link:
         """Return what `ask` does, with no question and so without answers."""
         return self.ask(NOTHING, observe, cancellation)[0]
 
@@ -62,7 +69,7 @@ class Database(NamedTuple):
         cancellation: Cancellation,
         *,
         bare: bool = False,
-    ) -> tuple[psycopg.Connection, Answers | None]:
+    ) -> tuple[Link, Answers | None]:
         """
         Return a settled connection, in autocommit, and the answers to *question*.
 
@@ -99,7 +106,7 @@ class Database(NamedTuple):
                 observe(_connected(conn, attempt, time.monotonic() - started))
                 return conn, answers
 
-    def connect_again(self, cancellation: Cancellation) -> psycopg.Connection:
+    def connect_again(self, cancellation: Cancellation) -> Link:
         """
         Return a further connection while another one of ours stands.
 
@@ -125,7 +132,16 @@ class Database(NamedTuple):
 
     @property
     def _quick(self) -> "Database":
-        return self._replace(patience=Backoff(total_s=min(self.patience.total_s, 10)))
+        """
+        Return it for a connection beside the first one, which asks small questions.
+
+        None of them may hold up a run that perhaps has the lock already.
+        """
+        locks_s = self.session.lock_timeout_s
+        return self._replace(
+            patience=Backoff(total_s=min(self.patience.total_s, 10)),
+            limit_s=ANSWER_S + locks_s if locks_s else math.inf,
+        )
 
     def _within(self, started: float) -> "Database":
         """Return it with no more time for connecting than is left of the patience."""
@@ -146,6 +162,7 @@ class Database(NamedTuple):
         """
         conn, options = self._bare() if bare else self._opened()
         cancellation.attach(conn)
+        conn.limit_s = self.limit_s
         try:
             check_engine(conn)
             answers = self._greeted(conn, options, question)
@@ -159,9 +176,13 @@ class Database(NamedTuple):
     ) -> Answers | None:
         try:
             return greet(conn, {**options, **self.session.settings}, question)
+        except FloodError as error:
+            raise UsageError(_FLOOD.format(error)) from error
         except psycopg.Error as error:
             # what is not PostgreSQL may refuse the message that asks what it is
-            check_engine(conn, ask_version(conn))
+            version = ask_version(conn)
+            if not conn.closed:
+                check_engine(conn, version)
             raise classified(server_message(error)) from error
 
     def _opened(self) -> tuple[Link, Mapping[str, str]]:

@@ -16,7 +16,7 @@ from migrator.pg.database import Database
 from migrator.pg.hold import Hold, no_lock
 from migrator.pg.lock import lease_lock, session_lock, session_question
 from migrator.pg.lookout import Second, lookout
-from migrator.pg.pooler import pooled
+from migrator.pg.pooler import Link, pooled
 from migrator.pg.remains import (
     WHO_ANSWERS,
     Process,
@@ -94,6 +94,7 @@ class Exclusion:
                     guard,
                     answers and answers[:-WHO_ANSWERS],
                     schema=schema,
+                    opened=partial(_connected, database, cancellation),
                     patience=self.patience,
                     done=done,
                     observe=observe,
@@ -113,7 +114,7 @@ def _freeing(hold: Hold, ours: tuple[Process, ...]) -> Hold:
     return hold._replace(free=free)
 
 
-def _connected(database: Database, cancellation: Cancellation) -> psycopg.Connection:
+def _connected(database: Database, cancellation: Cancellation) -> Link:
     """Connect in a thread, which no signal interrupts, unless the run was cut off."""
     if cancellation.cut is not None:
         raise cancellation.cut

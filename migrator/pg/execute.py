@@ -7,7 +7,7 @@ without waiting. A file without a transaction is `migrator.pg.autocommit`'s.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,7 +38,7 @@ from migrator.pg.ledger import WITHIN_MS
 from migrator.pg.own import ask_own
 from migrator.pg.places import NOTHING, nowhere, placed
 from migrator.pg.pooler import begin, commit
-from migrator.pg.saying import noticed, statement_finished
+from migrator.pg.saying import noticing, statement_finished
 from migrator.pg.script import ScriptCall
 from migrator.pg.sending import roll_back, send
 from migrator.pg.table import Table
@@ -287,13 +287,5 @@ class Executor(NamedTuple):
             table=self.table.identifier.as_string() if self.table else "",
         )
 
-    @contextmanager
-    def _noticing(self, place: Place, source: str) -> Iterator[None]:
-        def tell(diag: psycopg.errors.Diagnostic) -> None:
-            self.observe(noticed(diag, place, source))
-
-        self.conn.add_notice_handler(tell)
-        try:
-            yield
-        finally:
-            self.conn.remove_notice_handler(tell)
+    def _noticing(self, place: Place, source: str) -> AbstractContextManager[None]:
+        return noticing(self.conn, self.observe, place, source)

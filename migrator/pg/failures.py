@@ -54,7 +54,7 @@ def explained(
     last seen in its way. *table* is the tracking table, as SQL names it: it may be what
     refuses the version's row.
     """
-    server = discreet(server_message(error), source or statement.text)
+    server = discreet(server_message(error, conn), source or statement.text)
     place = _pointed(place, statement, error)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)

@@ -40,6 +40,7 @@ _ITS_FIRST_VERSION = 170000
 Row = tuple[Any, ...]
 Answers = tuple[Row | None, ...]
 """The first row of each statement that was asked."""
+_NO_ANSWER = "what the server says is no answer to what it was asked"
 
 
 class _Facts(NamedTuple):
@@ -109,7 +110,9 @@ def _facts(conn: psycopg.Connection) -> sql.Composed:
 
 
 def _read(row: Row | None) -> _Facts:
-    return _Facts(*(row or (False, False, False, "")))
+    if row is None or len(row) != len(_Facts._fields):
+        raise psycopg.OperationalError(_NO_ANSWER)
+    return _Facts(*row)
 
 
 def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:

@@ -8,6 +8,8 @@ is not asked while the other one asks, for it would notice just as well.
 
 import select
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
@@ -15,7 +17,6 @@ from psycopg import sql
 from migrator.errors import LockLostError
 from migrator.pg.asking import GiveUp, Row, rows
 from migrator.pg.connect import server_message
-from migrator.pg.greeting import ask
 from migrator.pg.own import as_own
 
 
@@ -39,18 +40,18 @@ class Guard:
 
     def check(self) -> None:
         """
-        Ask the server.
+        Ask the server, and count the lock as lost where it does not answer in 5 s.
 
         Raises:
             LockLostError: The lock is gone.
         """
-        query = as_own(sql.SQL("SELECT {}").format(self.proof))
         try:
+            query = as_own(sql.SQL("SELECT {}").format(self.proof))
             with self._turn:
-                held = ask(self._conn, query)[-1]
+                held = rows(self._conn, query.as_bytes(self._conn))
         except psycopg.Error as error:
             raise LockLostError(server_message(error).message, died=True) from error
-        if held != (True,):
+        if held != [(b"t",)]:
             raise LockLostError("its session does not hold it any more")
 
     def held(self) -> None:
@@ -64,6 +65,15 @@ class Guard:
             raise LockLostError(server_message(error).message, died=True) from error
         finally:
             self._turn.release()
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Leave the block only when no other thread uses the connection any more."""
+        try:
+            yield
+        finally:
+            with self._turn:
+                pass
 
     def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
         """Ask what the watching thread wants to know; as `asking.rows`."""

@@ -31,7 +31,7 @@ from migrator.pg.guard import Guard
 from migrator.pg.heartbeat import Heartbeat
 from migrator.pg.hold import Hold
 from migrator.pg.lease import GOOSE_LOCK_ID, TABLE, Lease, ask_briefly, find
-from migrator.pg.lookout import lookout
+from migrator.pg.lookout import Second, lookout
 from migrator.pg.own import OWN, OWN_STATEMENTS, as_own
 from migrator.pg.pooler import answered
 from migrator.pg.trouble import troubled
@@ -81,6 +81,7 @@ def session_lock(
     answers: Answers | None,
     *,
     schema: str | None,
+    opened: Callable[[], psycopg.Connection],
     patience: Backoff,
     done: Callable[[], bool],
     observe: Observer,
@@ -90,7 +91,8 @@ def session_lock(
     """
     Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
-    What *watch* is told is looked at from there. *answers* are those to
+    What *watch* is told is looked at from there, or from another connection, *opened*
+    once that one is lost. *answers* are those to
     `session_question` about *schema*, where somebody has asked it already. Yields None
     when *done* said, while we waited, that another migrator has done the work.
 
@@ -109,7 +111,8 @@ def session_lock(
             yield None
             return
         guard = Guard(conn)
-        with lookout(watch, guard.rows):
+        second = Second(opened, guard.rows)
+        with guard.at_rest(), lookout(watch, second.rows, second.close):
             yield Hold(watch, guard.check, guard.held, guard.proof)
     finally:
         claim.drop()

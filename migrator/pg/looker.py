@@ -4,6 +4,9 @@ Looks at what a watch is told, when it is time to: the part of the thread that l
 A statement is looked at once it takes long, ever more rarely. Where many short ones
 follow each other and nothing else is told, where they are is told without a look.
 What makes sense of a look is imported by the first one: most runs have none.
+
+A look also shows whether the server process still works for the connection
+(`migrator.pg.liveness`), whether or not what it is asked for has a name.
 """
 
 import time
@@ -12,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from migrator.pg.asking import GiveUp, Row
+from migrator.pg.liveness import Liveness
 from migrator.pg.watch import Running, Watch
 
 
@@ -39,6 +43,7 @@ class Looker:
         self._warn_s = 0.0
         self._pids: list[int] = []
         self._before: tuple[float, Progress] | None = None
+        self._liveness = Liveness(watch.work) if watch.work is not None else None
 
     def pause(self) -> float:
         """Return how long it is until there may be something to look at."""
@@ -52,16 +57,25 @@ class Looker:
     def look(self) -> None:
         """Look if it is time to, and tell; what goes wrong disturbs nobody."""
         running = self._watch.running
-        if running is None:
-            return
-        self._follow(running)
         with suppress(Exception):  # an observer's, too
+            if running is None:
+                if self._watch.awaits:
+                    self._sight()
+                return
+            self._follow(running)
             elapsed_s = time.monotonic() - running.since
             if elapsed_s >= self._due_s:
-                self._due_s = self._pace.next(elapsed_s)
-                self._report(running, elapsed_s, self._sight())
+                sight = self._sight()
+                self._due_s = self._next(elapsed_s)
+                self._report(running, elapsed_s, sight)
             elif time.monotonic() >= self._silent_until:
                 self._say_where(running, elapsed_s)
+
+    def _next(self, elapsed_s: float) -> float:
+        usual = self._pace.next(elapsed_s)
+        if self._liveness is None:
+            return usual
+        return min(usual, elapsed_s + self._liveness.due_s)
 
     @property
     def _silent_until(self) -> float:
@@ -84,8 +98,16 @@ class Looker:
         if self._watch.pid is not None:
             with suppress(Exception):  # who keeps the lock will tell what it means
                 answer = self._ask(question(self._watch.pid), self._watch.ended.is_set)
-                return sight(answer)
+                seen = sight(answer)
+                self._judge(seen)
+                return seen
         return Sight()
+
+    def _judge(self, seen: "Sight") -> None:
+        """End the connection when it is lost."""
+        reason = self._liveness.lost(seen) if self._liveness is not None else None
+        if reason is not None:
+            self._watch.lose(reason)
 
     def _report(self, running: Running, elapsed_s: float, seen: "Sight") -> None:
         from migrator.pg.seeing import progressed  # noqa: PLC0415 - rare

@@ -45,14 +45,28 @@ def lookout(
 
 
 class Second:
-    """A connection that is opened when it is first needed, and again when it broke."""
+    """
+    A connection that is opened when it is first needed, and again when it broke.
 
-    def __init__(self, opened: Callable[[], psycopg.Connection]) -> None:
+    Needed it is once *first*, which asks by another one, finds that closed.
+    """
+
+    def __init__(
+        self, opened: Callable[[], psycopg.Connection], first: Ask | None = None
+    ) -> None:
         self._opened = opened
+        self._first = first
         self._conn: psycopg.Connection | None = None
 
     def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
         """Ask *query*; as `asking.rows`, and as the opening raises."""
+        if self._first is not None:
+            try:
+                return self._first(query, give_up)
+            except psycopg.OperationalError:
+                if give_up():
+                    raise
+                self._first = None
         if self._conn is None or self._conn.closed:
             self._conn = self._opened()
         return rows(self._conn, query, give_up)

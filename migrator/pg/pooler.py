@@ -13,9 +13,11 @@ holds in session mode too, where all this costs a little and is not needed, and 
 server session for all clients, where comparing sessions would show nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -24,6 +26,7 @@ from psycopg.pq import TransactionStatus
 from migrator.errors import UsageError
 from migrator.events.base import Observer
 from migrator.model import Step
+from migrator.pg.bounded import UnusableError, bounded
 
 
 _KEPT_APART = (
@@ -57,6 +60,9 @@ _NEEDS_SESSION = (
 )
 
 
+T = TypeVar("T")
+
+
 class Link(psycopg.Connection):
     """A connection of ours, which knows whether its session is its own."""
 
@@ -71,6 +77,57 @@ class Link(psycopg.Connection):
 
     bare: bool = False
     """Whether the start-up packet had to go without `options`."""
+
+    lost: str = ""
+    """Why we have ended it ourselves, where its server does not answer on it."""
+
+    bounded: bool = True
+    """Whether answers have to be small: not those to a migration's own statements."""
+
+    limit_s: float = math.inf
+    """How long the server may take for such an answer."""
+
+    _broke: bool = False
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        """
+        Wait as psycopg does.
+
+        Raises:
+            psycopg.Error: Also where the server sends more than fits, or is silent for
+                longer than is allowed: it is closed.
+        """
+        if not self.bounded:
+            return super().wait(gen, *args, **options)
+        try:
+            return super().wait(bounded(gen, self.limit_s), *args, **options)
+        except UnusableError as error:
+            self.lost = str(error)
+            self.close()
+            raise
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended otherwise than by our own goodbye."""
+        return bool(self.lost) or self._broke or self.broken
+
+    def close(self) -> None:
+        """Say goodbye, if it has not failed."""
+        self._broke = self.failed
+        super().close()
+
+
+@contextmanager
+def unbounded(conn: psycopg.Connection) -> Iterator[None]:
+    """Let the server answer as much as it likes within the block."""
+    if not isinstance(conn, Link):
+        yield
+        return
+    conn.bounded = False
+    try:
+        yield
+    finally:
+        conn.bounded = True
 
 
 def wanted(conn: psycopg.Connection) -> Mapping[str, str] | None:

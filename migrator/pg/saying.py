@@ -1,5 +1,8 @@
 """What the server says about a statement, as events."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 
 from migrator.events.base import Event, Observer
@@ -11,6 +14,9 @@ from migrator.pg.failures import discreet
 
 _SHOWN = 10
 """How many command tags of one statement text are told."""
+
+MOST_NOTICES = 1000
+"""How many notices of one statement are reported: some raise one for each row."""
 
 
 def statement_finished(
@@ -53,6 +59,55 @@ def noticed(
         message=said.message,
         detail=said.detail,
         hint=said.hint,
+    )
+
+
+class Notices:
+    """Tells the first MOST_NOTICES of each statement, and that there are more."""
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self._place: Place | None = None
+        self._number = 0
+
+    def tell(self, diag: psycopg.errors.Diagnostic, place: Place, source: str) -> None:
+        """Tell *diag*, said at *place*; *source* is as for `noticed`."""
+        if place != self._place:
+            self._place, self._number = place, 0
+        self._number += 1
+        if self._number <= MOST_NOTICES:
+            self._observe(noticed(diag, place, source))
+        elif self._number == MOST_NOTICES + 1:
+            self._observe(_more(place))
+
+
+@contextmanager
+def noticing(
+    conn: psycopg.Connection, observe: Observer, place: Place, source: str
+) -> Iterator[None]:
+    """Tell what *conn* hears within the block, as said at *place*; see `Notices`."""
+    notices = Notices(observe)
+
+    def tell(diag: psycopg.errors.Diagnostic) -> None:
+        notices.tell(diag, place, source)
+
+    conn.add_notice_handler(tell)
+    try:
+        yield
+    finally:
+        conn.remove_notice_handler(tell)
+
+
+def _more(place: Place) -> ServerNoticed:
+    return ServerNoticed(
+        version=place.version,
+        path=place.path,
+        line=place.line,
+        notice="NOTICE",
+        sqlstate=None,
+        message=f"further notices of this statement, after {MOST_NOTICES}, are dropped",
+        detail=None,
+        hint=None,
     )
 
 

@@ -33,7 +33,7 @@ from migrator.model import Script, Statement
 from migrator.pg.connect import Session
 from migrator.pg.failures import discreet, explained, session_is_gone
 from migrator.pg.peer import unhurried
-from migrator.pg.pooler import pooled
+from migrator.pg.pooler import pooled, unbounded
 from migrator.pg.printed import printed
 from migrator.pg.watch import Watch
 
@@ -219,7 +219,7 @@ def _unhurried(conn: psycopg.Connection) -> Iterator[None]:
     """
     if not pooled(conn):
         conn.execute("SET tcp_user_timeout = 0")
-    with unhurried(conn):
+    with unhurried(conn), unbounded(conn):
         yield
 
 

@@ -7,13 +7,15 @@ import psycopg
 from migrator.model import Statement
 from migrator.pg.message import encoded
 from migrator.pg.peer import unhurried
+from migrator.pg.pooler import unbounded
 
 
 def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
     """Run *statement*, with its rows, and return the command tags of its results."""
     text = encoded(statement)
     if statement.data is None:
-        cursor.execute(text)
+        with unbounded(cursor.connection):
+            cursor.execute(text)
         return tuple(_tags(cursor))
     with unhurried(cursor.connection), cursor.copy(text) as copy:
         for rows in statement.data:

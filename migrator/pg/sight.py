@@ -18,6 +18,7 @@ SET LOCAL statement_timeout = 1000;
 WITH RECURSIVE {CHAIN}
 SELECT jsonb_build_object(
     'state', a.state,
+    'state_change', a.state_change,
     'wait_event', a.wait_event_type || ': ' || a.wait_event,
     'role', quote_ident(session_user),
     'wait', ({WAIT}),
@@ -38,7 +39,13 @@ class Wait(NamedTuple):
 class Sight(NamedTuple):
     """What a look has shown."""
 
+    gone: bool = False
+    """Whether the server has no such session any more."""
+
     state: str | None = None
+    state_change: str | None = None
+    """When its state has changed, in the server's words."""
+
     wait_event: str | None = None
     role: str = ""
     """Who looked, quoted for SQL."""
@@ -54,12 +61,13 @@ def question(pid: int) -> bytes:
 
 
 def sight(answer: list[Row]) -> Sight:
-    """Return what *answer* says; nothing where the session is gone."""
+    """Return what *answer* says."""
     if not answer or answer[0][0] is None:
-        return Sight()
+        return Sight(gone=True)
     seen = json.loads(answer[0][0])
     return Sight(
         state=seen["state"],
+        state_change=seen["state_change"],
         wait_event=seen["wait_event"],
         role=seen["role"],
         wait=Wait(**(seen["wait"] or {})),

@@ -19,7 +19,7 @@ from migrator.model import Step
 from migrator.pg.execute import Executor
 from migrator.pg.message import Kind, Message, Stream
 from migrator.pg.pipeline import Pipeline, QueryFailedError
-from migrator.pg.saying import noticed, statement_finished
+from migrator.pg.saying import Notices, statement_finished
 from migrator.pg.sending import roll_back
 from migrator.pg.watch import Running
 from migrator.sql.riding import why_alone
@@ -84,6 +84,7 @@ class _Run:
         """A statement that waits for the answers to all before it."""
 
         self._pipeline: Pipeline[Message] | None = None
+        self._notices = Notices(executor.observe)
         self._since = self._surely_since = 0.0
         """When the last answer came; and the last one that was asked for early."""
 
@@ -163,9 +164,8 @@ class _Run:
     def _notice(self, diag: psycopg.errors.Diagnostic) -> None:
         waiting = self._pipeline.waiting if self._pipeline else ()
         if waiting and waiting[0].kind is Kind.STATEMENT:
-            self._executor.observe(
-                noticed(diag, waiting[0].place, waiting[0].statement.text)
-            )
+            at = waiting[0]
+            self._notices.tell(diag, at.place, at.statement.text)
 
     def _failed(self, message: Message, error: psycopg.Error) -> Alone:
         """Return the step that has to run by itself, or raise what *error* means."""

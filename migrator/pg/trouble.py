@@ -77,7 +77,7 @@ def trouble(
     error: psycopg.Error, *, doing: str, conn: psycopg.Connection | None = None
 ) -> MigratorError:
     """Return what *error* means, met while *doing* what is no migration's own."""
-    server = server_message(error)
+    server = server_message(error, conn)
     if server.sqlstate == READ_ONLY_TRANSACTION:
         return read_only(server, conn) or BookkeepingError(server, doing=doing)
     if session_is_gone(error):

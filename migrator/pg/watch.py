@@ -15,6 +15,7 @@ import psycopg
 
 from migrator.events.base import Event, Observer, nobody
 from migrator.facts import Place
+from migrator.pg.liveness import is_awaited, lose
 from migrator.pg.pooler import pooled
 from migrator.pg.voice import Voice
 
@@ -66,7 +67,8 @@ class Watch:
     """
     What one connection, whose server process is *pid*, runs; one for each run.
 
-    *pid* is None where it is not known, as behind a pooler: then nobody can look.
+    *pid* is None where it is not known, as behind a pooler: then nobody can look, and
+    nobody finds out that the server does not answer on *work*, the connection.
     """
 
     def __init__(
@@ -74,9 +76,11 @@ class Watch:
         observe: Observer = nobody,
         *,
         pid: int | None = None,
+        work: psycopg.Connection | None = None,
         pace: Pace | None = None,
     ) -> None:
         self.pid = pid
+        self.work = work
         self.pace = pace or Pace()
         self.ended = threading.Event()
         self._source: Source = _nothing
@@ -92,6 +96,11 @@ class Watch:
     def running(self) -> Running | None:
         """Return what runs now."""
         return self._source()
+
+    @property
+    def awaits(self) -> bool:
+        """Tell whether an answer is awaited, to what runs or to anything else."""
+        return self.work is not None and is_awaited(self.work)
 
     def at(self, place: Place, since: float) -> AbstractContextManager[None]:
         """Run, for the length of the block, the statement at *place*."""
@@ -121,6 +130,22 @@ class Watch:
             self.tell(event)
         return True
 
+    def lose(self, reason: str) -> bool:
+        """
+        End the connection for whoever waits for an answer; False when nobody does.
+
+        Who tells something just then, as of an answer that has come, is let finish.
+        """
+        if not self._voice.turn.acquire(blocking=False):
+            return False
+        try:
+            if self.work is None or not self.awaits:
+                return False
+            lose(self.work, reason)
+            return True
+        finally:
+            self._voice.turn.release()
+
     def blame(self, place: Place, blocker: str) -> None:
         """Note who blocks the statement at *place*."""
         self._blocker = (place.version, place.statement, blocker)
@@ -147,4 +172,5 @@ def watching(
     """Return a watch of *conn*; a wait for a lock is seen before it times out."""
     pid = None if pooled(conn) else conn.info.backend_pid
     first_s = max(_EARLY_S, lock_timeout_s / 2) if lock_timeout_s else after_s
-    return Watch(observe, pid=pid, pace=Pace(after_s, most_s, min(after_s, first_s)))
+    pace = Pace(after_s, most_s, min(after_s, first_s))
+    return Watch(observe, pid=pid, work=conn, pace=pace)

@@ -452,6 +452,22 @@ def test_notices_are_told_with_their_place(database: str) -> None:
     )
 
 
+def test_of_a_statements_notices_a_thousand_are_told(database: str) -> None:
+    """And that there are more; those of the next statement are told again."""
+    recorder = Recorder()
+    loop = "DO $$ BEGIN FOR i IN 1..1005 LOOP RAISE NOTICE 'row %', i; END LOOP; END $$"
+    noisy = files(migration(1, loop, "DROP TABLE IF EXISTS nothing"))
+
+    runner(database, observe=recorder).run(noisy, Up())
+
+    said = [event.message for event in recorder.of("server.noticed")]
+    assert said == [
+        *(f"row {number}" for number in range(1, 1001)),
+        "further notices of this statement, after 1000, are dropped",
+        'table "nothing" does not exist, skipping',
+    ]
+
+
 def test_a_lock_timeout_is_retried_and_then_told(
     database: str, conn: psycopg.Connection
 ) -> None:

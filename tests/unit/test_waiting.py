@@ -14,15 +14,12 @@ from migrator.errors import DeadlineError, InterruptedRunError
 REASON = InterruptedRunError(15, name="SIGTERM")
 
 
-UNANSWERED = InterruptedRunError(15, name="SIGTERM", answered=False)
-
-
 class End:
     """One end of a connection, as psycopg's is."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
-        self.closed = False
+        self.closed = self.failed = False
 
     def fileno(self) -> int:
         """Return its socket."""
@@ -166,7 +163,7 @@ def test_a_cut_ends_what_is_attached(ends: tuple[End, End]) -> None:
     cancellation = Cancellation()
     cancellation.attach(attached)
     cancellation.request(REASON)
-    cancellation.cut_off(UNANSWERED)
+    cancellation.cut_off()
 
     assert (attached.over(), other.over()) == (True, False)
 
@@ -177,18 +174,38 @@ def test_a_cut_leaves_alone_what_is_closed(ends: tuple[End, End]) -> None:
     cancellation = Cancellation()
     cancellation.attach(closed)
     closed.closed = True
-    cancellation.cut_off(UNANSWERED)
+    cancellation.cut_off()
 
     assert not closed.over()
 
 
 def test_what_is_cut_says_so() -> None:
-    """The reason that is told is that of the cut: nobody has answered."""
+    """Nobody has answered: also the error that was raised before says it from then on."""
     cancellation = Cancellation()
     cancellation.request(REASON)
-    before = cancellation.cut
-    cancellation.cut_off(UNANSWERED)
+    before, said = cancellation.cut, str(REASON)
+    cancellation.cut_off()
 
-    assert (before, cancellation.cut) == (None, UNANSWERED)
-    with pytest.raises(InterruptedRunError, match="did not answer"):
-        cancellation.check()
+    assert (before, cancellation.cut) == (None, REASON)
+    assert said == "stopped by SIGTERM: rolled back and unlocked; run again"
+    assert str(REASON) == (
+        "stopped by SIGTERM: the server did not answer, so its connections were closed:"
+        " what was in flight is committed as a whole or not at all, and the next run"
+        " detects which; run again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"), [("before", "rolled back"), ("after", "did not answer")]
+)
+def test_no_rollback_is_claimed_of_a_connection_that_failed(
+    ends: tuple[End, End], failed: str, said: str
+) -> None:
+    """One that was lost before the request is another matter."""
+    cancellation, line = Cancellation(), ends[0]
+    cancellation.attach(line)
+    line.failed = failed == "before"
+    cancellation.request(REASON)
+    line.failed = True
+
+    assert said in str(REASON)

@@ -1,0 +1,58 @@
+"""What ends a run from outside: a signal, or its own deadline."""
+
+from collections.abc import Callable
+
+from migrator.errors.base import MigratorError
+
+
+def _always() -> bool:
+    return True
+
+
+class StoppedRunError(MigratorError):
+    """
+    The run was asked to stop; subclasses say by what.
+
+    Its text claims a rollback only as long as `answered` is true, whenever it is read:
+    what a server that does not answer has done nobody knows before the next run.
+    """
+
+    answered: Callable[[], bool] = staticmethod(_always)
+    """Whether the server has answered all that was sent since."""
+
+    def __init__(self, what: str, *, done: str, mend: str) -> None:
+        self._what, self._done, self._mend = what, done, mend
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        done = self._done if self.answered() else _UNANSWERED
+        message = f"{self._what}{done}; {self._mend}"
+        return f"{message}; {self.sequel}" if self.sequel else message
+
+
+_UNANSWERED = (
+    "the server did not answer, so its connections were closed: what was in flight is"
+    " committed as a whole or not at all, and the next run detects which"
+)
+
+
+class DeadlineError(StoppedRunError):
+    """The run's own deadline passed; it was cancelled and rolled back, or cut off."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        super().__init__(
+            f"the run's deadline of {deadline_s:g} s passed and ",
+            done="it was rolled back",
+            mend="run again, or raise MIGRATOR_DEADLINE",
+        )
+
+
+class InterruptedRunError(StoppedRunError):
+    """SIGINT or SIGTERM: cancelled, rolled back, unlocked; or cut off."""
+
+    def __init__(self, signum: int, *, name: str) -> None:
+        self.signum = signum
+        super().__init__(
+            f"stopped by {name}: ", done="rolled back and unlocked", mend="run again"
+        )
