@@ -20,13 +20,14 @@ class StoppedRunError(MigratorError):
     answered: Callable[[], bool] = staticmethod(_always)
     """Whether the server has answered all that was sent since."""
 
-    def __init__(self, what: str, *, done: str, mend: str) -> None:
-        self._what, self._done, self._mend = what, done, mend
-        super().__init__(what)
+    def __init__(self, reason: str, *, link: str, done: str, mend: str) -> None:
+        self.reason = reason
+        self._link, self._done, self._mend = link, done, mend
+        super().__init__(reason)
 
     def __str__(self) -> str:
         done = self._done if self.answered() else _UNANSWERED
-        message = f"{self._what}{done}; {self._mend}"
+        message = f"{self.reason}{self._link}{done}; {self._mend}"
         return f"{message}; {self.sequel}" if self.sequel else message
 
 
@@ -42,7 +43,8 @@ class DeadlineError(StoppedRunError):
     def __init__(self, deadline_s: float) -> None:
         self.deadline_s = deadline_s
         super().__init__(
-            f"the run's deadline of {deadline_s:g} s passed and ",
+            f"the run's deadline of {deadline_s:g} s passed",
+            link=" and ",
             done="it was rolled back",
             mend="run again, or raise MIGRATOR_DEADLINE",
         )
@@ -54,5 +56,8 @@ class InterruptedRunError(StoppedRunError):
     def __init__(self, signum: int, *, name: str) -> None:
         self.signum = signum
         super().__init__(
-            f"stopped by {name}: ", done="rolled back and unlocked", mend="run again"
+            f"stopped by {name}",
+            link=": ",
+            done="rolled back and unlocked",
+            mend="run again",
         )

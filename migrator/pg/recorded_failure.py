@@ -24,7 +24,8 @@ class Failure(NamedTuple):
         """Return what is kept of *error*, met at *place*: bounded, secrets masked."""
         here = getattr(error, "place", None) or place
         server = getattr(error, "server", None) or ServerMessage(None, words_of(error))
-        kept = [text and mask(text)[:_KEPT] for text in (server.message, server.detail)]
+        message = f"{server.message}{_blocker_of(error)}"
+        kept = [text and mask(text)[:_KEPT] for text in (message, server.detail)]
         return cls(
             here.line, here.column, server.sqlstate, kept[0] or "", kept[1] or None
         )
@@ -72,5 +73,9 @@ def words_of(error: MigratorError) -> str:
     server = getattr(error, "server", None)
     if server is None:
         return str(getattr(error, "reason", error))
+    return f"{words(server)}{_blocker_of(error)}"
+
+
+def _blocker_of(error: MigratorError) -> str:
     blocker = getattr(error, "blocker", None)
-    return f"{words(server)}{f', blocked by {blocker}' if blocker else ''}"
+    return f", blocked by {blocker}" if blocker else ""
