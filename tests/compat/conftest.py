@@ -40,8 +40,10 @@ def goose_command() -> program.Program:
 
 
 @pytest.fixture(scope="session")
-def databases(server: str, template: str) -> Databases:
+def databases(server: str, templates: dict[str, str]) -> Databases:
     """Empty databases beside the test's own, one at a time."""
+
+    template = templates["UTF8"]
 
     @contextmanager
     def database() -> Iterator[str]:

@@ -173,7 +173,10 @@ def _dump(place: Place) -> str:
     parameters = conninfo_to_dict(place.dsn)
     password = {"PGPASSWORD": str(parameters.get("password") or "")}
     done = subprocess.run(
-        [_PG_DUMP, "--inserts", "--restrict-key=x", *apart, "-d", place.dsn],
+        [
+            *(_PG_DUMP, "--inserts", "--restrict-key=x", "--encoding=UTF8"),
+            *(*apart, "-d", place.dsn),
+        ],
         env={**password, "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,

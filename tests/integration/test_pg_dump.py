@@ -15,7 +15,7 @@ from tests.conftest import docker_answers, with_database
 from tests.support import run, write
 
 
-pytestmark = pytest.mark.usefixtures("both_ways")
+pytestmark = [pytest.mark.usefixtures("both_ways"), pytest.mark.encoding("UTF8")]
 
 
 SCHEMA = """
@@ -164,12 +164,14 @@ def _without_key(text: str) -> str:
 
 
 @pytest.fixture
-def other(server: str, template: str, database: str) -> Iterator[str]:
+def other(
+    server: str, templates: dict[str, str], encoding: str, database: str
+) -> Iterator[str]:
     """A second empty database, gone with the first."""
     name = sql.Identifier(f"{conninfo_to_dict(database)['dbname']}_other")
     with psycopg.connect(server, autocommit=True) as conn:
         make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        conn.execute(make.format(name, sql.Identifier(template)))
+        conn.execute(make.format(name, sql.Identifier(templates[encoding])))
         yield with_database(server, name.as_string().strip('"'))
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
