@@ -104,7 +104,13 @@ class Environment:
         if not self._has_secrets:
             return None
         places = (self._secrets_dir / name.lower(), self._secrets_dir / name)
-        return next((place for place in places if place.is_file()), None)
+        try:
+            return next((place for place in places if place.is_file()), None)
+        except OSError as error:
+            self._has_secrets = False  # said once is enough
+            reason = error.strerror or type(error).__name__
+            self.faults.append(f"cannot search {self._secrets_dir}: {reason}")
+            return None
 
     def _text(self, path: Path, name: str) -> str | None:
         try:

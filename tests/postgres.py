@@ -42,7 +42,7 @@ def initialize(data: Path, password: str = "") -> None:
     data.mkdir(parents=True)
     if not os.geteuid():
         os.chown(data, _NOBODY, -1)
-        _let_through(data.parent)
+        let_through(data.parent)
     host = "scram-sha-256" if password else "trust"
     with NamedTemporaryFile() as file:
         file.write(password.encode() or b"unused")
@@ -101,7 +101,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def _let_through(folder: Path) -> None:
+def let_through(folder: Path) -> None:
     """Let others pass to what is in *folder*; pytest's is its user's alone."""
     for each in (folder, *folder.parents):
         mode = each.stat().st_mode

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from migrator.pg.greeting import Answers, ask
-from migrator.pg.pooler import Link, pooled, setting
+from migrator.pg.pooler import Link, pooled, setting, settled
 
 
 SEARCH_PATH = "pg_catalog, pg_temp"
@@ -85,7 +85,7 @@ def ask_own(
     if conn.info.transaction_status is TransactionStatus.INTRANS:
         return _ask_inside(conn, query, resolve)
     if conn.info.encoding != "utf-8":  # a file has set another one for the session
-        with conn.transaction():
+        with settled(conn), conn.transaction():
             return _ask_inside(conn, query, resolve)
     message = sql.SQL("; ").join([*resolve, own_settings(conn), query]).as_bytes(conn)
     return ask(conn, setting(conn, message))[pooled(conn) + len(resolve) + 1 :]

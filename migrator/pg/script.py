@@ -247,7 +247,11 @@ def _forget_habits(conn: psycopg.Connection[Any]) -> None:
 def _said(error: BaseException, file: str) -> ServerMessage:
     """Return *error* in the form of what a server says, with the script's traceback."""
     name = type(error).__name__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    try:
+        whole = str(error)
+    except Exception:  # noqa: BLE001 - a class of the script's own, which cannot say it
+        whole = ""
+    lines = [line.strip() for line in whole.splitlines() if line.strip()]
     text = "; ".join(lines)
     shown = traceback.format_exception(
         type(error), error, _from(error.__traceback__, file), chain=False

@@ -691,3 +691,23 @@ def test_the_readmes_backfill_is_taken_up_again(
     assert (failed.exit_code, half) == (14, (10000,))
     assert failed.verdict["error"].endswith("run again: it is called again")
     assert (again.exit_code, conn.execute(changed).fetchone()) == (0, (20001,))
+
+
+def test_an_exception_that_cannot_be_printed_is_the_files_own(
+    database: str, tmp_path: Path
+) -> None:
+    """Its class is named, and the exit code is that of a file that failed."""
+    text = (
+        "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\n\n"
+        "def up(conn):\n    raise Mute\n"
+    )
+    directory = write(tmp_path / "m", {"1_a.py": text.encode()})
+
+    result = run(
+        "up",
+        MIGRATOR_DATABASE_URL=database,
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+    )
+
+    assert result.exit_code == 13
+    assert result.verdict["error"].startswith("1_a.py:6:5: Mute; ")

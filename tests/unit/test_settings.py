@@ -1,5 +1,6 @@
 """The environment becomes settings, or all its faults."""
 
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import get_args
@@ -11,6 +12,7 @@ from migrator.errors import UsageError
 from migrator.model import Split, When
 from migrator.settings import Command, Settings, read_settings
 from migrator.values import Duration
+from tests.postgres import let_through
 
 
 NOWHERE = Path("/nonexistent")
@@ -264,3 +266,20 @@ def test_no_secret_is_shown() -> None:
     assert "hunter2" not in repr(
         read(MIGRATOR_DATABASE_URL="postgresql://u:hunter2@h/db")
     )
+
+
+def test_a_secrets_directory_that_cannot_be_searched_is_a_fault(tmp_path: Path) -> None:
+    """It is said once, whatever settings it might hold."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o000)
+    us, nobody = os.geteuid(), 65534
+    let_through(tmp_path)
+    if us == 0:
+        os.seteuid(nobody)
+    try:
+        with pytest.raises(UsageError) as caught:
+            read_settings({}, secrets_dir=secrets)
+    finally:
+        os.seteuid(us)
+
+    assert caught.value.faults == (f"cannot search {secrets}: Permission denied",)
