@@ -157,7 +157,9 @@ class Finding(NamedTuple):
             case "owner":
                 return f"{subject} is {kind} owned by {self.owner}, {_NOT_TRUSTED}"
             case "kind":
-                return f"{subject} is {kind}, not a permanent table"
+                return (
+                    f"{subject} is {kind} owned by {self.owner}, not a permanent table"
+                )
             case "code":
                 name = f" {self.part}" if self.part else ""
                 code = f"code owned by {self.owner}, {_NOT_TRUSTED}"

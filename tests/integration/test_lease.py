@@ -438,7 +438,8 @@ def test_a_view_of_somebody_else(database: str, conn: psycopg.Connection) -> Non
         runner(database).run(TWO, Up())
 
     assert str(caught.value) == (
-        "public.goose_lock is not used: it is a view, not a permanent table;"
+        f"public.goose_lock is not used: it is a view owned by {conn.info.user}, not a"
+        " permanent table;"
         " drop what does not belong there, or give it to this role (ALTER … OWNER TO)"
     )
 
