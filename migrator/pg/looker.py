@@ -68,7 +68,7 @@ class Looker:
                 sight = self._sight()
                 self._due_s = self._next(elapsed_s)
                 self._report(running, elapsed_s, sight)
-            elif time.monotonic() >= self._silent_until:
+            elif running.place.statement and time.monotonic() >= self._silent_until:
                 self._say_where(running, elapsed_s)
 
     def _next(self, elapsed_s: float) -> float:

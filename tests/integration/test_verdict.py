@@ -128,7 +128,7 @@ def test_a_line_that_cannot_be_made(
     assert result.exit_code in {0, 1}
 
 
-@pytest.mark.parametrize("place", ["/proc/self/nonsense", "/", "/dev/full", "x\0y"])
+@pytest.mark.parametrize("place", ["/proc/self/nonsense", "/", "/dev/full"])
 def test_a_termination_log_that_cannot_be_written(directory: Path, place: str) -> None:
     """It changes nothing."""
     result = run(
@@ -173,7 +173,7 @@ def test_a_secret_that_is_no_text(
     """It is no reason to say nothing."""
     result = validated(directory, message, **{name: "\udcff\ud800abcd"}, **fault)
 
-    assert result.exit_code == (2 if fault or name == "MIGRATOR_PASSWORD" else 0)
+    assert result.exit_code == (0 if name == "APP_TOKEN" and not fault else 2)
 
 
 @pytest.mark.parametrize("argument", ["99999999999", "1e400", "0.4ms", "-1", "nan"])
