@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import re
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
-from psycopg import pq
 
 from migrator.errors import AccessDeniedError, MigratorError, UsageError
 from migrator.facts import ServerMessage
 from migrator.pg.pooler import Link
+from migrator.pg.verbosity import SQLSTATE
 
 
 if TYPE_CHECKING:
     from migrator.pg.dsn import Dsn
 
-_PQERRORS_VERBOSE = 2
-_SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
 # libpq's own words before any server answers; its wheel has no translations
 _TLS = re.compile(
     r"certificate|SSL error|does not support SSL|private key file|sslmode|sslrootcert",
@@ -95,7 +89,7 @@ def open_connection(dsn: Dsn) -> Link:
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
     except psycopg.OperationalError as error:
-        raise classified(_diagnosed(dsn, str(error))) from error
+        raise classified(_refusal(error)) from error
 
 
 class ConnectFailedError(MigratorError):
@@ -169,73 +163,12 @@ def _classified_by_words(server: ServerMessage) -> MigratorError:
     return ConnectFailedError(server)
 
 
-def _diagnosed(dsn: Dsn, text: str) -> ServerMessage:
-    """
-    Ask once more, with SQLSTATEs in the messages, why a connection fails.
-
-    libpq keeps no result of a failed connection, so psycopg has no SQLSTATE either
-    (psycopg issue 1188), and texts are in the server's language. With verbosity
-    VERBOSE libpq puts the SQLSTATE before the text (pqBuildErrorMessage3).
-    """
-    library = _libpq()
-    found = _SQLSTATE.search(_verbose_failure(library, dsn)) if library else None
+def _refusal(error: psycopg.Error) -> ServerMessage:
+    """Return what a server or libpq said of a connection, which `connecting` began."""
+    found = SQLSTATE.search(str(error))
     if found is None:
-        return ServerMessage(sqlstate=None, message=_one_line(text))
+        return server_message(error)
     return ServerMessage(sqlstate=found[1], message=found[2].strip())
-
-
-def _verbose_failure(library: ctypes.CDLL, dsn: Dsn) -> str:
-    conn = pq.PGconn.connect_start(dsn.conninfo.encode())
-    library.PQsetErrorVerbosity(
-        ctypes.c_void_p(conn.pgconn_ptr),  # type: ignore[attr-defined] # not in pq.abc
-        _PQERRORS_VERBOSE,
-    )
-    try:
-        _poll(conn)
-        return conn.error_message.decode(errors="replace")
-    finally:
-        conn.finish()
-
-
-def _poll(conn: pq.abc.PGconn, *, patience_s: float = 10.0) -> None:
-    import select  # noqa: PLC0415 - only when a connection has failed
-    import time  # noqa: PLC0415 - the same
-
-    end = time.monotonic() + patience_s
-    if conn.status != pq.ConnStatus.BAD:  # libpq, PQconnectPoll: wait for this first
-        select.select([], [conn.socket], [], patience_s)
-    while (left := end - time.monotonic()) > 0:
-        match conn.connect_poll():
-            case pq.PollingStatus.READING:
-                select.select([conn.socket], [], [], left)
-            case pq.PollingStatus.WRITING:
-                select.select([], [conn.socket], [], left)
-            case _:
-                return
-
-
-@cache
-def _libpq() -> ctypes.CDLL | None:
-    """Return the libpq that psycopg itself uses, or None where it cannot be found."""
-    name = (
-        _bundled_libpq() if pq.__impl__ == "binary" else ctypes.util.find_library("pq")
-    )
-    try:
-        library = ctypes.CDLL(name) if name else None
-    except OSError:
-        return None
-    if library is not None:
-        library.PQsetErrorVerbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    return library
-
-
-def _bundled_libpq() -> str | None:
-    """Return the path of the wheel's libpq, where auditwheel and delocate put it."""
-    import psycopg_binary  # noqa: PLC0415 - there only with that implementation
-
-    home = Path(psycopg_binary.__file__).parent
-    places = [home.with_name("psycopg_binary.libs"), home / ".dylibs"]
-    return next((str(p) for d in places for p in sorted(d.glob("libpq*"))), None)
 
 
 def _one_line(text: str) -> str:
