@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
+from migrator.errors import BrokenAnswerError
 from migrator.facts import Begun
 from migrator.history import History, Row
 from migrator.model import HistoryTable
@@ -172,8 +173,9 @@ def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
     Raises:
         ForeignObjectError: A role that is not trusted owns the tracking table.
         AccessDeniedError: Row-level security hides rows of it.
+        BrokenAnswerError: They are no answers to `question`.
     """
-    answer = _Answer(*(answers[-1] or ()))
+    answer = _answer(answers)
     findings = read_findings(answer.foreign)
     if answer.goose is not None:
         check_findings(findings, answer.goose)
@@ -197,6 +199,13 @@ def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
         complete=bool(rows) and not found.creates_ledger,
         checksums=dict(map(_checksum, answer.checksums.splitlines())),
     )
+
+
+def _answer(answers: Answers) -> _Answer:
+    row = answers[-1] if answers else None
+    if row is None or len(row) != len(_Answer._fields):
+        raise BrokenAnswerError
+    return _Answer(*row)
 
 
 _CLOSED = (

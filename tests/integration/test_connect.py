@@ -2,9 +2,7 @@
 
 import socket
 import ssl
-import struct
 import subprocess
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from migrator.events.base import Observer
 from migrator.events.database import DatabaseWaited
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from tests.peers import answering, fatal, relay
+from tests.peers import answering, fatal, relay, speaking
 from tests.support import Recorder
 from tests.wire import server_of
 
@@ -37,19 +35,6 @@ def connect(
 def changed(dsn: str, **parameters: str) -> str:
     """The DSN with other parameters."""
     return make_conninfo("", **{**conninfo_to_dict(dsn), **parameters})
-
-
-def speaking(message: bytes) -> Callable[[socket.socket], None]:
-    """Refuse encryption, read the startup packet, say *message*."""
-
-    def answer(peer: socket.socket) -> None:
-        first = peer.recv(1024)
-        while first[4:8] in {struct.pack("!I", 80877103), struct.pack("!I", 80877104)}:
-            peer.sendall(b"N")
-            first = peer.recv(1024)
-        peer.sendall(message)
-
-    return answer
 
 
 def test_a_missing_database_is_not_waited_for(server: str) -> None:
