@@ -65,6 +65,7 @@ class MigrationListed(Event):
     """
 
     applied_at: Word | None
+    """In UTC; goose's column has no zone, and is read in the session's."""
 
 
 class StatementPlanned(Event):

@@ -74,7 +74,8 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('SELECT string_agg(concat_ws('' '', version_id::bigint,
-        is_applied::int, tstamp::text), chr(10) ORDER BY id) FROM %s', goose)
+        is_applied::int, to_char(tstamp::timestamptz AT TIME ZONE ''UTC'',
+            ''YYYY-MM-DD"T"HH24:MI:SS.US"Z"'')), chr(10) ORDER BY id) FROM %s', goose)
         INTO answer;
     PERFORM set_config('migrator.rows', coalesce(answer, ''), true);
     IF ours IS NULL OR ours::oid::bigint = ANY (bad)
