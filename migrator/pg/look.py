@@ -41,7 +41,8 @@ SELECT set_config('migrator.place', coalesce((
         WHERE oid = nullif(current_setting('migrator.table'), '')::oid
     ), i[array_length(i, 1)]), true),
     set_config('migrator.rows', '', true), set_config('migrator.checksums', '', true),
-    set_config('migrator.begun', '', true), set_config('migrator.published', '', true)
+    set_config('migrator.begun', '', true), set_config('migrator.published', '', true),
+    set_config('migrator.elsewhere', '', true)
 FROM parse_ident({{table}}) i;
 SELECT set_config('migrator.history', (
         SELECT c.oid::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
@@ -69,6 +70,16 @@ BEGIN
                 WHERE nspname = current_setting(''migrator.place''))' INTO answer;
         END IF;
         PERFORM set_config('migrator.published', answer, true);
+    END IF;
+    IF goose IS NULL THEN
+        SELECT string_agg(nspname, chr(10) ORDER BY nspname) INTO answer
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relname = current_setting('migrator.name') AND relkind = 'r'
+            AND nspname <> current_setting('migrator.place')
+            AND NOT starts_with(nspname, 'pg_') AND EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = c.oid AND attname = 'version_id')
+            AND pg_relation_size(c.oid) > 0;
+        PERFORM set_config('migrator.elsewhere', coalesce(answer, ''), true);
     END IF;
     IF goose IS NULL OR goose::oid::bigint = ANY (bad) THEN
         RETURN;
@@ -103,7 +114,7 @@ SELECT nullif(current_setting('migrator.schema'), ''),
         AND has_table_privilege(ours, 'UPDATE'),
     current_setting('migrator.published') = 'true',
     current_setting('migrator.rows'), current_setting('migrator.checksums'),
-    current_setting('migrator.begun')
+    current_setting('migrator.begun'), current_setting('migrator.elsewhere')
 FROM (SELECT nullif(current_setting('migrator.table'), '')::oid AS goose,
     nullif(current_setting('migrator.history'), '')::oid AS ours) tables
 """
@@ -120,6 +131,13 @@ class Seen(NamedTuple):
 
     place: tuple[str | None, str] | None = None
     """Schema and name that the table has or would get; no schema of the path exists."""
+
+    elsewhere: tuple[str, ...] = ()
+    """
+    Where there is none: other schemas with a table of its name that has, or had, rows.
+
+    By its size, in the catalogs alone: to read it might run somebody else's code.
+    """
 
     complete: bool = False
     """Whether nothing has to be created before something is applied."""
@@ -155,6 +173,7 @@ class _Answer(NamedTuple):
     rows: str
     checksums: str
     begun: str
+    elsewhere: str
 
 
 def resolution(table: str) -> sql.Composed:
@@ -185,6 +204,7 @@ def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
     found = Seen(
         place=(answer.schema, answer.name),
         home=answer.home,
+        elsewhere=tuple(answer.elsewhere.splitlines()),
         ledger=Ledger(answer.schema, answer.name) if wanted and answer.schema else None,
         creates_ledger=wanted and answer.ours is None,
         no_ledger=why,
