@@ -15,6 +15,7 @@ from migrator.errors import (
     LockedError,
     LockLostError,
     MissingMigrationsError,
+    MissingSchemaError,
     PartialError,
     StatementFailedError,
     StatementTimeoutError,
@@ -163,7 +164,7 @@ def test_a_table_in_another_schema(database: str, conn: psycopg.Connection) -> N
 
 def test_a_table_in_a_missing_schema_is_refused(database: str) -> None:
     """The error names the table and says what to do."""
-    with pytest.raises(BadTableError) as caught:
+    with pytest.raises(MissingSchemaError) as caught:
         runner(database, table="ops.versions").run(TWO, Up())
 
     assert str(caught.value) == (
