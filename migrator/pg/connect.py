@@ -12,7 +12,7 @@ from migrator.errors.base import words
 from migrator.facts import ServerMessage
 from migrator.pg.options import option_names
 from migrator.pg.pooler import Link
-from migrator.pg.verbosity import SQLSTATE
+from migrator.pg.verbosity import SQLSTATE, PasswordRefusedError
 
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ def open_connection(dsn: Dsn, session: Session) -> Link:
         raise UsageError(_UNUSABLE.format(_NO_NAME)) from error
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
+    except PasswordRefusedError as refused:
+        (cause,) = refused.args
+        raise classified(_refusal(cause), session, ()) from cause
     except psycopg.OperationalError as error:
         raise classified(_refusal(error), session, option_names(dsn)) from error
 

@@ -23,7 +23,7 @@ _SCHEMES = ("postgres://", "postgresql://")
 _PORTS = re.compile(r"[\d,]*")
 # pgx conn.go ParseConfigWithOptions and pgxpool pool.go ParseConfig: never sent
 _PGX_ONLY = re.compile(r"default_query_exec_mode|\w+_cache_capacity|pool_\w+")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _AUTHORITY = re.compile(r"[^/?#]*")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_$.-]*")
 _OF_ROLES = frozenset(("role", "session_authorization", "search_path"))

@@ -25,6 +25,7 @@ SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTIL
 _DEFAULT, _VERBOSE = 1, 2
 """PGVerbosity in libpq-fe.h."""
 
+_INVALID_PASSWORD = "28P01"  # noqa: S105 - a SQLSTATE
 _WAITS: Mapping[int, Wait] = {
     pq.PollingStatus.READING: Wait.R,
     pq.PollingStatus.WRITING: Wait.W,
@@ -40,6 +41,7 @@ def connecting(
     Where libpq's library cannot be found, errors have no SQLSTATE.
 
     Raises:
+        PasswordRefusedError: A server has refused the password.
         psycopg.OperationalError: It failed, or took longer than *timeout_s*.
     """
     conn = pq.PGconn.connect_start(conninfo.encode())
@@ -55,18 +57,32 @@ def connecting(
     return conn
 
 
+class PasswordRefusedError(Exception):
+    """
+    A server has refused the password; its argument is libpq's error, as psycopg has it.
+
+    It is none of psycopg's errors, after which psycopg tries the next host: libpq does
+    not (libpq-connect.html, "Specifying Multiple Hosts").
+    """
+
+
 def _polled(conn: pq.abc.PGconn) -> Wait | None:
     """Go on connecting; return what to wait for, None once it is done."""
     # libpq-connect.html, PQconnectPoll: a connection that is bad already stays so
     bad = conn.status == pq.ConnStatus.BAD
     status = pq.PollingStatus.FAILED if bad else conn.connect_poll()
-    if status in _WAITS:
-        return _WAITS[status]
     if status == pq.PollingStatus.OK:
         return None
     said = conn.error_message.decode(errors="replace")
+    found = SQLSTATE.search(said)
+    refused = found is not None and found[1] == _INVALID_PASSWORD
+    # with sslmode=prefer libpq would ask once more, without TLS (fe-connect.c:
+    # select_next_encryption_method)
+    if status in _WAITS and not refused:
+        return _WAITS[status]
     conn.finish()
-    raise psycopg.OperationalError(f"connection failed: {said}")
+    error = psycopg.OperationalError(f"connection failed: {said}")
+    raise PasswordRefusedError(error) if refused else error
 
 
 def _set_verbosity(conn: pq.abc.PGconn, verbosity: int) -> None:

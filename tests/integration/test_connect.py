@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -164,8 +165,9 @@ def test_tls_that_is_not_offered_is_not_waited_for() -> None:
     assert "does not support SSL" in str(caught.value)
 
 
-def test_tls_that_cannot_be_verified_is_not_waited_for(tmp_path: Path) -> None:
-    """A certificate of an unknown authority stays unknown."""
+@pytest.fixture
+def encrypting(tmp_path: Path) -> ssl.SSLContext:
+    """The TLS of a server whose certificate nobody knows."""
     key, certificate = tmp_path / "key", tmp_path / "certificate"
     subprocess.run(
         f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -days 2"
@@ -176,12 +178,41 @@ def test_tls_that_cannot_be_verified_is_not_waited_for(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["postgresql"])
+    return context
+
+
+def test_a_password_refused_under_tls_is_not_sent_without(
+    encrypting: ssl.SSLContext,
+) -> None:
+    """With its default, sslmode=prefer, libpq would log in once more."""
+    logins = []
+
+    def answer(peer: socket.socket) -> None:
+        asked = peer.recv(1024)
+        if asked[4:] == struct.pack("!I", 80877103):
+            peer.sendall(b"S")
+            peer = encrypting.wrap_socket(peer, server_side=True)
+            asked = peer.recv(1024)
+        logins.extend([asked] if asked else [])
+        peer.sendall(fatal("28P01", "Passwort-Authentifizierung fehlgeschlagen"))
+        peer.close()
+
+    with answering(answer) as dsn, pytest.raises(AccessDeniedError) as caught:
+        connect(f"{dsn}?gssencmode=disable&sslmode=prefer", patience=60)
+
+    assert (caught.value.server.sqlstate, len(logins)) == ("28P01", 1)
+
+
+def test_tls_that_cannot_be_verified_is_not_waited_for(
+    encrypting: ssl.SSLContext,
+) -> None:
+    """A certificate of an unknown authority stays unknown."""
 
     def answer(peer: socket.socket) -> None:
         peer.recv(1024)
         peer.sendall(b"S")
         try:
-            context.wrap_socket(peer, server_side=True).close()
+            encrypting.wrap_socket(peer, server_side=True).close()
         except OSError:
             return
 

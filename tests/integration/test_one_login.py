@@ -68,6 +68,21 @@ def test_a_wrong_password_is_one_failed_login(guarded: Guarded, tmp_path: Path) 
     assert "(SQLSTATE 28P01)" in result.verdict["error"]
 
 
+def test_a_refused_password_goes_to_no_other_host(
+    guarded: Guarded, tmp_path: Path
+) -> None:
+    """As with libpq: the next host is for one that cannot be reached."""
+    before = guarded.count("password authentication failed")
+    dsn = guarded.dsn(_WRONG).replace(
+        "127.0.0.1", f"127.0.0.1:{guarded.port},127.0.0.1"
+    )
+
+    result = up(dsn, tmp_path)
+
+    after = guarded.count("password authentication failed")
+    assert (result.exit_code, after - before) == (15, 1)
+
+
 def test_a_password_of_a_setting_is_refused_once(
     guarded: Guarded, tmp_path: Path
 ) -> None:

@@ -168,9 +168,8 @@ def test_a_table_in_a_missing_schema_is_refused(database: str) -> None:
         runner(database, table="ops.versions").run(TWO, Up())
 
     assert str(caught.value) == (
-        'ops.versions is not a goose tracking table: schema "ops" does not exist'
-        " (SQLSTATE 3F000);"
-        " point MIGRATOR_TABLE at the right one"
+        'ops.versions cannot be created: schema "ops" does not exist (SQLSTATE 3F000);'
+        " create the schema, or correct MIGRATOR_TABLE"
     )
 
 

@@ -101,6 +101,7 @@ def test_what_can_be_read(text: str, expected: dict[str, str]) -> None:
     "text",
     [
         "mysql://u:hunter2@h/d",
+        "jdbc:postgresql://h/d?user=u&password=hunter2",
         "postgresql://u:hun/ter2@h/d",
         "postgresql://u:hunter2%@h/d",
         "postgresql://u:hun@ter2/x@h/d",
