@@ -21,7 +21,13 @@ import psycopg
 from migrator.allowance import Allowance
 from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
-from migrator.errors import ConnectionLostError, MigratorError, ReadOnlyServerError
+from migrator.errors import (
+    ConnectionLostError,
+    MigratorError,
+    PartialError,
+    ReadOnlyServerError,
+    StatementFailedError,
+)
 from migrator.events.base import Observer
 from migrator.facts import ServerMessage
 from migrator.history import History
@@ -91,9 +97,25 @@ class Course:
         try:
             return self._run(conn, seen)
         except MigratorError as error:
+            self._explain_existing(error, seen)
             if self._walk is not None:
                 self._walk.failed(error)
             raise
+
+    def _explain_existing(self, error: MigratorError, before: Seen) -> None:
+        """Say of what exists already how a database without a history gets one."""
+        if before.history.versions or not isinstance(self.store, Store):
+            return
+        if not isinstance(error, (StatementFailedError, PartialError)):
+            return
+        from migrator.pg.remedies import remedy_of_existing  # noqa: PLC0415 - rare
+
+        recorded = self._walk is not None and bool(self._walk.taken)
+        if error.server is not None:
+            remedy = remedy_of_existing(
+                error.server, self.store.name, recorded=recorded
+            )
+            error.sequel = "; ".join(filter(None, (error.sequel, remedy)))
 
     def _run(self, conn: psycopg.Connection, seen: Seen) -> tuple[Step, ...]:
         error = lost(partial(self._work, conn, seen))

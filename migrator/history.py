@@ -15,7 +15,12 @@ class Row(NamedTuple):
     """False only in tables that goose before v2 has written."""
 
     at: str | None
-    """When, as the server prints it: goose keeps no time zone."""
+    """
+    When, in UTC as RFC 3339 has it.
+
+    goose's column has no time zone: it is read in that of the session, in which its
+    default, `now()`, is written.
+    """
 
 
 class History(NamedTuple):

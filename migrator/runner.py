@@ -51,6 +51,7 @@ from migrator.telling import (
     ahead_found,
     drift_found,
     fault_found,
+    history_found_elsewhere,
     recorded,
     setting_ignored,
 )
@@ -128,6 +129,8 @@ class Runner:
             self._check_drift(files, seen)
         self._tell_ahead(files, seen.history)
         self._tell_faults(files)
+        if plan:
+            self._tell_elsewhere(seen)
         self._tell_plan(conn, seen.history, plan)
         return plan
 
@@ -143,6 +146,7 @@ class Runner:
             self._looked() as (conn, before),
             self._locked(conn, before, lambda: False) as lock,
         ):
+            self._tell_elsewhere(before)
             seen = self.store.ensure(conn, before)
             if lock is None or seen.table is None or seen.history.versions:
                 raise HistoryExistsError(sorted(seen.history.versions))
@@ -168,6 +172,7 @@ class Runner:
             self._tell_ahead(files, seen.history)
             self._tell_faults(files)
             if plan:
+                self._tell_elsewhere(seen)
                 from migrator.pg.voice import Voice  # noqa: PLC0415 - there is work to do
 
                 us = replace(self, observe=Voice(self.observe))  # two threads tell now
@@ -287,6 +292,11 @@ class Runner:
         surplus = ahead(files, history)
         if surplus and self.policy.when_ahead is When.WARN:
             self.observe(ahead_found(surplus, newest_file=files.newest))
+
+    def _tell_elsewhere(self, seen: Seen) -> None:
+        if seen.elsewhere and seen.place is not None:
+            schema, table = seen.place
+            self.observe(history_found_elsewhere(table, schema, seen.elsewhere))
 
     def _tell_faults(self, files: Files) -> None:
         """Warn about faults in what does not run: `_plan` stops on the others."""

@@ -14,7 +14,12 @@ from migrator.model import Direction, Migration, Step
 
 
 if TYPE_CHECKING:
-    from migrator.events.finding import AheadFound, DriftFound, FaultFound
+    from migrator.events.finding import (
+        AheadFound,
+        DriftFound,
+        FaultFound,
+        HistoryFoundElsewhere,
+    )
     from migrator.events.migration import (
         CommitFound,
         CommitVanished,
@@ -54,6 +59,21 @@ def ahead_found(versions: Sequence[int], *, newest_file: int) -> "AheadFound":
     from migrator.events.finding import AheadFound
 
     return AheadFound(versions=tuple(versions), newest_file=newest_file)
+
+
+def history_found_elsewhere(
+    table: str, schema: str | None, others: Sequence[str]
+) -> "HistoryFoundElsewhere":
+    """Return the event that *others* have a tracking table where *schema* has none."""
+    from migrator.events.finding import HistoryFoundElsewhere
+
+    hint = (
+        "the files run again from the first one in this schema; if that is not meant,"
+        " set MIGRATOR_SEARCH_PATH or MIGRATOR_TABLE (schema.table) to the right schema"
+    )
+    return HistoryFoundElsewhere(
+        table=table, schema=schema, schemas=tuple(others), hint=hint
+    )
 
 
 def setting_ignored(variable: str, *, reason: str) -> "SettingIgnored":

@@ -16,6 +16,19 @@ def fatal(sqlstate: str, message: str) -> bytes:
     return b"E" + struct.pack("!I", len(body) + 4) + body
 
 
+def speaking(message: bytes) -> Callable[[socket.socket], None]:
+    """Refuse encryption, read the startup packet, say *message*."""
+
+    def answer(peer: socket.socket) -> None:
+        first = peer.recv(1024)
+        while first[4:8] in {struct.pack("!I", 80877103), struct.pack("!I", 80877104)}:
+            peer.sendall(b"N")
+            first = peer.recv(1024)
+        peer.sendall(message)
+
+    return answer
+
+
 @contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     """A port whose every connection gets *answer*: failures that no server repeats."""

@@ -15,6 +15,7 @@ Everything that can go wrong, by what the operator has to do about it.
     - HistoryExistsError
     - NoFileError
     - BadTableError
+    - MissingSchemaError    create the schema of the table
     - ForeignObjectError    a role that is not trusted owns the table, or code in it
     - RowNotWrittenError    something redirects what is written to the table
     - NotRecordedError      make the tracking table take goose's row
@@ -26,6 +27,7 @@ Everything that can go wrong, by what the operator has to do about it.
   x NoPasswordError         mend where the password comes from
   x UnavailableError        try again: the server did not answer
     - ReadOnlyServerError
+    - BrokenAnswerError     what answers is perhaps no PostgreSQL
   x LockedError             try again: another migrator works
   x ContentionError         try again: the application held the locks
   x ConnectionLostError     try again: the session died
@@ -50,6 +52,7 @@ from migrator.errors.before import (
     HistoryConflictError,
     HistoryExistsError,
     MissingMigrationsError,
+    MissingSchemaError,
     NoFileError,
     NotThroughError,
     PendingError,
@@ -61,6 +64,7 @@ from migrator.errors.before import (
 from migrator.errors.running import (
     AccessDeniedError,
     BookkeepingError,
+    BrokenAnswerError,
     BusyTableError,
     ConnectionLostError,
     ContentionError,
@@ -88,6 +92,7 @@ __all__ = [
     "AccessDeniedError",
     "BadTableError",
     "BookkeepingError",
+    "BrokenAnswerError",
     "BusyTableError",
     "ConnectionLostError",
     "ContentionError",
@@ -104,6 +109,7 @@ __all__ = [
     "LockedError",
     "MigratorError",
     "MissingMigrationsError",
+    "MissingSchemaError",
     "NoFileError",
     "NoPasswordError",
     "NotAppliedError",

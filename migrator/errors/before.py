@@ -128,6 +128,23 @@ class BadTableError(HistoryConflictError):
         super().__init__(f"{table} is not a goose tracking table: {reason}; {mend}")
 
 
+class MissingSchemaError(HistoryConflictError):
+    """There is no schema for a table of ours to be created in."""
+
+    def __init__(self, table: str, *, reason: str, setting: str) -> None:
+        self.table = table
+        super().__init__(
+            f"{table} cannot be created: {reason}; create the schema, or correct"
+            f" {setting}"
+        )
+
+    @classmethod
+    def of_path(cls, table: str) -> "MissingSchemaError":
+        """Return the error where the session's search path names no schema."""
+        reason = "no schema of the search path exists"
+        return cls(table, reason=reason, setting="MIGRATOR_SEARCH_PATH")
+
+
 class ForeignObjectError(HistoryConflictError):
     """A relation of our name is no table, or a role that is not trusted owns it."""
 

@@ -118,6 +118,8 @@ class UnavailableError(MigratorError):
 
 _WAY_IN = "check host, port and network"
 _WAYS_IN = {
+    "0A000": "connect to the primary, where this is a standby, or to the server itself,"
+    " where it is a proxy",
     "53300": "a run needs two connections: close others, or raise max_connections or"
     " the CONNECTION LIMIT of the role or the database",
     "55000": "ALTER DATABASE … ALLOW_CONNECTIONS true, where nobody has closed it on"
@@ -136,6 +138,16 @@ class ReadOnlyServerError(UnavailableError):
             f"the server is read-only: {words(server)};"
             " connect to the primary, or run again when the failover is over",
         )
+
+
+class BrokenAnswerError(UnavailableError):
+    """What the server sent is no answer to what it was asked."""
+
+    def __init__(self) -> None:
+        reason = "the server's answer does not fit the question"
+        self.server = ServerMessage(sqlstate=None, message=reason)
+        self.waited_s = 0.0
+        MigratorError.__init__(self, f"{reason}; is it PostgreSQL? check host and port")
 
 
 class LockedError(MigratorError):

@@ -34,6 +34,22 @@ class AheadFound(Event):
     newest_file: int
 
 
+class HistoryFoundElsewhere(Event):
+    """The tracking table is about to be created, and other schemas have one."""
+
+    name: ClassVar[str] = "history.found_elsewhere"
+    level: ClassVar[str] = "warning"
+
+    table: str
+    schema: str | None
+    """Where it is going to be."""
+
+    schemas: tuple[str, ...]
+    """Which others have a table of that name, with rows."""
+
+    hint: str
+
+
 class DriftFound(Event):
     """An applied file says something else today."""
 
@@ -65,6 +81,7 @@ class MigrationListed(Event):
     """
 
     applied_at: Word | None
+    """In UTC; goose's column has no zone, and is read in the session's."""
 
 
 class StatementPlanned(Event):

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import re
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
-from psycopg import pq
 
 from migrator.errors import AccessDeniedError, MigratorError, UsageError
+from migrator.errors.base import words
 from migrator.facts import ServerMessage
+from migrator.pg.options import option_names
 from migrator.pg.pooler import Link
+from migrator.pg.verbosity import SQLSTATE, PasswordRefusedError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from migrator.pg.dsn import Dsn
 
-_PQERRORS_VERBOSE = 2
-_SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
 # libpq's own words before any server answers; its wheel has no translations
 _TLS = re.compile(
     r"certificate|SSL error|does not support SSL|private key file|sslmode|sslrootcert",
@@ -48,8 +46,10 @@ _TOO_WEAK = re.compile(
     r"auth(entication)? method .*requirement|channel binding (is )?required"
 )
 _NO_USER = re.compile(r"local user with ID \d+ does not exist")
+
+
 # 57P01-57P03 shutting down or starting, 53 too many connections, 08 connection, 55
-# "not in this state" and 25006 read-only come and go; FIELD for the others is no
+# "not in this state" and 25006 read-only come and go
 _TRANSIENT = ("57P", "53", "08", "55", "25006", "XX000")
 
 
@@ -77,7 +77,7 @@ class Session(NamedTuple):
         return wanted
 
 
-def open_connection(dsn: Dsn) -> Link:
+def open_connection(dsn: Dsn, session: Session) -> Link:
     """
     Connect once, in autocommit and without prepared statements.
 
@@ -94,8 +94,11 @@ def open_connection(dsn: Dsn) -> Link:
         raise UsageError(_UNUSABLE.format(_NO_NAME)) from error
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
+    except PasswordRefusedError as refused:
+        (cause,) = refused.args
+        raise classified(_refusal(cause), session, ()) from cause
     except psycopg.OperationalError as error:
-        raise classified(_diagnosed(dsn, str(error))) from error
+        raise classified(_refusal(error), session, option_names(dsn)) from error
 
 
 class ConnectFailedError(MigratorError):
@@ -104,6 +107,12 @@ class ConnectFailedError(MigratorError):
     def __init__(self, server: ServerMessage) -> None:
         self.server = server
         super().__init__(server.message)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known to pass; else a proxy may refuse so what it is sent."""
+        state = self.server.sqlstate
+        return state is None or state.startswith(_TRANSIENT)
 
 
 def server_message(
@@ -129,27 +138,76 @@ def server_message(
     )
 
 
-def classified(server: ServerMessage) -> MigratorError:
-    """Return the error for a connection that failed with *server*'s words."""
+def classified(
+    server: ServerMessage, session: Session, options: Iterable[str]
+) -> MigratorError:
+    """
+    Return the error for a connection to be set as *session* that failed.
+
+    *options* are the parameters that are not only *session*'s. Whatever nobody knows
+    may pass: who is asked again says the same again.
+    """
     state = server.sqlstate
     if state is None:
         return _classified_by_words(server)
-    if state.startswith(_TRANSIENT):
-        return ConnectFailedError(server)
+    if state == "42501":
+        return _forbidden(server, session, options)
+    if state in _ABOUT_PARAMETERS:
+        return _parameter_refused(server, session)
     mend = next((m for start, m in _MENDS.items() if state.startswith(start)), None)
     if mend is not None:
         return AccessDeniedError(server, mend=mend)
-    return UsageError(
-        f"the server refused the connection's parameters: {server.message}"
-        f" (SQLSTATE {state}); check `options` and other parameters of the URL"
-    )
+    return ConnectFailedError(server)
 
 
 _MENDS = {
     "28": "check user, password and pg_hba.conf",
     "3D": "create the database, or correct its name in the URL",
-    "42501": "grant CONNECT on the database to this role",
 }
+_ABOUT_PARAMETERS = frozenset(
+    # unknown, an unfit value, no such name, no option at all (postgres.c:
+    # process_postgres_switches), fixed for a session or for the server (guc.c)
+    ("42704", "22023", "42602", "42601", "55P02")
+)
+_SETTINGS = {
+    "search_path": "MIGRATOR_SEARCH_PATH",
+    "lock_timeout": "MIGRATOR_LOCK_TIMEOUT",
+    "statement_timeout": "MIGRATOR_STATEMENT_TIMEOUT",
+}
+
+
+def _forbidden(
+    server: ServerMessage, session: Session, options: Iterable[str]
+) -> MigratorError:
+    """Return what a missing privilege means: of a parameter, a role or the database."""
+    if any(_quotes(server, name) for name in options):
+        return _parameter_refused(server, session)
+    mend = "grant CONNECT on the database to this role"
+    if session.role and _quotes(server, session.role) and not _of_database(server):
+        mend = "grant that role to the login role, or correct MIGRATOR_ROLE"
+    return AccessDeniedError(server, mend=mend)
+
+
+def _of_database(server: ServerMessage) -> bool:
+    return "database" in server.message  # a role may have the same name
+
+
+def _parameter_refused(server: ServerMessage, session: Session) -> UsageError:
+    ours = (name for name in _SETTINGS if name in session.settings)
+    found = next((_SETTINGS[name] for name in ours if _quotes(server, name)), None)
+    if session.role and _quotes(server, session.role):
+        found = "MIGRATOR_ROLE"
+    if found is not None:
+        return UsageError(f"{found}: {words(server)}; correct the setting")
+    return UsageError(
+        f"the server refused a parameter of the connection: {words(server)}; remove or"
+        " correct it among the parameters of the URL, in PGOPTIONS or the service file"
+    )
+
+
+def _quotes(server: ServerMessage, word: str) -> bool:
+    """Tell whether *server* has *word* in quotes, which every language has its own."""
+    return bool(re.search(rf"[^\w\s]{re.escape(word)}[^\w\s]", server.message))
 
 
 def _classified_by_words(server: ServerMessage) -> MigratorError:
@@ -169,73 +227,12 @@ def _classified_by_words(server: ServerMessage) -> MigratorError:
     return ConnectFailedError(server)
 
 
-def _diagnosed(dsn: Dsn, text: str) -> ServerMessage:
-    """
-    Ask once more, with SQLSTATEs in the messages, why a connection fails.
-
-    libpq keeps no result of a failed connection, so psycopg has no SQLSTATE either
-    (psycopg issue 1188), and texts are in the server's language. With verbosity
-    VERBOSE libpq puts the SQLSTATE before the text (pqBuildErrorMessage3).
-    """
-    library = _libpq()
-    found = _SQLSTATE.search(_verbose_failure(library, dsn)) if library else None
+def _refusal(error: psycopg.Error) -> ServerMessage:
+    """Return what a server or libpq said of a connection, which `connecting` began."""
+    found = SQLSTATE.search(str(error))
     if found is None:
-        return ServerMessage(sqlstate=None, message=_one_line(text))
+        return server_message(error)
     return ServerMessage(sqlstate=found[1], message=found[2].strip())
-
-
-def _verbose_failure(library: ctypes.CDLL, dsn: Dsn) -> str:
-    conn = pq.PGconn.connect_start(dsn.conninfo.encode())
-    library.PQsetErrorVerbosity(
-        ctypes.c_void_p(conn.pgconn_ptr),  # type: ignore[attr-defined] # not in pq.abc
-        _PQERRORS_VERBOSE,
-    )
-    try:
-        _poll(conn)
-        return conn.error_message.decode(errors="replace")
-    finally:
-        conn.finish()
-
-
-def _poll(conn: pq.abc.PGconn, *, patience_s: float = 10.0) -> None:
-    import select  # noqa: PLC0415 - only when a connection has failed
-    import time  # noqa: PLC0415 - the same
-
-    end = time.monotonic() + patience_s
-    if conn.status != pq.ConnStatus.BAD:  # libpq, PQconnectPoll: wait for this first
-        select.select([], [conn.socket], [], patience_s)
-    while (left := end - time.monotonic()) > 0:
-        match conn.connect_poll():
-            case pq.PollingStatus.READING:
-                select.select([conn.socket], [], [], left)
-            case pq.PollingStatus.WRITING:
-                select.select([], [conn.socket], [], left)
-            case _:
-                return
-
-
-@cache
-def _libpq() -> ctypes.CDLL | None:
-    """Return the libpq that psycopg itself uses, or None where it cannot be found."""
-    name = (
-        _bundled_libpq() if pq.__impl__ == "binary" else ctypes.util.find_library("pq")
-    )
-    try:
-        library = ctypes.CDLL(name) if name else None
-    except OSError:
-        return None
-    if library is not None:
-        library.PQsetErrorVerbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    return library
-
-
-def _bundled_libpq() -> str | None:
-    """Return the path of the wheel's libpq, where auditwheel and delocate put it."""
-    import psycopg_binary  # noqa: PLC0415 - there only with that implementation
-
-    home = Path(psycopg_binary.__file__).parent
-    places = [home.with_name("psycopg_binary.libs"), home / ".dylibs"]
-    return next((str(p) for d in places for p in sorted(d.glob("libpq*"))), None)
 
 
 def _one_line(text: str) -> str:

@@ -183,7 +183,7 @@ class Database(NamedTuple):
             version = ask_version(conn)
             if not conn.closed:
                 check_engine(conn, version)
-            raise classified(server_message(error)) from error
+            raise classified(server_message(error), self.session, options) from error
 
     def _opened(self) -> tuple[Link, Mapping[str, str]]:
         """Connect; return also the options that a pooler or proxy did not take."""
@@ -191,20 +191,25 @@ class Database(NamedTuple):
             try:
                 return self._optioned(courtesies), {}
             except MigratorError as error:
-                if REFUSED not in str(error) and not isinstance(error, UsageError):
+                refused = error
+                if not _about_options(error):
                     raise
                 if not any(name in str(error) for name in courtesies):
                     break
-        return self._bare()
+        try:
+            return self._bare()
+        except UsageError as error:
+            # the options of a server that has said what is wrong with them
+            raise error if REFUSED in str(refused) else refused from None
 
     def _optioned(self, courtesies: Mapping[str, str]) -> Link:
         settings = {SENTINEL: "on", **self.session.settings}
         dsn = with_options(self._located(), settings, defaults=courtesies)
-        return open_connection(dsn)
+        return open_connection(dsn, self.session)
 
     def _bare(self) -> tuple[Link, Mapping[str, str]]:
         dsn, options = without_options(self._located())
-        conn = open_connection(dsn)
+        conn = open_connection(dsn, self.session)
         conn.bare = True
         return conn, options
 
@@ -212,6 +217,15 @@ class Database(NamedTuple):
         if self.password is None:
             return self.dsn
         return self.dsn.with_password(self.password())
+
+
+def _about_options(error: MigratorError) -> bool:
+    """Tell whether a connection without `options` may be taken after *error*."""
+    if REFUSED in str(error):
+        return True
+    if isinstance(error, ConnectFailedError):
+        return not error.known
+    return isinstance(error, UsageError)
 
 
 def _lasting(

@@ -6,10 +6,10 @@ session (`?search_path=app`), and `database=` means `dbname=`; libpq rejects bot
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -19,10 +19,17 @@ from migrator.errors import UsageError
 from migrator.urls import check_ports
 
 
-_SCHEMES = ("postgres", "postgresql")
+_SCHEMES = ("postgres://", "postgresql://")
 _PORTS = re.compile(r"[\d,]*")
 # pgx conn.go ParseConfigWithOptions and pgxpool pool.go ParseConfig: never sent
 _PGX_ONLY = re.compile(r"default_query_exec_mode|\w+_cache_capacity|pool_\w+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+_AUTHORITY = re.compile(r"[^/?#]*")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_$.-]*")
+_OF_ROLES = frozenset(("role", "session_authorization", "search_path"))
+"""Parameters of the session whose values may have an `@`: names in some clouds do."""
+
+_AMBIGUOUS = "it is no address, or can be read in two ways"
 _CONNECT_TIMEOUT_S = 10
 SILENCE_S = 20
 """How long a peer may be silent, asked again and again, before it counts as dead."""
@@ -153,15 +160,16 @@ def parse_dsn(text: str) -> Dsn:
     Raises:
         UsageError: It is neither; the message repeats nothing of *text*.
     """
-    scheme = text.split("://", 1)[0] if "://" in text else None
-    if scheme is not None and scheme not in _SCHEMES:
+    url = _SCHEME.match(text)
+    if url and url[0] not in _SCHEMES:
         raise UsageError(
             "the database URL must begin with postgresql:// (or postgres://)"
         )
     try:
-        known = conninfo_to_dict(_from_url(text) if scheme else _from_keywords(text))
-    except (ProgrammingError, ValueError) as error:
-        raise UsageError(_unreadable(text)) from error
+        known = conninfo_to_dict(_from_url(text) if url else _from_keywords(text))
+    except (ProgrammingError, ValueError):
+        # libpq repeats what it could not read, and a traceback shows every cause
+        raise UsageError(_unreadable(text)) from None
     if not _PORTS.fullmatch(str(known.get("port", ""))):
         # a password with an unencoded slash: its first half would be told as the port
         raise UsageError(_unreadable(text))
@@ -199,7 +207,7 @@ def _unreadable(text: str) -> str:
         return (
             "the database URL cannot be read: write postgresql://user:password@host:5432"
             "/dbname, with special characters of the password percent-encoded"
-            " (@ as %40, / as %2F, # as %23, % as %25)"
+            " (@ as %40, / as %2F, # as %23, ? as %3F, % as %25)"
         )
     return (
         "the database DSN cannot be read: write postgresql://user:password@host:5432"
@@ -208,17 +216,36 @@ def _unreadable(text: str) -> str:
 
 
 def _from_url(text: str) -> str:
+    """
+    Return *text* as libpq's keywords; the authority ends at the first of `/?#`.
+
+    Only in it is there an `@` between user and host, and there it is the last one, as
+    Go's url.Parse has it. An `@` behind it is a part of a password where it may be one.
+
+    Raises:
+        ValueError: It is no such URL, or can be read in two ways.
+    """
     scheme, _, rest = text.partition("://")
-    authority, slash, path = rest.partition("/")
-    # Go's url.Parse, and so goose, ends the password at the last @; libpq at the first
-    userinfo, at, place = authority.rpartition("@")
-    place, _, query = (place + slash + path).partition("?")
-    if "@" in path.partition("?")[0]:
-        raise ValueError(path)  # a password with an unencoded slash
-    libpq, options = _sort(parse_qsl(query, keep_blank_values=True))
+    authority = _AUTHORITY.match(rest)[0]  # type: ignore[index] # it matches ''
+    path, _, query = rest[len(authority) :].partition("?")
+    # libpq takes a fragment as text, pgx leaves it out; in both it may be a password's
+    if "@" in path or "#" in rest:
+        raise ValueError(_AMBIGUOUS)
+    userinfo, at, host = authority.rpartition("@")
+    libpq, options = _sort(list(_query_pairs(query)))
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in libpq.items())
-    url = f"{scheme}://{userinfo.replace('@', '%40')}{at}{place}?{pairs}"
-    return make_conninfo(url, **_merged(libpq, options))
+    place = f"{userinfo.replace('@', '%40')}{at}{host}{path}"
+    return make_conninfo(f"{scheme}://{place}?{pairs}", **_merged(libpq, options))
+
+
+def _query_pairs(query: str) -> Iterator[tuple[str, str]]:
+    """Split a query as libpq's conninfo_uri_parse_params does: `+` is no blank."""
+    for pair in filter(None, query.split("&")):
+        name, equals, value = pair.partition("=")
+        name = unquote(name, errors="strict")
+        if not equals or ("@" in value and name not in _names() | _OF_ROLES):
+            raise ValueError(_AMBIGUOUS)
+        yield name, unquote(value, errors="strict")
 
 
 def _from_keywords(text: str) -> str:
@@ -234,7 +261,7 @@ def _keyword_pairs(text: str) -> list[tuple[str, str]]:
     while rest:
         name, equals, rest = rest.partition("=")
         if not equals:
-            raise ValueError(name)
+            raise ValueError(_AMBIGUOUS)
         value, rest = _keyword_value(rest.lstrip())
         pairs.append((name.strip(), value))
         rest = rest.lstrip()
@@ -250,7 +277,7 @@ def _keyword_value(rest: str) -> tuple[str, str]:
         value += rest[at : at + 1]
         at += 1
     if quoted and at >= len(rest):
-        raise ValueError(value)
+        raise ValueError(_AMBIGUOUS)
     return value, rest[at + 1 :] if quoted else rest[at:]
 
 
@@ -263,6 +290,8 @@ def _sort(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]
             libpq["dbname"] = value
         elif name in _names():
             libpq[name] = value
+        elif not _PARAMETER.fullmatch(name):
+            raise ValueError(_AMBIGUOUS)  # a part of a password, for one
         elif not _PGX_ONLY.fullmatch(name):
             options[name] = value
     return libpq, options

@@ -74,7 +74,7 @@ def greet(
     except psycopg.Error:
         if conn.closed:
             raise
-        (facts,), answers, failed = ask(conn, _facts(conn)), [], True
+        facts, answers, failed = ask(conn, _facts(conn))[0], [], True
     known = _read(facts)
     check_engine(conn, known.version)
     settled = _settle(conn, settings, known)
@@ -122,7 +122,7 @@ def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
     if not facts.own:
         # the other ones are about the network, which is the pooler's here
         conn.reported = reported(conn)
-        conn.wanted = {**accepted(conn, _CHECKING), **wanted}
+        conn.wanted = _tried(conn, wanted)
         return False
     if not facts.settled:
         conn.lacking = {**accepted(conn, COURTESIES), **wanted}
@@ -130,6 +130,15 @@ def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
         conn.lacking = _TRANSACTION_TIMEOUT
     restore(conn)
     return facts.settled
+
+
+def _tried(conn: Link, wanted: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what each transaction sets; raises where the server refuses *wanted*."""
+    both = {**_CHECKING, **wanted}
+    if _accepts(conn, both):
+        return both
+    conn.execute(sql.SQL("SELECT {}").format(calls(wanted, sql.SQL("true"))))
+    return wanted
 
 
 def accepted(conn: psycopg.Connection, settings: Mapping[str, str]) -> dict[str, str]:

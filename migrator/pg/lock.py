@@ -19,8 +19,8 @@ from migrator.backoff import Backoff
 from migrator.cancellation import Cancellation
 from migrator.errors import (
     AccessDeniedError,
-    BadTableError,
     LockedError,
+    MissingSchemaError,
     UsageError,
 )
 from migrator.events.base import Observer
@@ -144,11 +144,11 @@ def lease_lock(
     Raises:
         LockedError: *patience* ran out.
         AccessDeniedError: The role may not create or write goose's table.
-        BadTableError: There is no schema for it.
+        MissingSchemaError: There is no schema for it.
         ForeignObjectError: A role that is not trusted owns it.
     """
     if schema is None:
-        raise BadTableError(TABLE, reason="no schema of the search path exists")
+        raise MissingSchemaError.of_path(TABLE)
     with _explaining(), cancellation.armed():
         claim = _LeaseClaim(conn, Lease.ensure(conn, schema))
     try:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
+from migrator.errors import BrokenAnswerError
 from migrator.facts import Begun
 from migrator.history import History, Row
 from migrator.model import HistoryTable
@@ -40,7 +41,8 @@ SELECT set_config('migrator.place', coalesce((
         WHERE oid = nullif(current_setting('migrator.table'), '')::oid
     ), i[array_length(i, 1)]), true),
     set_config('migrator.rows', '', true), set_config('migrator.checksums', '', true),
-    set_config('migrator.begun', '', true), set_config('migrator.published', '', true)
+    set_config('migrator.begun', '', true), set_config('migrator.published', '', true),
+    set_config('migrator.elsewhere', '', true)
 FROM parse_ident({{table}}) i;
 SELECT set_config('migrator.history', (
         SELECT c.oid::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
@@ -69,11 +71,22 @@ BEGIN
         END IF;
         PERFORM set_config('migrator.published', answer, true);
     END IF;
+    IF goose IS NULL THEN
+        SELECT string_agg(nspname, chr(10) ORDER BY nspname) INTO answer
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relname = current_setting('migrator.name') AND relkind = 'r'
+            AND nspname <> current_setting('migrator.place')
+            AND NOT starts_with(nspname, 'pg_') AND EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = c.oid AND attname = 'version_id')
+            AND pg_relation_size(c.oid) > 0;
+        PERFORM set_config('migrator.elsewhere', coalesce(answer, ''), true);
+    END IF;
     IF goose IS NULL OR goose::oid::bigint = ANY (bad) THEN
         RETURN;
     END IF;
     EXECUTE format('SELECT string_agg(concat_ws('' '', version_id::bigint,
-        is_applied::int, tstamp::text), chr(10) ORDER BY id) FROM %s', goose)
+        is_applied::int, to_char(tstamp::timestamptz AT TIME ZONE ''UTC'',
+            ''YYYY-MM-DD"T"HH24:MI:SS.US"Z"'')), chr(10) ORDER BY id) FROM %s', goose)
         INTO answer;
     PERFORM set_config('migrator.rows', coalesce(answer, ''), true);
     IF ours IS NULL OR ours::oid::bigint = ANY (bad)
@@ -101,7 +114,7 @@ SELECT nullif(current_setting('migrator.schema'), ''),
         AND has_table_privilege(ours, 'UPDATE'),
     current_setting('migrator.published') = 'true',
     current_setting('migrator.rows'), current_setting('migrator.checksums'),
-    current_setting('migrator.begun')
+    current_setting('migrator.begun'), current_setting('migrator.elsewhere')
 FROM (SELECT nullif(current_setting('migrator.table'), '')::oid AS goose,
     nullif(current_setting('migrator.history'), '')::oid AS ours) tables
 """
@@ -118,6 +131,13 @@ class Seen(NamedTuple):
 
     place: tuple[str | None, str] | None = None
     """Schema and name that the table has or would get; no schema of the path exists."""
+
+    elsewhere: tuple[str, ...] = ()
+    """
+    Where there is none: other schemas with a table of its name that has, or had, rows.
+
+    By its size, in the catalogs alone: to read it might run somebody else's code.
+    """
 
     complete: bool = False
     """Whether nothing has to be created before something is applied."""
@@ -153,6 +173,7 @@ class _Answer(NamedTuple):
     rows: str
     checksums: str
     begun: str
+    elsewhere: str
 
 
 def resolution(table: str) -> sql.Composed:
@@ -172,8 +193,9 @@ def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
     Raises:
         ForeignObjectError: A role that is not trusted owns the tracking table.
         AccessDeniedError: Row-level security hides rows of it.
+        BrokenAnswerError: They are no answers to `question`.
     """
-    answer = _Answer(*(answers[-1] or ()))
+    answer = _answer(answers)
     findings = read_findings(answer.foreign)
     if answer.goose is not None:
         check_findings(findings, answer.goose)
@@ -182,6 +204,7 @@ def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
     found = Seen(
         place=(answer.schema, answer.name),
         home=answer.home,
+        elsewhere=tuple(answer.elsewhere.splitlines()),
         ledger=Ledger(answer.schema, answer.name) if wanted and answer.schema else None,
         creates_ledger=wanted and answer.ours is None,
         no_ledger=why,
@@ -197,6 +220,13 @@ def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
         complete=bool(rows) and not found.creates_ledger,
         checksums=dict(map(_checksum, answer.checksums.splitlines())),
     )
+
+
+def _answer(answers: Answers) -> _Answer:
+    row = answers[-1] if answers else None
+    if row is None or len(row) != len(_Answer._fields):
+        raise BrokenAnswerError
+    return _Answer(*row)
 
 
 _CLOSED = (

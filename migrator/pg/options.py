@@ -39,6 +39,12 @@ def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
     return _with(dsn, ""), dict(_parameters(_options(dsn)))
 
 
+def option_names(dsn: Dsn) -> frozenset[str]:
+    """Return the run-time parameters that the options of *dsn* set."""
+    named = re.findall(r"(?:-c\s*|--)([\w.-]+)=", _options(dsn))
+    return frozenset(name.replace("-", "_") for name in named)
+
+
 def _with(dsn: Dsn, options: str) -> Dsn:
     return Dsn(tuple({**dict(dsn.parameters), "options": options}.items()))
 

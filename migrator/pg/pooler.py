@@ -17,16 +17,18 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
+from psycopg.waiting import Ready, Wait
 
 from migrator.errors import UsageError
 from migrator.events.base import Observer
 from migrator.model import Step
 from migrator.pg.bounded import UnusableError, bounded
+from migrator.pg.verbosity import connecting
 
 
 _KEPT_APART = (
@@ -88,6 +90,15 @@ class Link(psycopg.Connection):
     """How long the server may take for such an answer."""
 
     _broke: bool = False
+
+    @classmethod
+    def _connect_gen(
+        cls, conninfo: str = "", *, timeout: float = 0.0
+    ) -> Generator[tuple[int, Wait], Ready | int, Self]:
+        """Connect as psycopg does; an error has its SQLSTATE in its text."""
+        # private to psycopg, which passes `timeout` before 3.3: without it, errors
+        # would have words alone
+        return cls((yield from connecting(conninfo, timeout)))
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
         """

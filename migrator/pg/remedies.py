@@ -23,6 +23,14 @@ _SEQUENTIAL = (
     "put SET LOCAL citus.multi_shard_modify_mode TO 'sequential'; before the first"
     " statement of the file, then re-run"
 )
+_EXISTS = frozenset(("42P07", "42P06", "42710", "42701", "42723"))
+"""A relation, a schema, another object, a column, a function (errcodes.txt)."""
+
+_BASELINE = (
+    "if the database had it before this run, its schema came from elsewhere: record the"
+    " files that it has with `baseline N`, then re-run"
+)
+_DELETE = "first DELETE FROM {} WHERE version_id > 0"
 _ALONE = (
     "it cannot run in a transaction: put it into a file of its own with {}, then re-run"
 )
@@ -38,6 +46,18 @@ def remedy_of(server: ServerMessage, statement: Statement, place: Place) -> str:
             "TRANSACTION = False" if python else "-- +goose NO TRANSACTION"
         )
     return ""
+
+
+def remedy_of_existing(server: ServerMessage, table: str, *, recorded: bool) -> str:
+    """
+    Return what to do where *server* found what a file creates; empty for other errors.
+
+    It is for a database that had no version in *table* before the run. *recorded* says
+    that the run has written some since.
+    """
+    if server.sqlstate not in _EXISTS:
+        return ""
+    return f"{_BASELINE}; {_DELETE.format(table)}" if recorded else _BASELINE
 
 
 def _stands_alone(server: ServerMessage, text: str) -> bool:

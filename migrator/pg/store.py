@@ -6,7 +6,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from migrator.errors import BadTableError
+from migrator.errors import BadTableError, MissingSchemaError
 from migrator.model import HistoryTable
 from migrator.pg.greeting import Answers
 from migrator.pg.look import Seen, no_privilege, question, resolution, seen
@@ -59,7 +59,7 @@ class Store(NamedTuple):
         a version and outlived its run is waited for: what it commits is seen.
 
         Raises:
-            BadTableError: The schema that it is to live in does not exist.
+            MissingSchemaError: The schema that it is to live in does not exist.
             AccessDeniedError: The role may not create or write it.
             ForeignObjectError: A role that is not trusted owns it.
         """
@@ -113,7 +113,7 @@ class Store(NamedTuple):
     def _table(self, before: Seen) -> Table:
         schema, name = before.place or (None, self.name)
         if schema is None:
-            raise BadTableError(self.name, reason="no schema of the search path exists")
+            raise MissingSchemaError.of_path(self.name)
         if schema.startswith("pg_"):
             raise BadTableError(
                 self.name, reason=f"{schema} is PostgreSQL's own schema"

@@ -12,6 +12,7 @@ from migrator.errors import (
     BusyTableError,
     ConnectionLostError,
     MigratorError,
+    MissingSchemaError,
 )
 from migrator.errors.base import words
 from migrator.pg.connect import server_message
@@ -26,8 +27,9 @@ from migrator.pg.failures import (
 
 _NOT_GOOSES = frozenset(
     # no such column, function, cast, kind of relation, type, value; the name itself
-    ("42703", "42883", "42846", "42809", "42804", "22P02", "42602", "3F000", "22023")
+    ("42703", "42883", "42846", "42809", "42804", "22P02", "42602", "22023")
 )
+_NO_SCHEMA = "3F000"
 _UNFIT = frozenset(
     # a value too large, missing, generated, or refused by a constraint or a trigger
     ("22003", "23502", "428C9", "23503", "23505", "23514", "23P01", "P0001")
@@ -49,6 +51,8 @@ def _explained(
     server = server_message(error)
     if server.sqlstate == "42501":
         return AccessDeniedError(server, mend=_grant(name))
+    if server.sqlstate == _NO_SCHEMA:
+        return MissingSchemaError(name, reason=words(server), setting="MIGRATOR_TABLE")
     if server.sqlstate in _NOT_GOOSES:
         return BadTableError(name, reason=words(server))
     if server.sqlstate in _UNFIT:

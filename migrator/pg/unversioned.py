@@ -5,6 +5,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from migrator.errors import BrokenAnswerError
 from migrator.pg.greeting import Answers, ask
 from migrator.pg.look import Seen
 from migrator.pg.pooler import setting
@@ -22,8 +23,10 @@ class Unversioned(NamedTuple):
 
     def read(self, answers: Answers) -> Seen:
         """Return that nothing is known but that schema."""
-        (home,) = answers[-1] or (None,)
-        return Seen(home=home)
+        row = answers[-1] if answers else None
+        if row is None or len(row) != 1:
+            raise BrokenAnswerError
+        return Seen(home=row[0])
 
     def look(self, conn: psycopg.Connection) -> Seen:
         """Return the same, in one round trip."""

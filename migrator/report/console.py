@@ -79,8 +79,9 @@ def sentence(fields: Mapping[str, Any]) -> str:
 
 
 def _listed(f: Mapping[str, Any]) -> str:
-    when = (f["applied_at"] or "")[:19]
-    return f"{f['state']:<8}  {when:<19}  {f['version']:>14}  {f['path'] or '-'}"
+    at = f["applied_at"]
+    when = f"{at[:10]} {at[11:19]}Z" if at else ""
+    return f"{f['state']:<8}  {when:<20}  {f['version']:>14}  {f['path'] or '-'}"
 
 
 def _planned(f: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The commands, from the command line to a real server."""
 
+import io
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from migrator.cli import main
 from tests.support import run, write
@@ -119,6 +121,33 @@ def test_a_failing_down_is_rolled_back(
 
     assert (result.exit_code, result.verdict["version_after"]) == (13, 1)
     assert conn.execute("SELECT to_regclass('a')").fetchone() == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("options", "applied_at"),
+    [
+        ("-c TimeZone=UTC", "2026-01-02T03:04:05.678000Z"),
+        ("-c TimeZone=Asia/Tokyo", "2026-01-01T18:04:05.678000Z"),
+        ("-c TimeZone=UTC -c DateStyle=German", "2026-01-02T03:04:05.678000Z"),
+    ],
+)
+def test_applied_at_carries_its_zone(
+    environ: dict[str, str], conn: psycopg.Connection, options: str, applied_at: str
+) -> None:
+    """goose's column has none: it is the session's, in which `now()` was written."""
+    run("up-to", "1", **environ)
+    conn.execute("UPDATE goose_db_version SET tstamp = '2026-01-02 03:04:05.678'")
+
+    with_options = make_conninfo(environ["MIGRATOR_DATABASE_URL"], options=options)
+    environ["MIGRATOR_DATABASE_URL"] = with_options
+    listed = run("status", **environ).events("migration.listed")
+    environ["MIGRATOR_LOG_FORMAT"] = "console"
+    shown = io.StringIO()
+    main(("status",), environ, shown)
+
+    assert listed[0]["applied_at"] == applied_at
+    when = f"{applied_at[:10]} {applied_at[11:19]}Z"
+    assert f"applied   {when}" in shown.getvalue()
 
 
 def test_status(environ: dict[str, str], conn: psycopg.Connection) -> None:

@@ -4,7 +4,6 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from migrator.events.base import Observer
 from migrator.events.database import DatabaseWaited
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from tests.peers import answering, fatal, relay
+from tests.peers import answering, fatal, relay, speaking
 from tests.support import Recorder
 from tests.wire import server_of
 
@@ -37,19 +36,6 @@ def connect(
 def changed(dsn: str, **parameters: str) -> str:
     """The DSN with other parameters."""
     return make_conninfo("", **{**conninfo_to_dict(dsn), **parameters})
-
-
-def speaking(message: bytes) -> Callable[[socket.socket], None]:
-    """Refuse encryption, read the startup packet, say *message*."""
-
-    def answer(peer: socket.socket) -> None:
-        first = peer.recv(1024)
-        while first[4:8] in {struct.pack("!I", 80877103), struct.pack("!I", 80877104)}:
-            peer.sendall(b"N")
-            first = peer.recv(1024)
-        peer.sendall(message)
-
-    return answer
 
 
 def test_a_missing_database_is_not_waited_for(server: str) -> None:
@@ -105,16 +91,18 @@ def test_a_server_that_starts_is_waited_for_in_any_language(sqlstate: str) -> No
 
 @pytest.mark.parametrize("sqlstate", ["28P01", "28000", "3D000", "42501"])
 def test_a_no_is_a_no_in_any_language(sqlstate: str) -> None:
-    """Credentials, database and privileges end the wait at once."""
-    message = "Passwort-Authentifizierung fehlgeschlagen"
+    """Credentials, database and privileges end the wait at once, after one login."""
+    refuse = speaking(fatal(sqlstate, "Passwort-Authentifizierung fehlgeschlagen"))
+    logins = []
 
-    with (
-        answering(speaking(fatal(sqlstate, message))) as dsn,
-        pytest.raises(AccessDeniedError) as caught,
-    ):
-        connect(dsn, patience=60)
+    def answer(peer: socket.socket) -> None:
+        logins.append(peer)
+        refuse(peer)
 
-    assert caught.value.server.sqlstate == sqlstate
+    with answering(answer) as dsn, pytest.raises(AccessDeniedError) as caught:
+        connect(f"{dsn}?sslmode=disable&gssencmode=disable", patience=60)
+
+    assert (caught.value.server.sqlstate, len(logins)) == (sqlstate, 1)
 
 
 def test_a_refused_parameter_is_a_usage_error(server: str) -> None:
@@ -143,7 +131,7 @@ def test_an_unreachable_host_is_waited_for(dsn: str) -> None:
 
 def test_a_server_that_comes_up_late_is_reached(server: str) -> None:
     """The wait ends when the server takes connections."""
-    refusals = iter([fatal("57P03", "startet")] * 4)
+    refusals = iter([fatal("57P03", "startet")] * 2)
     recorder = Recorder()
     parameters = conninfo_to_dict(server)
 
@@ -177,8 +165,9 @@ def test_tls_that_is_not_offered_is_not_waited_for() -> None:
     assert "does not support SSL" in str(caught.value)
 
 
-def test_tls_that_cannot_be_verified_is_not_waited_for(tmp_path: Path) -> None:
-    """A certificate of an unknown authority stays unknown."""
+@pytest.fixture
+def encrypting(tmp_path: Path) -> ssl.SSLContext:
+    """The TLS of a server whose certificate nobody knows."""
     key, certificate = tmp_path / "key", tmp_path / "certificate"
     subprocess.run(
         f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -days 2"
@@ -189,12 +178,41 @@ def test_tls_that_cannot_be_verified_is_not_waited_for(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["postgresql"])
+    return context
+
+
+def test_a_password_refused_under_tls_is_not_sent_without(
+    encrypting: ssl.SSLContext,
+) -> None:
+    """With its default, sslmode=prefer, libpq would log in once more."""
+    logins = []
+
+    def answer(peer: socket.socket) -> None:
+        asked = peer.recv(1024)
+        if asked[4:] == struct.pack("!I", 80877103):
+            peer.sendall(b"S")
+            peer = encrypting.wrap_socket(peer, server_side=True)
+            asked = peer.recv(1024)
+        logins.extend([asked] if asked else [])
+        peer.sendall(fatal("28P01", "Passwort-Authentifizierung fehlgeschlagen"))
+        peer.close()
+
+    with answering(answer) as dsn, pytest.raises(AccessDeniedError) as caught:
+        connect(f"{dsn}?gssencmode=disable&sslmode=prefer", patience=60)
+
+    assert (caught.value.server.sqlstate, len(logins)) == ("28P01", 1)
+
+
+def test_tls_that_cannot_be_verified_is_not_waited_for(
+    encrypting: ssl.SSLContext,
+) -> None:
+    """A certificate of an unknown authority stays unknown."""
 
     def answer(peer: socket.socket) -> None:
         peer.recv(1024)
         peer.sendall(b"S")
         try:
-            context.wrap_socket(peer, server_side=True).close()
+            encrypting.wrap_socket(peer, server_side=True).close()
         except OSError:
             return
 

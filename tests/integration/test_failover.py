@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from migrator.backoff import Backoff
-from migrator.errors import ConnectionLostError, ReadOnlyServerError
+from migrator.cancellation import Cancellation
+from migrator.errors import ConnectionLostError, ReadOnlyServerError, UnavailableError
 from migrator.events.base import Event
 from migrator.model import Files, Up
 from migrator.pg.database import Database
@@ -160,3 +161,19 @@ def test_a_standby_that_is_promoted(own: Server) -> None:
     assert [step.migration.version for step in steps] == [2, 3]
     assert ran(own) == [1, 2, 3]
     assert recorder.names.count("plan.made") == 1
+
+
+def test_serializable_by_default_on_a_standby_is_unavailable(own: Server) -> None:
+    """A standby has no such transactions (xact.c), and is a primary after a failover."""
+    dsn = parse_dsn(f"{own.dsn} default_transaction_isolation=serializable")
+    database = Database(dsn, patience=Backoff(total_s=0))
+    own.stand_by()
+
+    try:
+        with pytest.raises(UnavailableError) as caught:
+            database.connect(Recorder(), Cancellation())
+    finally:
+        own.control("promote")
+
+    assert caught.value.server.sqlstate == "0A000"
+    assert "connect to the primary" in str(caught.value)

@@ -15,6 +15,7 @@ from migrator.errors import (
     LockedError,
     LockLostError,
     MissingMigrationsError,
+    MissingSchemaError,
     PartialError,
     StatementFailedError,
     StatementTimeoutError,
@@ -163,13 +164,12 @@ def test_a_table_in_another_schema(database: str, conn: psycopg.Connection) -> N
 
 def test_a_table_in_a_missing_schema_is_refused(database: str) -> None:
     """The error names the table and says what to do."""
-    with pytest.raises(BadTableError) as caught:
+    with pytest.raises(MissingSchemaError) as caught:
         runner(database, table="ops.versions").run(TWO, Up())
 
     assert str(caught.value) == (
-        'ops.versions is not a goose tracking table: schema "ops" does not exist'
-        " (SQLSTATE 3F000);"
-        " point MIGRATOR_TABLE at the right one"
+        'ops.versions cannot be created: schema "ops" does not exist (SQLSTATE 3F000);'
+        " create the schema, or correct MIGRATOR_TABLE"
     )
 
 
