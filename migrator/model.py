@@ -103,6 +103,16 @@ class Statement(NamedTuple):
         column = len(before) - (before.rfind("\n") + 1) + 1
         return self._file_line(number), column + (self.column - 1 if not number else 0)
 
+    def cut(self, start: int, end: int) -> "Statement":
+        """Return what stands from *start* to before *end* of the text, at its place."""
+        line, column = self.locate(start + 1)
+        number = self.text.count("\n", 0, start)
+        last = number + self.text.count("\n", start, end)
+        jumps = tuple((n - number, at) for n, at in self.jumps if number < n <= last)
+        return self._replace(
+            text=self.text[start:end], line=line, column=column, jumps=jumps
+        )
+
     def _file_line(self, number: int) -> int:
         if not self.jumps:
             return self.line + number
@@ -146,6 +156,12 @@ class Section(NamedTuple):
     faults: tuple[Fault, ...] = ()
     script: Script | None = None
     """What a migration in Python runs in place of statements."""
+
+    begin: str = "BEGIN"
+    """
+    What begins its transaction. A half that is one `BEGIN … COMMIT` has options of its
+    own in it; neither of the two is among the statements then.
+    """
 
     @property
     def told(self) -> Statements:
@@ -222,6 +238,11 @@ class Step(NamedTuple):
     def script(self) -> Script | None:
         """Return what this step runs in place of statements."""
         return self.migration.section(self.direction).script
+
+    @property
+    def begin(self) -> str:
+        """Return what begins this step's transaction."""
+        return self.migration.section(self.direction).begin
 
     @property
     def told(self) -> Statements:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from migrator.facts import Fault
 from migrator.model import Direction
@@ -128,15 +129,26 @@ HAZARDS = {
 _TEXTS = REFUSED | HAZARDS
 
 
+class _Supposed(NamedTuple):
+    """A fault that counts only if the file's flag is *transaction*."""
+
+    transaction: bool
+    slug: str
+    sides: tuple[Direction, ...]
+    add: Callable[[], None]
+
+
 class Findings:
     """Collects the faults of one file."""
 
     def __init__(self, path: str, texts: Mapping[str, str] = _TEXTS) -> None:
-        self._path = path
+        self.path = path
+        """The file's name, for messages."""
+
         self._texts = texts
         self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._slugs: set[tuple[Direction, str]] = set()
-        self._supposed: list[tuple[bool, Callable[[], None]]] = []
+        self._supposed: list[_Supposed] = []
 
     def add(
         self,
@@ -149,7 +161,7 @@ class Findings:
     ) -> None:
         """Note one fault for *sides*; *fields* fill its text."""
         fault = Fault(
-            path=self._path,
+            path=self.path,
             line=line,
             column=column,
             slug=slug,
@@ -171,14 +183,22 @@ class Findings:
     ) -> None:
         """Note a fault that counts only if the file's flag is *transaction*."""
         add = partial(self.add, slug, line, column, sides=sides, **fields)
-        self._supposed.append((transaction, add))
+        self._supposed.append(_Supposed(transaction, slug, sides, add))
 
     def settle(self, *, transaction: bool) -> None:
         """Take the file's flag: it is known at the end of the file only."""
-        for wanted, add in self._supposed:
-            if wanted is transaction:
-                add()
+        for supposed in self._supposed:
+            if supposed.transaction is transaction:
+                supposed.add()
         self._supposed.clear()
+
+    def drop_supposed(self, slug: str, side: Direction) -> None:
+        """Drop what was noted as *slug* for *side*, if it counts only with the flag."""
+        self._supposed = [
+            each
+            for each in self._supposed
+            if (each.slug, each.sides) != (slug, (side,))
+        ]
 
     @property
     def sides(self) -> tuple[Direction, Direction]:

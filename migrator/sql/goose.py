@@ -14,6 +14,7 @@ from migrator.sql.by_line import LineParser
 from migrator.sql.characters import ClientEncoding, bad_characters, is_sendable
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half
+from migrator.sql.own_transaction import OwnTransaction, without_ends
 from migrator.sql.rows import Ahead, nothing_ahead
 
 
@@ -39,12 +40,16 @@ def parse(
     """
     reader = Reader(split=split, environ=environ, findings=findings)
     found = reader.read(text, last=True)
-    up, down = (Section(tuple(found[side]), findings.of(side)) for side in BOTH)
+    up, down = (_section(reader, side, found[side]) for side in BOTH)
     return Parsed(up, down, reader.transaction)
 
 
 class Reader:
-    """Reads one file piece by piece; faults gather in *findings*."""
+    """
+    Reads one file piece by piece; faults gather in *findings*.
+
+    A half that is one `BEGIN … COMMIT` comes with both: see `own_transaction`.
+    """
 
     def __init__(
         self,
@@ -57,11 +62,12 @@ class Reader:
     ) -> None:
         """Read for the first time, or *again*, when the faults are known."""
         self._parser = _parser(split, environ, findings, ahead)
-        self._findings = findings
+        self.findings = findings
         self._again = again
         self._unsendable = False
         self._ascii = True
         self._encodings = {side: ClientEncoding() for side in BOTH}
+        self._own = {side: OwnTransaction() for side in BOTH}
 
     @property
     def transaction(self) -> bool:
@@ -86,27 +92,43 @@ class Reader:
             self._ascii = self._ascii and text.isascii()
             for half in halves.values():
                 self._check(half, last=last)
+                self._own[half.side].take(half.statements)
         if last:
-            self._findings.settle(transaction=self.transaction)
+            for side in BOTH:
+                if self.own_transaction(side):
+                    self.findings.drop_supposed("ends_transaction", side)
+            self.findings.settle(transaction=self.transaction)
         return {side: half.take() for side, half in halves.items()}
+
+    def own_transaction(self, side: Direction) -> OwnTransaction | None:
+        """Return the `BEGIN … COMMIT` that is all of a half; final as the flag is."""
+        own = self._own[side]
+        return own if self.transaction and own.is_whole_half else None
 
     def _check(self, half: Half, *, last: bool) -> None:
         final = last or not self.transaction
         transaction = self.transaction if final else None
-        half.check(self._findings, transaction=transaction, last=last)
+        half.check(self.findings, transaction=transaction, last=last)
         parser = self._parser
         if self._unsendable or parser.structure.expands or parser.in_rows:
             for slug, line, column in bad_characters(half.statements):
-                self._findings.add(slug, line, column, sides=(half.side,))
+                self.findings.add(slug, line, column, sides=(half.side,))
         self._check_encoding(half)
 
     def _check_encoding(self, half: Half) -> None:
         if self._ascii and not self._parser.structure.expands:
             return
         for name, line, column in self._encodings[half.side].misread(half.statements):
-            self._findings.add(
+            self.findings.add(
                 "client_encoding", line, column, sides=(half.side,), said=name
             )
+
+
+def _section(reader: Reader, side: Direction, found: list[Statement]) -> Section:
+    faults, own = reader.findings.of(side), reader.own_transaction(side)
+    if own is None:
+        return Section(tuple(found), faults)
+    return Section(tuple(without_ends(found)), faults, begin=own.begin)
 
 
 def _parser(

@@ -75,7 +75,37 @@ CREATE TABLE other (id int);
 """
 _LATE = {"00001_a.sql": FOUR["00001_a.sql"], "00003_c.sql": FOUR["00003_c.sql"]}
 
+_OWN_TRANSACTION = """-- before
+-- +goose Up
+-- +goose StatementBegin
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+CREATE TABLE own (level text DEFAULT current_setting('transaction_isolation'));
+INSERT INTO own DEFAULT VALUES;
+COMMIT;
+-- +goose StatementEnd
+-- +goose Down
+START TRANSACTION READ WRITE;
+DROP TABLE own;
+COMMIT AND NO CHAIN;
+-- after
+"""
+_OWN_STATEMENTS = both(
+    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ WRITE;\n"
+    "INSERT INTO own DEFAULT VALUES;\nSAVEPOINT s;\nDROP TABLE own;\n"
+    "ROLLBACK TO s;\nEND;",
+    "BEGIN WORK; DELETE FROM own WHERE level = 'repeatable read'; COMMIT WORK;",
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "own-transaction": Scenario(
+        files={
+            **tables("a"),
+            "00002_o.sql": _OWN_TRANSACTION,
+            "00003_s.sql": _OWN_STATEMENTS,
+            "00004_d.sql": both("CREATE TABLE d ();"),
+        },
+        calls=calls("up-to 2", "up", "redo", "down-to 1", "up"),
+    ),
     "plain": Scenario(files=FOUR, calls=calls("up-to 1", "up", "up", "version")),
     "many-statements": Scenario(
         files={**tables("a"), "00002_m.sql": _MANY},
