@@ -207,7 +207,7 @@ class Files(NamedTuple):
     """By version, ascending; versions are unique."""
 
     faults: tuple[Fault, ...] = ()
-    """What no command that uses the files may ignore: names, duplicates, Go files."""
+    """What no command that uses the files may ignore: names, duplicates."""
 
     @property
     def all_faults(self) -> tuple[Fault, ...]:

@@ -59,6 +59,10 @@ REFUSED = {
         "a variable cannot be replaced: {why}; set it, mend the expression,"
         " or write a plain dollar as '\\$'"
     ),
+    "go_file": (
+        "a migration in Go cannot run here; write it in SQL or in Python, or apply it"
+        " with the program that it is compiled into: once applied, the file may stay"
+    ),
     "unreadable": "the file cannot be read: {why}; mend its permissions",
     "bom": ("the file starts with a byte order mark; save it as UTF-8 without BOM"),
     "carriage_return": (

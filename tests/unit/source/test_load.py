@@ -75,3 +75,19 @@ def test_a_directory_without_migrations(tmp_path: Path) -> None:
     """Nothing to do is not what an empty mount means."""
     with pytest.raises(FilesInvalidError, match="there is no migration in it"):
         load(tmp_path, split=Split.GOOSE, environ={})
+
+
+def test_a_file_in_go_is_a_migration_with_a_fault(tmp_path: Path) -> None:
+    """It has a version like others; the message names SQL and Python as ways out."""
+    (tmp_path / "1_a.go").write_text("package migrations\n")
+    (tmp_path / "1_a_test.go").touch()
+    (go,) = load(tmp_path, split=Split.GOOSE, environ={}).migrations
+
+    assert (go.version, go.path, len(go.checksum)) == (1, "1_a.go", 64)
+    assert go.up == go.down
+    (fault,) = go.up.faults
+    assert str(fault) == (
+        "1_a.go: a migration in Go cannot run here; write it in SQL or in Python, or"
+        " apply it with the program that it is compiled into: once applied, the file"
+        " may stay"
+    )
