@@ -97,6 +97,17 @@ _OWN_STATEMENTS = both(
 )
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "copy-to-the-client": Scenario(
+        files={
+            "00001_a.sql": both("CREATE TABLE a AS SELECT 1 AS i;\nCOPY a TO STDOUT;"),
+            "00002_b.sql": both(
+                "-- +goose StatementBegin\nCOPY a TO STDOUT; INSERT INTO a VALUES (2);"
+                "\n-- +goose StatementEnd\nCOPY a TO STDIN (FORMAT binary);",
+                "COPY (DELETE FROM a WHERE i = 2 RETURNING i) TO STDOUT;",
+            ),
+        },
+        calls=calls("up-to 1", "up", "redo"),
+    ),
     "own-transaction": Scenario(
         files={
             **tables("a"),
