@@ -163,6 +163,9 @@ class Section(NamedTuple):
     own in it; neither of the two is among the statements then.
     """
 
+    warnings: tuple[Fault, ...] = ()
+    """What is odd about it, and stops nothing."""
+
     @property
     def told(self) -> Statements:
         """Return what is listed and counted: the statements, or the script's call."""
@@ -218,6 +221,15 @@ class Files(NamedTuple):
         return tuple(found)
 
     @property
+    def all_warnings(self) -> tuple[Fault, ...]:
+        """Return what is odd about the files, in their order."""
+        found: dict[Fault, None] = {}
+        for migration in self.migrations:
+            for section in (migration.up, migration.down):
+                found.update(dict.fromkeys(section.warnings))
+        return tuple(found)
+
+    @property
     def newest(self) -> int:
         """Return the highest version, 0 when there is no file."""
         return self.migrations[-1].version if self.migrations else 0
@@ -253,6 +265,11 @@ class Step(NamedTuple):
     def faults(self) -> tuple[Fault, ...]:
         """Return what is wrong with what this step runs."""
         return self.migration.section(self.direction).faults
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """Return what is odd about what this step runs."""
+        return self.migration.section(self.direction).warnings
 
 
 class Up(NamedTuple):

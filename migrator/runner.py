@@ -127,7 +127,7 @@ class Runner:
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
         self._tell_ahead(files, seen.history)
-        self._tell_faults(files)
+        self._tell_faults(files, plan)
         self._tell_plan(conn, seen.history, plan)
         return plan
 
@@ -166,7 +166,7 @@ class Runner:
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
             self._tell_ahead(files, seen.history)
-            self._tell_faults(files)
+            self._tell_faults(files, plan)
             if plan:
                 from migrator.pg.voice import Voice  # noqa: PLC0415 - there is work to do
 
@@ -288,7 +288,12 @@ class Runner:
         if surplus and self.policy.when_ahead is When.WARN:
             self.observe(ahead_found(surplus, newest_file=files.newest))
 
-    def _tell_faults(self, files: Files) -> None:
-        """Warn about faults in what does not run: `_plan` stops on the others."""
-        for fault in files.all_faults:
+    def _tell_faults(self, files: Files, plan: tuple[Step, ...]) -> None:
+        """
+        Warn about faults in what does not run, and of what is odd about what does.
+
+        `_plan` stops on the other faults.
+        """
+        odd = dict.fromkeys(fault for step in plan for fault in step.warnings)
+        for fault in (*files.all_faults, *odd):
             self.observe(fault_found(fault, fatal=False))

@@ -34,7 +34,7 @@ def parse_blocks(
         _note_lines(blocks, split, findings)
         reading = _Reading(blocks, split, dict(environ), findings)
         halves, transaction = reading.halves(), reading.transaction
-    up, down = (halves[side]._replace(faults=findings.of(side)) for side in BOTH)
+    up, down = (_with(findings, side, halves[side]) for side in BOTH)
     return Migration(
         version=version,
         path=path,
@@ -43,6 +43,11 @@ def parse_blocks(
         transaction=transaction,
         checksum=blocks.checksum,
     )
+
+
+def _with(findings: Findings, side: Direction, section: Section) -> Section:
+    faults, warnings = findings.of(side), findings.warnings_of(side)
+    return section._replace(faults=faults, warnings=warnings)
 
 
 def _note_lines(blocks: Blocks, split: Split, findings: Findings) -> None:

@@ -70,6 +70,15 @@ class LexerParser(Window):
                 sides=self._sides_of(failure.line),
                 why=failure.reason,
             )
+        for unset in self._expander.unset:
+            sides = self._sides_of(unset.line)
+            self._findings.warn(
+                "variable_unset",
+                unset.line,
+                unset.column,
+                sides=sides,
+                said=unset.reason,
+            )
 
     def _sides_of(self, line: int) -> tuple[Direction, ...]:
         if not self._down:

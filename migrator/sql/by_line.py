@@ -132,7 +132,8 @@ class LineParser:
             return last
         if self._carried and first < last:
             self._carried = False
-            self._expand(self._lines[first - self._first], first + 1, (Direction.UP,))
+            line = self._lines[first - self._first]
+            self._expand(line, first + 1, (Direction.UP,), own=None)
         while first < last:
             first = self._some_lines(first, last)
         return first
@@ -185,7 +186,9 @@ class LineParser:
             self._lose(line, number)
             return number
         if self.structure.envsub:
-            line = self._expand(line, number, self._expanding(line, comment=comment))
+            own = None if comment else self.structure.side
+            sides = self._expanding(line, comment=comment)
+            line = self._expand(line, number, sides, own=own)
         self._buffer.append(line, number)
         if self.structure.block:
             return number
@@ -211,10 +214,17 @@ class LineParser:
             return tuple(each for each in BOTH if each is side)
         return BOTH
 
-    def _expand(self, line: str, number: int, sides: tuple[Direction, ...]) -> str:
+    def _expand(
+        self,
+        line: str,
+        number: int,
+        sides: tuple[Direction, ...],
+        *,
+        own: Direction | None,
+    ) -> str:
         if not self.structure.envsub:
             return line
-        return self._variables.expand(line, number, sides)
+        return self._variables.expand(line, number, sides, own=own)
 
     def _lose(self, line: str, number: int) -> None:
         if trim(line):

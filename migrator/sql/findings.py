@@ -1,6 +1,6 @@
 """The faults of one file: what each kind says, and which half of the file it stops."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -56,8 +56,10 @@ REFUSED = {
     ),
     "unfinished": "{why}; {mend}",
     "envsub": (
-        "a variable cannot be replaced: {why}; set it, mend the expression,"
-        " or write a plain dollar as '\\$'"
+        "a variable cannot be replaced: {why}; '-- +goose ENVSUB ON' is in effect"
+        " here: set the variable, fix the expression, write a plain dollar as '\\$', or"
+        " put '-- +goose ENVSUB OFF' above the body of a function, and ENVSUB ON below"
+        " it"
     ),
     "go_file": (
         "a migration in Go cannot run here; write it in SQL or in Python, or apply it"
@@ -108,6 +110,11 @@ HAZARDS = {
         " before it, for the transaction is made for you, or mark the file"
         " '-- +goose NO TRANSACTION'"
     ),
+    "envsub_dollar": (
+        "PostgreSQL cannot read this '$': '-- +goose ENVSUB ON' is in effect here, and"
+        " makes '$' of '$$' and takes '$name$' for a variable; put"
+        " '-- +goose ENVSUB OFF' above the body, and ENVSUB ON below it"
+    ),
     "copy_merged": (
         "goose sends this COPY … FROM stdin together with the statement before it, but"
         " its rows follow it alone; give it lines of its own"
@@ -130,7 +137,19 @@ HAZARDS = {
     "invalid_utf8": "this is not UTF-8; save the file as UTF-8",
 }
 
-_TEXTS = REFUSED | HAZARDS
+# What runs as it is written, and is probably not what was meant.
+WARNINGS = {
+    "variable_unset": (
+        "the variable {said} is not set, and is empty here; set it, or write"
+        " '${{{said}:-}}' if it is meant to be empty"
+    ),
+    "no_statement": (
+        "there is no statement below '-- +goose Up': applying this file records its"
+        " version and changes nothing; if that is not intended, add what is missing"
+    ),
+}
+
+_TEXTS = REFUSED | HAZARDS | WARNINGS
 
 
 class _Supposed(NamedTuple):
@@ -151,6 +170,7 @@ class Findings:
 
         self._texts = texts
         self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
+        self._warnings: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._slugs: set[tuple[Direction, str]] = set()
         self._supposed: list[_Supposed] = []
 
@@ -164,16 +184,35 @@ class Findings:
         **fields: object,
     ) -> None:
         """Note one fault for *sides*; *fields* fill its text."""
-        fault = Fault(
+        fault = self._fault(slug, line, column, fields)
+        for side in sides:
+            self._faults[side][fault] = None
+            self._slugs.add((side, slug))
+
+    def warn(
+        self,
+        slug: str,
+        line: int,
+        column: int,
+        *,
+        sides: tuple[Direction, ...],
+        **fields: object,
+    ) -> None:
+        """Note what stops nothing; *fields* fill its text."""
+        warning = self._fault(slug, line, column, fields)
+        for side in sides:
+            self._warnings[side][warning] = None
+
+    def _fault(
+        self, slug: str, line: int, column: int, fields: Mapping[str, object]
+    ) -> Fault:
+        return Fault(
             path=self.path,
             line=line,
             column=column,
             slug=slug,
             message=self._texts[slug].format(**fields),
         )
-        for side in sides:
-            self._faults[side][fault] = None
-            self._slugs.add((side, slug))
 
     def add_if(
         self,
@@ -196,6 +235,11 @@ class Findings:
                 supposed.add()
         self._supposed.clear()
 
+    def drop(self, slugs: Collection[str], side: Direction) -> None:
+        """Drop the faults of *side* that follow from another one."""
+        kept = (fault for fault in self._faults[side] if fault.slug not in slugs)
+        self._faults[side] = dict.fromkeys(kept)
+
     def drop_supposed(self, slug: str, side: Direction) -> None:
         """Drop what was noted as *slug* for *side*, if it counts only with the flag."""
         self._supposed = [
@@ -213,7 +257,18 @@ class Findings:
         """Say whether a *slug* was noted for *side*."""
         return (side, slug) in self._slugs
 
+    def lines(self, side: Direction, slug: str) -> set[int]:
+        """Return where a *slug* was noted for *side*."""
+        return {fault.line for fault in self._faults[side] if fault.slug == slug}
+
     def of(self, side: Direction) -> tuple[Fault, ...]:
         """Return the faults that stop *side*, in the file's order."""
-        found = self._faults[side]
-        return tuple(sorted(found, key=lambda f: (f.line, f.column, f.slug)))
+        return _sorted(self._faults[side])
+
+    def warnings_of(self, side: Direction) -> tuple[Fault, ...]:
+        """Return what stops nothing in *side*, in the file's order."""
+        return _sorted(self._warnings[side])
+
+
+def _sorted(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(sorted(faults, key=lambda f: (f.line, f.column, f.slug)))

@@ -16,6 +16,7 @@ from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half
 from migrator.sql.own_transaction import OwnTransaction, without_ends
 from migrator.sql.rows import Ahead, nothing_ahead
+from migrator.sql.words import stray_dollar
 
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Reader:
         self._ascii = True
         self._encodings = {side: ClientEncoding() for side in BOTH}
         self._own = {side: OwnTransaction() for side in BOTH}
+        self._count = 0
+        """How many statements Up has."""
 
     @property
     def transaction(self) -> bool:
@@ -93,12 +96,28 @@ class Reader:
             for half in halves.values():
                 self._check(half, last=last)
                 self._own[half.side].take(half.statements)
+            self._count += len(halves[Direction.UP].statements)
         if last:
-            for side in BOTH:
-                if self.own_transaction(side):
-                    self.findings.drop_supposed("ends_transaction", side)
-            self.findings.settle(transaction=self.transaction)
+            self._finish()
         return {side: half.take() for side, half in halves.items()}
+
+    def _finish(self) -> None:
+        for side in BOTH:
+            if self.own_transaction(side):
+                self.findings.drop_supposed("ends_transaction", side)
+            if self.findings.has(side, "envsub_dollar"):
+                self.findings.drop_supposed("ends_transaction", side)
+                self.findings.drop(_AFTER_DOLLAR, side)
+        self.findings.settle(transaction=self.transaction)
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        own = self.own_transaction(Direction.UP)
+        if self._again or self._count > (own.hidden if own else 0):
+            return
+        if not self.findings.of(Direction.UP):
+            line = self._parser.structure.up_line
+            self.findings.warn("no_statement", line, 1, sides=(Direction.UP,))
 
     def own_transaction(self, side: Direction) -> OwnTransaction | None:
         """Return the `BEGIN … COMMIT` that is all of a half; final as the flag is."""
@@ -114,6 +133,20 @@ class Reader:
             for slug, line, column in bad_characters(half.statements):
                 self.findings.add(slug, line, column, sides=(half.side,))
         self._check_encoding(half)
+        if parser.structure.expands:
+            self._check_dollars(half)
+
+    def _check_dollars(self, half: Half) -> None:
+        """Note each statement with a `$` that variables have left over."""
+        for statement in half.statements:
+            at = stray_dollar(statement.text)
+            if at < 0:
+                continue
+            line, column = statement.locate(at + 1)
+            # a line that could not be expanded has its dollars still
+            expanded = line not in self.findings.lines(half.side, "envsub")
+            if expanded and self._parser.structure.expands_at(line):
+                self.findings.add("envsub_dollar", line, column, sides=(half.side,))
 
     def _check_encoding(self, half: Half) -> None:
         if self._ascii and not self._parser.structure.expands:
@@ -124,11 +157,18 @@ class Reader:
             )
 
 
+_AFTER_DOLLAR = ("merged", "split_inside", "unclosed", "unfinished")
+"""What the text of a body, read as if it were outside, leads to."""
+
+
 def _section(reader: Reader, side: Direction, found: list[Statement]) -> Section:
-    faults, own = reader.findings.of(side), reader.own_transaction(side)
-    if own is None:
-        return Section(tuple(found), faults)
-    return Section(tuple(without_ends(found)), faults, begin=own.begin)
+    findings, own = reader.findings, reader.own_transaction(side)
+    return Section(
+        tuple(without_ends(found) if own else found),
+        findings.of(side),
+        begin=own.begin if own else "BEGIN",
+        warnings=findings.warnings_of(side),
+    )
 
 
 def _parser(

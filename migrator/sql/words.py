@@ -34,6 +34,17 @@ def words(text: str, start: int = 0, *, limit: int) -> list[str]:
     return found
 
 
+def stray_dollar(text: str) -> int:
+    """Return where a `$` stands that PostgreSQL's lexer refuses; -1 for none."""
+    if "$" not in text:
+        return -1
+    for token in tokenize(text):
+        is_dollar = token.kind is Kind.OTHER and text[token.start] == "$"
+        if is_dollar and not text[token.end : token.end + 1].isdigit():
+            return token.start
+    return -1
+
+
 _COPY = re.compile(rf"copy(?!{IN_WORD})", re.IGNORECASE)
 
 

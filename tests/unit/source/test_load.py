@@ -31,7 +31,7 @@ def test_files_become_migrations(tmp_path: Path, split: Split) -> None:
             Migration(
                 version=2,
                 path="2_b.sql",
-                up=Section(),
+                up=read[1].up,
                 down=Section(),
                 transaction=False,
             ),
@@ -54,7 +54,7 @@ def test_faults_stay_where_they_matter(tmp_path: Path) -> None:
     files = load(tmp_path, split=Split.GOOSE, environ={})
 
     assert [fault.slug for fault in files.faults] == ["bad_name"]
-    assert files.migrations[0].up == Section()
+    assert files.migrations[0].up.faults == ()
     assert [fault.slug for fault in files.migrations[0].down.faults] == ["unfinished"]
 
 
