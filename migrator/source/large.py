@@ -13,7 +13,7 @@ from migrator.model import Direction, Migration, Section, Split, Statement
 from migrator.source.blocks import Blocks
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.goose import Reader
-from migrator.sql.own_transaction import OwnTransaction, without_ends
+from migrator.sql.own_transaction import OwnTransaction
 
 
 def parse_blocks(
@@ -82,7 +82,7 @@ class LargeStatements:
         return self.count - (self.own.hidden if self.own else 0)
 
     def __iter__(self) -> Iterator[Statement]:
-        return without_ends(self._all()) if self.own else self._all()
+        return self.own.without_ends(self._all()) if self.own else self._all()
 
     def _all(self) -> Iterator[Statement]:
         unheard = Findings(self.path)

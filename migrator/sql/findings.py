@@ -89,9 +89,9 @@ HAZARDS = {
     "split_inside": (
         "goose ends the statement at this ';', PostgreSQL reads on: it is inside"
         " {inside}; put the statement between '-- +goose StatementBegin' and"
-        " '-- +goose StatementEnd'"
+        " '-- +goose StatementEnd'{hint}"
     ),
-    "unclosed": "{inside} is opened here and never closed; close it",
+    "unclosed": "{inside} is opened here and never closed; close it{hint}",
     "merged": (
         "this is sent together with the statement before it, as one transaction,"
         " in which one of them cannot run; {mend}"

@@ -14,7 +14,7 @@ from migrator.sql.by_line import LineParser
 from migrator.sql.characters import ClientEncoding, bad_characters, is_sendable
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half
-from migrator.sql.own_transaction import OwnTransaction, without_ends
+from migrator.sql.own_transaction import OwnTransaction
 from migrator.sql.rows import Ahead, nothing_ahead
 from migrator.sql.words import stray_dollar
 
@@ -95,7 +95,7 @@ class Reader:
             self._ascii = self._ascii and text.isascii()
             for half in halves.values():
                 self._check(half, last=last)
-                self._own[half.side].take(half.statements)
+                self._own[half.side].take(half.as_conforming())
             self._count += len(halves[Direction.UP].statements)
         if last:
             self._finish()
@@ -164,7 +164,7 @@ _AFTER_DOLLAR = ("merged", "split_inside", "unclosed", "unfinished")
 def _section(reader: Reader, side: Direction, found: list[Statement]) -> Section:
     findings, own = reader.findings, reader.own_transaction(side)
     return Section(
-        tuple(without_ends(found) if own else found),
+        tuple(own.without_ends(found) if own else found),
         findings.of(side),
         begin=own.begin if own else "BEGIN",
         warnings=findings.warnings_of(side),

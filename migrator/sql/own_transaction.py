@@ -9,6 +9,7 @@ refused where they would end that transaction.
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 
 from migrator.model import Statement
 from migrator.sql.lexer import IN_WORD, Kind, tokenize
@@ -25,6 +26,9 @@ class OwnTransaction:
 
         self.hidden = 0
         """How many statements hold nothing but the BEGIN or the COMMIT."""
+
+        self._start = self._end = 0
+        """Where the first statement goes on behind BEGIN, and the last ends."""
 
         self._started = self._ended = False
         self._possible = True
@@ -43,11 +47,26 @@ class OwnTransaction:
                 continue
             self._take(statement.text, list(parts(statement.text)))
 
+    def without_ends(self, statements: Iterable[Statement]) -> Iterator[Statement]:
+        """Yield what *statements*, all of the half, have between BEGIN and COMMIT."""
+        neighbours = pairwise(chain(statements, [None]))
+        for number, (statement, after) in enumerate(neighbours):
+            if statement is None:
+                return
+            size = len(statement.text)
+            start = 0 if number else self._start
+            end = self._end if after is None else size
+            if start < end:
+                yield statement.cut(start, end) if end - start < size else statement
+
     def _take(self, text: str, found: list[Part]) -> None:
         controls = 0
         self._possible = bool(found) and not self._ended
+        if not self._started:
+            self._start = found[1].start if len(found) > 1 else len(text)
         for part in found:
             controls += self._control(text, part)
+        self._end = found[-2].end if len(found) > 1 else 0
         if controls == len(found):
             self.hidden += 1
 
@@ -67,28 +86,6 @@ class OwnTransaction:
         elif _BEGINS.match(text, part.start):
             self._possible = False
         return False
-
-
-def without_ends(statements: Iterable[Statement]) -> Iterator[Statement]:
-    """Yield what stands between the BEGIN and the COMMIT that *statements* are."""
-    before: Statement | None = None
-    for number, statement in enumerate(statements):
-        if before is not None:
-            yield before
-        before = statement if number else _without_begin(statement)
-    last = before and _without_commit(before)
-    if last:
-        yield last
-
-
-def _without_begin(statement: Statement) -> Statement | None:
-    rest = list(parts(statement.text))[1:]
-    return statement.cut(rest[0].start, len(statement.text)) if rest else None
-
-
-def _without_commit(statement: Statement) -> Statement | None:
-    found = list(parts(statement.text))
-    return statement.cut(0, found[-2].end) if len(found) > 1 else None
 
 
 def _is_other(text: str) -> bool:

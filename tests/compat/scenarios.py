@@ -97,6 +97,17 @@ _OWN_STATEMENTS = both(
 )
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "backslashes-in-strings": Scenario(
+        files={
+            "00001_a.sql": both("CREATE TABLE a AS SELECT 'x\\' AS v;"),
+            "00002_b.sql": both(
+                "SET LOCAL standard_conforming_strings = off;\nINSERT INTO a VALUES"
+                " ('it\\'s; -- x'), ('y\\\\');\nINSERT INTO a VALUES ('z');",
+                "DELETE FROM a WHERE v <> 'x\\';",
+            ),
+        },
+        calls=calls("up-to 1", "up", "redo"),
+    ),
     "copy-to-the-client": Scenario(
         files={
             "00001_a.sql": both("CREATE TABLE a AS SELECT 1 AS i;\nCOPY a TO STDOUT;"),
