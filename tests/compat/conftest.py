@@ -47,7 +47,6 @@ def databases(server: str, templates: dict[str, str]) -> Databases:
 
     @contextmanager
     def database() -> Iterator[str]:
-        template = templates["UTF8"]
         name = f"{template}_copy"
         with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
