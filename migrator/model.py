@@ -103,6 +103,16 @@ class Statement(NamedTuple):
         column = len(before) - (before.rfind("\n") + 1) + 1
         return self._file_line(number), column + (self.column - 1 if not number else 0)
 
+    def cut(self, start: int, end: int) -> "Statement":
+        """Return what stands from *start* to before *end* of the text, at its place."""
+        line, column = self.locate(start + 1)
+        number = self.text.count("\n", 0, start)
+        last = number + self.text.count("\n", start, end)
+        jumps = tuple((n - number, at) for n, at in self.jumps if number < n <= last)
+        return self._replace(
+            text=self.text[start:end], line=line, column=column, jumps=jumps
+        )
+
     def _file_line(self, number: int) -> int:
         if not self.jumps:
             return self.line + number
@@ -146,6 +156,15 @@ class Section(NamedTuple):
     faults: tuple[Fault, ...] = ()
     script: Script | None = None
     """What a migration in Python runs in place of statements."""
+
+    begin: str = "BEGIN"
+    """
+    What begins its transaction. A half that is one `BEGIN … COMMIT` has options of its
+    own in it; neither of the two is among the statements then.
+    """
+
+    warnings: tuple[Fault, ...] = ()
+    """What is odd about it, and stops nothing."""
 
     @property
     def told(self) -> Statements:
@@ -191,7 +210,7 @@ class Files(NamedTuple):
     """By version, ascending; versions are unique."""
 
     faults: tuple[Fault, ...] = ()
-    """What no command that uses the files may ignore: names, duplicates, Go files."""
+    """What no command that uses the files may ignore: names, duplicates."""
 
     @property
     def all_faults(self) -> tuple[Fault, ...]:
@@ -199,6 +218,15 @@ class Files(NamedTuple):
         found = dict.fromkeys(self.faults)
         for migration in self.migrations:
             found.update(dict.fromkeys((*migration.up.faults, *migration.down.faults)))
+        return tuple(found)
+
+    @property
+    def all_warnings(self) -> tuple[Fault, ...]:
+        """Return what is odd about the files, in their order."""
+        found: dict[Fault, None] = {}
+        for migration in self.migrations:
+            for section in (migration.up, migration.down):
+                found.update(dict.fromkeys(section.warnings))
         return tuple(found)
 
     @property
@@ -224,6 +252,11 @@ class Step(NamedTuple):
         return self.migration.section(self.direction).script
 
     @property
+    def begin(self) -> str:
+        """Return what begins this step's transaction."""
+        return self.migration.section(self.direction).begin
+
+    @property
     def told(self) -> Statements:
         """Return what is listed and counted of what this step runs."""
         return self.migration.section(self.direction).told
@@ -232,6 +265,11 @@ class Step(NamedTuple):
     def faults(self) -> tuple[Fault, ...]:
         """Return what is wrong with what this step runs."""
         return self.migration.section(self.direction).faults
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """Return what is odd about what this step runs."""
+        return self.migration.section(self.direction).warnings
 
 
 class Up(NamedTuple):

@@ -128,7 +128,7 @@ class Runner:
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
         self._tell_ahead(files, seen.history)
-        self._tell_faults(files)
+        self._tell_faults(files, plan)
         if plan:
             self._tell_elsewhere(seen)
         self._tell_plan(conn, seen.history, plan)
@@ -170,7 +170,7 @@ class Runner:
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
             self._tell_ahead(files, seen.history)
-            self._tell_faults(files)
+            self._tell_faults(files, plan)
             if plan:
                 self._tell_elsewhere(seen)
                 from migrator.pg.voice import Voice  # noqa: PLC0415 - there is work to do
@@ -298,7 +298,12 @@ class Runner:
             schema, table = seen.place
             self.observe(history_found_elsewhere(table, schema, seen.elsewhere))
 
-    def _tell_faults(self, files: Files) -> None:
-        """Warn about faults in what does not run: `_plan` stops on the others."""
-        for fault in files.all_faults:
+    def _tell_faults(self, files: Files, plan: tuple[Step, ...]) -> None:
+        """
+        Warn about faults in what does not run, and of what is odd about what does.
+
+        `_plan` stops on the other faults.
+        """
+        odd = dict.fromkeys(fault for step in plan for fault in step.warnings)
+        for fault in (*files.all_faults, *odd):
             self.observe(fault_found(fault, fatal=False))

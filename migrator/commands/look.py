@@ -15,6 +15,7 @@ from migrator.history import History, Row
 from migrator.model import Files, Step, Up
 from migrator.plan import outdated
 from migrator.sql.passwords import masked
+from migrator.telling import fault_found
 
 
 def status(request: Request) -> None:
@@ -94,10 +95,14 @@ def validate(request: Request) -> None:
     """
     Check all files; needs no database.
 
+    What is odd about them is told as warnings.
+
     Raises:
         FilesInvalidError: All faults of all files.
     """
     files = request.files()
+    for warning in files.all_warnings:
+        request.runner.observe(fault_found(warning, fatal=False))
     if files.all_faults:
         raise FilesInvalidError(files.all_faults)
     sections = [s for m in files.migrations for s in (m.up, m.down)]

@@ -61,7 +61,7 @@ class Request(NamedTuple):
         Read the migrations, for a command that goes by all of their versions.
 
         Raises:
-            FilesInvalidError: There are faults of names, duplicates, Go files.
+            FilesInvalidError: There are faults of names, duplicates.
         """
         files = self.files()
         if files.faults:

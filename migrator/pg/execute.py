@@ -131,7 +131,7 @@ class Executor(NamedTuple):
 
     def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
         try:
-            self.command(begin(self.conn), nowhere(step, BEGINNING))
+            self.command(begin(self.conn, step.begin), nowhere(step, BEGINNING))
             run()
             recorded = self.enter(step, WITHIN_MS, self.hold.proof)
             self.hold.held()

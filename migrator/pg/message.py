@@ -115,7 +115,7 @@ class Stream:
         for index, step in enumerate(steps):
             if index:
                 yield from (Message(step, Kind.SETTLE, text) for text in _SETTLE)
-            yield Message(step, Kind.BEGIN, b"BEGIN")
+            yield Message(step, Kind.BEGIN, step.begin.encode())
             yield from own_statements(step)
             yield from self._entry(step)
             yield Message(step, Kind.COMMIT, b"COMMIT", flush=True)

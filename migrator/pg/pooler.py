@@ -41,11 +41,19 @@ _KEPT_APART = (
 )
 """PgBouncer src/varcache.c: lookup."""
 
+_OF_THE_TRANSACTION = (
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+)
+"""They end with the transaction, and cannot be set back in it (PostgreSQL's guc.c)."""
+
 _CLEAN = (
     "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION;"
     " SET LOCAL search_path = pg_catalog, pg_temp;"
     " SELECT set_config(name, reset_val, false) FROM pg_settings"
-    f" WHERE source = 'session' AND name <> ALL ('{{{','.join(_KEPT_APART)}}}')"
+    " WHERE source = 'session'"
+    f" AND name <> ALL ('{{{','.join((*_KEPT_APART, *_OF_THE_TRANSACTION))}}}')"
 )
 """
 Undoes what a file set for the session, such as pg_dump's empty search path, but for
@@ -186,9 +194,9 @@ def answered(
         return cursor.fetchone() if cursor.description else None
 
 
-def begin(conn: psycopg.Connection) -> bytes:
+def begin(conn: psycopg.Connection, command: str = "BEGIN") -> bytes:
     """Return what begins a transaction under our settings, in one message."""
-    return b"BEGIN; " + setting(conn, b"")
+    return f"{command}; ".encode() + setting(conn, b"")
 
 
 def commit(conn: psycopg.Connection) -> bytes:

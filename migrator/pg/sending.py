@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import psycopg
 
 from migrator.model import Statement
+from migrator.pg.copy_out import run_discarding
 from migrator.pg.message import encoded
 from migrator.pg.peer import unhurried
 from migrator.pg.pooler import unbounded
+from migrator.sql.split import has_copy_out
 
 
 def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
@@ -15,6 +17,8 @@ def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
     text = encoded(statement)
     if statement.data is None:
         with unbounded(cursor.connection):
+            if has_copy_out(statement.text):
+                return run_discarding(cursor.connection, text)
             cursor.execute(text)
         return tuple(_tags(cursor))
     with unhurried(cursor.connection), cursor.copy(text) as copy:

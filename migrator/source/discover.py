@@ -120,18 +120,14 @@ def _judge(entry: Entry, name: str) -> Candidate | Fault | None:
     extension = entry.name.rpartition(".")[2]
     if extension == "sql":
         return _judge_migration(entry, name)
-    if extension == "py":
-        # helpers.py, conftest.py and the like are nobody's migrations
-        mine = isinstance(version_of(entry.name), int)
-        return _judge_migration(entry, name) if mine else None
-    lost = extension.lower() in {"sql", "py"} or (
-        extension == "go" and not entry.name.endswith("_test.go")
-    )
-    if not lost or isinstance(version_of(entry.name), str) or not entry.is_file():
+    # helpers.py, conftest.py and the like are nobody's migrations
+    if isinstance(version_of(entry.name), str):
         return None
-    if extension == "go":
-        return _fault(name, "go_file", _GO)
-    return _fault(name, "bad_extension", _EXTENSION)
+    is_go = extension == "go" and not name.endswith("_test.go") and entry.is_file()
+    if extension == "py" or is_go:
+        return _judge_migration(entry, name)
+    lost = extension.lower() in {"sql", "py"} and entry.is_file()
+    return _fault(name, "bad_extension", _EXTENSION) if lost else None
 
 
 def _judge_migration(entry: Entry, name: str) -> Candidate | Fault:
@@ -203,8 +199,4 @@ _ONLY_ARCHIVE = (
 )
 _NAME_MEND = "name it like 0001_create_users.sql, or move it out of the directory"
 _NO_FILE = "this is no regular file; remove it, or mend the link"
-_GO = (
-    "a migration in Go cannot run here; write it in SQL, or run it with its own binary"
-    " and move the file out of the directory"
-)
 _EXTENSION = "only .sql and .py in lower case are read; rename the file"

@@ -13,6 +13,7 @@ from migrator.model import Direction, Migration, Section, Split, Statement
 from migrator.source.blocks import Blocks
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.goose import Reader
+from migrator.sql.own_transaction import OwnTransaction
 
 
 def parse_blocks(
@@ -28,20 +29,12 @@ def parse_blocks(
     if blocks.has_bom or blocks.is_utf16:
         findings.add("bom", 1)
     split = Split.POSTGRES if blocks.is_dump else split
-    counts, transaction = dict.fromkeys(BOTH, 0), True
+    halves, transaction = {side: Section() for side in BOTH}, True
     if not blocks.is_utf16:
         _note_lines(blocks, split, findings)
         reading = _Reading(blocks, split, dict(environ), findings)
-        counts, transaction = reading.counts()
-    up, down = (
-        Section(
-            LargeStatements(blocks, split, dict(environ), path, side, counts[side])
-            if counts[side]
-            else (),
-            findings.of(side),
-        )
-        for side in BOTH
-    )
+        halves, transaction = reading.halves(), reading.transaction
+    up, down = (_with(findings, side, halves[side]) for side in BOTH)
     return Migration(
         version=version,
         path=path,
@@ -50,6 +43,11 @@ def parse_blocks(
         transaction=transaction,
         checksum=blocks.checksum,
     )
+
+
+def _with(findings: Findings, side: Direction, section: Section) -> Section:
+    faults, warnings = findings.of(side), findings.warnings_of(side)
+    return section._replace(faults=faults, warnings=warnings)
 
 
 def _note_lines(blocks: Blocks, split: Split, findings: Findings) -> None:
@@ -75,11 +73,18 @@ class LargeStatements:
     path: str
     side: Direction
     count: int
+    """How many there are in the file, BEGIN and COMMIT included."""
+
+    own: OwnTransaction | None = None
+    """The BEGIN and the COMMIT that are left out."""
 
     def __len__(self) -> int:
-        return self.count
+        return self.count - (self.own.hidden if self.own else 0)
 
     def __iter__(self) -> Iterator[Statement]:
+        return self.own.without_ends(self._all()) if self.own else self._all()
+
+    def _all(self) -> Iterator[Statement]:
         unheard = Findings(self.path)
         reading = _Reading(self.blocks, self.split, self.environ, unheard, again=True)
         left = self.count
@@ -103,6 +108,8 @@ class _Reading:
         again: bool = False,
     ) -> None:
         self._blocks = blocks
+        self._split = split
+        self._environ = environ
         self._lines = [1]
         """The file's first line of each block that was read, and the next line."""
 
@@ -114,13 +121,25 @@ class _Reading:
             again=again,
         )
 
-    def counts(self) -> tuple[dict[Direction, int], bool]:
-        """Read all; return the number of statements, and the file's flag."""
+    @property
+    def transaction(self) -> bool:
+        """Return the file's flag; it is final when the file has been read."""
+        return self._reader.transaction
+
+    def halves(self) -> dict[Direction, Section]:
+        """Read all; return the halves without their faults."""
         counts = dict.fromkeys(BOTH, 0)
         for found in self.pieces():
             for side in BOTH:
                 counts[side] += len(found[side])
-        return counts, self._reader.transaction
+        return {side: self._half(side, counts[side]) for side in BOTH}
+
+    def _half(self, side: Direction, count: int) -> Section:
+        own, path = self._reader.own_transaction(side), self._reader.findings.path
+        found = LargeStatements(
+            self._blocks, self._split, self._environ, path, side, count, own
+        )
+        return Section(found if len(found) else (), begin=own.begin if own else "BEGIN")
 
     def pieces(self) -> Iterator[dict[Direction, list[Statement]]]:
         """Yield the statements that each piece of the file completes."""

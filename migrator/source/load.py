@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from migrator.model import Files, Migration, Split
 from migrator.source.checksum import checksum
 from migrator.source.discover import Candidate, discover
-from migrator.source.parse import parse_file, unreadable
+from migrator.source.parse import go_file, parse_file, unreadable
 
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ LARGE = 1024 * 1024
 Files with more bytes are large. A ConfigMap has no more than 1 MiB, so what comes from
 one is read at once; and parsed, a file takes several times its size.
 """
+
+_NOT_SQL = (".py", ".go")
 
 
 def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
@@ -63,14 +65,14 @@ def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migrati
 
 def _content(found: Candidate) -> "bytes | Blocks":
     if found.content is not None:
-        if len(found.content) <= LARGE or found.path.endswith(".py"):
+        if len(found.content) <= LARGE or found.path.endswith(_NOT_SQL):
             return found.content
         from migrator.source.archive import blocks  # noqa: PLC0415 - rare
 
         return blocks(found.content, found.name)
     with FileIO(found.path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size <= LARGE or found.path.endswith(".py"):
+        if size <= LARGE or found.path.endswith(_NOT_SQL):
             return file.readall()
         from migrator.source.blocks import Blocks  # noqa: PLC0415 - rare
 
@@ -81,6 +83,8 @@ def _parsed(
     data: bytes, found: Candidate, split: Split, environ: Mapping[str, str]
 ) -> Migration:
     version, path = found.version, found.name
+    if path.endswith(".go"):
+        return go_file(version=version, path=path)
     if path.endswith(".py"):
         from migrator.source.pymigration import parse_module  # noqa: PLC0415 - rare
 

@@ -65,6 +65,17 @@ def unreadable(error: OSError, *, version: int, path: str) -> Migration:
     return _faulty(findings, version=version, path=path)
 
 
+def go_file(*, version: int, path: str) -> Migration:
+    """
+    Return a migration in Go, which only the program that it is compiled into can run.
+
+    That does no harm where it is applied already: its fault stops what would run it.
+    """
+    findings = Findings(path)
+    findings.add("go_file", 0, 0)
+    return _faulty(findings, version=version, path=path)
+
+
 def _faulty(findings: Findings, *, version: int, path: str) -> Migration:
     up, down = (Section((), findings.of(side)) for side in findings.sides)
     return Migration(version=version, path=path, up=up, down=down)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from migrator.model import Direction
 from migrator.sql.annotation import Annotation, Mark, Verdict
+from migrator.sql.backslashes import backslash_hint, may_set_escapes
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS
 from migrator.sql.hazards import Half
@@ -45,12 +46,16 @@ class LexerParser(Window):
         self.structure = Structure(findings)
         self.halves = {side: Half(side) for side in BOTH}
         self._findings = findings
+        self._settings = False
+        """Whether a statement may change how strings are read."""
+
         self._down = 0
         """The line of Down; 0 before."""
 
     def feed(self, text: str, *, last: bool) -> None:
         """Read the next piece of the file: whole lines, unless it is the *last*."""
         self._extend(text, last=last)
+        self._settings = self._settings or may_set_escapes(text)
         self.structure.expands = self._expander.expands
         try:
             while self._at < self._end:
@@ -70,6 +75,15 @@ class LexerParser(Window):
                 sides=self._sides_of(failure.line),
                 why=failure.reason,
             )
+        for unset in self._expander.unset:
+            sides = self._sides_of(unset.line)
+            self._findings.warn(
+                "variable_unset",
+                unset.line,
+                unset.column,
+                sides=sides,
+                said=unset.reason,
+            )
 
     def _sides_of(self, line: int) -> tuple[Direction, ...]:
         if not self._down:
@@ -80,7 +94,7 @@ class LexerParser(Window):
         """Read what comes next: an annotation, or a statement; return its end."""
         mark = self._mark
         stop = mark.dashes if mark else self._end
-        if self.structure.side is not None:
+        if self.structure.side is not None and not self._settings:
             at = self._at = self._plain(at, stop)
         start, unclosed = skip_blank(self._text, at, stop)
         if mark and start == stop:
@@ -98,7 +112,7 @@ class LexerParser(Window):
             return self._before_up(start)
         if self._text[start] == "\\":
             return self._command(start)
-        part = part_at(self._text, start)
+        part = part_at(self._text, start, escapes=self._half.escapes)
         self._certainly(part.stop is Stop.SEMICOLON)
         if mark and mark.dashes < part.end:
             return self._crossed(part)
@@ -144,7 +158,8 @@ class LexerParser(Window):
 
     def _statement(self, part: Part) -> int:
         if part.stop is Stop.OPEN and part.inside in _QUOTES:
-            return self._unclosed(part.inside, part.since)
+            hint = backslash_hint(self._text[part.start : part.end])
+            return self._unclosed(part.inside, part.since, hint)
         if copies_in(self._text, part.start, part.end):
             return self._copy(part)
         if part.end - part.start > 1 or part.stop is not Stop.SEMICOLON:
@@ -163,7 +178,7 @@ class LexerParser(Window):
         """Read a statement in which a mark stands: find out whether it is one."""
         pieces: list[tuple[int, int]] = []
         start = part.start
-        for token in tokenize(self._text, part.start):
+        for token in tokenize(self._text, part.start, escapes=self._half.escapes):
             mark = self._mark
             if mark is None or mark.dashes >= part.end:
                 break
@@ -256,10 +271,15 @@ class LexerParser(Window):
         self._pass(self._end)
         return self._end
 
-    def _unclosed(self, inside: Inside, since: int) -> int:
+    def _unclosed(self, inside: Inside, since: int, hint: str = "") -> int:
         line, column = self._source.place(since)
         self._findings.add(
-            "unclosed", line, column, sides=self._onward, inside=inside.value
+            "unclosed",
+            line,
+            column,
+            sides=self._onward,
+            inside=inside.value,
+            hint=hint,
         )
         self._pass(self._end)
         return self._end

@@ -14,6 +14,7 @@ from functools import partial
 
 from migrator.model import Direction, Statement
 from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
+from migrator.sql.backslashes import conforming, may_set_escapes
 from migrator.sql.buffer import Buffer
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.gotext import BLANKS, ends_statement, trim
@@ -50,6 +51,9 @@ class LineParser:
         self._skips = False
         """Rows are never ended: the lines up to the next annotation are not read."""
 
+        self._settings = False
+        """Whether a statement may change how strings are read."""
+
         self._buffer = Buffer()
         self._lost = 0
         """The line of an empty block's start: goose swallows the next line of SQL."""
@@ -73,6 +77,7 @@ class LineParser:
         first, end = self._first, self._first + text.count("\n") + last
         if self._at < end:
             self._lines, self._last = text.split("\n"), last
+            self._settings = self._settings or may_set_escapes(text)
             for mark in find_marks(text, first + 1):
                 self._up_to(mark)
             self._at = self._lines_between(self._at, end)
@@ -119,7 +124,9 @@ class LineParser:
         if self._findings.has(side, "empty_block"):
             return  # where goose loses a line, it is no use to tell what it lacks
         if trim("\n".join(left.lines)):
-            unfinished(left.statement(), side, self._findings)
+            statement = left.statement()
+            text = self._conforming(statement.text)
+            unfinished(statement._replace(text=text), side, self._findings)
         elif left.lines:
             self._carried = True
 
@@ -132,7 +139,8 @@ class LineParser:
             return last
         if self._carried and first < last:
             self._carried = False
-            self._expand(self._lines[first - self._first], first + 1, (Direction.UP,))
+            line = self._lines[first - self._first]
+            self._expand(line, first + 1, (Direction.UP,), own=None)
         while first < last:
             first = self._some_lines(first, last)
         return first
@@ -143,7 +151,7 @@ class LineParser:
         for index, line in enumerate(lines, first):
             if (
                 not (self._buffer.lines or self.structure.block)
-                and not (self._lost or self.structure.envsub)
+                and not (self._lost or self.structure.envsub or self._settings)
                 and "--" not in line
                 and _STARTS_PLAIN(line)
                 and PLAIN_NEXT.fullmatch(text := line.rstrip(BLANKS))
@@ -185,7 +193,9 @@ class LineParser:
             self._lose(line, number)
             return number
         if self.structure.envsub:
-            line = self._expand(line, number, self._expanding(line, comment=comment))
+            own = None if comment else self.structure.side
+            sides = self._expanding(line, comment=comment)
+            line = self._expand(line, number, sides, own=own)
         self._buffer.append(line, number)
         if self.structure.block:
             return number
@@ -203,7 +213,10 @@ class LineParser:
         if ";" not in line:
             return False
         self._buffer.copies = False  # one look; a second for each line would be slow
-        return copy_part("\n".join(self._buffer.lines)) is not None
+        return copy_part(self._conforming("\n".join(self._buffer.lines))) is not None
+
+    def _conforming(self, text: str) -> str:
+        return conforming(text) if self._half.escapes else text
 
     def _expanding(self, line: str, *, comment: bool) -> tuple[Direction, ...]:
         side = self.structure.side
@@ -211,10 +224,17 @@ class LineParser:
             return tuple(each for each in BOTH if each is side)
         return BOTH
 
-    def _expand(self, line: str, number: int, sides: tuple[Direction, ...]) -> str:
+    def _expand(
+        self,
+        line: str,
+        number: int,
+        sides: tuple[Direction, ...],
+        *,
+        own: Direction | None,
+    ) -> str:
         if not self.structure.envsub:
             return line
-        return self._variables.expand(line, number, sides)
+        return self._variables.expand(line, number, sides, own=own)
 
     def _lose(self, line: str, number: int) -> None:
         if trim(line):
@@ -232,7 +252,7 @@ class LineParser:
         """Keep the statement; return the number of the last line that belongs to it."""
         statement, cuts = self._taken()
         plain = is_plain(statement.text)
-        copy = None if plain else copy_part(statement.text)
+        copy = None if plain else copy_part(self._conforming(statement.text))
         if copy is not None:
             return self._copy(statement, copy, number)
         self._half.note(statement, block=False, plain=plain, cuts=cuts)

@@ -35,13 +35,21 @@ class _Expansion:
     name: str
     position: int
     resolve: Callable[[str | None], str]
+    empties: bool
+    """Whether it yields nothing when the variable is not set, and nobody said so."""
 
 
-def expand(line: str, environ: Mapping[str, str]) -> str:
+Unset = Callable[[str, int], None]
+"""Called with the name and the position of a variable that is not set."""
+
+
+def expand(line: str, environ: Mapping[str, str], unset: Unset | None = None) -> str:
     """
     Return *line* with its variables replaced; a variable that is not set is empty.
 
-    As in interpolate, the whole line is read before the first variable is.
+    As in interpolate, the whole line is read before the first variable is. *unset* is
+    called for each variable that became empty because it is not set; not where the
+    line says what it is then.
 
     Raises:
         SubstitutionError: The line does not follow the grammar, or lacks a
@@ -49,7 +57,7 @@ def expand(line: str, environ: Mapping[str, str]) -> str:
     """
     if "$" not in line:
         return line
-    reader = _Reader(line, environ)
+    reader = _Reader(line, environ, unset)
     try:
         return reader.resolve(reader.expression())
     except RecursionError:
@@ -62,19 +70,25 @@ _Expression = list["str | _Expansion"]
 class _Reader:
     """interpolate's Parser: one method for each rule of the grammar."""
 
-    def __init__(self, line: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, line: str, environ: Mapping[str, str], unset: Unset | None
+    ) -> None:
         self._line = line
+        self._unset = unset
         self._at = 0
         self._environ = environ
 
     def resolve(self, expression: _Expression) -> str:
         """Return the text of *expression*; the first variable that fails raises."""
         return "".join(
-            item
-            if isinstance(item, str)
-            else item.resolve(self._environ.get(item.name))
-            for item in expression
+            item if isinstance(item, str) else self._value(item) for item in expression
         )
+
+    def _value(self, item: _Expansion) -> str:
+        value = self._environ.get(item.name)
+        if value is None and item.empties and self._unset is not None:
+            self._unset(item.name, item.position)
+        return item.resolve(value)
 
     # In parser.go, parseExpression
     def expression(self, stop: str = "") -> _Expression:
@@ -98,18 +112,19 @@ class _Reader:
         if self._peek() == "{":
             self._at += 1
             return self._brace(position)
-        return _Expansion(self._name(), position, _or_empty)
+        return _Expansion(self._name(), position, _or_empty, empties=True)
 
     # In parser.go, parseBraceExpansion
     def _brace(self, position: int) -> _Expansion:
         name = self._name()
         resolve: Callable[[str | None], str] = _or_empty
+        empties = re.match(r"\}|:(?!-)", self._line[self._at :]) is not None
         if self._peek() != "}":
             resolve = self._operation(name, position)
         if self._peek() != "}":
             raise SubstitutionError("'}' is missing", position)
         self._at += 1
-        return _Expansion(name, position, resolve)
+        return _Expansion(name, position, resolve, empties)
 
     def _operation(self, name: str, position: int) -> Callable[[str | None], str]:
         operator = self._peek()

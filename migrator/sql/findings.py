@@ -1,7 +1,8 @@
 """The faults of one file: what each kind says, and which half of the file it stops."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from migrator.facts import Fault
 from migrator.model import Direction
@@ -55,8 +56,14 @@ REFUSED = {
     ),
     "unfinished": "{why}; {mend}",
     "envsub": (
-        "a variable cannot be replaced: {why}; set it, mend the expression,"
-        " or write a plain dollar as '\\$'"
+        "a variable cannot be replaced: {why}; '-- +goose ENVSUB ON' is in effect"
+        " here: set the variable, fix the expression, write a plain dollar as '\\$', or"
+        " put '-- +goose ENVSUB OFF' above the body of a function, and ENVSUB ON below"
+        " it"
+    ),
+    "go_file": (
+        "a migration in Go cannot run here; write it in SQL or in Python, or apply it"
+        " with the program that it is compiled into: once applied, the file may stay"
     ),
     "unreadable": "the file cannot be read: {why}; mend its permissions",
     "bom": ("the file starts with a byte order mark; save it as UTF-8 without BOM"),
@@ -82,9 +89,9 @@ HAZARDS = {
     "split_inside": (
         "goose ends the statement at this ';', PostgreSQL reads on: it is inside"
         " {inside}; put the statement between '-- +goose StatementBegin' and"
-        " '-- +goose StatementEnd'"
+        " '-- +goose StatementEnd'{hint}"
     ),
-    "unclosed": "{inside} is opened here and never closed; close it",
+    "unclosed": "{inside} is opened here and never closed; close it{hint}",
     "merged": (
         "this is sent together with the statement before it, as one transaction,"
         " in which one of them cannot run; {mend}"
@@ -102,6 +109,11 @@ HAZARDS = {
         " of the file would be in effect without its version; remove it, and the BEGIN"
         " before it, for the transaction is made for you, or mark the file"
         " '-- +goose NO TRANSACTION'"
+    ),
+    "envsub_dollar": (
+        "PostgreSQL cannot read this '$': '-- +goose ENVSUB ON' is in effect here, and"
+        " makes '$' of '$$' and takes '$name$' for a variable; put"
+        " '-- +goose ENVSUB OFF' above the body, and ENVSUB ON below it"
     ),
     "copy_merged": (
         "goose sends this COPY … FROM stdin together with the statement before it, but"
@@ -125,18 +137,42 @@ HAZARDS = {
     "invalid_utf8": "this is not UTF-8; save the file as UTF-8",
 }
 
-_TEXTS = REFUSED | HAZARDS
+# What runs as it is written, and is probably not what was meant.
+WARNINGS = {
+    "variable_unset": (
+        "the variable {said} is not set, and is empty here; set it, or write"
+        " '${{{said}:-}}' if it is meant to be empty"
+    ),
+    "no_statement": (
+        "there is no statement below '-- +goose Up': applying this file records its"
+        " version and changes nothing; if that is not intended, add what is missing"
+    ),
+}
+
+_TEXTS = REFUSED | HAZARDS | WARNINGS
+
+
+class _Supposed(NamedTuple):
+    """A fault that counts only if the file's flag is *transaction*."""
+
+    transaction: bool
+    slug: str
+    sides: tuple[Direction, ...]
+    add: Callable[[], None]
 
 
 class Findings:
     """Collects the faults of one file."""
 
     def __init__(self, path: str, texts: Mapping[str, str] = _TEXTS) -> None:
-        self._path = path
+        self.path = path
+        """The file's name, for messages."""
+
         self._texts = texts
         self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
+        self._warnings: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._slugs: set[tuple[Direction, str]] = set()
-        self._supposed: list[tuple[bool, Callable[[], None]]] = []
+        self._supposed: list[_Supposed] = []
 
     def add(
         self,
@@ -148,16 +184,35 @@ class Findings:
         **fields: object,
     ) -> None:
         """Note one fault for *sides*; *fields* fill its text."""
-        fault = Fault(
-            path=self._path,
+        fault = self._fault(slug, line, column, fields)
+        for side in sides:
+            self._faults[side][fault] = None
+            self._slugs.add((side, slug))
+
+    def warn(
+        self,
+        slug: str,
+        line: int,
+        column: int,
+        *,
+        sides: tuple[Direction, ...],
+        **fields: object,
+    ) -> None:
+        """Note what stops nothing; *fields* fill its text."""
+        warning = self._fault(slug, line, column, fields)
+        for side in sides:
+            self._warnings[side][warning] = None
+
+    def _fault(
+        self, slug: str, line: int, column: int, fields: Mapping[str, object]
+    ) -> Fault:
+        return Fault(
+            path=self.path,
             line=line,
             column=column,
             slug=slug,
             message=self._texts[slug].format(**fields),
         )
-        for side in sides:
-            self._faults[side][fault] = None
-            self._slugs.add((side, slug))
 
     def add_if(
         self,
@@ -171,14 +226,27 @@ class Findings:
     ) -> None:
         """Note a fault that counts only if the file's flag is *transaction*."""
         add = partial(self.add, slug, line, column, sides=sides, **fields)
-        self._supposed.append((transaction, add))
+        self._supposed.append(_Supposed(transaction, slug, sides, add))
 
     def settle(self, *, transaction: bool) -> None:
         """Take the file's flag: it is known at the end of the file only."""
-        for wanted, add in self._supposed:
-            if wanted is transaction:
-                add()
+        for supposed in self._supposed:
+            if supposed.transaction is transaction:
+                supposed.add()
         self._supposed.clear()
+
+    def drop(self, slugs: Collection[str], side: Direction) -> None:
+        """Drop the faults of *side* that follow from another one."""
+        kept = (fault for fault in self._faults[side] if fault.slug not in slugs)
+        self._faults[side] = dict.fromkeys(kept)
+
+    def drop_supposed(self, slug: str, side: Direction) -> None:
+        """Drop what was noted as *slug* for *side*, if it counts only with the flag."""
+        self._supposed = [
+            each
+            for each in self._supposed
+            if (each.slug, each.sides) != (slug, (side,))
+        ]
 
     @property
     def sides(self) -> tuple[Direction, Direction]:
@@ -189,7 +257,18 @@ class Findings:
         """Say whether a *slug* was noted for *side*."""
         return (side, slug) in self._slugs
 
+    def lines(self, side: Direction, slug: str) -> set[int]:
+        """Return where a *slug* was noted for *side*."""
+        return {fault.line for fault in self._faults[side] if fault.slug == slug}
+
     def of(self, side: Direction) -> tuple[Fault, ...]:
         """Return the faults that stop *side*, in the file's order."""
-        found = self._faults[side]
-        return tuple(sorted(found, key=lambda f: (f.line, f.column, f.slug)))
+        return _sorted(self._faults[side])
+
+    def warnings_of(self, side: Direction) -> tuple[Fault, ...]:
+        """Return what stops nothing in *side*, in the file's order."""
+        return _sorted(self._warnings[side])
+
+
+def _sorted(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(sorted(faults, key=lambda f: (f.line, f.column, f.slug)))

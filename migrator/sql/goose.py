@@ -14,7 +14,9 @@ from migrator.sql.by_line import LineParser
 from migrator.sql.characters import ClientEncoding, bad_characters, is_sendable
 from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half
+from migrator.sql.own_transaction import OwnTransaction
 from migrator.sql.rows import Ahead, nothing_ahead
+from migrator.sql.words import stray_dollar
 
 
 if TYPE_CHECKING:
@@ -39,12 +41,16 @@ def parse(
     """
     reader = Reader(split=split, environ=environ, findings=findings)
     found = reader.read(text, last=True)
-    up, down = (Section(tuple(found[side]), findings.of(side)) for side in BOTH)
+    up, down = (_section(reader, side, found[side]) for side in BOTH)
     return Parsed(up, down, reader.transaction)
 
 
 class Reader:
-    """Reads one file piece by piece; faults gather in *findings*."""
+    """
+    Reads one file piece by piece; faults gather in *findings*.
+
+    A half that is one `BEGIN … COMMIT` comes with both: see `own_transaction`.
+    """
 
     def __init__(
         self,
@@ -57,11 +63,14 @@ class Reader:
     ) -> None:
         """Read for the first time, or *again*, when the faults are known."""
         self._parser = _parser(split, environ, findings, ahead)
-        self._findings = findings
+        self.findings = findings
         self._again = again
         self._unsendable = False
         self._ascii = True
         self._encodings = {side: ClientEncoding() for side in BOTH}
+        self._own = {side: OwnTransaction() for side in BOTH}
+        self._count = 0
+        """How many statements Up has."""
 
     @property
     def transaction(self) -> bool:
@@ -86,27 +95,80 @@ class Reader:
             self._ascii = self._ascii and text.isascii()
             for half in halves.values():
                 self._check(half, last=last)
+                self._own[half.side].take(half.as_conforming())
+            self._count += len(halves[Direction.UP].statements)
         if last:
-            self._findings.settle(transaction=self.transaction)
+            self._finish()
         return {side: half.take() for side, half in halves.items()}
+
+    def _finish(self) -> None:
+        for side in BOTH:
+            if self.own_transaction(side):
+                self.findings.drop_supposed("ends_transaction", side)
+            if self.findings.has(side, "envsub_dollar"):
+                self.findings.drop_supposed("ends_transaction", side)
+                self.findings.drop(_AFTER_DOLLAR, side)
+        self.findings.settle(transaction=self.transaction)
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        own = self.own_transaction(Direction.UP)
+        if self._again or self._count > (own.hidden if own else 0):
+            return
+        if not self.findings.of(Direction.UP):
+            line = self._parser.structure.up_line
+            self.findings.warn("no_statement", line, 1, sides=(Direction.UP,))
+
+    def own_transaction(self, side: Direction) -> OwnTransaction | None:
+        """Return the `BEGIN … COMMIT` that is all of a half; final as the flag is."""
+        own = self._own[side]
+        return own if self.transaction and own.is_whole_half else None
 
     def _check(self, half: Half, *, last: bool) -> None:
         final = last or not self.transaction
         transaction = self.transaction if final else None
-        half.check(self._findings, transaction=transaction, last=last)
+        half.check(self.findings, transaction=transaction, last=last)
         parser = self._parser
         if self._unsendable or parser.structure.expands or parser.in_rows:
             for slug, line, column in bad_characters(half.statements):
-                self._findings.add(slug, line, column, sides=(half.side,))
+                self.findings.add(slug, line, column, sides=(half.side,))
         self._check_encoding(half)
+        if parser.structure.expands:
+            self._check_dollars(half)
+
+    def _check_dollars(self, half: Half) -> None:
+        """Note each statement with a `$` that variables have left over."""
+        for statement in half.statements:
+            at = stray_dollar(statement.text)
+            if at < 0:
+                continue
+            line, column = statement.locate(at + 1)
+            # a line that could not be expanded has its dollars still
+            expanded = line not in self.findings.lines(half.side, "envsub")
+            if expanded and self._parser.structure.expands_at(line):
+                self.findings.add("envsub_dollar", line, column, sides=(half.side,))
 
     def _check_encoding(self, half: Half) -> None:
         if self._ascii and not self._parser.structure.expands:
             return
         for name, line, column in self._encodings[half.side].misread(half.statements):
-            self._findings.add(
+            self.findings.add(
                 "client_encoding", line, column, sides=(half.side,), said=name
             )
+
+
+_AFTER_DOLLAR = ("merged", "split_inside", "unclosed", "unfinished")
+"""What the text of a body, read as if it were outside, leads to."""
+
+
+def _section(reader: Reader, side: Direction, found: list[Statement]) -> Section:
+    findings, own = reader.findings, reader.own_transaction(side)
+    return Section(
+        tuple(own.without_ends(found) if own else found),
+        findings.of(side),
+        begin=own.begin if own else "BEGIN",
+        warnings=findings.warnings_of(side),
+    )
 
 
 def _parser(

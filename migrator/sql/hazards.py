@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from migrator.model import Direction, Statement
+from migrator.sql.backslashes import backslash_hint, conforming, sets_escapes
 from migrator.sql.findings import Findings
 from migrator.sql.lexer import Kind, tokenize
 from migrator.sql.runs import Rest, Run
@@ -42,6 +43,10 @@ class Half:
         self.rest: Rest | None = None
         """What the next statements go on with, up to the next block."""
 
+        self.escapes = False
+        """Whether backslashes in the plain strings of what follows are escapes."""
+
+        self._conforming: dict[int, Statement] = {}
         self._suspects: list[_Suspect] = []
         self._blocks: list[int] = []
         self._trusted: int | None = None
@@ -63,8 +68,13 @@ class Half:
         self.statements.append(statement)
         if block:
             self._blocks.append(index)
-        if cuts or not plain:
+        if self.escapes:
+            text = conforming(statement.text)
+            self._conforming[index] = statement._replace(text=text)
+        if cuts or not plain or self.escapes:
             self._suspects.append(_Suspect(index, block, cuts))
+        said = sets_escapes(statement.text)
+        self.escapes = self.escapes if said is None else said
 
     def trust_no_more(self) -> None:
         """Leave what follows unchecked: goose lost a line here, the rest is noise."""
@@ -85,10 +95,16 @@ class Half:
             if suspect.at >= behind and (trusted is None or suspect.at < trusted):
                 behind = check.look(suspect)
 
+    def as_conforming(self) -> list[Statement]:
+        """Return the new statements with no escapes in their plain strings."""
+        if not self._conforming:
+            return self.statements
+        return [self._conforming.get(n, s) for n, s in enumerate(self.statements)]
+
     def take(self) -> list[Statement]:
         """Return the new statements, which are old from now on."""
         taken, self.statements = self.statements, []
-        self._suspects, self._blocks = [], []
+        self._suspects, self._blocks, self._conforming = [], [], {}
         if self._trusted is not None:
             self._trusted = 0
         return taken
@@ -104,6 +120,7 @@ class _Check:
         self, half: Half, findings: Findings, *, transaction: bool | None, last: bool
     ) -> None:
         self._half = half
+        self._statements = half.as_conforming()
         self._findings = findings
         self._transaction = transaction
         self._last = last
@@ -115,7 +132,7 @@ class _Check:
             return 0
         end = self._half.end_of_run(-1)
         ends = self._ends_at(end)
-        enough = rest.grows(self._half.statements[:end]) or ends
+        enough = rest.grows(self._statements[:end]) or ends
         if ends:
             self._half.rest = None
         if enough and rest.statements is not None:
@@ -124,7 +141,7 @@ class _Check:
 
     def look(self, suspect: _Suspect) -> int:
         """Check one statement, or all up to the next block; return where to go on."""
-        statement = self._half.statements[suspect.at]
+        statement = self._statements[suspect.at]
         self._cuts(statement, suspect.cuts)
         found = list(parts(statement.text))
         for part in found:
@@ -171,7 +188,7 @@ class _Check:
         end = self._half.end_of_run(index)
         ends = self._ends_at(end)
         if compare:
-            self._compare(self._half.statements[index:end], 0, ends=ends)
+            self._compare(self._statements[index:end], 0, ends=ends)
         elif not ends:
             self._half.rest = Rest(None)
         return end
@@ -195,12 +212,14 @@ class _Check:
         first = run.first_end_inside(part)
         if part.inside is not None and part.inside not in _DEPTHS:
             statement, at = run.find(part.since)
-            self._add("unclosed", statement, at, inside=part.inside.value)
+            hint = backslash_hint(run.text[part.start : part.end])
+            self._add("unclosed", statement, at, inside=part.inside.value, hint=hint)
         elif first is not None:
             at = run.semicolon(first)
             where = inside(run.text, part, at) or Inside.COMMENT
+            hint = backslash_hint(run.text[part.start : part.end])
             statement, at = run.find(at)
-            self._add("split_inside", statement, at, inside=where.value)
+            self._add("split_inside", statement, at, inside=where.value, hint=hint)
 
     def _cuts(self, statement: Statement, cuts: tuple[int, ...]) -> None:
         """Note annotations that were taken out of a string, a name or a comment."""
@@ -277,7 +296,8 @@ def _why_unfinished(text: str) -> tuple[int, str, str]:
     if last.stop is Stop.SEMICOLON:
         return last.end - 1, "goose does not see this ';', for more follows it", _MOVE
     if last.stop is Stop.OPEN and last.inside is not None:
-        return last.since, f"{last.inside.value} is opened here", "close it"
+        mend = f"close it{backslash_hint(text)}"
+        return last.since, f"{last.inside.value} is opened here", mend
     return last.start, "this statement has no ';'", "end its last line with ';'"
 
 

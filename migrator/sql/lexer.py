@@ -2,8 +2,9 @@
 PostgreSQL's lexer: text in, tokens out; it never fails and loses no character.
 
 The rules are those of `src/backend/parser/scan.l` with standard_conforming_strings
-on. Tokens follow each other without a gap; what is never closed is a token up to the
-end of the text, with a flag.
+on; with *escapes* they are those with it off, where plain strings have backslashes.
+Tokens follow each other without a gap; what is never closed is a token up to the end of
+the text, with a flag.
 
 B'', X'', N'', U&'' and U&"" end where a plain string or a quoted name ends, so they
 need no kind of their own: their prefix is a word before it.
@@ -90,15 +91,23 @@ _REST_OF_LINE = possessive(rf"[ \t\f\v]++|{COMMENT}")
 _MORE_LINES = possessive(rf"{SPACE}|{COMMENT}[\n\r]")
 _CONTINUE = rf"{_REST_OF_LINE}[\n\r]{_MORE_LINES}'"
 _CONTINUED = possessive(rf"'{_CONTINUE}{_ESCAPED_BODY}")
-_ESCAPED_OPEN = rf"[eE]'{_ESCAPED_BODY}{_CONTINUED}"
+_ESCAPED_REST = rf"'{_ESCAPED_BODY}{_CONTINUED}"
+_ESCAPED_OPEN = rf"[eE]{_ESCAPED_REST}"
 ESCAPED = rf"{_ESCAPED_OPEN}'"
 # Everything that starts none of the above, in runs
 _OTHER = r"[\x00-\x08\x0e-\x1f!#%&*+,.:<=>?@\[\\\]^`{|}~\x7f]++"
 
-NEUTRAL_TOKEN = (
-    rf"{_OTHER}|{SPACE}|{ESCAPED}|(?![eE]'){WORD}|{NUMBER}|{STRING}|{NAME}"
-    rf"|{COMMENT}|-|/(?!\*)|(?!{TAG})\$"
-)
+
+def neutral_token(*, escapes: bool = False) -> str:
+    """Return the pattern of `NEUTRAL_TOKEN`, where plain strings have *escapes* too."""
+    string = rf"{_ESCAPED_REST}'" if escapes else STRING
+    return (
+        rf"{_OTHER}|{SPACE}|{ESCAPED}|(?![eE]'){WORD}|{NUMBER}|{string}|{NAME}"
+        rf"|{COMMENT}|-|/(?!\*)|(?!{TAG})\$"
+    )
+
+
+NEUTRAL_TOKEN = neutral_token()
 """
 A token that ends no statement, opens nothing and nests in nothing.
 
@@ -108,7 +117,7 @@ closed.
 
 _TOKEN = (
     rf"(?P<SPACE>{SPACE})|(?P<COMMENT>{COMMENT})"
-    rf"|(?P<ESCAPED>{_ESCAPED_OPEN}(?P<closed>'?))"
+    rf"|(?P<ESCAPED>[eE]{_ESCAPED_REST}(?P<closed>'?))"
     rf"|(?P<WORD>{WORD})|(?P<STRING>{STRING})|(?P<NAME>{NAME})"
     r"|(?P<SEMICOLON>;)|(?P<OPEN>\()|(?P<CLOSE>\))"
     rf"|(?P<BLOCK>{_BLOCK})|(?P<DOLLAR>{TAG})"
@@ -121,12 +130,21 @@ _KINDS = {kind.name: kind for kind in Kind}
 _NESTING = re.compile(r"/\*|\*/")
 
 
+# In scan.l: xqstart begins xe with standard_conforming_strings off
+_TOKEN_WITH_ESCAPES = _TOKEN.replace("(?P<ESCAPED>[eE]'", "(?P<ESCAPED>[eE]?'")
+
+
 @cache
 def _token() -> Callable[[str, int], re.Match[str] | None]:
     return re.compile(_TOKEN).match
 
 
-def tokenize(text: str, start: int = 0) -> Iterator[Token]:
+@cache
+def _token_with_escapes() -> Callable[[str, int], re.Match[str] | None]:
+    return re.compile(_TOKEN_WITH_ESCAPES).match
+
+
+def tokenize(text: str, start: int = 0, *, escapes: bool = False) -> Iterator[Token]:
     """
     Yield the tokens of *text* from *start*, which must not lie inside a token.
 
@@ -134,14 +152,14 @@ def tokenize(text: str, start: int = 0) -> Iterator[Token]:
     the last ends with the text.
     """
     while start < len(text):
-        token = token_at(text, start)
+        token = token_at(text, start, escapes=escapes)
         yield token
         start = token.end
 
 
-def token_at(text: str, start: int) -> Token:
+def token_at(text: str, start: int, *, escapes: bool = False) -> Token:
     """Return the token that starts at *start*, which must lie before the end."""
-    match = _token()(text, start)
+    match = (_token_with_escapes() if escapes else _token())(text, start)
     if match is None:  # never: its last alternative takes every character
         return Token(Kind.OTHER, start, start + 1)
     end, name = match.end(), match.lastgroup

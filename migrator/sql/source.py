@@ -150,6 +150,9 @@ class Expander:
         """The file's number of the next line."""
 
         self.failures: list[Failure] = []
+        self.unset: list[Failure] = []
+        """The variables that are empty because they are not set, by their names."""
+
         self._environ = environ
         self._on = on
         self._switches = [(0, on)]
@@ -201,13 +204,20 @@ class Expander:
     def _expand(self, line: str, number: int) -> str:
         from migrator.sql.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
 
+        unset: list[Failure] = []
+        failures: list[Failure] = []
         try:
-            return expand(line, self._environ)
+            line = expand(
+                line,
+                self._environ,
+                lambda name, at: unset.append(Failure(number, at + 1, name)),
+            )
         except SubstitutionError as error:
-            if not trim(line).startswith("--"):
-                failure = Failure(number, error.position + 1, error.reason)
-                self.failures.append(failure)
-            return line
+            failures.append(Failure(number, error.position + 1, error.reason))
+        if not trim(line).startswith("--"):
+            self.unset += unset
+            self.failures += failures
+        return line
 
 
 def _switched(mark: Mark, *, on: bool) -> bool:

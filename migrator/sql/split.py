@@ -18,11 +18,12 @@ from migrator.sql.lexer import (
     SPACE,
     Kind,
     Token,
+    neutral_token,
     possessive,
     token_at,
     tokenize,
 )
-from migrator.sql.words import BLANK_KINDS, ENDING, copies_in, is_routine
+from migrator.sql.words import BLANK_KINDS, ENDING, copies_in, copies_out, is_routine
 
 
 class Stop(Enum):
@@ -68,8 +69,8 @@ class Part(NamedTuple):
 
 
 @cache
-def _run() -> re.Pattern[str]:
-    return re.compile(possessive(NEUTRAL_TOKEN))
+def _run(*, escapes: bool) -> re.Pattern[str]:
+    return re.compile(possessive(neutral_token(escapes=escapes)))
 
 
 # Routines, COPY and what may end a transaction, which the tokens must read; a block
@@ -153,6 +154,13 @@ def copy_part(text: str) -> Part | None:
     return None
 
 
+def has_copy_out(text: str) -> bool:
+    """Say whether a `COPY … TO stdout` is among the statements of *text*."""
+    if not _COPY_ANYWHERE.search(text):
+        return False
+    return any(copies_out(text, part.start, part.end) for part in parts(text))
+
+
 def skip_blank(text: str, start: int, stop: int | None = None) -> tuple[int, bool]:
     """
     Return where the blanks and comments from *start* end, and whether one never does.
@@ -178,19 +186,24 @@ def _blank_end(text: str, start: int, end: int) -> int:
     return match.end() if match else start
 
 
-def part_at(text: str, start: int) -> Part:
-    """Return the statement whose first token stands at *start*."""
-    match = PLAIN_NEXT.match(text, start) or _at_whole().match(text, start)
-    if match is not None:
-        return Part(start, match.end(1), Stop.SEMICOLON)
+def part_at(text: str, start: int, *, escapes: bool = False) -> Part:
+    """
+    Return the statement whose first token stands at *start*.
+
+    With *escapes* its plain strings have backslashes (standard_conforming_strings off).
+    """
+    if not escapes:
+        match = PLAIN_NEXT.match(text, start) or _at_whole().match(text, start)
+        if match is not None:
+            return Part(start, match.end(1), Stop.SEMICOLON)
     if is_routine(text, start):
-        return _routine(text, start)
-    return _simple(text, start)
+        return _routine(text, start, escapes=escapes)
+    return _simple(text, start, escapes=escapes)
 
 
 # In psqlscan.l: paren_depth; a `)` too many does not count
-def _simple(text: str, start: int) -> Part:
-    at, depth, opened, run = start, 0, start, _run()
+def _simple(text: str, start: int, *, escapes: bool) -> Part:
+    at, depth, opened, run = start, 0, start, _run(escapes=escapes)
     while True:
         match = run.match(text, at)
         at = match.end() if match else at
@@ -206,7 +219,7 @@ def _simple(text: str, start: int) -> Part:
             case ")":
                 depth, at = max(depth - 1, 0), at + 1
             case _:
-                token = token_at(text, at)
+                token = token_at(text, at, escapes=escapes)
                 if not token.closed:
                     return Part(start, len(text), Stop.OPEN, INSIDE[token.kind], at)
                 at = token.end
@@ -263,12 +276,12 @@ class _Depth:
         return bool(self.parentheses or self.body)
 
 
-def _routine(text: str, start: int) -> Part:
-    part = _simple(text, start)
+def _routine(text: str, start: int, *, escapes: bool) -> Part:
+    part = _simple(text, start, escapes=escapes)
     if not _ATOMIC.search(text, start, part.end):
         return part
     depth = _Depth()
-    for token in tokenize(text, start):
+    for token in tokenize(text, start, escapes=escapes):
         if not token.closed:
             return Part(start, len(text), Stop.OPEN, INSIDE[token.kind], token.start)
         if token.kind is Kind.SEMICOLON and not depth:

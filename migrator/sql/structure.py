@@ -5,6 +5,7 @@ goose: `internal/sqlparser/parser.go`, ParseSQLMigration, its state machine. An 
 of this order stops both directions there, for it reads the whole file for each.
 """
 
+from bisect import bisect_left
 from typing import assert_never
 
 from migrator.model import Direction
@@ -22,11 +23,15 @@ class Structure:
         self.block = 0
         """The line in which the open block began; 0 when none is open."""
 
+        self.up_line = 0
+        """The line of `-- +goose Up`."""
+
         self.transaction = True
         self.envsub = False
         self.expands = False
         """Whether variables were expanded anywhere."""
 
+        self._switches: list[tuple[int, bool]] = []
         self._findings = findings
 
     def take(self, mark: Mark) -> Annotation | None:
@@ -83,7 +88,7 @@ class Structure:
         refused: str | None = None
         match annotation:
             case Annotation.UP:
-                refused = self._up()
+                refused = self._up(mark)
             case Annotation.DOWN:
                 refused = self._down(mark)
             case Annotation.BEGIN:
@@ -94,9 +99,9 @@ class Structure:
             case Annotation.NO_TRANSACTION:
                 self.transaction = False
             case Annotation.ENVSUB_ON:
-                self.envsub = self.expands = True
+                self._switch(mark, on=True)
             case Annotation.ENVSUB_OFF:
-                self.envsub = False
+                self._switch(mark, on=False)
             case _:
                 assert_never(annotation)
         if refused:
@@ -104,10 +109,19 @@ class Structure:
             return None
         return annotation
 
-    def _up(self) -> str | None:
+    def _switch(self, mark: Mark, *, on: bool) -> None:
+        self.envsub, self.expands = on, self.expands or on
+        self._switches.append((mark.line, on))
+
+    def expands_at(self, line: int) -> bool:
+        """Say whether variables are expanded in the file's *line*, read before."""
+        at = bisect_left(self._switches, (line,))
+        return at > 0 and self._switches[at - 1][1]
+
+    def _up(self, mark: Mark) -> str | None:
         if self.side is not None:
             return "duplicate_up"
-        self.side = Direction.UP
+        self.side, self.up_line = Direction.UP, mark.line
         return None
 
     def _down(self, mark: Mark) -> str | None:

@@ -34,6 +34,17 @@ def words(text: str, start: int = 0, *, limit: int) -> list[str]:
     return found
 
 
+def stray_dollar(text: str) -> int:
+    """Return where a `$` stands that PostgreSQL's lexer refuses; -1 for none."""
+    if "$" not in text:
+        return -1
+    for token in tokenize(text):
+        is_dollar = token.kind is Kind.OTHER and text[token.start] == "$"
+        if is_dollar and not text[token.end : token.end + 1].isdigit():
+            return token.start
+    return -1
+
+
 _COPY = re.compile(rf"copy(?!{IN_WORD})", re.IGNORECASE)
 
 
@@ -44,6 +55,16 @@ def starts_copy(text: str, start: int = 0) -> bool:
 
 def copies_in(text: str, start: int, end: int) -> bool:
     """Say whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
+    return _copies(text, start, end, "from")
+
+
+def copies_out(text: str, start: int, end: int) -> bool:
+    """Say whether a statement is a `COPY … TO stdout`, which sends rows to us."""
+    return _copies(text, start, end, "to")
+
+
+# In gram.y: copy_file_name; either name stands for either direction
+def _copies(text: str, start: int, end: int, direction: str) -> bool:
     if not starts_copy(text, start):
         return False
     text = text[start:end]
@@ -53,7 +74,7 @@ def copies_in(text: str, start: int, end: int) -> bool:
             continue
         depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
         word = text[token.start : token.end].lower()
-        if not depth and before == "from" and word == "stdin":
+        if not depth and before == direction and word in {"stdin", "stdout"}:
             return True
         before = word
     return False

@@ -75,7 +75,59 @@ CREATE TABLE other (id int);
 """
 _LATE = {"00001_a.sql": FOUR["00001_a.sql"], "00003_c.sql": FOUR["00003_c.sql"]}
 
+_OWN_TRANSACTION = """-- before
+-- +goose Up
+-- +goose StatementBegin
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+CREATE TABLE own (level text DEFAULT current_setting('transaction_isolation'));
+INSERT INTO own DEFAULT VALUES;
+COMMIT;
+-- +goose StatementEnd
+-- +goose Down
+START TRANSACTION READ WRITE;
+DROP TABLE own;
+COMMIT AND NO CHAIN;
+-- after
+"""
+_OWN_STATEMENTS = both(
+    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ WRITE;\n"
+    "INSERT INTO own DEFAULT VALUES;\nSAVEPOINT s;\nDROP TABLE own;\n"
+    "ROLLBACK TO s;\nEND;",
+    "BEGIN WORK; DELETE FROM own WHERE level = 'repeatable read'; COMMIT WORK;",
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "backslashes-in-strings": Scenario(
+        files={
+            "00001_a.sql": both("CREATE TABLE a AS SELECT 'x\\' AS v;"),
+            "00002_b.sql": both(
+                "SET LOCAL standard_conforming_strings = off;\nINSERT INTO a VALUES"
+                " ('it\\'s; -- x'), ('y\\\\');\nINSERT INTO a VALUES ('z');",
+                "DELETE FROM a WHERE v <> 'x\\';",
+            ),
+        },
+        calls=calls("up-to 1", "up", "redo"),
+    ),
+    "copy-to-the-client": Scenario(
+        files={
+            "00001_a.sql": both("CREATE TABLE a AS SELECT 1 AS i;\nCOPY a TO STDOUT;"),
+            "00002_b.sql": both(
+                "-- +goose StatementBegin\nCOPY a TO STDOUT; INSERT INTO a VALUES (2);"
+                "\n-- +goose StatementEnd\nCOPY a TO STDIN (FORMAT binary);",
+                "COPY (DELETE FROM a WHERE i = 2 RETURNING i) TO STDOUT;",
+            ),
+        },
+        calls=calls("up-to 1", "up", "redo"),
+    ),
+    "own-transaction": Scenario(
+        files={
+            **tables("a"),
+            "00002_o.sql": _OWN_TRANSACTION,
+            "00003_s.sql": _OWN_STATEMENTS,
+            "00004_d.sql": both("CREATE TABLE d ();"),
+        },
+        calls=calls("up-to 2", "up", "redo", "down-to 1", "up"),
+    ),
     "plain": Scenario(files=FOUR, calls=calls("up-to 1", "up", "up", "version")),
     "many-statements": Scenario(
         files={**tables("a"), "00002_m.sql": _MANY},

@@ -12,13 +12,14 @@ from migrator.errors import LockedError, LockLostError, UsageError
 from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, SettingsSkipped
 from migrator.events.run import DatabaseConnected
-from migrator.model import Files, Lock, Up
+from migrator.model import Files, Lock, Split, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.lock import GOOSE_LOCK_KEY
 from migrator.pg.store import Store
 from migrator.runner import Policy, Runner
+from migrator.source.load import load
 from tests.pgbouncer import pgbouncer
 from tests.support import Recorder, files, migration, run, write
 
@@ -185,6 +186,22 @@ def test_our_settings_hold_in_each_migration(
     conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert seen == [("1500ms", "1min", "public", role)]
     assert owners == [(role,)]
+
+
+def test_own_transaction_has_what_it_asks_for_through_a_pooler(
+    database: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """The isolation level of a file's BEGIN is asked for before anything runs."""
+    (tmp_path / "1_a.sql").write_text(
+        "-- +goose Up\nBEGIN ISOLATION LEVEL SERIALIZABLE;\nCREATE TABLE seen AS"
+        " SELECT current_setting('transaction_isolation');\nCOMMIT;\n"
+    )
+
+    with pgbouncer(database) as dsn:
+        work = load(tmp_path, split=Split.GOOSE, environ={})
+        runner(dsn, session=Session(search_path="public")).run(work, Up())
+
+    assert conn.execute("TABLE seen").fetchall() == [("serializable",)]
 
 
 def test_nothing_leaks_into_the_pool(database: str) -> None:

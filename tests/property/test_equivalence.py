@@ -14,7 +14,7 @@ from migrator.backoff import Backoff
 from migrator.errors import MigratorError
 from migrator.events.base import Event
 from migrator.exits import exit_code
-from migrator.model import Direction, Down, Files, Goal, Section, Split, Up
+from migrator.model import Direction, Down, Files, Goal, Split, Up
 from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
@@ -199,8 +199,8 @@ def _runnable(files: Files) -> Files:
     return Files(
         tuple(
             m._replace(
-                up=Section(m.section(Direction.UP).statements),
-                down=Section(m.section(Direction.DOWN).statements),
+                up=m.section(Direction.UP)._replace(faults=()),
+                down=m.section(Direction.DOWN)._replace(faults=()),
             )
             for m in files.migrations
         )

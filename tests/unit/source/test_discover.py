@@ -91,7 +91,6 @@ def test_what_is_ignored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "slug"),
     [
-        pytest.param("2_b.go", "go_file", id="go"),
         pytest.param("2_b.SQL", "bad_extension", id="upper-case"),
         pytest.param("2_b.Sql", "bad_extension", id="capital"),
     ],

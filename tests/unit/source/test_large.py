@@ -94,3 +94,24 @@ def test_the_file_is_closed_with_its_migration(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_a_large_own_transaction_is_the_migrations(
+    tmp_path: Path, *, block: bool
+) -> None:
+    """A large file's BEGIN and COMMIT are left out each time that it is read."""
+    rows = "BEGIN ISOLATION LEVEL SERIALIZABLE;\n" + _ROW * _ROWS + "COMMIT;\n"
+    if block:
+        rows = f"-- +goose StatementBegin\n{rows}-- +goose StatementEnd\n"
+    content = "-- +goose Up\n" + rows
+    up = loaded(tmp_path, content).up
+    whole = parse_file(
+        content.encode(), version=1, path="1_a.sql", split=Split.GOOSE, environ={}
+    )
+
+    for _ in range(2):
+        assert tuple(up.statements) == whole.up.statements
+    assert up.begin == "BEGIN ISOLATION LEVEL SERIALIZABLE"
+    assert len(up.told) == len(whole.up.statements) == (1 if block else _ROWS)
+    assert up.faults == ()

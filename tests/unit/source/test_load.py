@@ -31,7 +31,7 @@ def test_files_become_migrations(tmp_path: Path, split: Split) -> None:
             Migration(
                 version=2,
                 path="2_b.sql",
-                up=Section(),
+                up=read[1].up,
                 down=Section(),
                 transaction=False,
             ),
@@ -54,7 +54,7 @@ def test_faults_stay_where_they_matter(tmp_path: Path) -> None:
     files = load(tmp_path, split=Split.GOOSE, environ={})
 
     assert [fault.slug for fault in files.faults] == ["bad_name"]
-    assert files.migrations[0].up == Section()
+    assert files.migrations[0].up.faults == ()
     assert [fault.slug for fault in files.migrations[0].down.faults] == ["unfinished"]
 
 
@@ -75,3 +75,19 @@ def test_a_directory_without_migrations(tmp_path: Path) -> None:
     """Nothing to do is not what an empty mount means."""
     with pytest.raises(FilesInvalidError, match="there is no migration in it"):
         load(tmp_path, split=Split.GOOSE, environ={})
+
+
+def test_a_file_in_go_is_a_migration_with_a_fault(tmp_path: Path) -> None:
+    """It has a version like others; the message names SQL and Python as ways out."""
+    (tmp_path / "1_a.go").write_text("package migrations\n")
+    (tmp_path / "1_a_test.go").touch()
+    (go,) = load(tmp_path, split=Split.GOOSE, environ={}).migrations
+
+    assert (go.version, go.path, len(go.checksum)) == (1, "1_a.go", 64)
+    assert go.up == go.down
+    (fault,) = go.up.faults
+    assert str(fault) == (
+        "1_a.go: a migration in Go cannot run here; write it in SQL or in Python, or"
+        " apply it with the program that it is compiled into: once applied, the file"
+        " may stay"
+    )

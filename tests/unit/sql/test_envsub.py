@@ -73,3 +73,21 @@ def test_refusal(line: str, reason: str, position: int) -> None:
         expand(line, ENVIRON)
 
     assert (caught.value.reason, caught.value.position) == (reason, position)
+
+
+@pytest.mark.parametrize(
+    ("line", "unset"),
+    [
+        pytest.param("$V a $NONE ${OTHER}", [("NONE", 5), ("OTHER", 11)], id="empty"),
+        pytest.param("${NONE:1:2}", [("NONE", 0)], id="part-of-nothing"),
+        pytest.param("$EMPTY ${NONE:-} ${NONE-}", [], id="meant-to-be-empty"),
+        pytest.param("${NONE:-$OTHER} ${V:-$NONE}", [("OTHER", 8)], id="in-a-default"),
+    ],
+)
+def test_variables_that_are_not_set(line: str, unset: list[tuple[str, int]]) -> None:
+    """What becomes empty because nobody has set it is told with name and place."""
+    found: list[tuple[str, int]] = []
+
+    expand(line, ENVIRON, lambda name, position: found.append((name, position)))
+
+    assert found == unset

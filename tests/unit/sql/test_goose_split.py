@@ -245,7 +245,7 @@ OFF = "-- +goose ENVSUB OFF\n"
         pytest.param(f"{ON}-- $1\nSELECT 1,\n-- $A\n2;\n", ["SELECT 1,\n-- x\n2;"], id="comments-inside-only"),
         pytest.param(f"{ON}SELECT 1$SEMI\n", ["SELECT 1;"], id="before-the-semicolon-is-looked-for"),
         pytest.param(f"{BEGIN}DO $$\n{ON}'$A'\n{OFF}$$;\n{END}", ["DO $$\n'x'\n$$;"], id="inside-a-body"),
-        pytest.param(f"{ON}SELECT $$A;\n", ["SELECT $A;"], id="two-dollars-are-one"),
+        pytest.param(f"{ON}SELECT '$$A';\n", ["SELECT '$A';"], id="two-dollars-are-one"),
     ],
 )  # fmt: skip
 def test_variables(body: str, expected: list[str]) -> None:
