@@ -23,6 +23,8 @@ VERSIONS = {
     "VERSION": "1.2.3",
     "REVISION": "0a1b2c3",
     "CREATED": "2025-01-01T00:00:00Z",
+    # named: without it the engine's cache takes a layer that was made for another time
+    "SOURCE_DATE_EPOCH": "1735689600",
 }
 _numbers = count(1)
 

@@ -27,7 +27,7 @@ an OpenSSL of its own 13, OpenSSL and libc of Debian 11, pydantic 10, SQLite 2.
 
 PYTHON = "--entrypoint=/usr/bin/python3"
 
-EPOCH = 0
+EPOCH = int(VERSIONS["SOURCE_DATE_EPOCH"])
 
 GOOD = {
     "00001_item.sql": "-- +goose Up\ncreate table item (id int);\n\n-- +goose Down\ndrop table item;\n",
