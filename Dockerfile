@@ -54,13 +54,11 @@ COPY entrypoint.py LICENSE* ./
 COPY migrator usr/lib/python3/dist-packages/migrator/
 
 # Byte-code that is never compared with its source stays valid whatever copies, mounts
-# or rewrites the layers' time stamps. They are the same in each build of the same files.
-ARG SOURCE_DATE_EPOCH=0
+# or rewrites the layers' time stamps.
 RUN chmod -R a+rX,go-w . \
     && mkdir -m 1777 tmp \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-        -s "$PWD" -p / "$PWD/usr" \
-    && find . -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+        -s "$PWD" -p / "$PWD/usr"
 
 # What the image is made of: Debian's packages, Python's, and what the driver's wheel
 # has brought along. None of the tools is in the image.
@@ -90,6 +88,8 @@ RUN mkdir -p root/var/lib/dpkg \
     && cyclonedx-py environment -S --output-reproducible --pyproject pyproject.toml \
         --output-file python.cdx.json ./image-python
 
+# Time stamps are the same in each build of the same files. They are set last: the cache
+# of a COPY does not look at them, and may have those of another build.
 ARG VERSION
 ARG SOURCE_DATE_EPOCH=0
 RUN mkdir /image/usr/share/migrator \
@@ -102,8 +102,7 @@ RUN mkdir /image/usr/share/migrator \
         ./*.cdx.json /image/usr/lib/python3/dist-packages/*.dist-info/sboms/*.cdx.json \
         | sed 's/"type": "operating-system"/"type": "container"/' \
         > /image/usr/share/migrator/sbom.cdx.json \
-    && touch --date="@$SOURCE_DATE_EPOCH" /image/usr/share/migrator/sbom.cdx.json \
-        /image/usr/share/migrator /image/usr/share
+    && find /image -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 FROM scratch
 
