@@ -44,7 +44,7 @@ class Case:
                 )
 
 
-STALLED = Case(Fault.STALL, deadline_s=1.0)
+STALLED = Case(Fault.STALL, deadline_s=1.0, every=3)
 CASES = {
     "cut": Case(Fault.CUT),
     "stalled": STALLED,
