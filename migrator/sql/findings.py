@@ -235,9 +235,19 @@ class Findings:
                 supposed.add()
         self._supposed.clear()
 
-    def drop(self, slugs: Collection[str], side: Direction) -> None:
-        """Drop the faults of *side* that follow from another one."""
-        kept = (fault for fault in self._faults[side] if fault.slug not in slugs)
+    def drop(
+        self,
+        slugs: Collection[str],
+        side: Direction,
+        lines: Collection[int] | None = None,
+    ) -> None:
+        """Drop faults of *side*, or of *lines* of it, that follow from others."""
+        kept = (
+            fault
+            for fault in self._faults[side]
+            if fault.slug not in slugs
+            or (lines is not None and fault.line not in lines)
+        )
         self._faults[side] = dict.fromkeys(kept)
 
     def drop_supposed(self, slug: str, side: Direction) -> None:

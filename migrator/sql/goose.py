@@ -105,7 +105,10 @@ class Reader:
         for side in BOTH:
             if self.own_transaction(side):
                 self.findings.drop_supposed("ends_transaction", side)
-            if self.findings.has(side, "envsub_dollar"):
+            # a line that could not be expanded has its dollars still
+            unexpanded = self.findings.lines(side, "envsub")
+            self.findings.drop({"envsub_dollar"}, side, unexpanded)
+            if self.findings.lines(side, "envsub_dollar"):
                 self.findings.drop_supposed("ends_transaction", side)
                 self.findings.drop(_AFTER_DOLLAR, side)
         self.findings.settle(transaction=self.transaction)
@@ -143,9 +146,7 @@ class Reader:
             if at < 0:
                 continue
             line, column = statement.locate(at + 1)
-            # a line that could not be expanded has its dollars still
-            expanded = line not in self.findings.lines(half.side, "envsub")
-            if expanded and self._parser.structure.expands_at(line):
+            if self._parser.structure.expands_at(line):
                 self.findings.add("envsub_dollar", line, column, sides=(half.side,))
 
     def _check_encoding(self, half: Half) -> None:
