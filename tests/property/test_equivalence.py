@@ -24,7 +24,7 @@ from tests.conftest import with_database
 from tests.support import Recorder, write
 
 
-SEEDS = 100
+SEEDS = 60
 _TIMES = {"duration_s", "waited_s", "next_attempt_s", "apart", "backend_pid"}
 GOOD = (
     "INSERT INTO log VALUES ({n}, 'plain');",
