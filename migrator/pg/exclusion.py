@@ -55,8 +55,7 @@ class Exclusion:
         Keep others out while *work* works, from another connection to *database*.
 
         goose's lease is in *schema*. From there is also looked at what *work* runs;
-        without a lock it is opened for
-        the first look.
+        without a lock it is opened for the first look.
 
         Yields None when *done* said, while we waited, that there is nothing left to do.
 

@@ -31,6 +31,8 @@ SELECT pg_catalog.set_config('migrator.table',
 """
 # In a publication FOR ALL TABLES, or one of the schema (PostgreSQL 15), a new table
 # stops every subscriber that does not have it.
+# By the id of goose's row: what another tool has rolled back and applied again since
+# has another one, and we know nothing about it.
 _LOOK = f"""
 SELECT set_config('migrator.place', coalesce((
         SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -118,8 +120,6 @@ SELECT nullif(current_setting('migrator.schema'), ''),
 FROM (SELECT nullif(current_setting('migrator.table'), '')::oid AS goose,
     nullif(current_setting('migrator.history'), '')::oid AS ours) tables
 """
-# By the id of goose's row: what another tool has rolled back and applied again since
-# has another one, and we know nothing about it.
 
 
 class Seen(NamedTuple):
@@ -229,20 +229,17 @@ def _answer(answers: Answers) -> _Answer:
     return _Answer(*row)
 
 
-_CLOSED = (
+NO_PRIVILEGE = (
     "the role may not create or write migrator_history: content and times of what is"
     " applied are not kept; grant SELECT, INSERT and UPDATE on it, or set it to false"
 )
+"""Why our side table is not used where this role may not create or write it."""
+
 _PUBLISHED = (
     "migrator_history is not created: a publication of all tables, or of all in its"
     " schema, would send it to subscribers that do not have it, and they would stop;"
     " create the table there too and set it to true, or set it to false"
 )
-
-
-def no_privilege() -> str:
-    """Return why our side table is not used when this role may not create it."""
-    return _CLOSED
 
 
 def _no_ledger(
@@ -256,7 +253,7 @@ def _no_ledger(
     error = next((f.error for f in findings if f.id == answer.ours), None)
     if error is not None:
         return f"content and times of what is applied are not kept: {error}"
-    return "" if answer.writable else _CLOSED
+    return "" if answer.writable else NO_PRIVILEGE
 
 
 def _row(line: str) -> Row:

@@ -9,7 +9,7 @@ from psycopg import sql
 from migrator.errors import BadTableError, MissingSchemaError
 from migrator.model import HistoryTable
 from migrator.pg.greeting import Answers
-from migrator.pg.look import Seen, no_privilege, question, resolution, seen
+from migrator.pg.look import NO_PRIVILEGE, Seen, question, resolution, seen
 from migrator.pg.own import OWN, ask_own
 from migrator.pg.pooler import pooled, settled
 from migrator.pg.table import Table
@@ -74,7 +74,7 @@ class Store(NamedTuple):
                 # a migrator without a lock made it at the same moment: it is there now
                 table = self._ensured(conn)
         found = self.look(conn)
-        refused = "" if table.ledger or not found.creates_ledger else no_privilege()
+        refused = "" if table.ledger or not found.creates_ledger else NO_PRIVILEGE
         return found._replace(table=table, no_ledger=found.no_ledger or refused)
 
     def _quickly(self, conn: psycopg.Connection, before: Seen) -> Seen | None:
