@@ -58,7 +58,14 @@ def test_make_passes_the_bases_digest() -> None:
     """`make image BASE_DIGEST=…` hands it to the build, with options for the engine."""
     digest = f"sha256:{'0' * 64}"
     told = subprocess.run(
-        ["make", "--dry-run", "image", f"BASE_DIGEST={digest}", "IMAGE_OPTIONS=-q"],
+        [
+            "make",
+            "--no-print-directory",
+            "--dry-run",
+            "image",
+            f"BASE_DIGEST={digest}",
+            "IMAGE_OPTIONS=-q",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
