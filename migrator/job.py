@@ -232,6 +232,7 @@ def _database(
         statement_timeout_s=settings.statement_timeout,
         role=settings.role,
         search_path=settings.search_path,
+        state=settings.session,
     )
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
     found = Database(dsn=dsn or Dsn(()), session=session, patience=patience)

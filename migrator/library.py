@@ -60,7 +60,8 @@ class MigrationRunner:
 
         policy: Out-of-order files, database ahead, lock, retries.
 
-        session: Timeouts, role and search path of the sessions that migrate.
+        session: Timeouts, role and search path of the sessions that migrate; and what
+            one file leaves to the next (`SessionState.KEEP`: as with goose).
 
         split: Who says where a statement ends.
 

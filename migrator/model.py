@@ -60,6 +60,16 @@ class HistoryTable(Enum):
         return cls.FALSE if word in {"false", "f", "no", "n", "off", "0"} else None
 
 
+class SessionState(Enum):
+    """What becomes of a session's settings and role where a file ends."""
+
+    RESET = "reset"
+    """Each file begins with the same ones."""
+
+    KEEP = "keep"
+    """The next file of the run finds them as they are, as with goose."""
+
+
 class Lock(Enum):
     """How migrators exclude each other."""
 

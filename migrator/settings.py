@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from migrator.environment import SECRETS_DIR, Environment, texts, unusable
 from migrator.errors import UsageError
-from migrator.model import HistoryTable, Invalid, Lock, Split, When
+from migrator.model import HistoryTable, Invalid, Lock, SessionState, Split, When
 from migrator.pg.dsn import parse_dsn
 from migrator.pg.embedded import SCHEME as EMBEDDED
 from migrator.values import Addresses, Duration, Places, Secret, TableName, certainly
@@ -211,6 +211,14 @@ class Settings:
     search_path: str | None = field(
         default=None,
         metadata=_means("`search_path` of our sessions, as `SET` takes it"),
+    )
+    session: SessionState = field(
+        default=SessionState.RESET,
+        metadata=_means(
+            "session state between the files of a run: `reset` gives each file the same"
+            " settings and role, `keep` leaves those of one file to the next, as goose"
+            " does"
+        ),
     )
     log_format: Literal["auto", "json", "console"] = field(
         default="auto",

@@ -10,6 +10,7 @@ import psycopg
 from migrator.errors import AccessDeniedError, MigratorError, UsageError
 from migrator.errors.base import words
 from migrator.facts import ServerMessage
+from migrator.model import SessionState
 from migrator.pg.options import option_names
 from migrator.pg.pooler import Link
 from migrator.pg.verbosity import SQLSTATE, PasswordRefusedError
@@ -60,6 +61,8 @@ class Session(NamedTuple):
     statement_timeout_s: float = 0.0
     role: str | None = None
     search_path: str | None = None
+    state: SessionState = SessionState.RESET
+    """What one file leaves to the next one of the same run."""
 
     @property
     def settings(self) -> dict[str, str]:

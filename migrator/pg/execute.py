@@ -121,13 +121,13 @@ class Executor(NamedTuple):
 
     def settle(self, step: Step) -> None:
         """
-        Put the session back into its first state before *step*.
+        Put the session into the state in which *step* begins, behind another one.
 
         Raises:
             ConnectionLostError: The session died.
         """
         with self.explaining(nowhere(step, RESETTING)):
-            settle(self.conn)
+            settle(self.conn, self.session.state)
 
     def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
         try:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from migrator.model import SessionState
 from migrator.pg.dsn import COURTESIES
 from migrator.pg.engine import check_engine
 from migrator.pg.pooler import Link, calls, pooled, reported
@@ -156,9 +157,11 @@ def _accepts(conn: psycopg.Connection, settings: Mapping[str, str]) -> bool:
     return True
 
 
-def restore(conn: psycopg.Connection) -> None:
+def restore(conn: psycopg.Connection, state: SessionState = SessionState.RESET) -> None:
     """Set for the session what its start-up packet could not; nothing, mostly."""
-    lacking = conn.lacking if isinstance(conn, Link) else {}
+    lacking = dict(conn.lacking) if isinstance(conn, Link) else {}
+    if state is SessionState.KEEP:
+        lacking = {n: v for n, v in lacking.items() if n not in _OF_THE_FILES}
     if lacking:
         local = sql.SQL("false")
         conn.execute(sql.SQL("SELECT {}").format(calls(lacking, local)))
@@ -172,16 +175,44 @@ three takes a snapshot, so a file may still set its isolation level.
 """
 
 
-def settle(conn: psycopg.Connection) -> None:
+_OF_THE_FILES = ("role", "search_path")
+"""What is set for a run, and belongs to its files where they keep the session."""
+
+_ANEW = (
+    "client_encoding",
+    "standard_conforming_strings",
+    "lock_timeout",
+    "statement_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    *COURTESIES,
+)
+"""
+What begins anew with each file also where the session is kept: how its text is read,
+which was decided before the run, and the limits that are ours. pg_dump writes most of
+them, and a `lock_timeout` of 0 would let later files hold up the application.
+"""
+
+
+def resetting(conn: psycopg.Connection, state: SessionState) -> tuple[str, ...]:
+    """Return the statements that come between two migrations on *conn*."""
+    if state is SessionState.RESET:
+        return RESET
+    known = conn.info.server_version >= _ITS_FIRST_VERSION
+    names = (*_ANEW, *(_TRANSACTION_TIMEOUT if known else ()))
+    return tuple(f"RESET {name}" for name in names)
+
+
+def settle(conn: psycopg.Connection, state: SessionState) -> None:
     """
-    Put *conn* back into the state that every migration begins in.
+    Put *conn* into the state that a migration begins in, behind another one.
 
     One round trip; none behind a pooler, where the transactions do it
     (`migrator.pg.pooler`).
     """
     if not pooled(conn):
-        conn.execute("; ".join(RESET).encode())
-        restore(conn)
+        conn.execute("; ".join(resetting(conn, state)).encode())
+        restore(conn, state)
 
 
 def streams(conn: psycopg.Connection) -> bool:

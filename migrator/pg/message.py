@@ -10,8 +10,8 @@ from psycopg import sql
 from psycopg.pq.abc import PGconn
 
 from migrator.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Place
-from migrator.model import Direction, Statement, Step
-from migrator.pg.greeting import RESET
+from migrator.model import Direction, SessionState, Statement, Step
+from migrator.pg.greeting import resetting
 from migrator.pg.hold import Hold
 from migrator.pg.own import RESTORE, keep
 from migrator.pg.table import Table
@@ -96,7 +96,11 @@ def own_statements(step: Step) -> Iterator[Message]:
 # Without a Sync between them all statements are one implicit transaction, whose
 # isolation level and mode a BEGIN in it takes over (PostgreSQL's xact.c:
 # BeginTransactionBlock); a block that ends makes way for a new one.
-_SETTLE = (b"BEGIN", *(each.encode() for each in RESET), b"COMMIT")
+def _settle(conn: psycopg.Connection, state: SessionState) -> tuple[bytes, ...]:
+    """Return what stands between two migrations, in a transaction of its own."""
+    return (b"BEGIN", *(each.encode() for each in resetting(conn, state)), b"COMMIT")
+
+
 _numbers = count(1)
 """Of what is prepared: a session keeps a name until it ends."""
 
@@ -104,8 +108,15 @@ _numbers = count(1)
 class Stream:
     """How whole migrations are sent in one stream, each in its own transaction."""
 
-    def __init__(self, conn: psycopg.Connection, table: Table | None, hold: Hold):
+    def __init__(
+        self,
+        conn: psycopg.Connection,
+        table: Table | None,
+        hold: Hold,
+        state: SessionState,
+    ) -> None:
         self._conn = conn
+        self._settle = _settle(conn, state)
         self._table = table
         self._hold = hold
         self._prepared: dict[Direction | str, bytes] = {}
@@ -114,7 +125,7 @@ class Stream:
         """Yield what *steps* send; between them the session is put right again."""
         for index, step in enumerate(steps):
             if index:
-                yield from (Message(step, Kind.SETTLE, text) for text in _SETTLE)
+                yield from (Message(step, Kind.SETTLE, text) for text in self._settle)
             yield Message(step, Kind.BEGIN, step.begin.encode())
             yield from own_statements(step)
             yield from self._entry(step)

@@ -78,7 +78,9 @@ class _Run:
         self._executor = executor = streamer.executor
         self._streamer = streamer
         self._steps = iter(steps)
-        stream = Stream(executor.conn, executor.table, executor.hold)
+        stream = Stream(
+            executor.conn, executor.table, executor.hold, executor.session.state
+        )
         self._messages = stream.messages(steps)
         self._apart: Message | None = None
         """A statement that waits for the answers to all before it."""

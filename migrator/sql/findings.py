@@ -147,6 +147,7 @@ WARNINGS = {
         "there is no statement below '-- +goose Up': applying this file records its"
         " version and changes nothing; if that is not intended, add what is missing"
     ),
+    "session_left": "this leaves {what} in the session: {who}; {mend}",
 }
 
 _TEXTS = REFUSED | HAZARDS | WARNINGS

@@ -16,11 +16,12 @@ from migrator.sql.findings import BOTH, Findings
 from migrator.sql.hazards import Half
 from migrator.sql.own_transaction import OwnTransaction
 from migrator.sql.rows import Ahead, nothing_ahead
-from migrator.sql.words import stray_dollar
+from migrator.sql.words import may_set_session, stray_dollar
 
 
 if TYPE_CHECKING:
     from migrator.sql.by_lexer import LexerParser
+    from migrator.sql.session_effects import SessionEffects
 
 
 class Parsed(NamedTuple):
@@ -69,6 +70,9 @@ class Reader:
         self._ascii = True
         self._encodings = {side: ClientEncoding() for side in BOTH}
         self._own = {side: OwnTransaction() for side in BOTH}
+        self._sessions: dict[Direction, SessionEffects] = {}
+        """Of the halves in which something may set up the session."""
+
         self._count = 0
         """How many statements Up has."""
 
@@ -96,6 +100,7 @@ class Reader:
             for half in halves.values():
                 self._check(half, last=last)
                 self._own[half.side].take(half.as_conforming())
+                self._follow_session(half)
             self._count += len(halves[Direction.UP].statements)
         if last:
             self._finish()
@@ -113,6 +118,17 @@ class Reader:
                 self.findings.drop(_AFTER_DOLLAR, side)
         self.findings.settle(transaction=self.transaction)
         self._check_empty()
+        for side, session in self._sessions.items():
+            for left in session.left:
+                self.findings.warn(
+                    "session_left",
+                    left.line,
+                    left.column,
+                    sides=(side,),
+                    what=left.what,
+                    who=left.who,
+                    mend=left.mend,
+                )
 
     def _check_empty(self) -> None:
         own = self.own_transaction(Direction.UP)
@@ -138,6 +154,16 @@ class Reader:
         self._check_encoding(half)
         if parser.structure.expands:
             self._check_dollars(half)
+
+    def _follow_session(self, half: Half) -> None:
+        statements = half.as_conforming()
+        if half.side not in self._sessions:
+            if not any(may_set_session(each.text) for each in statements):
+                return
+            from migrator.sql.session_effects import SessionEffects  # noqa: PLC0415 - rare
+
+            self._sessions[half.side] = SessionEffects()
+        self._sessions[half.side].take(statements)
 
     def _check_dollars(self, half: Half) -> None:
         """Note each statement with a `$` that variables have left over."""

@@ -148,3 +148,40 @@ _FILLED_LATER = ("create materialized", "create or replace materialized")
 
 def _is_filled_later(text: str, start: int) -> bool:
     return words(text, start, limit=len(text))[-3:] == ["with", "no", "data"]
+
+
+_SETS_SESSION = ("set", "listen", "prepare", "declare", "load")
+_CALLS_SESSION = ("set_config", "advisory_lock", "into temp", "into local temp")
+# Behind a `;` in one text, of which most have none
+_LATER_SETS = (
+    r";(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:set|listen|prepare|declare|load"
+    r"|create\s+(?:\w+\s+){0,3}temp(?:orary)?)\s"
+)
+
+
+def may_set_session(text: str) -> bool:
+    """
+    Say whether *text*, one message, may leave something in its session.
+
+    False is certain, but for what functions of the database do.
+    """
+    several = text.count(";") > 1
+    if text[:1] in _SETS_NOTHING and not several:
+        return False
+    low = text.lower()
+    head = low[:200].split(None, 5)
+    if not head or head[0] in _SETS_SESSION or _is_temporary(head):
+        return True
+    if any(word in low for word in _CALLS_SESSION):
+        return True
+    if head[0] == "do" or head[0].startswith(("--", "/*")):
+        return any(word in low for word in (*_SETS_SESSION, "temp"))
+    return several and re.search(_LATER_SETS, low, re.DOTALL) is not None
+
+
+_SETS_NOTHING = ("I", "U", "A", "i", "u", "a")
+"""First letters, of INSERT, UPDATE, ALTER: with one command there is nothing to see."""
+
+
+def _is_temporary(head: list[str]) -> bool:
+    return head[0] == "create" and any(w.startswith("temp") for w in head[1:5])
