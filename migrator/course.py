@@ -29,18 +29,20 @@ from migrator.errors import (
     StatementFailedError,
 )
 from migrator.events.base import Observer
-from migrator.facts import ServerMessage
+from migrator.facts import BEGINNING, ServerMessage
 from migrator.history import History
 from migrator.losses import Losses, Lost, lost
-from migrator.model import Step
+from migrator.model import Files, SessionState, Step
 from migrator.pg.database import Database
 from migrator.pg.execute import Executor
 from migrator.pg.failures import READ_ONLY_TRANSACTION
 from migrator.pg.hold import NO_LOCK, Hold
 from migrator.pg.look import Seen
+from migrator.pg.places import nowhere
 from migrator.pg.store import Store
 from migrator.pg.trouble import troubled
 from migrator.pg.unversioned import Unversioned
+from migrator.plan import before, session_left
 from migrator.walk import Walk
 
 
@@ -55,6 +57,7 @@ class Course:
 
     database: Database
     store: Store | Unversioned
+    files: Files
     locked: Locked
     planned: Callable[[psycopg.Connection, Seen], tuple[Step, ...]]
     """Makes the plan of what was seen under the lock, and tells it."""
@@ -98,6 +101,7 @@ class Course:
             return self._run(conn, seen)
         except MigratorError as error:
             self._explain_existing(error, seen)
+            self._explain_session(error)
             if self._walk is not None:
                 self._walk.failed(error)
             raise
@@ -116,6 +120,18 @@ class Course:
                 error.server, self.store.name, recorded=recorded
             )
             error.sequel = "; ".join(filter(None, (error.sequel, remedy)))
+
+    def _explain_session(self, error: MigratorError) -> None:
+        """Say of what is not there that an earlier file may have led to it."""
+        step = self._walk.next if self._walk is not None else None
+        if step is None or not isinstance(error, (StatementFailedError, PartialError)):
+            return
+        from migrator.pg.remedies import remedy_of_session  # noqa: PLC0415 - rare
+
+        left = session_left(before(self.files, step))
+        state = self.database.session.state
+        remedy = remedy_of_session(error.server, left, state) if error.server else ""
+        error.sequel = "; ".join(filter(None, (error.sequel, remedy)))
 
     def _run(self, conn: psycopg.Connection, seen: Seen) -> tuple[Step, ...]:
         error = lost(partial(self._work, conn, seen))
@@ -151,6 +167,7 @@ class Course:
             self._walk = self._begun(conn, now)
         elif isinstance(self.store, Store):
             self._walk.resume(now.history)
+            self._check_session(self._walk)
         executor = Executor(
             conn,
             now.table,
@@ -163,6 +180,21 @@ class Course:
         )
         self._going = True
         self._walk.go(executor, pipeline=not self.why_apart(conn))
+
+    def _check_session(self, walk: Walk) -> None:
+        """
+        See that what is left needs nothing of the session that was lost.
+
+        Raises:
+            StatementFailedError: The session was to be kept, and earlier files of the
+                run have left something in it.
+        """
+        if walk.next is None or self.database.session.state is SessionState.RESET:
+            return
+        if left := session_left(walk.taken):
+            from migrator.pg.remedies import session_lost  # noqa: PLC0415 - rare
+
+            raise session_lost(nowhere(walk.next, BEGINNING), left)
 
     def _begun(self, conn: psycopg.Connection, now: Seen) -> Walk:
         return Walk(

@@ -122,6 +122,34 @@ def ahead(files: Files, history: History) -> tuple[int, ...]:
     return tuple(sorted(v for v in history.versions if v > files.newest))
 
 
+def session_left(steps: Iterable[Step]) -> tuple[str, ...]:
+    """
+    Return where *steps*, in running order, leave something in their session.
+
+    A place is `file:line`, or the file of a migration in Python, which may leave
+    anything. The last one comes first.
+    """
+    found: list[str] = []
+    for step in steps:
+        if step.script is not None:
+            found.append(step.migration.path)
+        found += [f"{w.path}:{w.line}" for w in step.warnings if w.slug == _LEFT]
+    return tuple(reversed(found))
+
+
+_LEFT = "session_left"
+
+
+def before(files: Files, step: Step) -> tuple[Step, ...]:
+    """Return the files of a whole run that come before *step*, in running order."""
+    version, side = step.migration.version, step.direction
+    if side is Direction.UP:
+        found = [m for m in files.migrations if m.version < version]
+    else:
+        found = [m for m in reversed(files.migrations) if m.version > version]
+    return tuple(Step(m, side) for m in found if m.section(side).script is None)
+
+
 def outdated(history: History) -> tuple[Begun, ...]:
     """Return what was stopped half way once, and has been done since by others."""
     versions = history.versions

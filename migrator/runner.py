@@ -187,6 +187,7 @@ class Runner:
         return Course(
             database=self.database,
             store=self.store,
+            files=files,
             locked=self._locked,
             planned=partial(self._planned, files, goal),
             idle=partial(self._idle, files, goal),
@@ -206,7 +207,7 @@ class Runner:
         plan = self._plan(files, seen.history, goal)
         check_begun(plan, seen.history)
         self._tell_plan(conn, seen.history, plan)
-        warn_of_settings(conn, plan, self.observe)
+        warn_of_settings(conn, plan, self.observe, self.database.session.state)
         if seen.table is not None:
             seen.table.forget(conn, outdated(seen.history))
         return plan

@@ -14,7 +14,7 @@ server session for all clients, where comparing sessions would show nothing.
 """
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
@@ -26,7 +26,7 @@ from psycopg.waiting import Ready, Wait
 
 from migrator.errors import UsageError
 from migrator.events.base import Observer
-from migrator.model import Step
+from migrator.model import SessionState, Step
 from migrator.pg.bounded import UnusableError, bounded
 from migrator.pg.verbosity import connecting
 
@@ -67,6 +67,12 @@ _NEEDS_SESSION = (
     " pooler, which keeps no session for it: connect to the server itself, or give the"
     " login role these defaults with ALTER ROLE and leave MIGRATOR_ROLE,"
     " MIGRATOR_SEARCH_PATH and the URL's search_path out"
+)
+
+
+_NEEDS_ITS_OWN = (
+    "MIGRATOR_SESSION=keep needs a session of its own, and a pooler keeps none between"
+    " two transactions: connect to the server itself, or leave it out"
 )
 
 
@@ -221,14 +227,20 @@ def settled(conn: psycopg.Connection) -> Iterator[None]:
 
 
 def warn_of_settings(
-    conn: psycopg.Connection, plan: Iterable[Step], observe: Observer
+    conn: psycopg.Connection,
+    plan: Sequence[Step],
+    observe: Observer,
+    state: SessionState,
 ) -> None:
     """
     Say what does not hold behind a pooler for the NO TRANSACTION files of *plan*.
 
     Raises:
-        UsageError: They would run as another role, or in another schema.
+        UsageError: They would run as another role, or in another schema; or *state* is
+            to be kept from file to file.
     """
+    if plan and pooled(conn) and state is SessionState.KEEP:
+        raise UsageError(_NEEDS_ITS_OWN)
     names = tuple(sorted(wanted(conn) or ()))
     loose = [step.migration for step in plan if not step.migration.transaction]
     if not names or not loose:

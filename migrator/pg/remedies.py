@@ -1,9 +1,13 @@
 """Errors that name no way out, or one that a migration file writes differently."""
 
 import re
+from collections.abc import Sequence
 
+from migrator.errors import StatementFailedError
+from migrator.errors.base import listed
+from migrator.errors.running import NOT_APPLIED
 from migrator.facts import Place, ServerMessage
-from migrator.model import Statement
+from migrator.model import SessionState, Statement
 from migrator.sql.words import words
 
 
@@ -58,6 +62,47 @@ def remedy_of_existing(server: ServerMessage, table: str, *, recorded: bool) -> 
     if server.sqlstate not in _EXISTS:
         return ""
     return f"{_BASELINE}; {_DELETE.format(table)}" if recorded else _BASELINE
+
+
+_NOT_THERE = frozenset(("42P01", "3F000", "42704", "42883"))
+"""No such relation, schema, other object, function (errcodes.txt)."""
+
+_LEFT_BEFORE = (
+    "an earlier file leaves something in its session ({}), which goose carries into"
+    " later files of the same run: set it in this file too, or set"
+    " MIGRATOR_SEARCH_PATH{}, then re-run"
+)
+_OR_KEEP = ", or MIGRATOR_SESSION=keep"
+
+
+def remedy_of_session(
+    server: ServerMessage, left: Sequence[str], state: SessionState
+) -> str:
+    """
+    Return what to do where *server* lacks what a file names; empty for other errors.
+
+    *left* is where earlier files of the directory leave something in their session.
+    """
+    if not left or server.sqlstate not in _NOT_THERE:
+        return ""
+    return _LEFT_BEFORE.format(
+        listed(left), _OR_KEEP if state is SessionState.RESET else ""
+    )
+
+
+def session_lost(place: Place, left: Sequence[str]) -> StatementFailedError:
+    """Return the error that *place* begins in a session without what was *left*."""
+    words = f"the connection was lost, and with it what {listed(left)} left in it"
+    error = StatementFailedError(place, ServerMessage(None, words), mend=_WITHOUT)
+    error.state = NOT_APPLIED
+    return error
+
+
+_WITHOUT = (
+    "with MIGRATOR_SESSION=keep it would run without that; what ran before is applied:"
+    " set MIGRATOR_SEARCH_PATH or MIGRATOR_ROLE, or set it in this file, as far as it"
+    " needs it, then re-run"
+)
 
 
 def _stands_alone(server: ServerMessage, text: str) -> bool:
