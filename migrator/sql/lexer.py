@@ -98,21 +98,23 @@ _ESCAPED_OPEN = rf"[eE]{_ESCAPED_REST}"
 ESCAPED = rf"{_ESCAPED_OPEN}'"
 # Everything that starts none of the above, in runs. Not a backslash: it is in no token
 # of SQL, and begins a command of psql.
-_OTHER = r"[\x00-\x08\x0e-\x1f!#%&*+,.:<=>?@\[\]^`{|}~\x7f]++"
+_SIGNS = r"!#%&*+,.:<=>?@\[\]^`{|}~\x7f"
+_OTHER = rf"[\x00-\x08\x0e-\x1f{_SIGNS}]++"
 
 
 def neutral_token(*, escapes: bool = False) -> str:
     """Return the pattern of `NEUTRAL_TOKEN`, where plain strings have *escapes* too."""
+    # a word with the blanks behind it, and signs with blanks, are one step: most are so
     string = rf"{_ESCAPED_REST}'" if escapes else STRING
     return (
-        rf"(?![eE]'){WORD}|{SPACE}|{_OTHER}|{ESCAPED}|{NUMBER}|{string}|{NAME}"
-        rf"|{COMMENT}|{BLOCK}|-|/(?!\*)|(?!{TAG})\$"
+        rf"(?![eE]'){WORD}[ \t\n\r\f\v]*+|[\x00- {_SIGNS}]++"
+        rf"|{ESCAPED}|{NUMBER}|{string}|{NAME}|{COMMENT}|{BLOCK}|-|/(?!\*)|(?!{TAG})\$"
     )
 
 
 NEUTRAL_TOKEN = neutral_token()
 """
-A token that ends no statement, opens nothing and nests in nothing.
+Tokens that end no statement, open nothing and nest in nothing.
 
 That leaves out `;`, parentheses, dollar quotes, block comments that nest, backslashes
 outside of quotes, and what is never closed.

@@ -11,12 +11,15 @@ and DETACH PARTITION CONCURRENTLY of a table IF EXISTS.
 
 import re
 
-from migrator.sql.lexer import IN_WORD
+from migrator.sql.lexer import BLOCK, COMMENT, IN_WORD, SPACE, possessive
 from migrator.sql.words import phrase
 
 
+_GAP = possessive(rf"{SPACE}|{COMMENT}|{BLOCK}")
 _FIRST = re.compile(
-    rf"(?:alter|cluster|commit|create|discard|drop|reindex|rollback|vacuum)(?!{IN_WORD})",
+    rf"(?:(?:create|drop){_GAP}(?:unique|index|database|tablespace|subscription)"
+    rf"|alter{_GAP}(?:system|table|database|subscription)"
+    rf"|cluster|commit|discard|reindex|rollback|vacuum)(?!{IN_WORD})",
     re.IGNORECASE,
 )
 _PART = r'(?:"(?:[^"]|"")*"|\S+)'
