@@ -149,7 +149,7 @@ class LineParser:
         return last if self._skips else first
 
     def _block_lines(self, first: int, last: int) -> int:
-        """Read lines of a block: all behind the blank lines and comments at its start."""
+        """Read lines of a block, which begins behind blank lines and comments."""
         lines = self._lines[first - self._first : last - self._first]
         for index, line in enumerate(lines):
             if self._buffer.lines:

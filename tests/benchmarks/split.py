@@ -11,6 +11,8 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -91,10 +93,9 @@ def _functions(size: int) -> Iterator[str]:
 
 def _pglast(path: Path) -> float | None:
     """Return how long the scanner of pglast takes, which is PostgreSQL's; None: none."""
-    try:
-        from pglast import split  # noqa: PLC0415 - not in the lock file: install it
-    except ImportError:
-        return None
+    if find_spec("pglast") is None:
+        return None  # it is not in the lock file: install it
+    split = import_module("pglast").split
     text = path.read_text()
     start = time.perf_counter()
     split(text, with_parser=False)
