@@ -16,10 +16,20 @@ class Buffer:
         self.copies = False
         """Whether the first word is COPY, and nobody has looked for its end."""
 
+        self.between = True
+        """Whether nobody has found a statement in the lines yet."""
+
         self._first = 0
         self._next = 0
         self._height = 0
         self._jumps: list[tuple[int, int]] = []
+
+    def extend(self, lines: list[str], number: int) -> None:
+        """Take the file's *lines* from *number* on, as they are."""
+        self.append(lines[0], number)
+        self.lines += lines[1:]
+        self._height += len(lines) - 1
+        self._next = number + len(lines)
 
     def append(self, line: str, number: int) -> None:
         """Take the file's line *number*; expanded, it may be several lines."""

@@ -18,17 +18,17 @@ from migrator.sql.hazards import Half
 from migrator.sql.lexer import possessive, tokenize
 from migrator.sql.rows import Ahead, find_end
 from migrator.sql.split import (
-    PLAIN_NEXT,
     Inside,
     Part,
     Stop,
     is_plain,
     part_at,
     skip_blank,
+    whole_at,
 )
 from migrator.sql.structure import Structure
 from migrator.sql.window import UncertainError, Window
-from migrator.sql.words import copies_in, ends_transaction, is_restriction
+from migrator.sql.words import copies_in, is_restriction
 
 
 class LexerParser(Window):
@@ -121,9 +121,10 @@ class LexerParser(Window):
     def _plain(self, at: int, stop: int) -> int:
         """Read the statements up to *stop* in which there is nothing to look at."""
         statements, source = self._half.statements, self._source
-        while match := PLAIN_NEXT.match(self._text, at, stop):
+        while match := whole_at(self._text, at, stop):
             at = match.end()
-            statements.append(source.whole(match.start(1), match[1]))
+            start = match.start("statement")
+            statements.append(source.whole(start, match["statement"]))
         return at
 
     def _annotation(self, mark: Mark) -> int:
@@ -140,8 +141,9 @@ class LexerParser(Window):
         """Make certain that the block which *mark* begins ends in this text."""
         begins = mark.annotation is Annotation.BEGIN and self.structure.side
         if begins and mark.verdict is not Verdict.NEAR:
-            following = self._marks[self._passed + 1 :]
-            self._certainly(any(map(self.structure.ends_block, following)))
+            following = range(self._passed + 1, len(self._marks))
+            ends = (self.structure.ends_block(self._marks[n]) for n in following)
+            self._certainly(any(ends))
 
     def _before_up(self, start: int) -> int:
         self._findings.add("before_up", *self._source.place(start))
@@ -152,7 +154,7 @@ class LexerParser(Window):
         end = _line_end(self._text, start)
         line = self._text[start:end]
         if not is_restriction(line):
-            self._add("psql_command", start, said=line[:40])
+            self._add("psql_command", start, said=line[:40], hint="")
         self._pass(end)
         return end
 
@@ -170,9 +172,7 @@ class LexerParser(Window):
         self, pieces: list[tuple[int, int]], data: Iterable[str] | None = None
     ) -> None:
         statement = self._source.statement(pieces, data=data)
-        # Whether the file runs in a transaction is known at its end
-        plain = not ends_transaction(statement.text)
-        self._half.note(statement, block=False, plain=plain)
+        self._half.note(statement, block=False, plain=False)
 
     def _crossed(self, part: Part) -> int:
         """Read a statement in which a mark stands: find out whether it is one."""

@@ -101,7 +101,8 @@ class LineParser:
         followed = self.structure.take(mark)
         if followed is None:
             return
-        if self.structure.side is not None and self._buffer.lines:
+        within = self.structure.side is not None and self._buffer.lines
+        if within and followed is not Annotation.END:
             self._buffer.cuts.append(mark.line)
         match followed:
             case Annotation.DOWN:
@@ -141,9 +142,21 @@ class LineParser:
             self._carried = False
             line = self._lines[first - self._first]
             self._expand(line, first + 1, (Direction.UP,), own=None)
-        while first < last:
-            first = self._some_lines(first, last)
-        return first
+        while first < last and not self._skips:
+            plainly = self.structure.block and not self.structure.envsub
+            read = self._block_lines if plainly else self._some_lines
+            first = read(first, min(last, first + _SOME))
+        return last if self._skips else first
+
+    def _block_lines(self, first: int, last: int) -> int:
+        """Read lines of a block, which begins behind blank lines and comments."""
+        lines = self._lines[first - self._first : last - self._first]
+        for index, line in enumerate(lines):
+            if self._buffer.lines:
+                self._buffer.extend(lines[index:], first + index + 1)
+                break
+            self._line(line, first + index + 1)
+        return last
 
     def _some_lines(self, first: int, last: int) -> int:
         statements = self._half.statements
@@ -158,7 +171,7 @@ class LineParser:
             ):
                 statements.append(Statement(text, index + 1))
             elif (read := self._line(line, index + 1)) != index + 1:
-                return read or last
+                return read
         return last
 
     @property
@@ -179,7 +192,7 @@ class LineParser:
         """
         Read one line; return the number of the last one that was read with it.
 
-        That is 0 when it is the last one before the next annotation.
+        That is 0 when nothing is read before the next annotation.
         """
         bare = line.lstrip(BLANKS)
         comment = bare.startswith("--")
@@ -205,8 +218,11 @@ class LineParser:
 
     def _restricts(self, bare: str) -> bool:
         """Say whether the line only tells psql what to refuse, between statements."""
-        between = not self.structure.block and is_restriction(bare)
-        return between and not any(parts("\n".join(self._buffer.lines)))
+        if self.structure.block or not self._buffer.between or not is_restriction(bare):
+            return False
+        # one look at a statement; one for each such line in it would be slow
+        self._buffer.between = not any(parts("\n".join(self._buffer.lines)))
+        return self._buffer.between
 
     # goose sees no end in `COPY t FROM stdin; /* c */`; for psql the next line is a row
     def _ends_copy(self, line: str) -> bool:
@@ -314,5 +330,8 @@ class LineParser:
 
 # Behind a CR that ends the comment for PostgreSQL: more than blanks and comments
 _AFTER_CR = re.compile(r"\r(?=[ \t\f\v]*+[^ \t\f\v\r\-]|[ \t\f\v]*+-(?!-))")
+_SOME = 1000
+"""How many lines are taken at a time: those behind rows of COPY are taken again."""
+
 # A cheap look before the regular expression that reads the whole line
 _STARTS_PLAIN = re.compile("[A-Za-z]").match

@@ -91,6 +91,10 @@ HAZARDS = {
         " {inside}; put the statement between '-- +goose StatementBegin' and"
         " '-- +goose StatementEnd'{hint}"
     ),
+    "semicolon_in_comment": (
+        "goose ends a statement at this ';', which is inside a block comment that is"
+        " opened in line {begin}; remove the ';', or write the comment with '--'"
+    ),
     "unclosed": "{inside} is opened here and never closed; close it{hint}",
     "merged": (
         "this is sent together with the statement before it, as one transaction,"
@@ -128,7 +132,12 @@ HAZARDS = {
         "COPY … FROM stdin cannot stand in a block; remove StatementBegin and"
         " StatementEnd around it"
     ),
-    "psql_command": ("'{said}' is a command of psql, not SQL; remove the line"),
+    "psql_command": "'{said}' is a command of psql, not SQL; remove it{hint}",
+    "refuses_transaction": (
+        "{said} cannot run in a transaction block, and this file runs in a transaction;"
+        " mark the file '-- +goose NO TRANSACTION', and move its other statements to"
+        " another file, which can be rolled back"
+    ),
     "nul": "the server takes no NUL character; remove it",
     "client_encoding": (
         "the file sets client_encoding to {said} above, and is UTF-8: this character"

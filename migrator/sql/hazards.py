@@ -7,7 +7,7 @@ is said.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from migrator.model import Direction, Statement
@@ -20,10 +20,21 @@ from migrator.sql.split import (
     Inside,
     Part,
     Stop,
+    block_comments,
     inside,
     parts,
 )
-from migrator.sql.words import copies_in, ends_transaction, refuses_transaction
+from migrator.sql.transaction_block import transaction_refusal
+from migrator.sql.words import (
+    copies_in,
+    ends_transaction,
+    find_backslash,
+    refuses_transaction,
+)
+
+
+_Find = Callable[[int], tuple[Statement, int]]
+"""Gives the statement that holds a place of a text, and its place in it."""
 
 
 class _Suspect(NamedTuple):
@@ -145,28 +156,33 @@ class _Check:
         self._cuts(statement, suspect.cuts)
         found = list(parts(statement.text))
         for part in found:
-            self._ending(statement, part.start, statement.text, part.start)
+            self._in_transaction(statement, part.start, statement.text, part.start)
             if self._foreign(statement, part, block=suspect.block):
                 return self._up_to_block(suspect.at, compare=False)
         self._merged(statement, found, block=suspect.block)
+        if suspect.block and found and found[-1].inside is not Inside.BODY:
+            self._unclosed(statement.text, found[-1], lambda at: (statement, at))
         if suspect.block or not found or found[-1].stop is Stop.SEMICOLON:
             return suspect.at + 1
         return self._up_to_block(suspect.at, compare=True)
 
-    def _ending(self, statement: Statement, at: int, text: str, start: int) -> None:
-        """Note an end of the transaction at *start* of *text*, *at* of *statement*."""
+    def _in_transaction(
+        self, statement: Statement, at: int, text: str, start: int
+    ) -> None:
+        """Note what the transaction refuses or ends with: *at* is *start* of *text*."""
         if self._transaction is False:
             return
-        said = ends_transaction(text, start)
-        if said:
-            self._add_if("ends_transaction", statement, at, transaction=True, said=said)
+        for slug, find in _OUTSIDE:
+            if said := find(text, start):
+                self._add_if(slug, statement, at, transaction=True, said=said)
 
     def _foreign(self, statement: Statement, part: Part, *, block: bool) -> bool:
         """Note what is no SQL; say whether rows follow, which are not looked at."""
         text = statement.text
-        if text[part.start] == "\\":
-            said = text[part.start : part.end].split("\n", 1)[0][:40]
-            self._add("psql_command", statement, part.start, said=said)
+        said, at = _psql_command(text[part.start : part.end])
+        if said:
+            hint = backslash_hint(text)
+            self._add("psql_command", statement, part.start + at, said=said, hint=hint)
         if block and copies_in(text, part.start, part.end):
             self._add("copy_in_block", statement, part.start)
             return True
@@ -202,24 +218,49 @@ class _Check:
         for part in parts(run.text, at):
             if part.stop is not Stop.SEMICOLON and not ends:
                 break
+            self._between(run, at, part.start)
             at = part.end
             self._compared(run, part)
+        else:
+            self._between(run, at, len(run.text))
         if not ends:
             self._half.rest = run.rest(at)
 
     def _compared(self, run: Run, part: Part) -> None:
-        self._ending(*run.find(part.start), run.text, part.start)
+        self._in_transaction(*run.find(part.start), run.text, part.start)
         first = run.first_end_inside(part)
-        if part.inside is not None and part.inside not in _DEPTHS:
-            statement, at = run.find(part.since)
-            hint = backslash_hint(run.text[part.start : part.end])
-            self._add("unclosed", statement, at, inside=part.inside.value, hint=hint)
+        if part.inside is Inside.BLOCK and part.since == part.start:
+            self._split_comment(run, run.first_end(part.start), part.start)
+        elif part.inside is not None and part.inside not in _DEPTHS:
+            self._unclosed(run.text, part, run.find)
         elif first is not None:
             at = run.semicolon(first)
             where = inside(run.text, part, at) or Inside.COMMENT
             hint = backslash_hint(run.text[part.start : part.end])
             statement, at = run.find(at)
             self._add("split_inside", statement, at, inside=where.value, hint=hint)
+        elif part.inside is Inside.PARENTHESES:
+            self._unclosed(run.text, part, run.find)
+
+    def _unclosed(self, text: str, part: Part, find: _Find) -> None:
+        """Note what *part* of *text* opens and never closes, if it does."""
+        if part.inside is not None:
+            hint = backslash_hint(text[part.start : part.end])
+            statement, at = find(part.since)
+            self._add("unclosed", statement, at, inside=part.inside.value, hint=hint)
+
+    def _between(self, run: Run, start: int, end: int) -> None:
+        """Note an end that goose sees in a comment between statements."""
+        for comment in block_comments(run.text, start, end):
+            first = run.first_end_inside(comment)
+            if first is not None:
+                self._split_comment(run, first, comment.start)
+
+    def _split_comment(self, run: Run, end: int, start: int) -> None:
+        statement, at = run.find(start)
+        begin, _ = statement.locate(at + 1)
+        statement, at = run.find(run.semicolon(end))
+        self._add("semicolon_in_comment", statement, at, begin=begin)
 
     def _cuts(self, statement: Statement, cuts: tuple[int, ...]) -> None:
         """Note annotations that were taken out of a string, a name or a comment."""
@@ -257,6 +298,10 @@ class _Check:
         )
 
 
+_OUTSIDE = (
+    ("ends_transaction", ends_transaction),
+    ("refuses_transaction", transaction_refusal),
+)
 _DEPTHS = {Inside.PARENTHESES, Inside.BODY}
 _TEXTS = {Kind.STRING, Kind.NAME, Kind.BLOCK}
 _OWN_LINE = "give each its own line that ends with ';'"
@@ -279,13 +324,22 @@ def _line_starts(
 
 def unfinished(left: Statement, side: Direction, findings: Findings) -> None:
     """Note that goose finds no end of the last statement, and why."""
-    if left.text.startswith("\\"):
-        said = left.text.split("\n", 1)[0][:40]
-        findings.add("psql_command", left.line, left.column, sides=(side,), said=said)
+    said, at = _psql_command(left.text)
+    if said and not said.startswith("\\."):  # which ends rows, not a statement
+        line, column = left.locate(at + 1)
+        hint = backslash_hint(left.text)
+        findings.add("psql_command", line, column, sides=(side,), said=said, hint=hint)
         return
     at, why, mend = _why_unfinished(left.text)
     line, column = left.locate(at + 1)
     findings.add("unfinished", line, column, sides=(side,), why=why, mend=mend)
+
+
+# psqlscan.l: outside of quotes a backslash begins a command, wherever in a line
+def _psql_command(text: str) -> tuple[str, int]:
+    """Return the first command for psql in *text* and where it is; "" for none."""
+    at = find_backslash(text)
+    return text[at:].split("\n", 1)[0][:40] if at >= 0 else "", at
 
 
 def _why_unfinished(text: str) -> tuple[int, str, str]:

@@ -84,6 +84,8 @@ NAME = '"' + possessive('[^"]++|""') + '"'
 TAG = rf"\$(?:{_LETTER}{_LETTER_DIGIT}*+)?\$"
 # In scan.l: xcstart
 _BLOCK = r"/\*"
+# One in which no other begins
+BLOCK = _BLOCK + possessive(r"[^*/]++|\*(?!/)|/(?!\*)") + r"\*/"
 # In scan.l: xe, xeescape; and quotecontinue: after a line end the next quote continues
 # the same string, with backslashes, also behind line comments
 _ESCAPED_BODY = possessive(r"[^'\\]++|\\[\s\S]|''")
@@ -94,25 +96,28 @@ _CONTINUED = possessive(rf"'{_CONTINUE}{_ESCAPED_BODY}")
 _ESCAPED_REST = rf"'{_ESCAPED_BODY}{_CONTINUED}"
 _ESCAPED_OPEN = rf"[eE]{_ESCAPED_REST}"
 ESCAPED = rf"{_ESCAPED_OPEN}'"
-# Everything that starts none of the above, in runs
-_OTHER = r"[\x00-\x08\x0e-\x1f!#%&*+,.:<=>?@\[\\\]^`{|}~\x7f]++"
+# Everything that starts none of the above, in runs. Not a backslash: it is in no token
+# of SQL, and begins a command of psql.
+_SIGNS = r"!#%&*+,.:<=>?@\[\]^`{|}~\x7f"
+_OTHER = rf"[\x00-\x08\x0e-\x1f{_SIGNS}]++"
 
 
 def neutral_token(*, escapes: bool = False) -> str:
     """Return the pattern of `NEUTRAL_TOKEN`, where plain strings have *escapes* too."""
+    # a word with the blanks behind it, and signs with blanks, are one step: most are so
     string = rf"{_ESCAPED_REST}'" if escapes else STRING
     return (
-        rf"{_OTHER}|{SPACE}|{ESCAPED}|(?![eE]'){WORD}|{NUMBER}|{string}|{NAME}"
-        rf"|{COMMENT}|-|/(?!\*)|(?!{TAG})\$"
+        rf"(?![eE]'){WORD}[ \t\n\r\f\v]*+|[\x00- {_SIGNS}]++"
+        rf"|{ESCAPED}|{NUMBER}|{string}|{NAME}|{COMMENT}|{BLOCK}|-|/(?!\*)|(?!{TAG})\$"
     )
 
 
 NEUTRAL_TOKEN = neutral_token()
 """
-A token that ends no statement, opens nothing and nests in nothing.
+Tokens that end no statement, open nothing and nest in nothing.
 
-That leaves out `;`, parentheses, dollar quotes, block comments, and what is never
-closed.
+That leaves out `;`, parentheses, dollar quotes, block comments that nest, backslashes
+outside of quotes, and what is never closed.
 """
 
 _TOKEN = (

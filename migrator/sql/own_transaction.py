@@ -75,7 +75,8 @@ class OwnTransaction:
         if not self._possible or self._ended or part.stop is Stop.OPEN:
             self._possible = False
         elif not self._started:
-            match = re.fullmatch(_BEGIN, _said(text, part))
+            begins = _BEGINS.match(text, part.start)
+            match = re.fullmatch(_BEGIN, _said(text, part)) if begins else None
             self._started, self._possible = True, match is not None
             self.begin = f"BEGIN{match['modes'].upper()}" if match else ""
             return True

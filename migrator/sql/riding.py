@@ -1,14 +1,10 @@
 """Which statements may be sent before the one in front of them is answered."""
 
-import re
 from itertools import islice
 
 from migrator.model import Statement
 from migrator.sql.split import is_plain, parts
-from migrator.sql.words import ends_transaction, starts_copy
-
-
-_PARAMETER = re.compile(r"\$[0-9]")
+from migrator.sql.words import ends_transaction, has_parameter, starts_copy
 
 
 def why_alone(statement: Statement) -> str:
@@ -24,11 +20,15 @@ def why_alone(statement: Statement) -> str:
     if is_plain(text):
         return ""
     found = list(islice(parts(text), 2))
-    if len(found) != 1:
-        return "several commands in one statement" if found else "no command"
-    start = found[0].start
+    if len(found) > 1:
+        return "several commands in one statement"
+    # one without a command is an empty query, which the extended protocol has, too
+    return _reason(text, found[0].start) if found else ""
+
+
+def _reason(text: str, start: int) -> str:
     if starts_copy(text, start):
         return "COPY"
     if ends_transaction(text, start):
         return "an end of the transaction"
-    return "a parameter such as $1" if _PARAMETER.search(text) else ""
+    return "a parameter such as $1" if has_parameter(text) else ""

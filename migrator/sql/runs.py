@@ -8,6 +8,7 @@ from bisect import bisect_right
 
 from migrator.model import Statement
 from migrator.sql.gotext import BLANKS, COMMENT_WORD
+from migrator.sql.lexer import Token
 from migrator.sql.split import Part
 
 
@@ -40,10 +41,14 @@ class Run:
             end += len(statement.text) + 1
             self._ends.append(end)
 
-    def first_end_inside(self, part: Part) -> int | None:
+    def first_end_inside(self, part: Part | Token) -> int | None:
         """Return the first statement that goose ends before PostgreSQL does, if any."""
-        at = bisect_right(self._ends, part.start)
+        at = self.first_end(part.start)
         return at if self._ends[at] < part.end else None
+
+    def first_end(self, at: int) -> int:
+        """Return the statement in which a place of the text is for goose."""
+        return bisect_right(self._ends, at)
 
     def rest(self, at: int) -> Rest:
         """Return what has to be looked at again: the statements from a place on."""

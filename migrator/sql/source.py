@@ -87,8 +87,8 @@ class Source:
         """Return the statement *text* that starts at *start*."""
         if self._lines is not None:
             return self.statement([(start, start + len(text))])
-        line, column = self.place(start)
-        return Statement(text, line, column)
+        column = start - self.text.rfind("\n", 0, start)
+        return Statement(text, self._number_at(start) + self._first, column)
 
     def statement(
         self, pieces: list[tuple[int, int]], *, data: Iterable[str] | None = None
@@ -127,10 +127,10 @@ class Source:
 
     # Places come mostly in order: what was counted is not counted again
     def _number_at(self, at: int) -> int:
-        if at < self._at:
-            self._number -= self.text.count("\n", at, self._at)
-        else:
+        if at >= self._at:
             self._number += self.text.count("\n", self._at, at)
+        else:
+            self._number -= self.text.count("\n", at, self._at)
         self._at = at
         return self._number
 

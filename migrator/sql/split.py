@@ -12,10 +12,12 @@ from functools import cache
 from typing import NamedTuple
 
 from migrator.sql.lexer import (
+    BLOCK,
     COMMENT,
     IN_WORD,
     NEUTRAL_TOKEN,
     SPACE,
+    TAG,
     Kind,
     Token,
     neutral_token,
@@ -73,48 +75,87 @@ def _run(*, escapes: bool) -> re.Pattern[str]:
     return re.compile(possessive(neutral_token(escapes=escapes)))
 
 
-# Routines, COPY and what may end a transaction, which the tokens must read; a block
-# comment before the second word makes the patterns below fail anyway. The look at the
-# first letter spares most statements the rest.
+# What a second look is for, by its first words: COPY, and what ends a transaction or
+# may be refused in one. The look at the first letter spares most statements the rest.
+_BLANK = possessive(rf"{SPACE}|{COMMENT}|{BLOCK}")
+_UNIQUE = possessive(f"unique{_BLANK}", "?")
+_UP_TO_DETACH = possessive("[^;dD]++|[dD](?!etach)") + "[dD]etach"
+_SECOND_LOOK = (
+    rf"copy|{ENDING}|vacuum|cluster|reindex|discard"
+    rf"|(?:create|drop|alter){_BLANK}(?:database|tablespace|subscription|system)"
+    rf"|(?:create|drop){_BLANK}{_UNIQUE}index{_BLANK}concurrently"
+    rf"|alter{_BLANK}table{_BLANK}{_UP_TO_DETACH}"
+)
 _GAP = possessive(rf"{SPACE}|{COMMENT}")
 _OR_REPLACE = possessive(f"or{_GAP}replace{_GAP}", "?")
-_HEAD = (
-    rf"(?=[ACEPRacepr])(?i:copy|{ENDING}|create{_GAP}{_OR_REPLACE}(?:function|procedure))"
-    rf"(?!{IN_WORD})"
-)
+_ROUTINE = rf"create{_GAP}{_OR_REPLACE}(?:function|procedure)"
 # How deep parentheses nest before the tokens are asked
 _DEEP = 4
 
 
-def _statement(atom: str) -> str:
-    """Return the pattern of a statement made of *atom* and of parentheses around it."""
-    nested = possessive(atom)
-    for _ in range(_DEEP):
-        nested = possessive(rf"{atom}|\({nested}\)")
-    return rf"(?!{_HEAD})((?=[A-Za-z]){nested};)"
+def _nested(atom: str, depth: int = _DEEP) -> str:
+    """Return what matches *atom*, and parentheses around it, as often as it can."""
+    pattern = possessive(atom)
+    for _ in range(depth):
+        pattern = possessive(rf"{atom}|\({pattern}\)")
+    return pattern
+
+
+def _statement(body: str, heads: str) -> str:
+    """Return what matches a statement of *body* that starts with none of *heads*."""
+    apart = rf"(?=[ACDEPRVacdeprv])(?i:{heads})(?!{IN_WORD})"
+    return rf"(?!{apart})(?P<statement>(?=[A-Za-z]){body};)"
 
 
 # Most statements, in one step. The first pattern reads long runs: nothing in it but
 # plain strings, quoted names and parentheses; an E'' ends it, for its continuation has
-# backslashes. The second reads word by word and knows E'', line comments and `$$`.
-# The heads above, tagged dollar quotes and block comments are left to the tokens. What
-# repeats does so possessively, so nothing is read twice.
-_PLAIN = _statement(r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)")
-_DOLLARS = r"\$\$" + possessive(r"[^$]++|\$(?!\$)") + r"\$\$"
-_WHOLE = _statement(rf"{NEUTRAL_TOKEN}|{_DOLLARS}")
+# backslashes. The second reads token by token. It knows dollar quotes by what may be
+# the first tag, and one more outside of parentheses, for what repeats can refer to no
+# group inside of it; and routines, unless something may be BEGIN ATOMIC, which opens a
+# body. All else is left to the tokens. What repeats does so possessively, so nothing is
+# read twice.
+_PLAIN = _statement(
+    _nested(r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)"),
+    f"{_SECOND_LOOK}|{_ROUTINE}",
+)
+
+
+def _dollars(tag: str) -> str:
+    """Return what matches a text in dollar quotes with the tag of the group *tag*."""
+    same = f"(?P={tag})"
+    return same + possessive(rf"[^$]++|(?!{same})\$") + same
+
+
+_FIRST_TAG = rf"(?=[^$;]*+(?P<first>{TAG})?)"
+_NEUTRAL = rf"(?!(?i:atomic)(?!{IN_WORD}))(?:{NEUTRAL_TOKEN})"
+_BODY = _nested(rf"{_NEUTRAL}|{_dollars('first')}")
+_AFTER = _nested(_NEUTRAL, 1)
+_OTHER_TAG = rf"(?:(?=(?P<other>{TAG})){_dollars('other')}{_AFTER})?"
+_WHOLE = _BLANK + _FIRST_TAG + _statement(_BODY + _OTHER_TAG, _SECOND_LOOK)
 _BETWEEN = re.compile(_GAP)
-_REST = re.compile(_GAP + r"\Z")
+_REST = re.compile(_BLANK + r"\Z")
 _ATOMIC = re.compile("atomic", re.IGNORECASE)
 _COPY_ANYWHERE = re.compile("copy", re.IGNORECASE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
-"""Blanks and one whole statement, as group 1, without anything to trip over."""
+"""Blanks and one whole statement, the group of this name, with nothing to trip over."""
 
 
 @cache
-def _at_whole() -> re.Pattern[str]:
+def _whole_next() -> re.Pattern[str]:
     # takes some milliseconds, and many files hold nothing but what is plain
     return re.compile(_WHOLE)
+
+
+def whole_at(text: str, start: int, stop: int | None = None) -> re.Match[str] | None:
+    """
+    Return what *text* holds from *start* on: blanks, comments, and a whole statement.
+
+    That is one which needs no second look: what it is matches the group `statement`.
+    None when there may be another one, or more than blanks before *stop*.
+    """
+    stop = len(text) if stop is None else stop
+    return PLAIN_NEXT.match(text, start, stop) or _whole_next().match(text, start, stop)
 
 
 def is_plain(text: str) -> bool:
@@ -123,7 +164,7 @@ def is_plain(text: str) -> bool:
 
     True is certain; False means that the tokens must be asked.
     """
-    match = PLAIN_NEXT.match(text) or _at_whole().match(text)
+    match = whole_at(text, 0)
     return match is not None and _REST.match(text, match.end()) is not None
 
 
@@ -142,6 +183,17 @@ def parts(text: str, start: int = 0) -> Iterator[Part]:
         if part.end - start > 1 or part.stop is not Stop.SEMICOLON:
             yield part  # a lone `;` is none
         start, unclosed = skip_blank(text, part.end)
+
+
+def block_comments(text: str, start: int, end: int) -> Iterator[Token]:
+    """Yield the block comments from *start*, between statements, to before *end*."""
+    if text.find("/*", start, end) < 0:
+        return
+    for token in tokenize(text, start):
+        if token.start >= end:
+            return
+        if token.kind is Kind.BLOCK:
+            yield token
 
 
 def copy_part(text: str) -> Part | None:
@@ -193,9 +245,9 @@ def part_at(text: str, start: int, *, escapes: bool = False) -> Part:
     With *escapes* its plain strings have backslashes (standard_conforming_strings off).
     """
     if not escapes:
-        match = PLAIN_NEXT.match(text, start) or _at_whole().match(text, start)
+        match = whole_at(text, start)
         if match is not None:
-            return Part(start, match.end(1), Stop.SEMICOLON)
+            return Part(start, match.end(), Stop.SEMICOLON)
     if is_routine(text, start):
         return _routine(text, start, escapes=escapes)
     return _simple(text, start, escapes=escapes)

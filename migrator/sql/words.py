@@ -1,6 +1,7 @@
 """What kind of statement a text is, by its words."""
 
 import re
+from collections.abc import Iterator
 
 from migrator.sql.lexer import IN_WORD, WORD, Kind, tokenize
 
@@ -34,15 +35,42 @@ def words(text: str, start: int = 0, *, limit: int) -> list[str]:
     return found
 
 
+def phrase(text: str, start: int = 0, *, limit: int) -> str:
+    """Return a statement's first tokens, apart by blanks, with words in lower case."""
+    found: list[str] = []
+    for token in tokenize(text, start):
+        if token.kind is Kind.SEMICOLON or len(found) == limit:
+            break
+        if token.kind not in BLANK_KINDS:
+            said = text[token.start : token.end]
+            found.append(said.lower() if token.kind is Kind.WORD else said)
+    return " ".join(found)
+
+
 def stray_dollar(text: str) -> int:
     """Return where a `$` stands that PostgreSQL's lexer refuses; -1 for none."""
-    if "$" not in text:
-        return -1
-    for token in tokenize(text):
-        is_dollar = token.kind is Kind.OTHER and text[token.start] == "$"
-        if is_dollar and not text[token.end : token.end + 1].isdigit():
-            return token.start
-    return -1
+    return next((at for at in _signs(text, "$") if not _has_number(text, at)), -1)
+
+
+def has_parameter(text: str) -> bool:
+    """Say whether there is a parameter such as `$1`, outside of quotes and comments."""
+    return any(_has_number(text, at) for at in _signs(text, "$"))
+
+
+def find_backslash(text: str) -> int:
+    """Return where the first backslash outside of quotes and comments is; -1: none."""
+    return next(_signs(text, "\\"), -1)
+
+
+def _signs(text: str, sign: str) -> Iterator[int]:
+    """Yield where *sign* is no part of a name, a quoted text or a comment."""
+    for token in tokenize(text) if sign in text else ():
+        if token.kind is Kind.OTHER and text[token.start] == sign:
+            yield token.start
+
+
+def _has_number(text: str, at: int) -> bool:
+    return text[at + 1 : at + 2].isdigit()
 
 
 _COPY = re.compile(rf"copy(?!{IN_WORD})", re.IGNORECASE)

@@ -2,7 +2,7 @@
 How fast files are split: python tests/benchmarks/split.py [MEGABYTES].
 
 Prints MB/s for both rules on one large file of each kind, files/s for many small
-ones, and, where Go is there, the ratio to goose's own parser.
+ones, and, where Go and pglast are there, the ratios to goose's and pglast's time.
 """
 
 import shutil
@@ -11,6 +11,8 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -69,6 +71,37 @@ def _escaped(size: int) -> Iterator[str]:
         yield row.format(n, n)
 
 
+_FUNCTION = """CREATE FUNCTION f{n}(a int, b text DEFAULT E'it\\'s;\\n') RETURNS text
+LANGUAGE plpgsql AS $function$
+BEGIN
+    -- the caller's; not ours
+    RAISE NOTICE E'found %\\n', a;
+    RETURN format($q$%L, %L$q$, a, b);
+END;
+$function$;
+"""
+
+
+def _functions(size: int) -> Iterator[str]:
+    """An extension's install script, each function in a block."""
+    yield "-- +goose Up\n"
+    for n in range(size // len(_FUNCTION)):
+        yield "-- +goose StatementBegin\n"
+        yield _FUNCTION.format(n=n)
+        yield "-- +goose StatementEnd\n"
+
+
+def _pglast(path: Path) -> float | None:
+    """Return how long the scanner of pglast takes, which is PostgreSQL's; None: none."""
+    if find_spec("pglast") is None:
+        return None  # it is not in the lock file: install it
+    split = import_module("pglast").split
+    text = path.read_text()
+    start = time.perf_counter()
+    split(text, with_parser=False)
+    return time.perf_counter() - start
+
+
 def _timed(folder: Path, split: Split) -> tuple[float, int]:
     start = time.perf_counter()
     files = load(folder, split=split, environ={})
@@ -96,6 +129,7 @@ def _large(name: str, lines: Iterator[str], peer: "goose.Goose | None") -> None:
             file.writelines(lines)
         size = path.stat().st_size
         theirs = peer.seconds(path) if peer else None
+        scanned = _pglast(path)
         for split in Split:
             seconds, statements = _timed(path.parent, split)
             memory = _peak(path.parent, split) / size if size < 20 * _MB else 0
@@ -103,7 +137,8 @@ def _large(name: str, lines: Iterator[str], peer: "goose.Goose | None") -> None:
                 f"{name:8} {split.value:9} {size / _MB:6.0f} MB {seconds:6.2f} s"
                 f" {size / _MB / seconds:6.1f} MB/s {statements:8} statements"
                 + (f"  {memory:.1f} x memory" if memory else "")
-                + (f"  goose {theirs:.2f} s" if theirs else "")
+                + (f"  {seconds / theirs:.1f} x goose" if theirs else "")
+                + (f"  {seconds / scanned:.1f} x pglast" if scanned else "")
             )
 
 
@@ -128,6 +163,7 @@ def main() -> None:
         _large("inserts", _inserts(size), peer)
         _large("rows", _rows(size), peer)
         _large("escaped", _escaped(size), peer)
+        _large("functions", _functions(size), peer)
 
 
 if __name__ == "__main__":

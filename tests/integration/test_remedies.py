@@ -67,7 +67,10 @@ def up(database: str, directory: Path, name: str, content: str | bytes) -> Resul
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("VACUUM;\n", "VACUUM cannot run inside a transaction block (SQLSTATE 25001)"),
+        (
+            "CLUSTER parted USING parted_pkey;\n",
+            "CLUSTER cannot run inside a transaction block (SQLSTATE 25001)",
+        ),
         ("CALL p();\n", "invalid transaction termination (SQLSTATE 2D000)"),
         (
             "DO $$ BEGIN COMMIT; END $$;\n",
@@ -90,6 +93,7 @@ def test_what_cannot_run_in_a_transaction_is_told_where_it_can(
 ) -> None:
     """PostgreSQL's own statements, procedures that commit, TimescaleDB's."""
     conn.execute(COMMITS)
+    conn.execute("CREATE TABLE parted (x int PRIMARY KEY) PARTITION BY LIST (x)")
 
     result = up(database, tmp_path, "00001_a.sql", statement)
 

@@ -74,6 +74,6 @@ def test_the_patterns_agree_with_the_tokens(
     quick = [part_at(text, 0) for text in texts]
     never = re.compile(r"(?!)")
     monkeypatch.setattr(split, "PLAIN_NEXT", never)
-    monkeypatch.setattr(split, "_at_whole", lambda: never)
+    monkeypatch.setattr(split, "_whole_next", lambda: never)
 
     assert quick == [part_at(text, 0) for text in texts]

@@ -90,7 +90,14 @@ def test_what_is_open_at_the_end_is_told(text: str, inside: Inside, since: int) 
         pytest.param("copy t from stdin;", False, id="copy"),
         pytest.param("copyright;", True, id="copyright"),
         pytest.param(f"{_ATOMIC} a;", False, id="routine"),
-        pytest.param("a /* b */;", False, id="left-to-the-tokens"),
+        pytest.param("a /* b */;", True, id="comment"),
+        pytest.param("a /* /* b */ */;", False, id="left-to-the-tokens"),
+        pytest.param("create function f() as $f$;$f$;", True, id="tag"),
+        pytest.param("a ($a$;$a$, ';') $b$;$a$;$b$ c;", True, id="two-tags"),
+        pytest.param("vacuum;", False, id="refused-in-a-transaction"),
+        pytest.param("drop index -- c\n concurrently i;", False, id="concurrently"),
+        pytest.param("alter table a add b int;", True, id="alter-table"),
+        pytest.param("alter table a detach partition b;", False, id="detach"),
     ],
 )
 def test_plain_statements_need_no_second_look(text: str, expected: bool) -> None:  # noqa: FBT001  # expected value
