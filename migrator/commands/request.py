@@ -61,7 +61,7 @@ class Request(NamedTuple):
         Read the migrations, for a command that goes by all of their versions.
 
         Raises:
-            FilesInvalidError: There are faults of names, duplicates.
+            FilesInvalidError: There are faults of names, duplicates, unreadable files.
         """
         files = self.files()
         if files.faults:
