@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 
 from migrator.commands.request import Request
-from migrator.errors import FilesInvalidError, MigratorError, PendingError
+from migrator.errors import (
+    FilesInvalidError,
+    MigratorError,
+    PendingError,
+    WaitTimeoutError,
+)
 from migrator.events.finding import (
     FilesValidated,
     MigrationListed,
@@ -65,7 +70,7 @@ def wait(request: Request) -> None:
     Wait until the database has version N, or else all that the files have.
 
     Raises:
-        PendingError: The patience ended before.
+        WaitTimeoutError: The patience ended before.
         UnavailableError: The server did not answer.
     """
     target = request.target
@@ -80,7 +85,8 @@ def wait(request: Request) -> None:
             return
         delay = next(delays, None)
         if delay is None:
-            raise problem or PendingError(missing)
+            waited_s = request.patience.total_s
+            raise problem or WaitTimeoutError(missing, waited_s=waited_s)
         request.runner.observe(
             VersionAwaited(
                 current=None if problem else history.current,
