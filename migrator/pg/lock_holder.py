@@ -64,7 +64,7 @@ def holder_of_lock(conn: psycopg.Connection, key: int) -> str | None:
     if row is None:
         return None
     pid, *seen, query_text, waits = row
-    session = Blocker(*seen, " ".join((query_text or "").split()), waits)
+    session = Blocker._make((*seen, " ".join((query_text or "").split()), waits))
     if session.pid == pid:
         return str(session)
     return f"lock session pid {pid}, working session {session}"

@@ -10,7 +10,10 @@ from tests.support import run, started, until, write
 
 
 SLEEP = "SELECT pg_sleep(60) -- PASSWORD 'hunter2'\n;"
-WORKING = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s"
+WORKING = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'active' AND query LIKE %s
+"""
 
 
 def test_a_waiter_shows_what_the_holder_runs(
