@@ -287,6 +287,7 @@ def _store(settings: Settings) -> Store | Unversioned:
 def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:
     return Request(
         places=tuple(path.absolute() for path in settings.migrations_dir),
+        base=tuple(path.absolute() for path in settings.base),
         split=settings.split,
         environ=environ,
         runner=runner,

@@ -65,6 +65,17 @@ def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migrati
     )
 
 
+def checksum_of(found: Candidate) -> str:
+    """
+    Return the checksum of a file that is not parsed.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    content = _content(found)
+    return checksum(content) if isinstance(content, bytes) else content.checksum
+
+
 def _content(found: Candidate) -> "bytes | Blocks":
     if found.content is not None:
         if len(found.content) <= LARGE or found.path.endswith(_NOT_SQL):
