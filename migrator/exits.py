@@ -43,9 +43,10 @@ MEANINGS: dict[ExitCode, Meaning] = {
     ExitCode.INTERNAL: Meaning("a bug of ours", "unknown", "bounded"),
     ExitCode.USAGE: Meaning("flag, environment, DSN, secret file", "untouched", "no"),
     ExitCode.PENDING: Meaning(
-        "a check found pending migrations, or no run that came through",
+        "a check found pending migrations, `wait` ended before they were applied, or"
+        " no run came through",
         "untouched",
-        "caller decides",
+        "`wait`: yes; a check: the caller decides",
     ),
     ExitCode.FILES_INVALID: Meaning(
         "directory, names, duplicates, parse errors, Go files", "untouched", "no"
@@ -135,3 +136,10 @@ def exit_code(error: BaseException | None) -> ExitCode:
         return ExitCode(128 + error.signum)
     codes = (_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
     return next(codes, ExitCode.INTERNAL)
+
+
+def is_retryable(error: BaseException | None) -> bool:
+    """Tell whether the same run may succeed later without anybody's doing."""
+    # PENDING is an answer to a check, and an end to `wait`
+    waited = isinstance(error, errors.WaitTimeoutError)
+    return waited or exit_code(error) in RETRYABLE

@@ -28,6 +28,7 @@ class Flag(NamedTuple):
 HELP, ABOUT = "help", "version"
 FLAGS: Mapping[str, Flag] = {
     "dir": Flag("migrations_dir", "where the files are", "DIR"),
+    "base": Flag("base", "`validate`: where the base branch's files are", "DIR"),
     "table": Flag("table", "the tracking table", "NAME"),
     "allow-missing": Flag("allow_missing", "apply older files too"),
     "no-versioning": Flag("no_versioning", "run the files, leave the table alone"),

@@ -22,6 +22,7 @@ from migrator.pg.connect import Session
 from migrator.pg.database import Database
 from migrator.pg.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.embedded import SCHEME, embedded_server
+from migrator.pg.password_file import warn_of_password_file
 from migrator.pg.store import Store
 from migrator.pg.tls import warn_of_unverified_tls
 from migrator.pg.unversioned import Unversioned
@@ -240,6 +241,7 @@ def _database(
         return found
     warn_of_unverified_tls(dsn, observe, own_password=settings.own_password)
     if not settings.own_password:
+        warn_of_password_file(dsn, observe)
         return found
     from migrator.access import password_of  # noqa: PLC0415 - rare
 
@@ -285,6 +287,7 @@ def _store(settings: Settings) -> Store | Unversioned:
 def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:
     return Request(
         places=tuple(path.absolute() for path in settings.migrations_dir),
+        base=tuple(path.absolute() for path in settings.base),
         split=settings.split,
         environ=environ,
         runner=runner,

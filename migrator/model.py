@@ -220,7 +220,7 @@ class Files(NamedTuple):
     """By version, ascending; versions are unique."""
 
     faults: tuple[Fault, ...] = ()
-    """What no command that uses the files may ignore: names, duplicates."""
+    """What no command that uses the files may ignore: names, duplicates, no access."""
 
     @property
     def all_faults(self) -> tuple[Fault, ...]:

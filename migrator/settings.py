@@ -106,6 +106,13 @@ class Settings:
             " them; in the image that is `/migrations`"
         ),
     )
+    base: Places = field(
+        default=(),
+        metadata=_means(
+            "where the base branch's files are, for `validate`: a directory or a"
+            " `.tar.gz`"
+        ),
+    )
     table: TableName = field(
         default="goose_db_version",
         metadata=_means("the tracking table, `schema.table` allowed"),

@@ -9,7 +9,8 @@ import importlib.util
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -99,6 +100,18 @@ def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens to."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Read files as a user who owns none of them, also where root runs the tests."""
+    us = os.geteuid()
+    if us == 0:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(us)
 
 
 def let_through(folder: Path) -> None:

@@ -1,9 +1,15 @@
 """Commands that only look: they take no lock and create nothing."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from migrator.commands.request import Request
-from migrator.errors import FilesInvalidError, MigratorError, PendingError
+from migrator.errors import (
+    FilesInvalidError,
+    MigratorError,
+    PendingError,
+    WaitTimeoutError,
+)
 from migrator.events.finding import (
     FilesValidated,
     MigrationListed,
@@ -16,6 +22,10 @@ from migrator.model import Files, Step, Up
 from migrator.plan import outdated
 from migrator.sql.passwords import masked
 from migrator.telling import fault_found
+
+
+if TYPE_CHECKING:
+    from migrator.source.base_branch import Comparison
 
 
 def status(request: Request) -> None:
@@ -65,7 +75,7 @@ def wait(request: Request) -> None:
     Wait until the database has version N, or else all that the files have.
 
     Raises:
-        PendingError: The patience ended before.
+        WaitTimeoutError: The patience ended before.
         UnavailableError: The server did not answer.
     """
     target = request.target
@@ -80,7 +90,8 @@ def wait(request: Request) -> None:
             return
         delay = next(delays, None)
         if delay is None:
-            raise problem or PendingError(missing)
+            waited_s = request.patience.total_s
+            raise problem or WaitTimeoutError(missing, waited_s=waited_s)
         request.runner.observe(
             VersionAwaited(
                 current=None if problem else history.current,
@@ -95,23 +106,40 @@ def validate(request: Request) -> None:
     """
     Check all files; needs no database.
 
-    What is odd about them is told as warnings.
+    What is odd about them is told as warnings. Where the base branch's files are named,
+    it is also checked that these can be merged into them.
 
     Raises:
         FilesInvalidError: All faults of all files.
     """
     files = request.files()
-    for warning in files.all_warnings:
+    beside = _beside_base(request, files)
+    for warning in (*files.all_warnings, *beside.warnings):
         request.runner.observe(fault_found(warning, fatal=False))
-    if files.all_faults:
-        raise FilesInvalidError(files.all_faults)
+    faults = (*beside.faults, *files.all_faults)
+    if faults:
+        raise FilesInvalidError(faults)
     sections = [s for m in files.migrations for s in (m.up, m.down)]
     request.runner.observe(
         FilesValidated(
             files=len(files.migrations),
             statements=sum(len(section.told) for section in sections),
             newest=files.newest,
+            added=beside.added if request.base else None,
         )
+    )
+
+
+def _beside_base(request: Request, files: Files) -> "Comparison":
+    from migrator.source import base_branch  # noqa: PLC0415 - rare
+
+    if not request.base:
+        return base_branch.NOTHING
+    return base_branch.compare(
+        files,
+        request.places,
+        request.base,
+        allow_missing=request.runner.policy.allow_missing,
     )
 
 

@@ -22,6 +22,9 @@ class Request(NamedTuple):
     """What ENVSUB substitutes from."""
 
     runner: Runner
+    base: tuple[Path, ...] = ()
+    """Where the base branch's files are, for `validate`; empty for nowhere."""
+
     target: int | None = None
     check: bool = False
     """Whether pending migrations are an error for a command that only looks."""
@@ -61,7 +64,7 @@ class Request(NamedTuple):
         Read the migrations, for a command that goes by all of their versions.
 
         Raises:
-            FilesInvalidError: There are faults of names, duplicates.
+            FilesInvalidError: There are faults of names, duplicates, unreadable files.
         """
         files = self.files()
         if files.faults:

@@ -5,6 +5,7 @@ Everything that can go wrong, by what the operator has to do about it.
   x UsageError              fix a flag, the environment, a DSN, a secret file
     - UnsupportedServerError
   x PendingError            nothing is wrong: migrations are pending
+    - WaitTimeoutError      wait again: another run may apply them
   x NotThroughError         nothing is wrong: a health check came before the end
   x FilesInvalidError       fix the migration files
     - FileChangedError      let nobody write them while they run
@@ -60,6 +61,7 @@ from migrator.errors.before import (
     UnknownTargetError,
     UnsupportedServerError,
     UsageError,
+    WaitTimeoutError,
 )
 from migrator.errors.running import (
     AccessDeniedError,
@@ -127,4 +129,5 @@ __all__ = [
     "UnknownTargetError",
     "UnsupportedServerError",
     "UsageError",
+    "WaitTimeoutError",
 ]

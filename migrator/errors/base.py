@@ -21,18 +21,27 @@ class MigratorError(Exception):
 
 
 _SHOWN = 5
-_DETAIL = 500
-"""How many characters of PostgreSQL's DETAIL a message shows; its field has all."""
+_MOST = 500
+"""How many characters of DETAIL, and of CONTEXT, a message shows."""
 
 
 def words(server: ServerMessage) -> str:
-    """Return message, DETAIL and SQLSTATE of *server* in one line, as messages do."""
-    lines = (server.detail or "").splitlines()
-    detail = "; ".join(line.rstrip(";.") for line in lines)
-    if len(detail) > _DETAIL:
-        detail = f"{detail[:_DETAIL]}…"
+    """
+    Return message, DETAIL, CONTEXT and SQLSTATE of *server* in one line.
+
+    CONTEXT has the row of a COPY, and the line in a PL/pgSQL function. That of a Python
+    exception, which has no SQLSTATE, is a traceback: it stays in its field.
+    """
+    detail = _in_one_line(server.detail)
+    context = _in_one_line(server.context) if server.sqlstate else ""
     told = f"{server.message}: {detail}" if detail else server.message
+    told = f"{told}; {context}" if context else told
     return f"{told}{sqlstate(server)}"
+
+
+def _in_one_line(text: str | None) -> str:
+    line = "; ".join(line.rstrip(";.") for line in (text or "").splitlines())
+    return f"{line[:_MOST]}…" if len(line) > _MOST else line
 
 
 def sqlstate(server: ServerMessage) -> str:

@@ -36,6 +36,19 @@ class PendingError(MigratorError):
         super().__init__(f"not applied: {listed(self.pending)}; run `up` to apply them")
 
 
+class WaitTimeoutError(PendingError):
+    """`wait` has ended, and versions are not applied; another run may apply them."""
+
+    def __init__(self, pending: Sequence[int], *, waited_s: float) -> None:
+        self.pending = tuple(pending)
+        self.waited_s = waited_s
+        MigratorError.__init__(
+            self,
+            f"not applied within {waited_s:.0f} s: {listed(self.pending)}; check the"
+            " run that applies them; wait again, or raise MIGRATOR_WAIT",
+        )
+
+
 class NotThroughError(MigratorError):
     """A health check was asked for, and no run has come through and lingers."""
 

@@ -125,3 +125,5 @@ class FilesValidated(Event):
     files: int
     statements: int
     newest: int
+    added: tuple[str, ...] | None
+    """The files that the base branch does not have; null where none was named."""

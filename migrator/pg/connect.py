@@ -40,7 +40,7 @@ _UNUSABLE = (
 _NO_NAME = "the host, or another part, is no text that can be used"
 # the last two only where libpq cannot be asked for the SQLSTATE
 _DENIED = re.compile(
-    r"no password supplied|pg_hba\.conf|authentication failed|\" does not exist"
+    r"none was given|pg_hba\.conf|authentication failed|\" does not exist"
 )
 # fe-auth.c, of libpq 16 to 18: check_expected_areq, and what it says of channel binding
 _TOO_WEAK = re.compile(
@@ -235,17 +235,32 @@ def _refusal(error: psycopg.Error) -> ServerMessage:
     found = SQLSTATE.search(str(error))
     if found is None:
         return server_message(error)
-    return ServerMessage(sqlstate=found[1], message=found[2].strip())
+    said = str(error)
+    words = _one_line(said) if _ALL_FAILURES in said else found[2].strip()
+    return ServerMessage(sqlstate=found[1], message=words)
 
 
 def _one_line(text: str) -> str:
-    lines = (line.strip() for line in text.splitlines())
-    told = (_PREFIX.sub("", line) for line in lines if line)
-    kept = [line for line in told if not line.startswith("Is the server running")]
-    return "; ".join(dict.fromkeys(kept))
+    """Return libpq's words in one line; of several hosts each has its own sentence."""
+    said = text.partition(_ALL_FAILURES)[2] or text
+    lines = (_PREFIX.sub("", line.strip()) for line in said.splitlines())
+    kept = (line for line in lines if line and not line.startswith(_LEFT_OUT))
+    told = (_STATE.sub("", line).replace(_NO_PASSWORD, _NONE_GIVEN) for line in kept)
+    return "; ".join(dict.fromkeys(told))
 
 
-_PREFIX = re.compile(r"connection (failed|is bad): ")
+# psycopg's connection.py: connect, where there are several attempts
+_ALL_FAILURES = "All failures were:\n"
+_PREFIX = re.compile(
+    r"(- host: .{0,300}, port: .{0,50}, hostaddr: .{0,50}: )?"
+    r"(connection (failed|is bad): )?"
+)
+_STATE = re.compile(r"(?<=failed: )[^:]+:  [0-9A-Z]{5}: ")
+"""Severity and SQLSTATE, of the verbosity that `connecting` asks for."""
+
+_LEFT_OUT = ("Is the server running", "LOCATION: ")
+_NO_PASSWORD = "fe_sendauth: no password supplied"  # noqa: S105 - libpq's words
+_NONE_GIVEN = "the server asked for a password and none was given"
 
 
 def _milliseconds(seconds: float) -> str:

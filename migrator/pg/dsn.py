@@ -29,6 +29,38 @@ _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_$.-]*")
 _OF_ROLES = frozenset(("role", "session_authorization", "search_path"))
 """Parameters of the session whose values may have an `@`: names in some clouds do."""
 
+_OF_SESSIONS = _OF_ROLES | frozenset(
+    [
+        "bytea_output",
+        "client_min_messages",
+        "datestyle",
+        "default_tablespace",
+        "default_transaction_deferrable",
+        "default_transaction_isolation",
+        "default_transaction_read_only",
+        "extra_float_digits",
+        "intervalstyle",
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+        "jit",
+        "lc_messages",
+        "lock_timeout",
+        "log_min_duration_statement",
+        "log_min_messages",
+        "log_statement",
+        "maintenance_work_mem",
+        "row_security",
+        "standard_conforming_strings",
+        "statement_timeout",
+        "synchronous_commit",
+        "temp_tablespaces",
+        "timezone",
+        "transaction_timeout",
+        "work_mem",
+    ]
+)
+"""What may stand behind a password and is for certain no part of it."""
+
 _AMBIGUOUS = "it is no address, or can be read in two ways"
 _CONNECT_TIMEOUT_S = 10
 SILENCE_S = 20
@@ -211,7 +243,7 @@ def _unreadable(text: str) -> str:
         )
     return (
         "the database DSN cannot be read: write postgresql://user:password@host:5432"
-        "/dbname or host=… dbname=… user=… password=…"
+        "/dbname or host=… dbname=… user=… password='…', the password in single quotes"
     )
 
 
@@ -240,9 +272,12 @@ def _from_url(text: str) -> str:
 
 def _query_pairs(query: str) -> Iterator[tuple[str, str]]:
     """Split a query as libpq's conninfo_uri_parse_params does: `+` is no blank."""
+    before = ""
     for pair in filter(None, query.split("&")):
         name, equals, value = pair.partition("=")
         name = unquote(name, errors="strict")
+        _check_behind(before, name)
+        before = name
         if not equals or ("@" in value and name not in _names() | _OF_ROLES):
             raise ValueError(_AMBIGUOUS)
         yield name, unquote(value, errors="strict")
@@ -257,15 +292,34 @@ def _from_keywords(text: str) -> str:
 
 def _keyword_pairs(text: str) -> list[tuple[str, str]]:
     """Split `name = 'value'` pairs as libpq's conninfo_parse (fe-connect.c) does."""
-    pairs, rest = [], text.strip()
+    pairs: list[tuple[str, str]] = []
+    rest, before = text.strip(), ""
     while rest:
         name, equals, rest = rest.partition("=")
+        name, rest = name.strip(), rest.lstrip()
         if not equals:
             raise ValueError(_AMBIGUOUS)
-        value, rest = _keyword_value(rest.lstrip())
-        pairs.append((name.strip(), value))
+        _check_behind(before, name)
+        before = "" if rest.startswith("'") else name
+        value, rest = _keyword_value(rest)
+        pairs.append((name, value))
         rest = rest.lstrip()
     return pairs
+
+
+def _check_behind(before: str, name: str) -> None:
+    """
+    See that *name*, which follows the parameter *before*, is no part of a password.
+
+    A password with a raw blank or `&` ends early, and the server, or libpq, names the
+    parameter that the rest of it seems to be.
+
+    Raises:
+        ValueError: It may be one.
+    """
+    known = name in _names() or name.lower() in _OF_SESSIONS or name == "database"
+    if before in _secret_names() and not known and not _PGX_ONLY.fullmatch(name):
+        raise ValueError(_AMBIGUOUS)
 
 
 def _keyword_value(rest: str) -> tuple[str, str]:

@@ -70,7 +70,7 @@ class Exclusion:
                 yield _freeing(no_lock(watch), asked(work, work))
             return
         leases = self.lock is Lock.TABLE
-        locking = () if leases else (session_question(schema),)
+        locking = () if leases else (session_question(schema, work),)
         question = sql.SQL("; ").join([*locking, who(work)])
         guard, answers = database.ask_again(question, cancellation, like=work)
         with closing(guard):
@@ -93,6 +93,7 @@ class Exclusion:
                     guard,
                     answers and answers[:-WHO_ANSWERS],
                     schema=schema,
+                    work=work,
                     opened=partial(_connected, database, cancellation),
                     patience=self.patience,
                     done=done,

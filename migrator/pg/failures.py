@@ -226,8 +226,12 @@ def session_is_gone(error: psycopg.Error) -> bool:
 
 def _pointed(place: Place, statement: Statement, error: psycopg.Error) -> Place:
     """Return *place*, moved to the character that the server points at."""
-    position = error.diag.statement_position
-    if position is None or place.phase:
+    if place.phase:
         return place
-    line, column = statement.locate(int(position))
+    from migrator.pg.error_position import error_position  # noqa: PLC0415 - rare
+
+    position = error_position(statement.text, error.diag)
+    if position is None:
+        return place
+    line, column = statement.locate(position)
     return place._replace(line=line, column=column)

@@ -20,9 +20,10 @@ from migrator.pg.connect import server_message
 from migrator.pg.own import as_own
 
 
-# the session that holds it has no other advisory lock
+# the session that holds it has no other advisory lock of one number
 _MINE = """EXISTS (
-    SELECT FROM pg_lock_status() WHERE pid = {pid} AND locktype = 'advisory' AND granted
+    SELECT FROM pg_lock_status()
+    WHERE pid = {pid} AND locktype = 'advisory' AND objsubid = 1 AND granted
 )"""
 
 

@@ -31,9 +31,9 @@ from migrator.pg.guard import Guard
 from migrator.pg.heartbeat import Heartbeat
 from migrator.pg.hold import Hold
 from migrator.pg.lease import GOOSE_LOCK_ID, TABLE, Lease, ask_briefly, find
+from migrator.pg.lock_holder import holder_of_lock, naming
 from migrator.pg.lookout import Second, lookout
-from migrator.pg.own import OWN, OWN_STATEMENTS, as_own
-from migrator.pg.pooler import answered
+from migrator.pg.own import OWN, OWN_STATEMENTS
 from migrator.pg.trouble import troubled
 from migrator.pg.watch import Watch
 
@@ -41,37 +41,24 @@ from migrator.pg.watch import Watch
 GOOSE_LOCK_KEY = GOOSE_LOCK_ID
 """Go programs that use goose's own session locker and this one exclude each other."""
 
-_TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) END"
+_TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) AND {naming} END"
 _TAKEN = OWN_STATEMENTS
 """Which of the answers is that to _TRY."""
 
 _UNLOCK = "SELECT pg_advisory_unlock({key})"
-_OURS = """
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND ((l.classid::bigint << 32) | l.objid::bigint) = {key}
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-_HOLDER = f"""
-SELECT format(
-    'pid %s, application %s, client %s, %s for %s s',
-    l.pid, coalesce(nullif(a.application_name, ''), '-'),
-    coalesce(host(a.client_addr), 'local'), coalesce(a.state, 'state hidden'),
-    coalesce(extract(epoch FROM now() - a.state_change)::int, 0))
-FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) {_OURS} LIMIT 1
-"""
-
-
 _KEY = sql.Literal(GOOSE_LOCK_KEY)
 
 
-def session_question(schema: str | None) -> sql.Composed:
+def session_question(schema: str | None, work: psycopg.Connection) -> sql.Composed:
     """
     Return what `session_lock` asks first, for a message that asks other things too.
+
+    Once it has the lock, its session names that of *work* to others who wait.
 
     Behind a pooler, whose process ids are made up, nothing is taken that could stay
     behind. What is seen of a lease, in *schema*, has to be younger than the lock.
     """
-    attempt = sql.SQL(_TRY).format(own=ANSWERED_BY_OWN, key=_KEY)
+    attempt = sql.SQL(_TRY).format(own=ANSWERED_BY_OWN, key=_KEY, naming=naming(work))
     return sql.SQL("; ").join([OWN, attempt, find(schema)])
 
 
@@ -81,6 +68,7 @@ def session_lock(
     answers: Answers | None,
     *,
     schema: str | None,
+    work: psycopg.Connection,
     opened: Callable[[], psycopg.Connection],
     patience: Backoff,
     done: Callable[[], bool],
@@ -91,10 +79,11 @@ def session_lock(
     """
     Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
+    Others who wait for it are shown what *work* does.
     What *watch* is told is looked at from there, or from another connection, *opened*
-    once that one is lost. *answers* are those to
-    `session_question` about *schema*, where somebody has asked it already. Yields None
-    when *done* said, while we waited, that another migrator has done the work.
+    once that one is lost. *answers* are those to `session_question` about *schema* and
+    *work*, where somebody has asked it already. Yields None when *done* said, while we
+    waited, that another migrator has done the work.
 
     The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot, for
     which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
@@ -104,7 +93,7 @@ def session_lock(
         UsageError: A pooler is between us and the server.
         ForeignObjectError: A role that is not trusted owns goose's table.
     """
-    claim = _SessionClaim(conn, schema, answers)
+    claim = _SessionClaim(conn, schema, work, answers)
     try:
         taken = _acquire(claim, patience, done, observe, cancellation)
         if not taken:
@@ -193,13 +182,16 @@ class _Claim(Protocol):
 class _SessionClaim:
     conn: psycopg.Connection
     schema: str | None
+    work: psycopg.Connection
     answers: Answers | None
     kind: str = "session"
     mine: bool = False
     lease: Lease | None = None
 
     def take(self) -> bool:
-        answers = self.answers or asked(self.conn, session_question(self.schema))
+        answers = self.answers or asked(
+            self.conn, session_question(self.schema, self.work)
+        )
         row, lease = answers[_TAKEN], answers[-1]
         self.answers = None
         if row is None or row[0] is None:
@@ -215,7 +207,7 @@ class _SessionClaim:
         return self.mine
 
     def holder(self) -> str | None:
-        return _session_of(self.conn) or self._leased()
+        return holder_of_lock(self.conn, GOOSE_LOCK_KEY) or self._leased()
 
     def drop(self) -> None:
         """Unlock; where the session is gone, the server has done it already."""
@@ -241,13 +233,15 @@ class _LeaseClaim:
         if not self.lease.acquire(self.conn):
             self.lease.clean_up(self.conn)
             return False
-        if _session_of(self.conn) is not None:
+        if holder_of_lock(self.conn, GOOSE_LOCK_KEY) is not None:
             self.drop()
             return False
         return True
 
     def holder(self) -> str | None:
-        return _session_of(self.conn) or self.lease.holder_of(self.conn)
+        return holder_of_lock(self.conn, GOOSE_LOCK_KEY) or self.lease.holder_of(
+            self.conn
+        )
 
     def drop(self) -> None:
         if not self.conn.closed:
@@ -281,13 +275,6 @@ def _acquire(
             raise LockedError(waited_s=waited, holder=holder)
         observe(LockContended(waited_s=round(waited, 3), holder=holder))
         cancellation.sleep(delay)
-
-
-def _session_of(conn: psycopg.Connection) -> str | None:
-    """Return which other session has the advisory lock."""
-    query = sql.SQL(_HOLDER).format(key=_KEY)
-    row = answered(conn, as_own(query))
-    return str(row[0]) if row else None
 
 
 def _armed(check: Callable[[], None], cancellation: Cancellation) -> None:

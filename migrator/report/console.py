@@ -7,7 +7,7 @@ looks like one of ours.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from migrator.events.watching import Blocker
@@ -99,6 +99,17 @@ def _fault(f: Mapping[str, Any]) -> str:
     )
 
 
+def _validated(f: Mapping[str, Any]) -> str:
+    valid = f"{f['files']} files with {f['statements']} statements are valid"
+    if f["added"] is None:
+        return valid
+    return ": ".join((f"{valid}, {len(f['added'])} of them new", *_all(f["added"])))
+
+
+def _all(names: Sequence[str]) -> tuple[str, ...]:
+    return (", ".join(names),) if names else ()
+
+
 def _finished(f: Mapping[str, Any]) -> str:
     took = f"{f['duration_s']:.2f} s"
     if not f["exit_code"]:
@@ -158,8 +169,6 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "file.renamed": lambda f: f"renamed  {f['before']} -> {f['path']}",
     "migration.recorded": lambda f: f"recorded  {f['path']}",
     "version.read": lambda f: str(f["version"]),
-    "files.validated": lambda f: (
-        f"{f['files']} files with {f['statements']} statements are valid"
-    ),
+    "files.validated": _validated,
     "run.finished": _finished,
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.errors import FilesInvalidError, MigratorError
 from migrator.events.base import Event, Observer
 from migrator.events.run import RunFinished
-from migrator.exits import RETRYABLE, ExitCode, exit_code
+from migrator.exits import ExitCode, exit_code, is_retryable
 from migrator.facts import Place, ServerMessage
 from migrator.telling import fault_found
 
@@ -81,7 +81,7 @@ class Tally:
             command=self._command,
             outcome=code.name.lower(),
             exit_code=int(code),
-            retryable=code in RETRYABLE,
+            retryable=is_retryable(error),
             error=_text(error),
             hint=_hint(error),
             failed=_failed(error),

@@ -17,7 +17,9 @@ from migrator.facts import Fault
 from migrator.source.discover import Candidate, discover, survey
 
 
-_TIMESTAMP = "%Y%m%d%H%M%S"
+TIMESTAMP = "%Y%m%d%H%M%S"
+"""What `create` and goose make of the time, for strftime."""
+
 _DIGITS = 14
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEMPLATES = {
@@ -119,7 +121,7 @@ def is_timestamp(version: int) -> bool:
     if len(digits) != _DIGITS:
         return False
     try:
-        when = datetime.strptime(digits, _TIMESTAMP).replace(tzinfo=UTC)
+        when = datetime.strptime(digits, TIMESTAMP).replace(tzinfo=UTC)
     except ValueError:
         return False
     return when > _EPOCH
@@ -167,9 +169,9 @@ def _newest_sequential(candidates: Iterable[Candidate]) -> int:
 
 def _timestamp(directory: Path, now: datetime) -> str:
     taken = {each.version for each in survey(directory).candidates}
-    while int(now.strftime(_TIMESTAMP)) in taken:
+    while int(now.strftime(TIMESTAMP)) in taken:
         now += timedelta(seconds=1)
-    return now.strftime(_TIMESTAMP)
+    return now.strftime(TIMESTAMP)
 
 
 def _unwritable(directory: Path, error: OSError) -> FilesInvalidError:

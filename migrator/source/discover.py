@@ -50,6 +50,13 @@ class Directory(NamedTuple):
 
     candidates: tuple[Candidate, ...]
     faults: tuple[Fault, ...]
+    duplicates: tuple[Candidate, ...] = ()
+    """Files whose version another one has, which are faults."""
+
+    @property
+    def all(self) -> tuple[Candidate, ...]:
+        """Return every file with a version."""
+        return (*self.candidates, *self.duplicates)
 
 
 _LAST_VERSION = (1 << 63) - 1
@@ -74,16 +81,19 @@ def discover(*places: Path) -> Directory:
     return found
 
 
-def survey(*places: Path) -> Directory:
+def survey(*places: Path, setting: str = "MIGRATOR_MIGRATIONS_DIR") -> Directory:
     """
     Return what `discover` does, also when there is nothing in *places*.
+
+    *setting* names them.
 
     Raises:
         FilesInvalidError: A place is not there, or cannot be read.
     """
     faults: list[Fault] = []
     found: dict[int, Candidate] = {}
-    for entry in (entry for place in places for entry in _entries(place)):
+    duplicates: list[Candidate] = []
+    for entry in (entry for place in places for entry in _entries(place, setting)):
         name = _printable(entry.name)
         if entry.name.startswith("."):
             continue
@@ -94,10 +104,12 @@ def survey(*places: Path) -> Directory:
             first = found.setdefault(judged.version, judged)
             if first is not judged:
                 faults.append(_duplicate(first, judged, whole=len(places) > 1))
-    return Directory(tuple(found[key] for key in sorted(found)), tuple(faults))
+                duplicates.append(judged)
+    unique = tuple(found[key] for key in sorted(found))
+    return Directory(unique, tuple(faults), tuple(duplicates))
 
 
-def _entries(directory: Path) -> Iterable[Entry]:
+def _entries(directory: Path, setting: str) -> Iterable[Entry]:
     try:
         with os.scandir(directory) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -107,7 +119,9 @@ def _entries(directory: Path) -> Iterable[Entry]:
 
             return members(directory)
         reason = _DIRECTORY_ERRORS.get(type(error), error.strerror or "cannot be read")
-        fault = _directory_fault(directory, f"{reason}; {_DIRECTORY_MEND}")
+        fault = _directory_fault(
+            directory, f"{reason}; {_DIRECTORY_MEND.format(setting)}"
+        )
         raise FilesInvalidError([fault]) from error
 
 
@@ -163,7 +177,7 @@ def _duplicate(first: Candidate, second: Candidate, *, whole: bool) -> Fault:
 
 def _no_files(places: Iterable[Path]) -> Fault:
     for place in places:
-        for name in (entry.name for entry in _entries(place)):
+        for name in (entry.name for entry in _entries(place, "")):
             if is_archive(name) and not name.startswith("."):
                 return _fault(
                     str(place), "directory", _ONLY_ARCHIVE.format(place / name)
@@ -188,7 +202,7 @@ _DIRECTORY_ERRORS: dict[type[OSError], str] = {
     NotADirectoryError: "this is no directory and no .tar, .tar.gz or .tgz",
     PermissionError: "the directory cannot be read",
 }
-_DIRECTORY_MEND = "mount the migrations there, or point MIGRATOR_MIGRATIONS_DIR at them"
+_DIRECTORY_MEND = "mount the migrations there, or point {} at them"
 _NO_FILES = (
     "there is no migration in it; name files like 0001_create_users.sql,"
     " or point MIGRATOR_MIGRATIONS_DIR elsewhere"

@@ -28,9 +28,11 @@ def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
     """
     Return the migrations of *places*, directories and archives, with all their faults.
 
-    Faults of names are in the result's own faults; faults inside a file are in the
-    halves that they stop. Of a large SQL file only its faults and the number of its
-    statements are kept: it stays open, and is read again when it is executed.
+    Faults of names, and files that cannot be read, are in the result's own faults: it
+    is unknown whether such a file has changed since it was applied. Faults inside a
+    file are in the halves that they stop. Of a large SQL file only its faults and the
+    number of its statements are kept: it stays open, and is read again when it is
+    executed.
 
     Args:
         split: Who says where a statement ends.
@@ -42,9 +44,9 @@ def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
             them is or wants to be a migration; or a file is being written.
     """
     found = discover(*places)
-    return Files(
-        tuple(_read(each, split, environ) for each in found.candidates), found.faults
-    )
+    migrations = tuple(_read(each, split, environ) for each in found.candidates)
+    unread = (fault for m in migrations if not m.checksum for fault in m.up.faults)
+    return Files(migrations, (*found.faults, *unread))
 
 
 def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migration:
@@ -61,6 +63,17 @@ def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migrati
     return parse_blocks(
         content, version=version, path=path, split=split, environ=environ
     )
+
+
+def checksum_of(found: Candidate) -> str:
+    """
+    Return the checksum of a file that is not parsed.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    content = _content(found)
+    return checksum(content) if isinstance(content, bytes) else content.checksum
 
 
 def _content(found: Candidate) -> "bytes | Blocks":

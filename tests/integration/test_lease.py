@@ -298,7 +298,7 @@ def test_a_session_lock_is_respected(database: str, conn: psycopg.Connection) ->
     with pytest.raises(LockedError) as caught:
         runner(database).run(TWO, Up())
 
-    assert f"pid {conn.info.backend_pid}, application" in str(caught.value)
+    assert f"pid {conn.info.backend_pid}, user " in str(caught.value)
     assert leases(conn) == [FREE]
 
 

@@ -1,5 +1,7 @@
 """Commands that look, wait and adopt."""
 
+import io
+import json
 import threading
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import psycopg
 import pytest
 
 from migrator import MigrationRunner
+from migrator.cli import main
 from tests.support import run, write
 
 
@@ -108,7 +111,41 @@ def test_wait_needs_no_files_for_a_version(database: str) -> None:
     )
 
     assert result.exit_code == 3
-    assert result.verdict["error"] == "not applied: 7; run `up` to apply them"
+    assert result.verdict["error"] == (
+        "not applied within 0 s: 7; check the run that applies them; wait again, or"
+        " raise MIGRATOR_WAIT"
+    )
+
+
+def test_wait_that_ends_calls_itself_retryable_everywhere(
+    database: str, tmp_path: Path
+) -> None:
+    """An init container is started again: the log, the message and a person are told."""
+    place = tmp_path / "termination-log"
+    place.touch()
+    environ = {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_WAIT": "0",
+        "MIGRATOR_TERMINATION_LOG": str(place),
+    }
+    console = io.StringIO()
+
+    result = run("wait", "7", **environ)
+    main(["wait", "7"], {**environ, "MIGRATOR_LOG_FORMAT": "console"}, console)
+
+    assert (result.exit_code, result.verdict["retryable"]) == (3, True)
+    assert json.loads(place.read_text())["retryable"] is True
+    assert "exit 3 (pending), may succeed later" in console.getvalue()
+
+
+@pytest.mark.parametrize("command", ["status", "plan"])
+def test_a_check_that_finds_something_is_not_retryable(
+    environ: dict[str, str], command: str
+) -> None:
+    """It has answered: the caller decides what follows."""
+    result = run(command, "--check", **environ)
+
+    assert (result.exit_code, result.verdict["retryable"]) == (3, False)
 
 
 def test_wait_reads_with_a_poor_role(

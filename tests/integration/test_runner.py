@@ -581,7 +581,7 @@ def test_a_held_lock_names_its_holder(database: str, conn: psycopg.Connection) -
     with pytest.raises(LockedError) as caught:
         runner(database).run(TWO, Up())
 
-    assert f"pid {conn.info.backend_pid}, application" in str(caught.value)
+    assert f"pid {conn.info.backend_pid}, user " in str(caught.value)
     assert relations(conn) == set()
 
 

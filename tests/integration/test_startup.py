@@ -17,7 +17,7 @@ about backoff cancellation cli commands commands.change commands.request environ
 errors errors.base errors.before errors.running errors.stopping events events.base
 events.run exits facts flags history identifiers job model pg pg.bounded pg.connect
 pg.database pg.dsn pg.embedded pg.engine pg.failures pg.foreign pg.greeting pg.ledger
-pg.look pg.options pg.own pg.pooler pg.store pg.table pg.tls pg.trouble pg.unversioned
+pg.look pg.options pg.own pg.password_file pg.pooler pg.store pg.table pg.tls pg.trouble pg.unversioned
 pg.verbosity plan report report.escape report.log report.redact report.stdout
 report.tally report.termination runner settings signals source source.checksum
 source.discover source.load source.parse sql sql.annotation sql.backslashes sql.buffer

@@ -25,12 +25,14 @@ from migrator.commands import COMMANDS, command
 from migrator.environment import FALLBACKS, variable
 from migrator.events.base import Event
 from migrator.events.catalogue import catalogue
+from migrator.events.finding import MigrationListed
 from migrator.events.watching import Blocker
 from migrator.exits import MEANINGS, ExitCode
 from migrator.flags import FLAGS
 from migrator.model import Split
 from migrator.pg import ledger
 from migrator.report.schema import schema
+from migrator.runner import Policy
 from migrator.settings import Command, Settings
 from migrator.source.parse import parse_file
 from migrator.source.pymigration import parse_module
@@ -449,3 +451,46 @@ def test_the_changelog_tells_what_comes_next() -> None:
 if __name__ == "__main__":
     (ROOT / "README.md").write_text(renewed(README))
     chart.renew()
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted((ROOT / "tests").glob("*/README.md")),
+    ids=lambda page: page.parent.name,
+)
+def test_a_folders_page_lists_its_tests(page: Path) -> None:
+    """Each file of tests has its row, so that nobody has to guess what it holds."""
+    named = set(re.findall(r"`(test_\w+\.py)`", page.read_text()))
+
+    assert {file.name for file in page.parent.glob("test_*.py")} <= named
+
+
+def test_the_readme_names_every_state() -> None:
+    """What `status` can say, as its event documents it."""
+    documented = inspect.getsource(MigrationListed)
+    states = set(re.findall(r"`(\w+)`", documented)) - {"status"}
+    (line,) = re.findall(r"^- \*\*`status`\*\* tells.*$", README, re.MULTILINE)
+
+    assert states == {"applied", "pending", "missing", "unknown", "begun"}
+    assert all(f"`{state}`" in line for state in states)
+
+
+def test_the_readme_says_how_often_waiters_look() -> None:
+    """For the lock, and for a version; a pause is between half and all of its step."""
+    lock = Policy().lock_patience
+    first, most = lock.first_s, lock.most_s
+
+    assert (
+        f"The others look again after {first:g} seconds at most, then ever more rarely,"
+        f" at last every {most / 2:g} to {most:g} seconds" in README
+    )
+    assert "it looks again after 0.2 seconds at most, then ever more rarely" in README
+    assert "at last every 2.5 to 5 seconds" in README
+
+
+def test_the_page_on_writing_migrations_knows_what_is_resumed() -> None:
+    """A file without a transaction goes on where it stopped."""
+    page = (ROOT / "migrations" / "README.md").read_text()
+
+    assert "Nothing remembers" not in page
+    assert "`status` calls it `begun`" in page

@@ -1,5 +1,6 @@
 """DSNs in libpq's and pgx's grammar."""
 
+import re
 import traceback
 
 import pytest
@@ -190,3 +191,36 @@ def test_connecting_takes_no_more_than_is_left(
     dsn = parse_dsn(f"postgresql://h/db{own}").within(seconds)
 
     assert dict(dsn.parameters)["connect_timeout"] == connect_timeout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=my pa=ss",
+        "host=h password=my pa=ss dbname=x",
+        "host=h password=my pa_s=ss",
+        "host=h sslpassword=my pa=ss",
+        "postgresql://h/db?password=my&pa=ss",
+    ],
+)
+def test_what_may_be_a_part_of_a_password_is_no_parameter(text: str) -> None:
+    """A server that refused the parameter would name it; nothing of it is repeated."""
+    with pytest.raises(UsageError) as caught:
+        parse_dsn(text)
+
+    assert not {"my", "pa", "ss", "pa_s"} & set(re.findall(r"\w+", str(caught.value)))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("host=h password='my pa' myext.pa=ss", "-c myext.pa=ss"),
+        ("host=h password=my search_path=app", "-c search_path=app"),
+        ("host=h password=my TimeZone=UTC", "-c TimeZone=UTC"),
+        ("password=my host=h myext.pa=ss", "-c myext.pa=ss"),
+        ("postgresql://h/db?password=my&work_mem=5MB", "-c work_mem=5MB"),
+    ],
+)
+def test_parameters_of_the_session_behind_a_password(text: str, options: str) -> None:
+    """Known ones are none of its parts, nor is anything behind a closing quote."""
+    assert dict(parse_dsn(text).parameters)["options"] == options

@@ -1,6 +1,5 @@
 """The environment becomes settings, or all its faults."""
 
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import get_args
@@ -12,7 +11,7 @@ from migrator.errors import UsageError
 from migrator.model import Split, When
 from migrator.settings import Command, Settings, read_settings
 from migrator.values import Duration
-from tests.postgres import let_through
+from tests.postgres import as_nobody, let_through
 
 
 NOWHERE = Path("/nonexistent")
@@ -272,14 +271,8 @@ def test_a_secrets_directory_that_cannot_be_searched_is_a_fault(tmp_path: Path) 
     """It is said once, whatever settings it might hold."""
     secrets = tmp_path / "secrets"
     secrets.mkdir(mode=0o000)
-    us, nobody = os.geteuid(), 65534
     let_through(tmp_path)
-    if us == 0:
-        os.seteuid(nobody)
-    try:
-        with pytest.raises(UsageError) as caught:
-            read_settings({}, secrets_dir=secrets)
-    finally:
-        os.seteuid(us)
+    with as_nobody(), pytest.raises(UsageError) as caught:
+        read_settings({}, secrets_dir=secrets)
 
     assert caught.value.faults == (f"cannot search {secrets}: Permission denied",)
