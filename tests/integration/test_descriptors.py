@@ -17,7 +17,7 @@ from tests.support import run, write
 _FD_SETSIZE = 1024
 """What select(2) can take (sys/select.h)."""
 
-_FILES = {
+_FILES: dict[str, str | bytes] = {
     "1_a.sql": "CREATE TABLE a ();",
     "2_b.sql": "-- +goose Up\n-- +goose NO TRANSACTION\nCREATE TABLE b ();",
     "3_c.py": b"def up(conn):\n    conn.execute('CREATE TABLE c ()')\n",
