@@ -88,6 +88,7 @@ class Query(NamedTuple):
 
     text: bytes
     flush: bool = True
+    discards_rows: bool = True
 
     def send(self, pgconn: PGconn) -> None:
         """Hand it over."""

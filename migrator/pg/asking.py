@@ -1,6 +1,5 @@
 """A question with an end to its patience, for what nothing may hold up."""
 
-import select
 import time
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from psycopg import pq
 from migrator.pg.bounded import Growth
 from migrator.pg.command import refusal
 from migrator.pg.liveness import lose
+from migrator.pg.ready import wait_ready
 
 
 Row = tuple[bytes | None, ...]
@@ -82,6 +82,6 @@ def _result(
 ) -> "pq.abc.PGresult | None":
     while pgconn.flush() or pgconn.is_busy():
         check()
-        select.select([pgconn.socket], [], [], _AGAIN_S)
+        wait_ready(pgconn.socket, _AGAIN_S)
         pgconn.consume_input()
     return pgconn.get_result()

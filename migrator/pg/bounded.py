@@ -6,8 +6,10 @@ is a gigabyte long, would take all the memory there is.
 """
 
 import os
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +20,9 @@ LIMIT_MB = 128
 """An answer about 100,000 migrations takes a fifth of it."""
 
 _STATM = Path("/proc/self/statm")
+_NO_MEMORY = "cannot allocate memory for input buffer"
+"""libpq's words (fe-misc.c: pqCheckInBufferSpace); the wheel has no translations."""
+
 _TOO_MUCH = (
     f"what the server sends takes more than {LIMIT_MB} MB, so it is no answer to us"
 )
@@ -50,6 +55,37 @@ class Growth:
             raise FloodError(_TOO_MUCH)
 
 
+@contextmanager
+def memory_limit() -> Iterator[None]:
+    """
+    Take LIMIT_MB more memory at most in the block, if this is the only thread.
+
+    libpq asks for as much as a message says that it is long, and reads on as long as
+    something comes (fe-misc.c: pqReadData): from a near server, a gigabyte before it
+    returns. The limit is the whole process's, other threads' too.
+
+    Raises:
+        FloodError: More was needed.
+    """
+    if threading.active_count() > 1 or not _STATM.exists():
+        yield
+        return
+    import resource  # noqa: PLC0415 - not there on Windows
+
+    usual = resource.getrlimit(resource.RLIMIT_AS)
+    most = _pages(0) * resource.getpagesize() + (LIMIT_MB << 20)
+    if not 0 <= usual[0] <= most:  # RLIM_INFINITY is -1
+        resource.setrlimit(resource.RLIMIT_AS, (most, usual[1]))
+    try:
+        yield
+    except (MemoryError, psycopg.Error) as error:
+        if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+            raise FloodError(_TOO_MUCH) from error
+        raise
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, usual)
+
+
 def bounded(reading: Generator[Any, Any, T], limit_s: float) -> Generator[Any, Any, T]:
     """
     Read as *reading*, a generator of psycopg's, does.
@@ -60,7 +96,8 @@ def bounded(reading: Generator[Any, Any, T], limit_s: float) -> Generator[Any, A
     growth, ready, end_s = Growth(), None, time.monotonic() + limit_s
     while True:
         try:
-            wanted = reading.send(ready)
+            with memory_limit():
+                wanted = reading.send(ready)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -73,7 +110,11 @@ def bounded(reading: Generator[Any, Any, T], limit_s: float) -> Generator[Any, A
 def _resident_mb() -> int:
     """Return how much memory this process takes now; 0 where Linux does not say it."""
     try:
-        pages = int(_STATM.read_bytes().split()[1])
+        return (_pages(1) * os.sysconf("SC_PAGESIZE")) >> 20
     except OSError:
         return 0
-    return (pages * os.sysconf("SC_PAGESIZE")) >> 20
+
+
+def _pages(field: int) -> int:
+    """Return a number of proc_pid_statm(5): 0 is the size, 1 what is resident."""
+    return int(_STATM.read_bytes().split()[field])

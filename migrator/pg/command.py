@@ -6,7 +6,6 @@ for them (postgres.c: finish_xact_command), so only a signal or the deadline end
 The answer is read all the same: a COMMIT that was cancelled too late has come through.
 """
 
-import select
 from contextlib import suppress
 
 import psycopg
@@ -16,6 +15,7 @@ from migrator.cancellation import LOOK_UP_S, Cancellation
 from migrator.errors import MigratorError
 from migrator.pg.bounded import Growth
 from migrator.pg.cancel import cancel
+from migrator.pg.ready import wait_ready
 
 
 _AGAIN_S = 0.2
@@ -65,9 +65,9 @@ def _result(
 
 
 def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
-    line = [conn.pgconn.socket]
+    fileno = conn.pgconn.socket
     if not cancellation.requested:
         with suppress(MigratorError), cancellation.armed():
-            select.select(line, [], [], LOOK_UP_S)
-    elif not any(select.select(line, [], [], _AGAIN_S)):
+            wait_ready(fileno, LOOK_UP_S)
+    elif not wait_ready(fileno, _AGAIN_S).reading:
         cancel(conn)

@@ -11,6 +11,7 @@ from migrator.errors import AccessDeniedError, MigratorError, UsageError
 from migrator.errors.base import words
 from migrator.facts import ServerMessage
 from migrator.model import SessionState
+from migrator.pg.bounded import FloodError
 from migrator.pg.options import option_names
 from migrator.pg.pooler import Link
 from migrator.pg.verbosity import SQLSTATE, PasswordRefusedError
@@ -88,6 +89,7 @@ def open_connection(dsn: Dsn, session: Session) -> Link:
         ConnectFailedError: It did not work now, and may later.
         AccessDeniedError: Credentials, TLS, or no such database.
         UsageError: The server refuses a parameter of the DSN.
+        FloodError: It sends more than can be an answer.
     """
     try:
         return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
@@ -95,6 +97,8 @@ def open_connection(dsn: Dsn, session: Session) -> Link:
         raise UsageError(_UNUSABLE.format(error)) from error
     except UnicodeError as error:  # of the codec idna, for one: its labels have limits
         raise UsageError(_UNUSABLE.format(_NO_NAME)) from error
+    except FloodError:
+        raise
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
     except PasswordRefusedError as refused:

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import psycopg
@@ -160,12 +161,14 @@ class Database(NamedTuple):
             ConnectFailedError, NoPasswordError: A later attempt may work.
             MigratorError: As `ask`.
         """
-        conn, options = self._bare() if bare else self._opened()
+        with _refusing_floods():
+            conn, options = self._bare() if bare else self._opened()
         cancellation.attach(conn)
         conn.limit_s = self.limit_s
         try:
             check_engine(conn)
-            answers = self._greeted(conn, options, question)
+            with _refusing_floods():
+                answers = self._greeted(conn, options, question)
         except BaseException:
             conn.close()
             raise
@@ -176,8 +179,8 @@ class Database(NamedTuple):
     ) -> Answers | None:
         try:
             return greet(conn, {**options, **self.session.settings}, question)
-        except FloodError as error:
-            raise UsageError(_FLOOD.format(error)) from error
+        except FloodError:
+            raise
         except psycopg.Error as error:
             # what is not PostgreSQL may refuse the message that asks what it is
             version = ask_version(conn)
@@ -217,6 +220,15 @@ class Database(NamedTuple):
         if self.password is None:
             return self.dsn
         return self.dsn.with_password(self.password())
+
+
+@contextmanager
+def _refusing_floods() -> Iterator[None]:
+    """Turn what is more than an answer into our error."""
+    try:
+        yield
+    except FloodError as error:
+        raise UsageError(_FLOOD.format(error)) from error
 
 
 def _about_options(error: MigratorError) -> bool:

@@ -189,9 +189,8 @@ class Executor(NamedTuple):
             self.explaining(place, statement),
             patient(self.conn, statement, self.session),
             self.cancellation.armed(),
-            self.conn.cursor() as cursor,
         ):
-            return send(cursor, statement)
+            return send(self.conn, statement)
 
     def command(
         self, command: bytes, place: Place, statement: Statement = NOTHING

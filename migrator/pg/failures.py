@@ -58,7 +58,7 @@ def explained(
     place = _pointed(place, statement, error)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
-    if server.sqlstate in CONTENTION:
+    if is_contention(server):
         return ContentionError(place, server, attempts=1, blocker=blocker)
     if server.sqlstate == INSUFFICIENT_PRIVILEGE:
         return AccessDeniedError(server, mend=_grant(place, table), place=place)
@@ -69,6 +69,21 @@ def explained(
     from migrator.pg.remedies import remedy_of  # noqa: PLC0415 - rare
 
     return _failed(place, server, table, remedy_of(server, statement, place))
+
+
+def is_contention(server: ServerMessage) -> bool:
+    """
+    Tell whether another session was first, so that a later attempt may work.
+
+    Two sessions that write the same row of a system catalog do not wait in turn
+    (PostgreSQL's heapam.c: simple_heap_update, whose words are not translated), and two
+    that create the same object meet in a catalog's unique index.
+    """
+    if server.sqlstate == "XX000":
+        return server.message.startswith("tuple concurrently ")
+    if server.sqlstate == "23505":
+        return server.schema == "pg_catalog"
+    return server.sqlstate in CONTENTION
 
 
 def _grant(place: Place, table: str) -> str:

@@ -6,7 +6,6 @@ runs. They take turns, for libpq knows of no threads; and a question that costs 
 is not asked while the other one asks, for it would notice just as well.
 """
 
-import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from migrator.errors import LockLostError
 from migrator.pg.asking import GiveUp, Row, rows
 from migrator.pg.connect import server_message
 from migrator.pg.own import as_own
+from migrator.pg.ready import wait_ready
 
 
 # the session that holds it has no other advisory lock of one number
@@ -60,7 +60,7 @@ class Guard:
         if not self._turn.acquire(blocking=False):
             return
         try:
-            while select.select([self._conn.fileno()], [], [], 0)[0]:
+            while wait_ready(self._conn.fileno(), 0).reading:
                 self._conn.pgconn.consume_input()
         except psycopg.Error as error:
             raise LockLostError(server_message(error).message, died=True) from error

@@ -54,6 +54,11 @@ class Message(NamedTuple):
             pgconn.send_query_params(self.text, None)
 
     @property
+    def discards_rows(self) -> bool:
+        """Whether nobody looks at the rows that come of it."""
+        return self.kind is Kind.STATEMENT
+
+    @property
     def place(self) -> Place:
         """Return where in which file the message comes from."""
         place = self.step.migration.place(self.statement, self.number)

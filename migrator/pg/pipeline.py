@@ -10,7 +10,6 @@ Sending and receiving take turns. A client that only sends and a server that onl
 answers wait for each other for ever once both sockets' buffers are full.
 """
 
-import select
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import Generic, Protocol, TypeVar
@@ -22,11 +21,13 @@ from migrator.cancellation import Cancellation
 from migrator.errors import MigratorError
 from migrator.pg.cancel import cancel
 from migrator.pg.command import refusal
+from migrator.pg.discard import ROWS, split_rows
 from migrator.pg.peer import ASKED_EVERY_S, Peer, unhurried
+from migrator.pg.ready import wait_ready
 
 
 class Query(Protocol):
-    """One statement to send: what it says, and whether its answer is wanted early."""
+    """One statement to send: what it says, and how its answer is wanted."""
 
     @property
     def text(self) -> bytes:
@@ -36,6 +37,11 @@ class Query(Protocol):
     @property
     def flush(self) -> bool:
         """Whether its answer is wanted early."""
+        ...
+
+    @property
+    def discards_rows(self) -> bool:
+        """Whether its rows are read and discarded, so that none are kept."""
         ...
 
     def send(self, pgconn: abc.PGconn) -> None:
@@ -95,14 +101,17 @@ class Pipeline(Generic[Q]):
         self._unanswered = 0
         """How many bytes wait for their answers."""
 
+        self._tag = b""
+        """The last rows of a statement may have its command tag."""
+
         self._sending = True
         self._synced = False
         self._reason: MigratorError | None = None
         self._failure: QueryFailedError[Q] | None = None
 
-    def results(self) -> Generator[tuple[Q, abc.PGresult], None, None]:
+    def results(self) -> Generator[tuple[Q, str], None, None]:
         """
-        Yield each query with its result, in order, until all are through.
+        Yield each query with its command tag, in order, until all are through.
 
         Asked to stop, it cancels, sends nothing more, and yields what has come through
         all the same: a migration that was committed meanwhile has to be told.
@@ -122,12 +131,12 @@ class Pipeline(Generic[Q]):
         if self._failure is not None:
             raise self._failure from self._failure.error
 
-    def _answers(self) -> Iterator[tuple[Q, abc.PGresult]]:
+    def _answers(self) -> Iterator[tuple[Q, str]]:
         try:
             while not self._synced:
                 self._wait(unsent=self._send())
-                for query, result in self._arrived():
-                    yield query, result
+                for query, tag in self._arrived():
+                    yield query, tag
                     if query.flush:
                         self._check()
         except psycopg.OperationalError as error:
@@ -144,9 +153,11 @@ class Pipeline(Generic[Q]):
     def _send_some(self) -> None:
         before = self._unanswered
         for query in self._queries:
-            self._last = query
+            first, self._last = self._last is None, query
             query.send(self._pgconn)
             self.waiting.append(query)
+            if first:
+                self._split_rows()
             self._unanswered += len(query.text)
             full = self._unanswered >= _WINDOW
             if query.flush or full:  # or nobody would answer, and nobody send
@@ -161,36 +172,37 @@ class Pipeline(Generic[Q]):
             self._pgconn.pipeline_sync()
 
     def _wait(self, *, unsent: bool) -> None:
-        sockets = [self._pgconn.socket]
-        writing = sockets if unsent else []
+        fileno = self._pgconn.socket
         if self._reason is not None:
-            ready = select.select(sockets, writing, [], _AGAIN_S)
+            ready = wait_ready(fileno, _AGAIN_S, writing=unsent)
             if not any(ready):
                 cancel(self._conn)
         else:
             try:
                 with self._cancellation.armed():
-                    ready = select.select(sockets, writing, [], ASKED_EVERY_S)
+                    ready = wait_ready(fileno, ASKED_EVERY_S, writing=unsent)
             except MigratorError as reason:
                 self._stop(reason)
                 return
             if not any(ready):
                 self._peer.check()
-        if ready[0]:
+        if ready.reading:
             self._peer.heard()
             self._pgconn.consume_input()
 
-    def _arrived(self) -> Iterator[tuple[Q, abc.PGresult]]:
+    def _arrived(self) -> Iterator[tuple[Q, str]]:
         while (result := self._result()) is not None:
             if result.status == ExecStatus.PIPELINE_SYNC:
                 self._synced = True
                 return
-            if not self.waiting:  # the server says why it ends the session
+            # or the server says why it ends the session
+            if result.status in ROWS or not self.waiting:
+                self._tag = result.command_status or b""
                 continue
             query = self.waiting.popleft()
             self._unanswered -= len(query.text)
             if result.status in _GOOD:
-                yield query, result
+                yield query, (result.command_status or self._tag).decode()
             elif self._failure is None:
                 self._failure = QueryFailedError(query, refusal(self._pgconn, result))
                 self._end()
@@ -204,7 +216,13 @@ class Pipeline(Generic[Q]):
             result = self._pgconn.get_result()
             if result is not None:
                 return result
+            self._split_rows()
         return None
+
+    def _split_rows(self) -> None:
+        """Say how the answer is wanted that is next; before any of it is looked at."""
+        if self.waiting and self.waiting[0].discards_rows and self._failure is None:
+            split_rows(self._pgconn)
 
     def _check(self) -> None:
         if self._reason is None:
@@ -239,10 +257,7 @@ class Pipeline(Generic[Q]):
         cancel(self._conn)
         while not self._synced:
             unsent = self._send()
-            ready = select.select(
-                [self._pgconn.socket], [self._pgconn.socket] if unsent else [], [], 1
-            )
-            if ready[0]:
+            if wait_ready(self._pgconn.socket, 1, writing=unsent).reading:
                 self._pgconn.consume_input()
             for _ in self._arrived():
                 pass

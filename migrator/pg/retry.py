@@ -26,7 +26,7 @@ def retrying(
     """
     Return what *take* returns for *step*, tried again while locks stand in the way.
 
-    Lock timeouts, deadlocks and serialization failures only (55P03, 40P01, 40001):
+    Contention only (`failures.is_contention`):
     *take* has rolled the whole migration back then. *since* is when the first attempt
     began, on the monotonic clock, and *met* what it has met if it is over already.
     *sleep* is for tests.

@@ -1,36 +1,24 @@
 """One statement text sent by itself, its answers read; and a transaction left."""
 
-from collections.abc import Iterator
-
 import psycopg
 
 from migrator.model import Statement
-from migrator.pg.copy_out import run_discarding
+from migrator.pg.discard import run_discarding
 from migrator.pg.message import encoded
 from migrator.pg.peer import unhurried
 from migrator.pg.pooler import unbounded
-from migrator.sql.split import has_copy_out
 
 
-def send(cursor: psycopg.Cursor, statement: Statement) -> tuple[str, ...]:
+def send(conn: psycopg.Connection, statement: Statement) -> tuple[str, ...]:
     """Run *statement*, with its rows, and return the command tags of its results."""
     text = encoded(statement)
     if statement.data is None:
-        with unbounded(cursor.connection):
-            if has_copy_out(statement.text):
-                return run_discarding(cursor.connection, text)
-            cursor.execute(text)
-        return tuple(_tags(cursor))
-    with unhurried(cursor.connection), cursor.copy(text) as copy:
+        with unbounded(conn):
+            return run_discarding(conn, text)
+    with unhurried(conn), conn.cursor() as cursor, cursor.copy(text) as copy:
         for rows in statement.data:
             copy.write(rows.encode(errors="surrogateescape"))
     return (cursor.statusmessage or "",)
-
-
-def _tags(cursor: psycopg.Cursor) -> Iterator[str]:
-    yield cursor.statusmessage or ""
-    while cursor.nextset():
-        yield cursor.statusmessage or ""
 
 
 def roll_back(conn: psycopg.Connection) -> None:

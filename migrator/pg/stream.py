@@ -124,8 +124,8 @@ class _Run:
                 executor.watch.on(self._awaited),
                 closing(self._pipeline.results()) as results,
             ):
-                for message, result in results:
-                    self._answered(message, (result.command_status or b"").decode())
+                for message, tag in results:
+                    self._answered(message, tag)
         except QueryFailedError as failure:
             return self._failed(failure.query, failure.error)
         finally:

@@ -17,8 +17,8 @@ from migrator.errors import (
 from migrator.errors.base import words
 from migrator.pg.connect import server_message
 from migrator.pg.failures import (
-    CONTENTION,
     READ_ONLY_TRANSACTION,
+    is_contention,
     read_only,
     session_is_gone,
     unfit,
@@ -86,6 +86,6 @@ def trouble(
         return read_only(server, conn) or BookkeepingError(server, doing=doing)
     if session_is_gone(error):
         return ConnectionLostError(server, doing=doing)
-    if server.sqlstate in CONTENTION:
+    if is_contention(server):
         return BusyTableError(server, doing=doing)
     return BookkeepingError(server, doing=doing)

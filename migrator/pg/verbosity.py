@@ -18,6 +18,8 @@ import psycopg
 from psycopg import pq
 from psycopg.waiting import Ready, Wait
 
+from migrator.pg.bounded import Growth, memory_limit
+
 
 SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
 """What finds the SQLSTATE and the words in the error of a connection."""
@@ -42,18 +44,21 @@ def connecting(
 
     Raises:
         PasswordRefusedError: A server has refused the password.
+        FloodError: The server sends more than LIMIT_MB.
         psycopg.OperationalError: It failed, or took longer than *timeout_s*.
     """
-    conn = pq.PGconn.connect_start(conninfo.encode())
+    conn, growth = pq.PGconn.connect_start(conninfo.encode()), Growth()
     end = time.monotonic() + timeout_s if timeout_s else None
     _set_verbosity(conn, _VERBOSE)
+    # or libpq waits by itself, for ever, until the server reads (fe-misc.c: pqSendSome)
+    conn.nonblocking = 1
     while (wanted := _polled(conn)) is not None:
+        growth.check()
         while not (yield conn.socket, wanted):
             if end is not None and time.monotonic() > end:
                 conn.finish()
                 raise psycopg.errors.ConnectionTimeout("connection timeout expired")
     _set_verbosity(conn, _DEFAULT)
-    conn.nonblocking = 1
     return conn
 
 
@@ -66,6 +71,7 @@ class PasswordRefusedError(Exception):
     """
 
 
+@memory_limit()
 def _polled(conn: pq.abc.PGconn) -> Wait | None:
     """Go on connecting; return what to wait for, None once it is done."""
     # libpq-connect.html, PQconnectPoll: a connection that is bad already stays so

@@ -25,7 +25,7 @@ from migrator.sql.lexer import (
     token_at,
     tokenize,
 )
-from migrator.sql.words import BLANK_KINDS, ENDING, copies_in, copies_out, is_routine
+from migrator.sql.words import BLANK_KINDS, ENDING, copies_in, is_routine
 
 
 class Stop(Enum):
@@ -204,13 +204,6 @@ def copy_part(text: str) -> Part | None:
         if part.stop is Stop.SEMICOLON and copies_in(text, part.start, part.end):
             return part
     return None
-
-
-def has_copy_out(text: str) -> bool:
-    """Say whether a `COPY … TO stdout` is among the statements of *text*."""
-    if not _COPY_ANYWHERE.search(text):
-        return False
-    return any(copies_out(text, part.start, part.end) for part in parts(text))
 
 
 def skip_blank(text: str, start: int, stop: int | None = None) -> tuple[int, bool]:

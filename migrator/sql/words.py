@@ -81,18 +81,9 @@ def starts_copy(text: str, start: int = 0) -> bool:
     return _COPY.match(text, start) is not None
 
 
+# In gram.y: copy_file_name; either name stands for either direction
 def copies_in(text: str, start: int, end: int) -> bool:
     """Say whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
-    return _copies(text, start, end, "from")
-
-
-def copies_out(text: str, start: int, end: int) -> bool:
-    """Say whether a statement is a `COPY … TO stdout`, which sends rows to us."""
-    return _copies(text, start, end, "to")
-
-
-# In gram.y: copy_file_name; either name stands for either direction
-def _copies(text: str, start: int, end: int, direction: str) -> bool:
     if not starts_copy(text, start):
         return False
     text = text[start:end]
@@ -102,7 +93,7 @@ def _copies(text: str, start: int, end: int, direction: str) -> bool:
             continue
         depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
         word = text[token.start : token.end].lower()
-        if not depth and before == direction and word in {"stdin", "stdout"}:
+        if not depth and before == "from" and word in {"stdin", "stdout"}:
             return True
         before = word
     return False

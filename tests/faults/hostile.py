@@ -108,6 +108,12 @@ def _sasl(read: Read) -> Iterator[bytes]:
         yield _asked(11, b"r=" + nonce + b"y,s=c2FsdA==,i=4096")
 
 
+def _passwords(read: Read) -> Iterator[bytes]:
+    """Ask for the password again each time."""
+    while read():
+        yield _asked(3)
+
+
 SCRIPTS: dict[str, Script] = {
     "noise at once": _connect(_noise(1)),
     "noise after the start-up packet": _start(_noise(2)),
@@ -133,6 +139,15 @@ SCRIPTS: dict[str, Script] = {
     "an unknown authentication": _start(_asked(99)),
     "no authentication that we know": _start(_asked(10, b"SCRAM-NONE\0\0")),
     "endless authentication": _sasl,
+    "endless password requests, and nobody reads": _start(then=(_asked(3),)),
+    "endless password requests": _passwords,
+    "a huge notice at the start": _start(
+        _asked(0), b"N" + struct.pack("!i", _GIGABYTE), then=(b"x" * 1000,)
+    ),
+    "a huge notice": _query(b"N" + struct.pack("!i", _GIGABYTE), then=(b"x" * 1000,)),
+    "a huge row": _query(
+        _ROW_TYPE + b"D" + struct.pack("!i", _GIGABYTE), then=(b"x" * 1000,)
+    ),
     "a short salt": _start(_asked(5, b"ab")),
     "a wrong parameter": _start(_asked(0), message(b"S", b"no end")),
     "an error without fields": _query(message(b"E", b"\0") + READY),
@@ -156,6 +171,8 @@ SCRIPTS: dict[str, Script] = {
 def hostile(script: Script) -> Iterator[str]:
     """Serve every client by *script* for the length of the block; yield its DSN."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
+        # what is not read fills the line soon
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lines: list[socket.socket] = []
         threads = [Thread(target=_serve, args=(listener, script, lines))]
         threads[0].start()

@@ -69,11 +69,13 @@ def large(directory: Path, lines: Iterator[str], *, up: str = _UP) -> Path:
     return path
 
 
-def measured(dsn: str, directory: Path, split: Split) -> tuple[Result, int]:
+def measured(
+    dsn: str, directory: Path, split: Split = Split.GOOSE, **environ: str
+) -> tuple[Result, int]:
     """Run the entry point; return what it said, and its peak of memory in MB."""
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE, sys.executable, str(ROOT / "entrypoint.py")],
-        env=environment(dsn, directory, MIGRATOR_SPLIT=split.value),
+        env=environment(dsn, directory, MIGRATOR_SPLIT=split.value, **environ),
         capture_output=True,
         text=True,
         check=False,

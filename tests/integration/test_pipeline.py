@@ -36,7 +36,7 @@ def answers(
         cancellation=cancellation or Cancellation(),
         held=nothing,
     )
-    return [(result.command_status or b"").decode() for _, result in pipeline.results()]
+    return [tag for _, tag in pipeline.results()]
 
 
 def hear(pipeline: Pipeline[Query], told: list[bytes]) -> None:
