@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 IMAGE ?= migrator
 BASE_DIGEST ?=
 IMAGE_OPTIONS ?=
+WORKERS ?= 3
 IMAGE_ARGS = \
 	--build-arg BASE_DIGEST=$(BASE_DIGEST) \
 	--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
@@ -27,7 +28,7 @@ run: $(VENV)/.installed ## Apply migrations/ to a private PostgreSQL
 
 .PHONY: test
 test: $(VENV)/.installed ## Run the whole suite, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.installed ## Compare with goose, dbmate and psql, for half an hour

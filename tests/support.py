@@ -170,12 +170,6 @@ def heard(process: subprocess.Popen[str], event: str) -> dict[str, Any]:
     pytest.fail(f"it ended without {event}")
 
 
-def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    """Print a figure, also when the test succeeds."""
-    with capsys.disabled():
-        sys.stdout.write(f"\n{text}\n")
-
-
 def until(true: Callable[[], object]) -> None:
     """Wait for something that another process does."""
     end = time.monotonic() + 20
