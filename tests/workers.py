@@ -39,7 +39,8 @@ class Workers(LoadScopeScheduling):  # type: ignore[misc] # it ships no types
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Workers:
-    """Return our own scheduler."""
+    """Return our own scheduler; files go out in the order in which they are collected."""
+    config.option.loadscopereorder = False
     return Workers(config, log)
 
 
