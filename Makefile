@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 IMAGE ?= migrator
 BASE_DIGEST ?=
 IMAGE_OPTIONS ?=
+WORKERS ?= 3
+NEWEST_PYTHON ?= python3.13
+SERVERS := $(addprefix tests/integration/test_,$(addsuffix .py,runner pipeline concurrently lease intent own_messages roles watch))
+PART := tests/unit $(SERVERS)
 IMAGE_ARGS = \
 	--build-arg BASE_DIGEST=$(BASE_DIGEST) \
 	--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
@@ -27,7 +31,33 @@ run: $(VENV)/.installed ## Apply migrations/ to a private PostgreSQL
 
 .PHONY: test
 test: $(VENV)/.installed ## Run the whole suite, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: test-servers
+test-servers: $(VENV)/.installed ## Run the tests that need a server on PostgreSQL 14, a part on 15 to 17
+	$(BIN)/python -m pytest -n $(WORKERS) tests/integration --postgres=14 $(PYTEST_ARGS)
+	for major in 15 16 17; do \
+		$(BIN)/python -m pytest -n $(WORKERS) $(SERVERS) --postgres=$$major $(PYTEST_ARGS) || exit; \
+	done
+
+.PHONY: test-lowest
+test-lowest: build/lowest/.installed ## Run a part of the tests with the lowest versions that we allow
+	build/lowest/bin/python -m pytest -n $(WORKERS) $(PART) $(PYTEST_ARGS)
+
+.PHONY: test-newest
+test-newest: build/newest/.installed ## Run a part of the tests on NEWEST_PYTHON
+	build/newest/bin/python -m pytest -n $(WORKERS) $(PART) $(PYTEST_ARGS)
+
+build/lowest/.installed: requirements-dev.lock requirements-lowest.lock
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-lowest.lock
+	@touch $@
+
+build/newest/.installed: requirements-dev.lock
+	$(NEWEST_PYTHON) -m venv build/newest
+	build/newest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
 
 .PHONY: bench
 bench: $(VENV)/.installed ## Compare with goose, dbmate and psql, for half an hour
@@ -50,6 +80,7 @@ lock: ## Renew the lock files (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary pyproject.toml -o requirements.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:sbom -o requirements-sbom.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:scan -o requirements-scan.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --resolution lowest-direct --extra binary pyproject.toml -o requirements-lowest.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 .PHONY: image

@@ -9,6 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TextIO
 
+
+try:
+    import psycopg  # noqa: F401 - what loads libpq, before anything of ours needs it
+except ImportError:
+    sys.stderr.write(
+        "migrator: psycopg cannot load libpq, PostgreSQL's client library; install"
+        " migrator[binary], or the system's libpq (Debian: libpq5)\n"
+    )
+    sys.exit(2)
+
 from migrator.about import VERSION
 from migrator.cancellation import Cancellation
 from migrator.commands import COMMANDS, summary

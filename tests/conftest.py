@@ -1,13 +1,9 @@
-"""A real PostgreSQL for every test: yours, a container's or one of its own."""
+"""A real PostgreSQL for every test, yours or one of its own; workers, time, skips."""
 
-import gc
 import os
 import signal
-import warnings
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
 from zlib import crc32
 
 import psycopg
@@ -16,30 +12,80 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrator.runner import Runner
-from tests.postgres import answers, free_port, initialize, serve
+from tests.postgres import (
+    NEWEST,
+    OLDER,
+    answers,
+    free_port,
+    initialize,
+    older,
+    serve,
+    server_folder,
+)
 from tests.support import until
 
 
-IMAGE = "postgres:17"
+pytest_plugins = ["tests.workers"]
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 ENCODINGS = ("UTF8", "LATIN1", "SQL_ASCII")
 _numbers = count(1)
 
 
+Tell = Callable[[str], None]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --no-skips: what CI expects to run must run."""
+    """Add --no-skips, since what CI expects to run must run, and --postgres."""
     parser.addoption("--no-skips", action="store_true", help="a skipped test fails")
+    parser.addoption(
+        "--postgres",
+        choices=[*OLDER, NEWEST],
+        default=NEWEST,
+        help="the server's major version",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the programs of the server that is asked for."""
+    major = config.getoption("--postgres")
+    if major != NEWEST:
+        os.environ["TEST_POSTGRES_BIN"] = str(older(major))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the tests tell: how much was tried, and what came of it."""
+    told = [
+        text
+        for report in terminalreporter.getreports("passed")
+        for name, text in report.user_properties
+        if report.when == "call" and name == "told"
+    ]
+    if told:
+        terminalreporter.section("figures")
+        for text in told:
+            terminalreporter.write_line(str(text))
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """A function that has a line shown when all tests are over."""
+    return lambda line: record_property("told", line)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Iterator[None]:
-    """Turn a skip into a failure under --no-skips, but not one that needs a cluster."""
+    """
+    Turn a skip into a failure under --no-skips.
+
+    Not one of a test that needs a cluster, or a newer server than it is given.
+    """
     report = yield
     if report.skipped and item.config.getoption("--no-skips"):  # type: ignore[attr-defined]
         reason = str(report.longrepr)  # type: ignore[attr-defined]
-        if "cluster:" not in reason and not hasattr(report, "wasxfail"):
+        known = any(each in reason for each in ("cluster:", "server:"))
+        if not known and not hasattr(report, "wasxfail"):
             report.outcome = "failed"  # type: ignore[attr-defined]
             report.longrepr = f"skipped under --no-skips: {reason}"  # type: ignore[attr-defined]
     return report
@@ -71,15 +117,13 @@ def both_ways(
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The DSN of a superuser on a running server."""
+def server() -> Iterator[str]:
+    """The DSN of a superuser on a running server, which no other process tests on."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
-    elif docker_answers() and not os.environ.get("TEST_POSTGRES_BIN"):
-        yield from _container()
     else:
-        yield from _own(tmp_path_factory.mktemp("server"))
+        yield from _own()
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +133,9 @@ def templates(server: str) -> Iterator[dict[str, str]]:
     for encoding, name in names.items():
         creation = f"CREATE DATABASE {{}} TEMPLATE template0 ENCODING '{encoding}'"
         _admin(server, f"{creation} LC_COLLATE 'C' LC_CTYPE 'C'", name)
+        with psycopg.connect(with_database(server, name), autocommit=True) as conn:
+            # as PostgreSQL 15 and newer have it by themselves
+            conn.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     yield names
     for name in names.values():
         _admin(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
@@ -119,51 +166,25 @@ def conn(database: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def docker_answers() -> bool:
-    """Tell whether a Docker engine is there."""
-    import docker  # noqa: PLC0415 - testcontainers' own; slow to import
-    from docker.errors import DockerException  # noqa: PLC0415 - the same
-
-    with warnings.catch_warnings():
-        # where nobody answers, docker leaves its socket to the garbage collector
-        warnings.simplefilter("ignore", ResourceWarning)
-        with suppress(DockerException):
-            client = docker.from_env()
-            client.ping()
-            client.close()
-            return True
-        gc.collect()
-    return False
-
-
 def with_database(dsn: str, name: str) -> str:
     """Return *dsn* with another database in it."""
     return make_conninfo("", **{**conninfo_to_dict(dsn), "dbname": name})
 
 
-def _container() -> Iterator[str]:
-    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - slow
-    from testcontainers.core.config import testcontainers_config  # noqa: PLC0415 - slow
-
-    # the fixture ends its container itself; Ryuk's image may be out of reach
-    testcontainers_config.ryuk_disabled = True
-    command = " ".join(f"-c {option}" for option in _FAST)
-    container = PostgresContainer(IMAGE, driver=None).with_command(command)
-    with container as running:
-        yield running.get_connection_url()
-
-
-def _own(directory: Path) -> Iterator[str]:
-    data, port = directory / "data", free_port()
-    initialize(data, "for-tests-only")
+def _own() -> Iterator[str]:
     settings = dict(option.split("=") for option in _FAST)
-    with serve(data, port, directory / "log", settings) as process:
-        dsn = f"postgresql://postgres:for-tests-only@127.0.0.1:{port}/postgres"
-        try:
-            until(lambda: answers(dsn))
-            yield dsn
-        finally:
-            process.send_signal(signal.SIGINT)  # a fast shutdown: sessions are ended
+    with server_folder() as folder:
+        data, port = folder / "data", free_port()
+        initialize(data, "for-tests-only")
+        with serve(data, port, folder / "log", settings) as process:
+            dsn = f"postgresql://postgres:for-tests-only@127.0.0.1:{port}/postgres"
+            try:
+                until(lambda: answers(dsn))
+                yield dsn
+            finally:
+                process.send_signal(
+                    signal.SIGINT
+                )  # a fast shutdown: sessions are ended
 
 
 def _admin(server: str, template: str, name: str) -> None:

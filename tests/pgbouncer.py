@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.postgres import answers, free_port
+from tests.postgres import answers, ends_with_us, free_port
 
 
 _PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -61,7 +61,8 @@ def _running(program: str, settings: Path) -> Iterator[None]:
     if os.geteuid() == 0:  # which PgBouncer refuses to be
         user = "nobody"
         shutil.chown(settings.parent, user)
-    process = subprocess.Popen([program, "--quiet", settings], user=user)
+    command = ends_with_us("KILL", program, "--quiet", settings)
+    process = subprocess.Popen(command, user=user)
     try:
         yield
     finally:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import psycopg
 
-from tests.conftest import IMAGE
 from tests.image.engine import call, docker
 
 
+IMAGE = "postgres:17"
 _PASSWORD = "for-tests-only"
 _MEMORY = 256 * 1024 * 1024
 _DISK, _STANDBY = "/small", "/tmp/standby"

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 from psycopg.pq.abc import PGconn
@@ -171,10 +172,10 @@ def heard(process: subprocess.Popen[str], event: str) -> dict[str, Any]:
     pytest.fail(f"it ended without {event}")
 
 
-def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    """Print a figure, also when the test succeeds."""
-    with capsys.disabled():
-        sys.stdout.write(f"\n{text}\n")
+def needs_server(conn: psycopg.Connection, major: int) -> None:
+    """Skip the test where the server is older than the first version that has it."""
+    if conn.info.server_version < major * 10_000:
+        pytest.skip(f"server: PostgreSQL {major} has it first")
 
 
 def until(true: Callable[[], object]) -> None:

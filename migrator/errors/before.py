@@ -15,9 +15,9 @@ class UsageError(MigratorError):
 
 
 class UnsupportedServerError(UsageError):
-    """The server speaks PostgreSQL's protocol, and is another database."""
+    """The server is too old, or another database that speaks PostgreSQL's protocol."""
 
-    def __init__(self, engine: str, *, version: str, reason: str) -> None:
+    def __init__(self, engine: str, *, reason: str, version: str = "") -> None:
         self.engine = engine
         self.version = version
         self.reason = reason

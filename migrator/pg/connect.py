@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
-from migrator.errors import AccessDeniedError, MigratorError, UsageError
+from migrator.errors import (
+    AccessDeniedError,
+    MigratorError,
+    UnsupportedServerError,
+    UsageError,
+)
 from migrator.errors.base import words
 from migrator.facts import ServerMessage
 from migrator.model import SessionState
@@ -55,6 +60,10 @@ _NO_USER = re.compile(r"local user with ID \d+ does not exist")
 _TRANSIENT = ("57P", "53", "08", "55", "25006", "XX000")
 
 
+_NEW_IN_14 = "idle_session_timeout"
+"""Set in every session: PostgreSQL's release notes 14 have it as new."""
+
+
 class Session(NamedTuple):
     """What every session of ours is set to, whatever the role or database inherits."""
 
@@ -72,7 +81,7 @@ class Session(NamedTuple):
             "lock_timeout": _milliseconds(self.lock_timeout_s),
             "statement_timeout": _milliseconds(self.statement_timeout_s),
             "idle_in_transaction_session_timeout": "0",
-            "idle_session_timeout": "0",
+            _NEW_IN_14: "0",
         }
         if self.search_path is not None:
             wanted["search_path"] = self.search_path
@@ -159,6 +168,9 @@ def classified(
         return _classified_by_words(server)
     if state == "42501":
         return _forbidden(server, session, options)
+    if state == "42704" and _quotes(server, _NEW_IN_14):
+        reason = f"it does not know {_NEW_IN_14!r}"
+        return UnsupportedServerError("older than PostgreSQL 14", reason=reason)
     if state in _ABOUT_PARAMETERS:
         return _parameter_refused(server, session)
     mend = next((m for start, m in _MENDS.items() if state.startswith(start)), None)

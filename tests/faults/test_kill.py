@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Tell
+from tests.conftest import Tell
 from tests.faults.crew import Crew
 from tests.faults.server import Server
 from tests.faults.trial import Trial

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Tell
+from tests.conftest import Tell
 from tests.faults.crew import Crew
 from tests.faults.proxy import Afterwards, Fault
 from tests.faults.server import Server

@@ -14,8 +14,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.compat.program import Place, command
+from tests.conftest import Tell
 from tests.faults.traffic import TABLES, Load, load
-from tests.support import Result, ended, heard, started, tell, until, write
+from tests.support import Result, ended, heard, started, until, write
 
 
 LOCK_TIMEOUT_S = 1.0
@@ -124,7 +125,7 @@ def test_a_long_reader(
     database: str,
     tmp_path: Path,
     busy: Load,
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
     name: str,
 ) -> None:
     """Nobody waits longer than the lock's timeout, and all is applied in the end."""
@@ -132,7 +133,7 @@ def test_a_long_reader(
 
     meeting = met(database, directory, busy)
 
-    tell(capsys, f"{name}: {meeting.figures}")
+    tell(f"{name}: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.result.verdict["applied"] == list(range(1, len(FILES[name]) + 1))
     assert meeting.states == ["55P03"]
@@ -140,14 +141,14 @@ def test_a_long_reader(
 
 
 def test_the_queue_is_free_between_attempts(
-    database: str, tmp_path: Path, busy: Load, capsys: pytest.CaptureFixture[str]
+    database: str, tmp_path: Path, busy: Load, tell: Tell
 ) -> None:
     """The application comes through in each pause: it is as long as the stall was."""
     directory = write(tmp_path / "m", FILES["alone"])
 
     meeting = met(database, directory, busy, retries=3, lock_timeout="500ms")
 
-    tell(capsys, f"three retries: {meeting.figures}")
+    tell(f"three retries: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.progress == [True, True, True]
     assert all(line["next_attempt_s"] >= 0.5 for line in meeting.retried)
@@ -159,7 +160,7 @@ def test_a_lock_is_not_kept_while_another_is_waited_for(
     conn: psycopg.Connection,
     tmp_path: Path,
     busy: Load,
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     """A table that is locked already waits no longer than the next one's timeout."""
     conn.execute("CREATE TABLE orders ()")
@@ -170,7 +171,7 @@ def test_a_lock_is_not_kept_while_another_is_waited_for(
 
     meeting = met(database, directory, busy, table="orders")
 
-    tell(capsys, f"second table: {meeting.figures}")
+    tell(f"second table: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.states == ["55P03"]
     assert within(busy)
@@ -178,7 +179,7 @@ def test_a_lock_is_not_kept_while_another_is_waited_for(
 
 @pytest.mark.usefixtures("both_ways")
 def test_a_timeout_of_the_file_s_own(
-    database: str, tmp_path: Path, busy: Load, capsys: pytest.CaptureFixture[str]
+    database: str, tmp_path: Path, busy: Load, tell: Tell
 ) -> None:
     """What the file sets for itself wins over the setting."""
     content = "SET LOCAL lock_timeout = '500ms';\nALTER TABLE accounts ADD x int;"
@@ -186,7 +187,7 @@ def test_a_timeout_of_the_file_s_own(
 
     meeting = met(database, directory, busy, lock_timeout="60s")
 
-    tell(capsys, f"500 ms by the file: {meeting.figures}")
+    tell(f"500 ms by the file: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.states == ["55P03"]
     assert within(busy, 0.5)
@@ -198,7 +199,7 @@ def test_a_deadlock(
     conn: psycopg.Connection,
     tmp_path: Path,
     busy: Load,
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     """The server chose us to give way: the migration runs again."""
     conn.execute("CREATE TABLE orders ()")
@@ -221,7 +222,7 @@ def test_a_deadlock(
             result = ended(process)
 
     meeting = Meeting(busy, retried, result)
-    tell(capsys, f"deadlock: {meeting.figures}")
+    tell(f"deadlock: {meeting.figures}")
     assert meeting.result.exit_code == 0
     assert meeting.states == ["40P01"]
 
@@ -256,7 +257,7 @@ def test_beside_goose(
     database: str,
     conn: psycopg.Connection,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     """goose waits as long as the reader stays, and the application waits with it."""
     goose = command()
@@ -275,7 +276,6 @@ def test_beside_goose(
         leaving.join()
 
     tell(
-        capsys,
         f"longest stall behind a reader of {stay_s:.1f} s:"
         f" migrator {busy.stall_s:.3f} s, goose {queue.stall_s:.3f} s",
     )

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from migrator.pg.lock import GOOSE_LOCK_KEY
+from tests.conftest import Tell
 from tests.image.conftest import Postgres, Write
 from tests.image.engine import (
     RESTRICTED,
@@ -22,7 +23,6 @@ from tests.image.engine import (
     eventually,
     finished,
 )
-from tests.support import tell
 
 
 GRACE_S = 20
@@ -245,7 +245,7 @@ def in_the_way(target: Target, statement: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", PHASES)
-def test_stop(stage: Stage, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_stop(stage: Stage, tell: Tell, name: str) -> None:
     """Cancelled, rolled back, unlocked, told; and the next run goes through."""
     phase = PHASES[name]
     with in_the_way(stage.target, phase.blocked_by):
@@ -258,7 +258,7 @@ def test_stop(stage: Stage, capsys: pytest.CaptureFixture[str], name: str) -> No
         versions, made = stage.target.versions(), stage.made()
     again = stage.again()
 
-    tell(capsys, f"stopped in {name}: {stopped.took_s:.2f} s")
+    tell(f"stopped in {name}: {stopped.took_s:.2f} s")
     assert finished(stopped.run) == (143, "run.finished", 143)
     assert stopped.agrees
     assert left == [(0,)]
@@ -278,9 +278,7 @@ def test_stop(stage: Stage, capsys: pytest.CaptureFixture[str], name: str) -> No
     ],
     ids=["deadline", "deadline-commit", "timeout"],
 )
-def test_limits(
-    stage: Stage, capsys: pytest.CaptureFixture[str], limit: str, text: str, way: str
-) -> None:
+def test_limits(stage: Stage, tell: Tell, limit: str, text: str, way: str) -> None:
     """Our own limits end a run as a signal does, with a code of their own."""
     options = (f"--env=MIGRATOR_{limit}=2s", f"--env=MIGRATOR_PIPELINE={way}")
     since = time.monotonic()
@@ -290,7 +288,7 @@ def test_limits(
     eventually(GONE, stage.target)
     again = stage.again()
 
-    tell(capsys, f"{limit}, pipeline {way}: ended {stopped.took_s:.2f} s after start")
+    tell(f"{limit}, pipeline {way}: ended {stopped.took_s:.2f} s after start")
     assert finished(stopped.run) == (24, "run.finished", 24)
     assert stopped.agrees
     assert left == [(0,)]
@@ -313,7 +311,7 @@ def frozen(postgres: Postgres, target: Target) -> Iterator[None]:
 
 @pytest.mark.parametrize("way", ["true", "false"])
 def test_a_server_that_is_slow_to_cancel(
-    stage: Stage, postgres: Postgres, capsys: pytest.CaptureFixture[str], way: str
+    stage: Stage, postgres: Postgres, tell: Tell, way: str
 ) -> None:
     """We wait for the answer: no session is left behind that still works."""
     options = (f"--env=MIGRATOR_PIPELINE={way}",)
@@ -327,7 +325,7 @@ def test_a_server_that_is_slow_to_cancel(
     eventually(GONE, stage.target)
     again = stage.again()
 
-    tell(capsys, f"cancelled after 2 s, pipeline {way}: {stopped.took_s:.2f} s")
+    tell(f"cancelled after 2 s, pipeline {way}: {stopped.took_s:.2f} s")
     assert finished(stopped.run) == (143, "run.finished", 143)
     assert stopped.agrees
     assert left == [(0,)]
@@ -336,7 +334,7 @@ def test_a_server_that_is_slow_to_cancel(
 
 @pytest.mark.parametrize("way", ["true", "false"])
 def test_a_server_that_never_cancels(
-    stage: Stage, postgres: Postgres, capsys: pytest.CaptureFixture[str], way: str
+    stage: Stage, postgres: Postgres, tell: Tell, way: str
 ) -> None:
     """We are gone, with our own code, before the engine kills us."""
     options = (f"--env=MIGRATOR_PIPELINE={way}",)
@@ -347,15 +345,13 @@ def test_a_server_that_never_cancels(
         stopped = stage.ended(container, since)
     again = stage.again()
 
-    tell(capsys, f"never cancelled, pipeline {way}: {stopped.took_s:.2f} s")
+    tell(f"never cancelled, pipeline {way}: {stopped.took_s:.2f} s")
     assert finished(stopped.run) == (143, "run.finished", 143)
     assert stopped.agrees
     assert finished(again) == (0, "run.finished", 0)
 
 
-def test_a_second_signal(
-    stage: Stage, postgres: Postgres, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_signal(stage: Stage, postgres: Postgres, tell: Tell) -> None:
     """It ends the process at once, whatever the server does."""
     container = stage.start(Phase(text=up(SLEEP), shows=SLEEPING))
     with frozen(postgres, stage.target):
@@ -365,6 +361,6 @@ def test_a_second_signal(
         stopped = stage.ended(container, since)
     again = stage.again()
 
-    tell(capsys, f"second signal: {stopped.took_s:.2f} s")
+    tell(f"second signal: {stopped.took_s:.2f} s")
     assert stopped.run.code == 143
     assert finished(again) == (0, "run.finished", 0)

@@ -1,5 +1,6 @@
-"""A server that is not PostgreSQL is refused by its name, and nothing happens to it."""
+"""A server that is not PostgreSQL, or too old, is refused and nothing happens to it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -7,7 +8,9 @@ import pytest
 
 from migrator.pg.engine import engine_of
 from tests.imitation import Imitation, imitating
-from tests.support import run, write
+from tests.pgbouncer import pgbouncer
+from tests.postgres import answers, free_port, initialize, older, serve, server_folder
+from tests.support import run, until, write
 from tests.unit.test_engine import FOREIGN
 
 
@@ -17,6 +20,10 @@ PARAMETERS = {
     "Amazon Redshift": {"padb_version": "1.0.77467"},
     "CrateDB": {"crate_version": "5.9.3"},
 }
+TOO_OLD = (
+    "the server is older than PostgreSQL 14: it does not know 'idle_session_timeout';"
+    " nothing was changed; connect to a PostgreSQL server, version 14 or newer"
+)
 COMMANDS = ["up", "status", "version", "plan", "wait", "down"]
 
 
@@ -25,6 +32,22 @@ def relations(conn: psycopg.Connection) -> int:
     query = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
     (found,) = conn.execute(query).fetchone() or ()
     return int(found)
+
+
+@pytest.fixture(scope="module")
+def old_server() -> Iterator[str]:
+    """A superuser's DSN on PostgreSQL 13."""
+    with server_folder() as folder:
+        data, port = folder / "data", free_port()
+        initialize(data, programs=older("13"))
+        dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        programs = older("13")
+        with serve(data, port, folder / "log", {}, programs=programs) as process:
+            try:
+                until(lambda: answers(dsn))
+                yield dsn
+            finally:
+                process.terminate()
 
 
 @pytest.fixture
@@ -124,3 +147,35 @@ def test_postgresql_itself_is_not_refused(database: str, directory: Path) -> Non
         )
 
     assert (result.exit_code, result.verdict["applied"]) == (0, [1])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_older_server_is_refused_by_its_age(
+    old_server: str, directory: Path, command: str
+) -> None:
+    """It refuses our own parameters: the URL is not blamed for them."""
+    result = run(
+        command,
+        MIGRATOR_DATABASE_URL=old_server,
+        MIGRATOR_MIGRATIONS_DIR=str(directory),
+    )
+
+    assert (result.exit_code, result.verdict["error"]) == (
+        2,
+        TOO_OLD,
+    )
+
+
+def test_an_older_server_behind_a_pooler_is_refused_by_its_age(
+    old_server: str, directory: Path
+) -> None:
+    """Which takes no parameters, so that the server refuses none."""
+    with pgbouncer(old_server) as dsn:
+        result = run(
+            "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
+        )
+
+    assert (result.exit_code, result.verdict["error"]) == (
+        2,
+        TOO_OLD,
+    )

@@ -16,7 +16,7 @@ from migrator.model import Files, Up
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
 from migrator.runner import Runner
-from tests.postgres import binaries, initialize, owner
+from tests.postgres import binaries, initialize, owner, server_folder
 from tests.support import Recorder, files, migration
 
 
@@ -55,13 +55,14 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def cluster() -> Iterator[Server]:
     """Its data, for all tests of the module."""
-    server = Server(tmp_path_factory.mktemp("failover") / "data")
-    initialize(server.data)
-    server.control("start")
-    yield server
-    server.control("stop", "-m", "immediate")
+    with server_folder() as folder:
+        server = Server(folder / "data")
+        initialize(server.data)
+        server.control("start")
+        yield server
+        server.control("stop", "-m", "immediate")
 
 
 @pytest.fixture

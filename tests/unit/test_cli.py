@@ -1,6 +1,8 @@
 """The command line in goose's forms, and the file of variables."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from migrator.envfile import read_env_file
 from migrator.errors import UsageError
 from migrator.flags import FLAGS, arguments
 from migrator.settings import Settings, read_settings
-from tests.support import run, write
+from tests.support import ROOT, run, write
 
 
 NOWHERE = Path("/nonexistent")
@@ -231,3 +233,30 @@ def test_a_file_that_cannot_be_read(
     assert result.verdict["error"].endswith(fault)
     with pytest.raises(UsageError):
         read_env_file(file)
+
+
+@pytest.mark.parametrize("module", ["entrypoint", "migrator.cli"])
+def test_without_libpq_a_sentence_says_what_to_install(module: str) -> None:
+    """psycopg's own traceback names neither our extra nor a system's package."""
+    program = (
+        "import sys, ctypes.util; sys.modules.update(psycopg_binary=None, psycopg_c=None);"
+        " ctypes.util.find_library = lambda name: None;"
+        f" import runpy; runpy.run_module({module!r}, run_name='__main__')"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        (
+            "migrator: psycopg cannot load libpq, PostgreSQL's client library; install"
+            " migrator[binary], or the system's libpq (Debian: libpq5)\n"
+        ),
+    )

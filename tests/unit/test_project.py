@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ LAYOUT = {
     "migrator",
     "pyproject.toml",
     "requirements-dev.lock",
+    "requirements-lowest.lock",
     "requirements-sbom.lock",
     "requirements-scan.lock",
     "requirements.lock",
@@ -34,6 +36,7 @@ LONGEST = 400
 LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
+    "requirements-lowest.lock",
     "requirements-sbom.lock",
     "requirements-scan.lock",
 )
@@ -168,3 +171,15 @@ def test_no_file_names_a_machine() -> None:
     ]
 
     assert found == []
+
+
+def test_types_and_versions_are_declared() -> None:
+    """Who imports the package gets its types; an index shows the Pythons that run it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    classifiers = set(project["classifiers"])
+
+    assert (ROOT / "migrator" / "py.typed").read_bytes() == b""
+    assert {
+        f"Programming Language :: Python :: 3.{n}" for n in range(11, 16)
+    } <= classifiers
+    assert "Typing :: Typed" in classifiers
