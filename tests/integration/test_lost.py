@@ -14,8 +14,9 @@ from migrator.events.base import Event, Observer
 from migrator.model import Files, Split, Up
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
+from migrator.pg.greeting import Row
 from migrator.pg.lock import GOOSE_LOCK_KEY
-from migrator.pg.remains import Process, asked, ended
+from migrator.pg.remains import Process, asked, ended, processes
 from migrator.runner import Policy, Runner
 from migrator.source.load import load
 from tests import support
@@ -397,6 +398,21 @@ def test_a_commit_that_a_failover_has_lost(
     assert [step.migration.version for step in steps] == [1, 2, 3]
     assert recorder.names.count("commit.vanished") == 1
     assert sorted(applied(conn)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (None, ()),
+        ((None,), ()),
+        (("7 1.5,8 2.5",), (Process("7 1.5"), Process("8 2.5"))),
+    ],
+)
+def test_processes_of_an_answer(
+    answer: Row | None, expected: tuple[Process, ...]
+) -> None:
+    """Neither a session that sees none nor a proxy without an answer is a bug."""
+    assert processes(answer) == expected
 
 
 def test_a_process_of_somebody_else_is_let_be(
