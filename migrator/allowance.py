@@ -50,7 +50,7 @@ class Allowance:
 
     def delays(self) -> Iterator[float]:
         """Yield seconds to sleep before each attempt, while some are left; 0 first."""
-        left = self.left
-        if left.total_s > 0:
+        if self.left.total_s > 0:
             yield 0.0
-        yield from left.delays(clock=lambda: self.spent_s)
+        # by now the first attempt has spent some of it
+        yield from self.left.delays(clock=lambda: self.spent_s)

@@ -54,7 +54,7 @@ class Walk:
         self._cancellation = cancellation
         self._current: Step | None = None
         self._since = 0.0
-        self._fresh = True
+        self._fresh: bool
         """Whether nothing has run yet: lock and session are as they were made."""
 
     @property

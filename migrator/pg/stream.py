@@ -143,9 +143,11 @@ class _Run:
 
     def _answered(self, message: Message, tag: str) -> None:
         now = time.monotonic()
-        took_s, self._since = now - self._since, now
+        took_s = now - self._since
         if message.flush:
             self._surely_since = now
+        if message.flush or message.kind is Kind.STATEMENT:
+            self._since = now  # the answer to BEGIN comes with the first statement's
         if message.kind is Kind.STATEMENT:
             told = statement_finished(message.place, (tag,), took_s)
             self._executor.observe(told)

@@ -35,7 +35,7 @@ def secret_values(environ: Mapping[str, str]) -> set[str]:
     Short ones are left out of the latter: a URL of somebody else's is no reason to mask
     every `app`.
     """
-    named = {value for name, value in environ.items() if value and _SECRET.search(name)}
+    named = {value for name, value in environ.items() if _SECRET.search(name)}
     held = {p for value in environ.values() for p in passwords(value)}
     return named | {password for password in held if len(password) >= SHORT}
 

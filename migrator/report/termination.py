@@ -34,7 +34,7 @@ _ORDER = (
 def message(fields: Mapping[str, Any]) -> str:
     """Return *fields* of a `run.finished` as JSON of at most 4096 bytes."""
     chosen = {name: fields[name] for name in _ORDER if fields.get(name) is not None}
-    chosen["applied"] = len(fields.get("applied") or ())
+    chosen["applied"] = len(fields["applied"])
     while len(text := _json(chosen)) > LIMIT_BYTES:
         chosen = _shorter(chosen)
     return text.decode()

@@ -189,6 +189,41 @@ def test_losing_it_loses_nothing(
     assert [row[3] for row in rows(conn)] == ["down", "up"]
 
 
+@pytest.mark.parametrize("table", ["", "CREATE TABLE other (LIKE goose_db_version);"])
+@pytest.mark.parametrize(
+    ("privilege", "kept"), [("SELECT, INSERT, UPDATE", ["other"]), ("SELECT", [])]
+)
+def test_one_that_is_there_is_used_by_a_second_tracking_table(
+    environ: dict[str, str],
+    conn: psycopg.Connection,
+    table: str,
+    privilege: str,
+    kept: list[str],
+) -> None:
+    """It is not created again; where the role may not write it, the run says so."""
+    run("up", **environ)
+    role = f"second_{conn.info.backend_pid}"
+    conn.execute(
+        f"CREATE ROLE {role}; GRANT CREATE, USAGE ON SCHEMA public TO {role};"
+        f" GRANT {privilege} ON migrator_history TO {role}"
+    )
+    if table:
+        conn.execute(
+            "CREATE TABLE other (LIKE goose_db_version INCLUDING ALL);"
+            f" GRANT ALL ON other TO {role}"
+        )
+    directory = Path(environ["MIGRATOR_MIGRATIONS_DIR"])
+    (directory / "1_a.sql").write_text("-- +goose Up\nCREATE TABLE b ();\n")
+
+    result = run("up", **environ, MIGRATOR_ROLE=role, MIGRATOR_TABLE="other")
+
+    written = [row[0] for row in rows(conn)[1:]]
+    conn.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+    assert (result.exit_code, result.verdict["applied"]) == (0, [1]), result.verdict
+    assert written == kept
+    assert len(result.events("setting.ignored")) == (not kept)
+
+
 def test_a_role_that_may_not_create_it_migrates_all_the_same(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:

@@ -716,6 +716,32 @@ def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
     assert history(conn) == [("up", None, None, None), ("down", None, None, None)]
 
 
+@pytest.mark.parametrize(
+    ("keep", "state", "noted"),
+    [
+        (HistoryTable.AUTO, None, [("up", None, None, 2)]),
+        (HistoryTable.FALSE, "open", []),
+    ],
+)
+def test_what_was_recorded_by_hand_since_is_closed(
+    database: str,
+    conn: psycopg.Connection,
+    keep: HistoryTable,
+    state: str | None,
+    noted: list[tuple[object, ...]],
+) -> None:
+    """Its intent is of no use any more; without a history of ours it is left alone."""
+    with pytest.raises(PartialError):
+        runner(database).run(loose("SELECT 1", "SELECT 1 / 0"), Up())
+    row = "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
+    conn.execute(row)
+    again = replace(runner(database), store=Store(keep=keep))
+
+    again.run(files(migration(1, "SELECT 1"), migration(2, "SELECT 1")), Up())
+
+    assert history(conn) == [("up", state, 1, None), *noted]
+
+
 @pytest.mark.parametrize("text", ["SELECT 1 / 0", "CALL p()"])
 def test_without_a_history_nothing_is_noted(
     database: str, conn: psycopg.Connection, text: str

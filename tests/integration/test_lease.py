@@ -232,6 +232,28 @@ def test_a_dead_holder_is_succeeded(database: str, conn: psycopg.Connection) -> 
     assert leases(conn) == [FREE]
 
 
+def test_leases_of_other_locks_that_have_ended_are_freed(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Whoever waits does it, as goose before each retry; what is believed stays."""
+    held(conn, "api-7-0a1b2c3d", until="1 hour")
+    conn.execute(
+        "INSERT INTO goose_lock SELECT id, true, locked_at, 'job-' || id,"
+        " now() + until, now() FROM goose_lock,"
+        " (VALUES (1, interval '-1 second'), (2, interval '1 hour')) others (id, until)"
+    )
+
+    with pytest.raises(LockedError):
+        runner(database).run(TWO, Up())
+
+    rows = conn.execute("SELECT lock_id, locked, locked_by FROM goose_lock ORDER BY 1")
+    assert rows.fetchall() == [
+        (1, False, None),
+        (2, True, "job-2"),
+        (GOOSE_LOCK_KEY, True, "api-7-0a1b2c3d"),
+    ]
+
+
 def test_a_living_holder_is_waited_for(database: str, conn: psycopg.Connection) -> None:
     """One that renews its short lease keeps it, until it lets go."""
     held(conn, "api-7-0a1b2c3d", until="0.2 seconds")

@@ -2,6 +2,8 @@
 
 import re
 import signal
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -12,8 +14,10 @@ from migrator.events.base import Event, Observer
 from migrator.model import Files, Split, Up
 from migrator.pg.database import Database
 from migrator.pg.dsn import parse_dsn
-from migrator.pg.remains import Process, asked, ended
-from migrator.runner import Runner
+from migrator.pg.greeting import Row
+from migrator.pg.lock import GOOSE_LOCK_KEY
+from migrator.pg.remains import Process, asked, ended, processes
+from migrator.runner import Policy, Runner
 from migrator.source.load import load
 from tests import support
 from tests.cut import When, cutting
@@ -348,6 +352,31 @@ def test_what_another_run_does_meanwhile_is_skipped(
     assert applied(conn) == [0, 1, 2, 3]
 
 
+def test_all_is_done_while_somebody_keeps_the_lock(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """By what the table says then: the run ends, and does not wait for the lock."""
+    write(directory, {"2_t.sql": KILLED_ONCE.replace("{times}", "1")})
+    recorder = Recorder()
+
+    def finish(event: Event) -> None:
+        recorder(event)
+        if event.name == "database.lost":
+            assert migrate(database, directory).exit_code == 0
+            conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+
+    impatient = Policy(lock_patience=Backoff(total_s=0.3))
+    steps = replace(runner(database, finish), policy=impatient).run(
+        loaded(directory), Up()
+    )
+
+    names = Counter(recorder.names)
+    assert (names["lock.acquired"], names["lock.contended"]) == (1, 0)
+    assert len(steps) + names["migration.skipped"] == 3
+    assert names["migration.applied"] == len(steps)
+    assert ran(conn) == ["up 1", "up 2", "up 3"]
+
+
 def test_a_commit_that_a_failover_has_lost(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
@@ -369,6 +398,21 @@ def test_a_commit_that_a_failover_has_lost(
     assert [step.migration.version for step in steps] == [1, 2, 3]
     assert recorder.names.count("commit.vanished") == 1
     assert sorted(applied(conn)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (None, ()),
+        ((None,), ()),
+        (("7 1.5,8 2.5",), (Process("7 1.5"), Process("8 2.5"))),
+    ],
+)
+def test_processes_of_an_answer(
+    answer: Row | None, expected: tuple[Process, ...]
+) -> None:
+    """Neither a session that sees none nor a proxy without an answer is a bug."""
+    assert processes(answer) == expected
 
 
 def test_a_process_of_somebody_else_is_let_be(

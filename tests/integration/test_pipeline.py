@@ -11,12 +11,22 @@ import pytest
 
 from migrator.cancellation import Cancellation
 from migrator.errors import DeadlineError, LockLostError, MigratorError
+from migrator.model import Direction, Step
+from migrator.pg.hold import NO_LOCK
+from migrator.pg.ledger import Ledger
+from migrator.pg.message import Kind, Stream, own_statements
 from migrator.pg.pipeline import Pipeline, QueryFailedError
-from tests.support import Query, until
+from migrator.pg.table import Table
+from tests.support import Query, migration, until
 
 
 def nothing() -> None:
     """Hold what needs no holding."""
+
+
+def stalled(peer: object) -> None:
+    """Fail instead of waiting any longer."""
+    raise psycopg.OperationalError("nothing was sent and nothing was answered")
 
 
 def queries(*texts: str) -> Iterator[Query]:
@@ -100,6 +110,19 @@ def test_two_full_buffers_are_no_deadlock(conn: psycopg.Connection) -> None:
     sent = [Query(f"SELECT '{megabyte}'".encode(), flush=n % 2 == 0) for n in range(60)]
 
     assert answers(conn, sent) == ["SELECT 1"] * 60
+
+
+def test_a_statement_larger_than_the_socket_s_buffers_is_sent(
+    conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on as soon as the network takes more, not when the wait for answers ends."""
+    monkeypatch.setattr("migrator.pg.pipeline.ASKED_EVERY_S", 30)
+    monkeypatch.setattr("migrator.pg.peer.Peer.check", stalled)
+    size = 20_000_000
+
+    (tag,) = answers(conn, [Query(f"SELECT length('{'x' * size}')".encode())])
+
+    assert tag == "SELECT 1"
 
 
 def test_a_full_window_asks_for_answers(conn: psycopg.Connection) -> None:
@@ -262,3 +285,36 @@ def test_a_session_that_ends_is_told_with_its_query(
     assert caught.value.query.text.decode() == texts[at]
     assert isinstance(caught.value.error, psycopg.OperationalError)
     assert conn.closed
+
+
+def test_which_messages_of_the_stream_are_answered_early(
+    conn: psycopg.Connection,
+) -> None:
+    """Statements of a file and each COMMIT; what is ours comes with the next of them."""
+    steps = [Step(migration(n, "SELECT 1", "SELECT 2"), Direction.UP) for n in (1, 2)]
+    table = Table("public", "goose_db_version", Ledger("public", "goose_db_version"))
+    sent = list(Stream(conn, table, NO_LOCK).messages(steps))
+
+    early = {kind: {m.flush for m in sent if m.kind is kind} for kind in Kind}
+
+    assert early == {
+        Kind.SETTLE: {False},
+        Kind.BEGIN: {False},
+        Kind.STATEMENT: {True},
+        Kind.ENTER: {False},
+        Kind.COMMIT: {True},
+    }
+
+
+def test_a_run_of_inserts_is_answered_together() -> None:
+    """Each 64th and the last one; what is no INSERT always."""
+    rows = ["INSERT INTO a VALUES (1)"] * 130
+    file = migration(
+        1, "CREATE TABLE a (x int)", *rows, "SELECT 1", rows[0], "SELECT 2"
+    )
+
+    sent = own_statements(Step(file, Direction.UP))
+
+    assert [message.number for message in sent if message.flush] == (
+        [1, 64, 128, 131, 132, 133, 134]
+    )

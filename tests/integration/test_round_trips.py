@@ -16,13 +16,16 @@ def connecting(database: str) -> int:
     return wire.round_trips
 
 
-def costs(database: str, directory: Path, *argv: str) -> tuple[int, ...]:
+def costs(
+    database: str, directory: Path, *argv: str, **environ: str
+) -> tuple[int, ...]:
     """The round trips of each connection of one run, which comes through."""
     with counted(database) as (dsn, wire):
         result = run(
             *argv,
             MIGRATOR_DATABASE_URL=f"{dsn} sslmode=disable gssencmode=disable",
             MIGRATOR_MIGRATIONS_DIR=str(directory),
+            **environ,
         )
     assert result.exit_code == 0, result.verdict
     return wire.connections
@@ -51,6 +54,16 @@ def test_a_hundred_migrations_cost_connecting_and_nine(
     plain = connecting(database)
 
     assert costs(database, hundred, "up") == (plain + 3, plain + 2)
+
+
+def test_a_second_tracking_table_costs_what_the_first_one_does(
+    database: str, tmp_path: Path
+) -> None:
+    """The history is there by then, and nothing is sent that would create it again."""
+    one = write(tmp_path / "m", {"1_a.sql": "SELECT 1;"})
+    first = costs(database, one, "up")
+
+    assert costs(database, one, "up", MIGRATOR_TABLE="other") == first
 
 
 def test_nothing_to_do_costs_connecting_and_one(database: str, hundred: Path) -> None:

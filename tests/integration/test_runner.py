@@ -115,6 +115,21 @@ def test_the_events_of_a_run(database: str) -> None:
     ]
 
 
+def test_a_failing_statement_runs_once(database: str, conn: psycopg.Connection) -> None:
+    """A sequence, which no rollback takes back, counts the attempts."""
+    conn.execute("CREATE SEQUENCE attempts")
+    broken = files(
+        migration(1, "SELECT 1"),
+        migration(2, "SELECT 2", "SELECT 1 / (nextval('attempts') * 0)"),
+    )
+
+    with pytest.raises(StatementFailedError):
+        runner(database).run(broken, Up())
+
+    row = conn.execute("SELECT last_value, is_called FROM attempts").fetchone()
+    assert row == (1, True)
+
+
 def test_a_failing_migration_leaves_nothing_behind(
     database: str, conn: psycopg.Connection
 ) -> None:
@@ -572,6 +587,25 @@ def test_a_second_migrator_waits_and_finds_nothing_to_do(
 
     assert sorted(done, key=str) == [0] * 7 + [3]
     assert versions(conn) == [(0, True), (1, True), (2, True), (3, True)]
+
+
+def test_a_lock_that_is_released_after_a_refusal_is_taken(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """The answer to the first attempt is not that to the next one."""
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    recorder = Recorder()
+
+    def release(event: Event) -> None:
+        recorder(event)
+        if event.name == "lock.contended":
+            conn.execute("SELECT pg_advisory_unlock_all()")
+
+    patient = Policy(lock_patience=Backoff(total_s=10, most_s=0.1))
+    steps = runner(database, policy=patient, observe=release).run(TWO, Up())
+
+    assert len(steps) == 2
+    assert recorder.names[1:3] == ["lock.contended", "lock.acquired"]
 
 
 def test_a_held_lock_names_its_holder(database: str, conn: psycopg.Connection) -> None:

@@ -44,6 +44,19 @@ def test_delays_end_with_the_allowance() -> None:
     assert list(delays) == []
 
 
+def test_what_the_first_attempt_waits_counts() -> None:
+    """An attempt that has spent all of it is the last one."""
+    clock = Clock()
+    allowance = Allowance(Backoff(total_s=10, first_s=1, most_s=4), clock=clock)
+    delays = allowance.delays()
+
+    first = next(delays)
+    with allowance.waiting():
+        clock.now += 10
+
+    assert (first, next(delays, None)) == (0.0, None)
+
+
 def test_nothing_left_is_no_attempt() -> None:
     """Neither is an allowance of nothing."""
     assert list(Allowance(Backoff(total_s=0)).delays()) == []

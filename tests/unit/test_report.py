@@ -165,6 +165,17 @@ def test_the_termination_message_fits(size: int, letter: str) -> None:
     assert json.loads(message)["failed"]["sqlstate"] == "42601"
 
 
+def test_a_long_verdict_without_a_place_fits() -> None:
+    """Neither a bug nor a wrong setting has `failed`: the error alone is cut."""
+    verdict = Tally("up").verdict(KeyError("x" * 5000), duration_s=0)
+
+    message = json.loads(termination.message(vars(verdict)))
+
+    assert "failed" not in message
+    assert len(json.dumps(message, separators=(",", ":"))) <= 4096
+    assert message["error"].endswith("…")
+
+
 def test_the_termination_message_is_written_where_the_file_exists(
     tmp_path: Path,
 ) -> None:
