@@ -50,9 +50,12 @@ def connecting(
     conn, growth = pq.PGconn.connect_start(conninfo.encode()), Growth()
     end = time.monotonic() + timeout_s if timeout_s else None
     _set_verbosity(conn, _VERBOSE)
+    heading = (
+        conn.error_message
+    )  # cleared by the next line (fe-exec.c: PQsetnonblocking)
     # or libpq waits by itself, for ever, until the server reads (fe-misc.c: pqSendSome)
     conn.nonblocking = 1
-    while (wanted := _polled(conn)) is not None:
+    while (wanted := _polled(conn, heading)) is not None:
         growth.check()
         while not (yield conn.socket, wanted):
             if end is not None and time.monotonic() > end:
@@ -72,14 +75,18 @@ class PasswordRefusedError(Exception):
 
 
 @memory_limit()
-def _polled(conn: pq.abc.PGconn) -> Wait | None:
-    """Go on connecting; return what to wait for, None once it is done."""
+def _polled(conn: pq.abc.PGconn, heading: bytes) -> Wait | None:
+    """
+    Continue connecting; return what to wait for, None once it is done.
+
+    *heading* is what libpq has written of the first host before its error.
+    """
     # libpq-connect.html, PQconnectPoll: a connection that is bad already stays so
     bad = conn.status == pq.ConnStatus.BAD
     status = pq.PollingStatus.FAILED if bad else conn.connect_poll()
     if status == pq.PollingStatus.OK:
         return None
-    said = conn.error_message.decode(errors="replace")
+    said = (heading + conn.error_message).decode(errors="replace")
     found = SQLSTATE.search(said)
     refused = found is not None and found[1] == _INVALID_PASSWORD
     # with sslmode=prefer libpq would ask once more, without TLS (fe-connect.c:

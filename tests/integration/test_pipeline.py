@@ -11,7 +11,7 @@ import pytest
 
 from migrator.cancellation import Cancellation
 from migrator.errors import DeadlineError, LockLostError, MigratorError
-from migrator.model import Direction, Step
+from migrator.model import Direction, SessionState, Step
 from migrator.pg.hold import NO_LOCK
 from migrator.pg.ledger import Ledger
 from migrator.pg.message import Kind, Stream, own_statements
@@ -293,7 +293,7 @@ def test_which_messages_of_the_stream_are_answered_early(
     """Statements of a file and each COMMIT; what is ours comes with the next of them."""
     steps = [Step(migration(n, "SELECT 1", "SELECT 2"), Direction.UP) for n in (1, 2)]
     table = Table("public", "goose_db_version", Ledger("public", "goose_db_version"))
-    sent = list(Stream(conn, table, NO_LOCK).messages(steps))
+    sent = list(Stream(conn, table, NO_LOCK, SessionState.RESET).messages(steps))
 
     early = {kind: {m.flush for m in sent if m.kind is kind} for kind in Kind}
 

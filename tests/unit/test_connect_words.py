@@ -51,15 +51,16 @@ def test_a_refusal_and_a_host_that_is_down_are_both_told(server: str) -> None:
     place = dict(found.parameters)
     here = place.get("host", "127.0.0.1"), place.get("port", "5432")
 
+    who = f"user={place['user']} password={place.get('password', 'any')}"
     said = failure(
-        f"host={here[0]},127.0.0.1 port={here[1]},{port} user=nosuch_user dbname=d"
+        f"host={here[0]},127.0.0.1 port={here[1]},{port} {who} dbname=nosuch"
     )
 
     assert said == (
-        f'connection to server at "{here[0]}", port {here[1]} failed: role'
-        ' "nosuch_user" does not exist; connection to server at "127.0.0.1",'
-        f" port {port} failed: Connection refused (SQLSTATE 28000);"
-        " check user, password and pg_hba.conf"
+        f'connection to server at "{here[0]}", port {here[1]} failed: database'
+        ' "nosuch" does not exist; connection to server at "127.0.0.1",'
+        f" port {port} failed: Connection refused (SQLSTATE 3D000);"
+        " create the database, or correct its name in the URL"
     )
 
 
