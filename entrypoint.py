@@ -33,7 +33,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["healthcheck"]:
         # as the command does it, in a tenth of its time and a quarter of its memory: it
         # runs every few seconds, within the limits of the run beside it
-        from migrator.linger import lingers
+        from migrator.process.linger import lingers
 
         sys.exit(0 if lingers() else 3)
     signal.signal(signal.SIGTERM, _ended)

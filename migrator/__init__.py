@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from migrator.about import VERSION
+from migrator._version import VERSION
 
 
 if TYPE_CHECKING:

@@ -19,14 +19,16 @@ except ImportError:
     )
     sys.exit(2)
 
-from migrator.about import VERSION
-from migrator.cancellation import Cancellation
+from migrator._version import VERSION
 from migrator.commands import COMMANDS, summary
-from migrator.environment import SECRETS_DIR, Environment, with_env_file
+from migrator.config.arguments import ABOUT, FLAGS, HELP, POSTGRES, arguments
+from migrator.config.environment import SECRETS_DIR, Environment, with_env_file
+from migrator.config.settings import Settings, read_settings
+from migrator.config.types import addresses
 from migrator.errors import InterruptedRunError
-from migrator.exits import ExitCode
-from migrator.flags import ABOUT, FLAGS, HELP, POSTGRES, arguments
+from migrator.exit_codes import ExitCode
 from migrator.job import Reporting, run_job, secrets_of, work_of
+from migrator.process.cancellation import Cancellation
 from migrator.report.redact import Redactor, queries, secret_values
 from migrator.report.stdout import (
     is_terminal,
@@ -35,9 +37,7 @@ from migrator.report.stdout import (
     standard_output,
     write,
 )
-from migrator.settings import Settings, read_settings
-from migrator.sql.passwords import passwords
-from migrator.values import addresses
+from migrator.sql.secrets import passwords
 
 
 _HELP = """\
@@ -120,7 +120,7 @@ def _job(settings: Settings, variables: Mapping[str, str], stdout: TextIO) -> _J
 
 
 def _linger(command: str, cancellation: Cancellation) -> None:
-    from migrator.linger import linger  # noqa: PLC0415 - rare
+    from migrator.process.linger import linger  # noqa: PLC0415 - rare
 
     linger(command, cancellation.sleep)
 

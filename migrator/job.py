@@ -8,33 +8,32 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from migrator.about import VERSION
-from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation, Interruption
+from migrator._version import VERSION
 from migrator.commands import OFFLINE, command
-from migrator.commands.request import Request
-from migrator.environment import service_links
+from migrator.commands.context import Request
+from migrator.config.environment import service_links
+from migrator.config.settings import Settings
+from migrator.domain.backoff import Backoff
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import UsageError
 from migrator.events.base import Event, Observer
+from migrator.events.factories import setting_ignored
 from migrator.events.run import RunStarted
-from migrator.exits import ExitCode
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import Dsn, from_environment, parse_dsn
-from migrator.pg.embedded import SCHEME, embedded_server
-from migrator.pg.password_file import warn_of_password_file
-from migrator.pg.store import Store
-from migrator.pg.tls import warn_of_unverified_tls
-from migrator.pg.unversioned import Unversioned
+from migrator.exit_codes import ExitCode
+from migrator.pg.connection.connect import Session, warn_of_password_file
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import Dsn, from_environment, parse_dsn
+from migrator.pg.connection.embedded import SCHEME, embedded_server
+from migrator.pg.connection.session import warn_of_unverified_tls
+from migrator.pg.tracking.store import Store
+from migrator.pg.tracking.unversioned import Unversioned
+from migrator.process.cancellation import Cancellation, Interruption
+from migrator.process.signals import signals, why
 from migrator.report import termination
 from migrator.report.log import log_to, plain_line
 from migrator.report.redact import Redactor, queries, secret_values
 from migrator.report.stdout import write
-from migrator.report.tally import Tally, tell_end
-from migrator.runner import Policy, Runner
-from migrator.settings import Settings
-from migrator.signals import signals, why
-from migrator.telling import setting_ignored
+from migrator.report.summary import Tally, tell_end
 
 
 class Reporting(NamedTuple):
@@ -110,7 +109,7 @@ def run_job(
 def _stop_sidecars(
     urls: tuple[str, ...], observe: Observer, cancellation: Cancellation
 ) -> None:
-    from migrator.sidecars import stop  # noqa: PLC0415 - rare
+    from migrator.process.sidecars import stop  # noqa: PLC0415 - rare
 
     stop(urls, observe, Cancellation() if cancellation.requested else cancellation)
 
@@ -243,7 +242,7 @@ def _database(
     if not settings.own_password:
         warn_of_password_file(dsn, observe)
         return found
-    from migrator.access import password_of  # noqa: PLC0415 - rare
+    from migrator.config.password_source import password_of  # noqa: PLC0415 - rare
 
     password = password_of(settings, dsn, environ, learn=learn)
     return found._replace(password=password)

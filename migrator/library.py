@@ -13,18 +13,18 @@ from typing import Self
 
 import psycopg
 
-from migrator.backoff import Backoff
-from migrator.commands.look import listed
+from migrator.commands.inspect import listed
+from migrator.domain.backoff import Backoff
+from migrator.domain.identifiers import check_table
+from migrator.domain.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import UsageError
 from migrator.events.base import Observer, nobody
 from migrator.events.finding import MigrationListed
-from migrator.identifiers import check_table
-from migrator.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import Dsn, parse_dsn
-from migrator.pg.store import Store
-from migrator.runner import Policy, Runner
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import Dsn, parse_dsn
+from migrator.pg.tracking.store import Store
 from migrator.source.load import load
 
 

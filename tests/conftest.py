@@ -11,8 +11,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from migrator.runner import Runner
-from tests.postgres import (
+from migrator.engine.runner import Runner
+from tests.helpers.postgres import (
     NEWEST,
     OLDER,
     answers,
@@ -22,10 +22,10 @@ from tests.postgres import (
     serve,
     server_folder,
 )
-from tests.support import until
+from tests.helpers.support import until
 
 
-pytest_plugins = ["tests.workers"]
+pytest_plugins = ["tests.helpers.workers"]
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 ENCODINGS = ("UTF8", "LATIN1", "SQL_ASCII")
 _numbers = count(1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 
 if TYPE_CHECKING:
-    from migrator.commands.request import Request
+    from migrator.commands.context import Request
 
 COMMANDS: Mapping[str, str] = {
     "up": "change",

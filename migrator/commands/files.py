@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from migrator.commands.request import Request
-from migrator.events.file import FileCreated, FileRenamed
+from migrator.commands.context import Request
+from migrator.events.run import FileCreated, FileRenamed
 from migrator.source import create as making
 
 

@@ -15,9 +15,9 @@ from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from migrator.credentials.sigv4 import Keys
+from migrator.domain.urls import http_url
 from migrator.errors import NoPasswordError, UsageError
-from migrator.urls import http_url
-from migrator.web import Answer, ask, why
+from migrator.process.http import Answer, ask, why
 
 
 TIMEOUT_S = 10.0

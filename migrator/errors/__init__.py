@@ -44,7 +44,7 @@ Messages end with the way out. `exits.py` gives each branch its exit code.
 """
 
 from migrator.errors.base import MigratorError
-from migrator.errors.before import (
+from migrator.errors.preflight import (
     BadTableError,
     DatabaseAheadError,
     DriftError,
@@ -63,7 +63,7 @@ from migrator.errors.before import (
     UsageError,
     WaitTimeoutError,
 )
-from migrator.errors.running import (
+from migrator.errors.runtime import (
     AccessDeniedError,
     BookkeepingError,
     BrokenAnswerError,

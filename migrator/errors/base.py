@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from migrator.facts import ServerMessage
+from migrator.domain.facts import ServerMessage
 
 
 class MigratorError(Exception):

@@ -8,7 +8,7 @@ dataclass takes 0.6 ms to make and this 0.02, and every pod makes two dozen.
 from collections.abc import Callable
 from typing import Any, ClassVar, dataclass_transform
 
-from migrator.facts import words_of
+from migrator.domain.facts import words_of
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -21,7 +21,7 @@ class Event:
     """The names of what is variable, in order: what is annotated and has no value."""
 
     words: ClassVar[frozenset[str]] = frozenset()
-    """The fields that are a word of ours (`migrator.facts.Word`), not foreign text."""
+    """The fields that are a word of ours (`migrator.domain.facts.Word`), not foreign text."""
 
     def __init_subclass__(cls) -> None:
         own = (each for each in cls.__annotations__ if each not in vars(cls))

@@ -2,14 +2,14 @@
 
 from typing import ClassVar
 
+from migrator.domain.facts import Word
 from migrator.events.base import Event
-from migrator.facts import Word
 
 
 class DatabaseWaited(Event):
     """The server did not take a connection yet; the next attempt follows."""
 
-    name: ClassVar[str] = "database.waited"
+    name: ClassVar[str] = "connection.retried"
     level: ClassVar[str] = "warning"
 
     attempt: int
@@ -22,7 +22,7 @@ class DatabaseWaited(Event):
 class DatabaseLost(Event):
     """The session has died; a new one takes up the work where the table says."""
 
-    name: ClassVar[str] = "database.lost"
+    name: ClassVar[str] = "connection.lost"
     level: ClassVar[str] = "warning"
 
     reason: str
@@ -61,7 +61,7 @@ class LockAcquired(Event):
 class SettingsSkipped(Event):
     """Our settings do not hold for a NO TRANSACTION file: a pooler is in between."""
 
-    name: ClassVar[str] = "settings.skipped"
+    name: ClassVar[str] = "session_settings.not_applied"
     level: ClassVar[str] = "warning"
 
     version: int

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
+from migrator.domain.facts import Word
 from migrator.events.base import Event
-from migrator.facts import Word
 
 
 class FaultFound(Event):
@@ -27,7 +27,7 @@ class FaultFound(Event):
 class AheadFound(Event):
     """The database has versions that are newer than every file."""
 
-    name: ClassVar[str] = "ahead.found"
+    name: ClassVar[str] = "database.ahead_detected"
     level: ClassVar[str] = "warning"
 
     versions: tuple[int, ...]

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
+from migrator.domain.facts import Word
 from migrator.events.base import Event
-from migrator.facts import Word
 
 
 class MigrationStarted(Event):
@@ -150,7 +150,7 @@ class MigrationSkipped(Event):
 class CommitFound(Event):
     """Nobody saw the answer to a COMMIT, and the table says that it came through."""
 
-    name: ClassVar[str] = "commit.found"
+    name: ClassVar[str] = "commit.confirmed"
     level: ClassVar[str] = "warning"
 
     version: int
@@ -165,7 +165,7 @@ class CommitVanished(Event):
     A failover can lose what the standby had not got yet.
     """
 
-    name: ClassVar[str] = "commit.vanished"
+    name: ClassVar[str] = "commit.lost"
     level: ClassVar[str] = "warning"
 
     version: int

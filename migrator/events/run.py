@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from migrator.domain.facts import Word
 from migrator.events.base import Event
-from migrator.facts import Word
 
 
 class RunStarted(Event):
@@ -23,7 +23,7 @@ class RunStarted(Event):
 class DatabaseConnected(Event):
     """A connection to work on stands: the first, or one in place of a lost one."""
 
-    name: ClassVar[str] = "database.connected"
+    name: ClassVar[str] = "connection.opened"
 
     host: str
     port: int
@@ -91,3 +91,87 @@ class RunFinished(Event):
     def severity(self) -> str:
         """Return the log level."""
         return "error" if self.exit_code else "info"
+
+
+class FileCreated(Event):
+    """`create` has made a migration file, to be filled in."""
+
+    name: ClassVar[str] = "file.created"
+
+    path: str
+
+
+class FileRenamed(Event):
+    """`fix` has given a file another version."""
+
+    name: ClassVar[str] = "file.renamed"
+
+    path: str
+    """Its new name."""
+
+    before: str
+    """Its old name."""
+
+
+class SidecarStopped(Event):
+    """A sidecar has taken the request to stop."""
+
+    name: ClassVar[str] = "sidecar.stopped"
+
+    url: str
+    """Its query, which may hold a token, is masked."""
+
+    status: int
+    """Of its HTTP answer."""
+
+
+class SidecarFailed(Event):
+    """A sidecar did not take the request to stop; the exit code stays what it is."""
+
+    name: ClassVar[str] = "sidecar.failed"
+    level: ClassVar[str] = "warning"
+
+    url: str
+    """Its query, which may hold a token, is masked."""
+
+    reason: str
+
+
+class SettingIgnored(Event):
+    """A variable has no effect here, for example a Kubernetes service link."""
+
+    name: ClassVar[str] = "setting.ignored"
+    level: ClassVar[str] = "warning"
+
+    variable: str
+    reason: str
+
+
+class TlsUnverified(Event):
+    """A password goes to a server whose certificate is not verified."""
+
+    name: ClassVar[str] = "tls.unverified"
+    level: ClassVar[str] = "warning"
+
+    sslmode: str
+    """As libpq uses it; `prefer` is its default."""
+
+    hint: str
+
+
+class RunInterrupted(Event):
+    """A signal or the deadline came; we cancel, roll back and unlock."""
+
+    name: ClassVar[str] = "run.interrupted"
+    level: ClassVar[str] = "warning"
+
+    reason: str
+
+
+class RunCrashed(Event):
+    """A bug of ours came to light; the traceback is for its report."""
+
+    name: ClassVar[str] = "run.crashed"
+    level: ClassVar[str] = "error"
+
+    traceback: str

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from migrator.domain.facts import Word
 from migrator.events.base import Event
-from migrator.facts import Word
 
 
 class Blocker(NamedTuple):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from migrator.events.watching import Blocker
-from migrator.report.bar import Terminal, progress
 from migrator.report.escape import visible, visible_lines
+from migrator.report.progress_bar import Terminal, progress
 from migrator.report.stdout import Lines, is_terminal
 
 
@@ -140,11 +140,11 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run.started": lambda f: (
         f"{f['command']}  {f['migrations_dir']} -> {f['database'] or 'no database'}"
     ),
-    "database.connected": lambda f: (
+    "connection.opened": lambda f: (
         f"connected to PostgreSQL {f['server_version']} as {f['user']}"
     ),
-    "database.waited": lambda f: f"waiting for the server: {f['reason']}",
-    "database.lost": lambda f: f"connection lost: {f['reason']}",
+    "connection.retried": lambda f: f"waiting for the server: {f['reason']}",
+    "connection.lost": lambda f: f"connection lost: {f['reason']}",
     "tls.unverified": lambda f: (
         f"sslmode={f['sslmode']} sends the password to a server that is not verified;"
         f" {f['hint']}"

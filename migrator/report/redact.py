@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
+from migrator.domain.facts import Fault, ServerMessage, words_of
 from migrator.events.base import Event
-from migrator.facts import Fault, ServerMessage, words_of
-from migrator.sql.passwords import (
+from migrator.sql.secrets import (
     MASK,
     SHORT,
     is_secret,

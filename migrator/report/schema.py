@@ -1,11 +1,13 @@
 """The JSON Schema of the log lines, made from the catalogue of events."""
 
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from migrator import events
 from migrator.events.base import Event
-from migrator.events.catalogue import catalogue
 
 
 _SIMPLE: Mapping[Any, str] = {
@@ -53,3 +55,14 @@ def _typed(hint: Any) -> dict[str, Any]:
     if origin is not None:
         return {"type": "object"}
     return {"type": _SIMPLE[hint]}
+
+
+def catalogue() -> tuple[type[Event], ...]:
+    """Return every event there is, by name."""
+    found = {
+        each.name: each
+        for module in iter_modules(events.__path__, f"{events.__name__}.")
+        for each in vars(import_module(module.name)).values()
+        if isinstance(each, type) and issubclass(each, Event) and each is not Event
+    }
+    return tuple(found[name] for name in sorted(found))

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+from migrator.domain.facts import Fault
 from migrator.errors import FilesInvalidError
-from migrator.facts import Fault
-from migrator.source.blocks import Blocks
-from migrator.source.discover import Member
+from migrator.source.entries import Member
+from migrator.source.large_blocks import Blocks
 
 
 MOST_BYTES = 32 * 1024 * 1024

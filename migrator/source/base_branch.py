@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from migrator.domain.facts import Fault
+from migrator.domain.model import Files
 from migrator.errors import FilesInvalidError
-from migrator.facts import Fault
-from migrator.model import Files
 from migrator.source.create import TIMESTAMP, is_timestamp
-from migrator.source.discover import Candidate, Directory, survey
+from migrator.source.discover import survey
+from migrator.source.entries import Candidate, Directory
 from migrator.source.load import checksum_of
 
 

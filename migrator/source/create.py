@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
+from migrator.domain.facts import Fault
 from migrator.errors import FilesInvalidError, UsageError
-from migrator.facts import Fault
-from migrator.source.discover import Candidate, discover, survey
+from migrator.source.discover import discover, survey
+from migrator.source.entries import Candidate
 
 
 TIMESTAMP = "%Y%m%d%H%M%S"

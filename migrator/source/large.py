@@ -9,11 +9,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from migrator.model import Direction, Migration, Section, Split, Statement
-from migrator.source.blocks import Blocks
-from migrator.sql.findings import BOTH, Findings
-from migrator.sql.goose import Reader
-from migrator.sql.own_transaction import OwnTransaction
+from migrator.domain.model import Direction, Migration, Section, Split, Statement
+from migrator.source.large_blocks import Blocks
+from migrator.sql.goose.faults import BOTH, Findings
+from migrator.sql.goose.own_transaction import OwnTransaction
+from migrator.sql.goose.parser import Reader
 
 
 def parse_blocks(

@@ -6,14 +6,15 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrator.model import Files, Migration, Split
+from migrator.domain.model import Files, Migration, Split
 from migrator.source.checksum import checksum
-from migrator.source.discover import Candidate, discover
+from migrator.source.discover import discover
+from migrator.source.entries import Candidate
 from migrator.source.parse import go_file, parse_file, unreadable
 
 
 if TYPE_CHECKING:
-    from migrator.source.blocks import Blocks
+    from migrator.source.large_blocks import Blocks
 
 LARGE = 1024 * 1024
 """
@@ -87,7 +88,7 @@ def _content(found: Candidate) -> "bytes | Blocks":
         size = os.fstat(file.fileno()).st_size
         if size <= LARGE or found.path.endswith(_NOT_SQL):
             return file.readall()
-        from migrator.source.blocks import Blocks  # noqa: PLC0415 - rare
+        from migrator.source.large_blocks import Blocks  # noqa: PLC0415 - rare
 
         return Blocks(os.dup(file.fileno()), found.name)
 
@@ -99,7 +100,7 @@ def _parsed(
     if path.endswith(".go"):
         return go_file(version=version, path=path)
     if path.endswith(".py"):
-        from migrator.source.pymigration import parse_module  # noqa: PLC0415 - rare
+        from migrator.source.python_file import parse_module  # noqa: PLC0415 - rare
 
         return parse_module(data, version=version, path=path, file=found.path)
     return parse_file(data, version=version, path=path, split=split, environ=environ)

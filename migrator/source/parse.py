@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from migrator.model import Migration, Section, Split
-from migrator.sql.findings import Findings
-from migrator.sql.goose import parse
+from migrator.domain.model import Migration, Section, Split
+from migrator.sql.goose.faults import Findings
+from migrator.sql.goose.parser import parse
 
 
 # goose reads lines with a bufio.Scanner whose buffer holds 4 MiB, the line end included

@@ -2,9 +2,9 @@
 
 from itertools import islice
 
-from migrator.model import Statement
+from migrator.domain.model import Statement
+from migrator.sql.keywords import ends_transaction, has_parameter, starts_copy
 from migrator.sql.split import is_plain, parts
-from migrator.sql.words import ends_transaction, has_parameter, starts_copy
 
 
 def why_alone(statement: Statement) -> str:

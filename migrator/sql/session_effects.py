@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from migrator.model import Statement
+from migrator.domain.model import Statement
+from migrator.sql.keywords import BLANK_KINDS, ends_transaction
 from migrator.sql.lexer import Kind, Token, tokenize
 from migrator.sql.split import parts
-from migrator.sql.words import BLANK_KINDS, ends_transaction
 
 
 class SessionLeft(NamedTuple):

@@ -11,6 +11,7 @@ from enum import Enum
 from functools import cache
 from typing import NamedTuple
 
+from migrator.sql.keywords import BLANK_KINDS, ENDING, copies_in, is_routine
 from migrator.sql.lexer import (
     BLOCK,
     COMMENT,
@@ -25,7 +26,6 @@ from migrator.sql.lexer import (
     token_at,
     tokenize,
 )
-from migrator.sql.words import BLANK_KINDS, ENDING, copies_in, is_routine
 
 
 class Stop(Enum):

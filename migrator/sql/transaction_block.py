@@ -11,8 +11,8 @@ and DETACH PARTITION CONCURRENTLY of a table IF EXISTS.
 
 import re
 
+from migrator.sql.keywords import phrase
 from migrator.sql.lexer import BLOCK, COMMENT, IN_WORD, SPACE, possessive
-from migrator.sql.words import phrase
 
 
 _GAP = possessive(rf"{SPACE}|{COMMENT}|{BLOCK}")

@@ -14,7 +14,7 @@ from tests.benchmarks.image import Python
 from tests.benchmarks.measure import Command
 from tests.benchmarks.work import Dialect
 from tests.compat.goose import VERSION
-from tests.postgres import binaries
+from tests.helpers.postgres import binaries
 
 
 Make = Callable[[str, Path], Command]

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.postgres import free_port, initialize, serve
+from tests.helpers.postgres import free_port, initialize, serve
 
 
 _PASSWORD = "for-benchmarks-only"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from migrator.model import Split  # the checkout, not an installed one
+from migrator.domain.model import Split  # the checkout, not an installed one
 from migrator.source.load import load
 from tests.compat import goose
 

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.cached import cached
 from tests.compat.goose import VERSION
-from tests.postgres import wheel
-from tests.support import run
+from tests.helpers.cached import cached
+from tests.helpers.postgres import wheel
+from tests.helpers.support import run
 
 
 PACKAGE = f"github.com/pressly/goose/v3/cmd/goose@{VERSION}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.compat.program import Place, Program, ours
-from tests.support import write
+from tests.helpers.support import write
 
 
 NOW = re.compile(r"^20[0-9]{12}_")

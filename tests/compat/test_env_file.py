@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from migrator.envfile import read_env_file
+from migrator.config.dotenv import read_env_file
 from migrator.errors import UsageError
 from tests.compat.program import Place, Program
 

@@ -12,16 +12,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from migrator.backoff import Backoff
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Lock, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import LockedError
 from migrator.events.base import Event
-from migrator.model import Lock, Up
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.runner import Policy, Runner
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
 from tests.compat.goose import MODULE
-from tests.pgbouncer import pgbouncer
-from tests.support import files, migration
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.support import files, migration
 
 
 PROGRAM = Path(__file__).parent / "locker" / "main.go"

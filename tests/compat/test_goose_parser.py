@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from migrator.model import Direction, Migration, Split
+from migrator.domain.model import Direction, Migration, Split
 from migrator.source.parse import parse_file
-from migrator.sql.envsub import SubstitutionError, expand
-from migrator.sql.findings import HAZARDS
-from migrator.sql.gotext import trim
+from migrator.sql.goose.envsub import SubstitutionError, expand
+from migrator.sql.goose.faults import HAZARDS
+from migrator.sql.goose.line_buffer import trim
 from migrator.sql.split import skip_blank
 from tests.compat.conftest import Oracle
 from tests.compat.fragments import ENVIRON, random_file, random_line

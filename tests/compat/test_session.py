@@ -10,7 +10,7 @@ import pytest
 from tests.compat.conftest import Databases
 from tests.compat.program import Place, Program, Snapshot, ours, snapshot
 from tests.compat.scenario import both, written
-from tests.support import run
+from tests.helpers.support import run
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -8,8 +8,8 @@ import pytest
 from tests.faults.crew import Crew, crew
 from tests.faults.server import Server, running
 from tests.faults.work import KINDS
-from tests.postgres import server_folder
-from tests.support import write
+from tests.helpers.postgres import server_folder
+from tests.helpers.support import write
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from migrator.cli import main
-from migrator.exits import RETRYABLE
+from migrator.exit_codes import RETRYABLE
 from tests.faults.crew import forking
 
 
@@ -93,6 +93,6 @@ def _ran(environ: Mapping[str, str]) -> Member:
         line["version"] for line in lines if line["event"] == "migration.applied"
     ]
     waits = [
-        line.get("sqlstate") for line in lines if line["event"] == "database.waited"
+        line.get("sqlstate") for line in lines if line["event"] == "connection.retried"
     ]
     return Member(tuple(codes), tuple(applied), frozenset(waits))

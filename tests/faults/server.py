@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.postgres import answers, free_port, initialize, serve
+from tests.helpers.postgres import answers, free_port, initialize, serve
 
 
 _PATIENCE_S = 30

@@ -11,7 +11,7 @@ from tests.faults.crowd import Crowd, crowd
 from tests.faults.server import Server
 from tests.faults.state import State, state_of
 from tests.faults.work import ALL
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 RUNNERS = 100

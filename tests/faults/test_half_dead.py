@@ -9,19 +9,20 @@ from threading import Thread
 import psycopg
 import pytest
 
-from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Lock, Split, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import LockedError
 from migrator.events.database import DatabaseLost
-from migrator.model import Lock, Split, Up
-from migrator.pg import asking, database, liveness
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.runner import Policy, Runner
+from migrator.pg.connection import database, queries
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.monitor import session_liveness
+from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
 from tests.faults.half_dead import Death, HalfDead, half_dead
 from tests.faults.server import Server
-from tests.support import Recorder, ended, started, until, write
+from tests.helpers.support import Recorder, ended, started, until, write
 
 
 _WORK, _OTHER = 1, 2
@@ -80,8 +81,8 @@ def proxy(roomy: Server, conn: psycopg.Connection) -> Iterator[HalfDead]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits as long as in earnest."""
-    monkeypatch.setattr(liveness, "CONFIRM_S", 0.5)
-    monkeypatch.setattr(asking, "LIMIT_S", 0.5)
+    monkeypatch.setattr(session_liveness, "CONFIRM_S", 0.5)
+    monkeypatch.setattr(queries, "LIMIT_S", 0.5)
 
 
 def runner(proxy: HalfDead, told: Recorder, lock: Lock = Lock.SESSION) -> Runner:
@@ -244,6 +245,6 @@ def test_a_question_that_nobody_answers_has_an_end(
     with place.connect_again(Cancellation()) as link:
         proxy.kill(1, death=Death.SILENT)
         with pytest.raises(psycopg.OperationalError, match="did not answer"):
-            asking.rows(link, b"SELECT 1")
+            queries.rows(link, b"SELECT 1")
 
         assert (link.closed, link.failed) == (True, True)

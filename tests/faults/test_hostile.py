@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Tell
 from tests.faults.hostile import SCRIPTS, hostile
-from tests.support import ROOT, Result, environment, parsed, write
+from tests.helpers.support import ROOT, Result, environment, parsed, write
 
 
 _RUNS_S = 7

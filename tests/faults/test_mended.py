@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.faults.state import state_of
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -2,11 +2,11 @@
 
 import psycopg
 
-from migrator.cancellation import Cancellation
-from migrator.pg.pipeline import Pipeline
+from migrator.pg.execution.pipeline import Pipeline
+from migrator.process.cancellation import Cancellation
 from tests.faults.proxy import Direction, Fault, Plan, Proxy, proxied
 from tests.faults.server import Server
-from tests.support import Query
+from tests.helpers.support import Query
 
 
 def nothing() -> None:

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from tests.compat.program import Place, command
 from tests.conftest import Tell
 from tests.faults.traffic import TABLES, Load, load
-from tests.support import Result, ended, heard, started, until, write
+from tests.helpers.support import Result, ended, heard, started, until, write
 
 
 LOCK_TIMEOUT_S = 1.0

@@ -11,7 +11,16 @@ import pytest
 
 from tests.faults.proxy import Direction, Fault, Plan, proxied
 from tests.faults.server import Server
-from tests.support import ROOT, Result, ended, environment, parsed, run, started, write
+from tests.helpers.support import (
+    ROOT,
+    Result,
+    ended,
+    environment,
+    parsed,
+    run,
+    started,
+    write,
+)
 
 
 @pytest.fixture

@@ -21,15 +21,15 @@ from typing import Any
 
 import psycopg
 
-from migrator import signals
 from migrator.cli import main
-from migrator.exits import RETRYABLE
-from migrator.pg import cancel
+from migrator.exit_codes import RETRYABLE
+from migrator.pg.connection import queries
+from migrator.process import signals
 from tests.faults.proxy import Afterwards, Direction, Fault, Plan, Proxy, proxied
 from tests.faults.server import Server
 from tests.faults.state import State, empty, state_of
-from tests.secrecy import secret
-from tests.support import ROOT, Result
+from tests.helpers.secrecy import secret
+from tests.helpers.support import ROOT, Result
 
 
 HANGS_S = 20.0
@@ -171,7 +171,7 @@ _turns: list[Semaphore] = []
 def begin(turns: Semaphore) -> None:
     """Prepare a process for trials."""
     _turns.append(turns)
-    for module in (signals, cancel):
+    for module in (signals, queries):
         module.PATIENCE_S = _PATIENCE_S  # type: ignore[attr-defined]
     for signum in (signal.SIGTERM, signal.SIGALRM):  # a run may end before its signal
         signal.signal(signum, lambda number, frame: None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.pg.lock import GOOSE_LOCK_KEY
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
 from tests.conftest import Tell
 from tests.image.conftest import Postgres, Write
 from tests.image.engine import (
@@ -112,7 +112,7 @@ BUSY = """(wait_s,) = conn.execute("select wait_s from gate").fetchone()
 PHASES = {
     "waiting for the server": Phase(
         text=up(""),
-        says="database.waited",
+        says="connection.retried",
         options=("--env=MIGRATOR_DATABASE_URL=postgresql://db:1/",),
     ),
     "waiting for the lock": Phase(

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.support import Result, run, write
+from tests.helpers.support import Result, run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from migrator.cli import main
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -203,7 +203,9 @@ def test_an_older_image_warns(
     warned = run("up", **environ)
     failed = run("up", **environ, MIGRATOR_ON_DB_AHEAD="fail")
 
-    assert [line["versions"] for line in warned.events("ahead.found")] == [[9]]
+    assert [line["versions"] for line in warned.events("database.ahead_detected")] == [
+        [9]
+    ]
     assert (warned.exit_code, failed.exit_code) == (0, 11)
 
 

@@ -11,16 +11,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation
+from migrator.domain.backoff import Backoff
 from migrator.errors import AccessDeniedError, UnavailableError, UsageError
 from migrator.events.base import Observer
 from migrator.events.database import DatabaseWaited
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from tests.peers import answering, fatal, relay, speaking
-from tests.support import Recorder
-from tests.wire import server_of
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.process.cancellation import Cancellation
+from tests.helpers.peers import answering, fatal, relay, speaking
+from tests.helpers.support import Recorder
+from tests.helpers.wire import server_of
 
 
 def connect(
@@ -68,7 +68,7 @@ def test_too_many_connections_are_waited_for(
 
     conn.execute(f"DROP ROLE {role}")
     assert caught.value.server.sqlstate == "53300"
-    assert recorder.names.count("database.waited") >= 1
+    assert recorder.names.count("connection.retried") >= 1
 
 
 @pytest.mark.parametrize("sqlstate", ["57P03", "57P01", "53300", "08006"])
@@ -126,7 +126,7 @@ def test_an_unreachable_host_is_waited_for(dsn: str) -> None:
         connect(dsn, recorder)
 
     assert caught.value.server.sqlstate is None
-    assert recorder.names.count("database.waited") >= 1
+    assert recorder.names.count("connection.retried") >= 1
 
 
 def test_a_server_that_comes_up_late_is_reached(server: str) -> None:
@@ -151,9 +151,9 @@ def test_a_server_that_comes_up_late_is_reached(server: str) -> None:
 
     assert row == (1,)
     assert recorder.names == [
-        "database.waited",
-        "database.waited",
-        "database.connected",
+        "connection.retried",
+        "connection.retried",
+        "connection.opened",
     ]
 
 

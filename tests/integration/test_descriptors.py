@@ -11,7 +11,7 @@ import pytest
 
 from migrator import MigrationRunner
 from migrator.errors import StatementFailedError
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 _FD_SETSIZE = 1024

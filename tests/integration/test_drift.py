@@ -7,7 +7,7 @@ import pytest
 
 from migrator import __version__
 from migrator.source.checksum import checksum
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -6,14 +6,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from migrator.domain.model import Up
+from migrator.engine.runner import Runner
 from migrator.events.base import Event
-from migrator.model import Up
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.pg.lock import GOOSE_LOCK_KEY
-from migrator.runner import Runner
-from tests.postgres import free_port
-from tests.support import Recorder, Result, files, migration, run, write
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from tests.helpers.postgres import free_port
+from tests.helpers.support import Recorder, Result, files, migration, run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -119,7 +119,7 @@ def test_waiting_for_the_lock(database: str, conn: psycopg.Connection) -> None:
     passed_s = time.monotonic() - since + ROUNDED_S
     refused = [event.waited_s for event in recorder.of("lock.contended")]
     (acquired,) = [event.waited_s for event in recorder.of("lock.acquired")]
-    (connected,) = [event.waited_s for event in recorder.of("database.connected")]
+    (connected,) = [event.waited_s for event in recorder.of("connection.opened")]
     assert slept([*refused, acquired], 0, 1, 2)
     assert 0 <= connected <= passed_s
     assert acquired <= passed_s
@@ -132,7 +132,7 @@ def test_waiting_for_the_server(tmp_path: Path) -> None:
 
     refused = Timed(nobody, directory, "up", MIGRATOR_CONNECT_WAIT="0.5s")
 
-    waited = [line["waited_s"] for line in refused.result.events("database.waited")]
+    waited = [line["waited_s"] for line in refused.result.events("connection.retried")]
     assert waited == sorted(waited)
     assert 0 <= waited[0] <= waited[-1] <= min(0.5, refused.passed_s)
     assert slept(refused.of("run.finished"), 2)

@@ -8,7 +8,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.conftest import ENCODINGS
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 FILES: dict[str, str | bytes] = {

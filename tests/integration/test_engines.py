@@ -6,12 +6,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.pg.engine import engine_of
-from tests.imitation import Imitation, imitating
-from tests.pgbouncer import pgbouncer
-from tests.postgres import answers, free_port, initialize, older, serve, server_folder
-from tests.support import run, until, write
-from tests.unit.test_engine import FOREIGN
+from migrator.pg.connection.server_product import engine_of
+from tests.helpers.imitation import Imitation, imitating
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.postgres import (
+    answers,
+    free_port,
+    initialize,
+    older,
+    serve,
+    server_folder,
+)
+from tests.helpers.support import run, until, write
+from tests.unit.pg.connection.test_server_product import FOREIGN
 
 
 PARAMETERS = {

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from migrator.cli import main
-from tests.support import Result, run, write
+from tests.helpers.support import Result, run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.support import Result, run, write
+from tests.helpers.support import Result, run, write
 
 
 BASELINE = (

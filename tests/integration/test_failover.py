@@ -8,16 +8,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Files, Up
+from migrator.engine.runner import Runner
 from migrator.errors import ConnectionLostError, ReadOnlyServerError, UnavailableError
 from migrator.events.base import Event
-from migrator.model import Files, Up
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.runner import Runner
-from tests.postgres import binaries, initialize, owner, server_folder
-from tests.support import Recorder, files, migration
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.process.cancellation import Cancellation
+from tests.helpers.postgres import binaries, initialize, owner, server_folder
+from tests.helpers.support import Recorder, files, migration
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -121,7 +121,7 @@ def test_a_server_that_restarts(own: Server, mode: str) -> None:
 
     assert [step.migration.version for step in steps] == [1, 2, 3]
     assert ran(own) == [1, 2, 3]
-    assert recorder.names.count("database.lost") >= 1
+    assert recorder.names.count("connection.lost") >= 1
     assert recorder.names.count("plan.made") == 1
     assert "migration.failed" not in recorder.names
 
@@ -147,7 +147,7 @@ def test_a_standby_that_is_promoted(own: Server) -> None:
 
     def promote(event: Event) -> None:
         recorder(event)
-        if event.name == "database.waited" and recorder.names.count(event.name) == 2:
+        if event.name == "connection.retried" and recorder.names.count(event.name) == 2:
             own.control("promote")
 
     with pytest.raises(ReadOnlyServerError) as caught:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.support import Result, needs_server, run, write
+from tests.helpers.support import Result, needs_server, run, write
 
 
 VERSIONS = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support import Result, run
+from tests.helpers.support import Result, run
 
 
 @pytest.fixture

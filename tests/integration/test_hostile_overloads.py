@@ -18,11 +18,11 @@ import psycopg
 import pytest
 
 from tests.conftest import Tell
-from tests.hostile import CAUGHT, shadows, shadows_of_names
-from tests.parse_trees import SETTINGS, Call, calls, trees
-from tests.pgbouncer import pgbouncer
-from tests.postgres import answers, free_port, initialize, serve, server_folder
-from tests.support import run, until, write
+from tests.helpers.hostile import CAUGHT, shadows, shadows_of_names
+from tests.helpers.parse_trees import SETTINGS, Call, calls, trees
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.postgres import answers, free_port, initialize, serve, server_folder
+from tests.helpers.support import run, until, write
 
 
 US = "migrating"

@@ -8,7 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.backoff import Backoff
+from migrator.domain.backoff import Backoff
+from migrator.domain.facts import Place, ServerMessage
+from migrator.domain.model import Down, Files, HistoryTable, Invalid, Statement, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import (
     ConnectionLostError,
     ContentionError,
@@ -18,15 +21,21 @@ from migrator.errors import (
     StatementFailedError,
 )
 from migrator.events.base import Event
-from migrator.facts import Place, ServerMessage
-from migrator.model import Down, Files, HistoryTable, Invalid, Statement, Up
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.pg.execute import Executor
-from migrator.pg.store import Store
-from migrator.runner import Policy, Runner
-from tests.support import Recorder, ended, files, migration, run, started, until, write
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.execution.statements import Executor
+from migrator.pg.tracking.store import Store
+from tests.helpers.support import (
+    Recorder,
+    ended,
+    files,
+    migration,
+    run,
+    started,
+    until,
+    write,
+)
 
 
 QUICK = Policy(retry_patience=Backoff(total_s=0.3, first_s=0.05))

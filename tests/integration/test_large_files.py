@@ -9,13 +9,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from migrator.domain.model import Down, Split, Up
 from migrator.errors import FileChangedError, PartialError
 from migrator.events.base import Event
 from migrator.events.migration import StatementFinished
-from migrator.model import Down, Split, Up
 from migrator.source.load import load
+from tests.helpers.support import ROOT, Result, environment, parsed
 from tests.integration.test_runner import runner, versions
-from tests.support import ROOT, Result, environment, parsed
 
 
 Lines = Callable[[int, int], Iterator[str]]

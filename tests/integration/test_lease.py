@@ -14,7 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.backoff import Backoff
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Lock, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import (
     AccessDeniedError,
     ForeignObjectError,
@@ -24,17 +26,23 @@ from migrator.errors import (
 )
 from migrator.events.base import Event, Observer
 from migrator.events.database import LockAcquired, LockContended
-from migrator.exits import ExitCode, exit_code
-from migrator.model import Lock, Up
-from migrator.pg import lease
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.pg.lock import GOOSE_LOCK_KEY
-from migrator.pg.store import Store
-from migrator.runner import Policy, Runner
+from migrator.exit_codes import ExitCode, exit_code
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.locking import lease
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.tracking.store import Store
 from tests.compat.goose import MODULE
-from tests.support import Recorder, files, migration, parsed, run, started, write
+from tests.helpers.support import (
+    Recorder,
+    files,
+    migration,
+    parsed,
+    run,
+    started,
+    write,
+)
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -419,7 +427,7 @@ def test_a_lease_that_cannot_be_renewed_stops_the_run(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When nobody answers until its end, it counts as lost."""
-    monkeypatch.setattr("migrator.pg.heartbeat.LEASE_S", 0.5)
+    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 0.5)
     stuck = files(migration(1, "LOCK TABLE goose_lock", "SELECT pg_sleep(60)"))
 
     with pytest.raises(LockLostError) as caught:

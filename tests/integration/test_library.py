@@ -13,7 +13,7 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.events.finding import MigrationListed
-from tests.support import Recorder, write
+from tests.helpers.support import Recorder, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

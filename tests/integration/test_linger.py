@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT, ended, heard, run, started, until, write
+from tests.helpers.support import ROOT, ended, heard, run, started, until, write
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def check() -> int:
     command = [sys.executable, "-v", str(ROOT / "entrypoint.py"), "healthcheck"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     loaded = set(re.findall(r"^import '(migrator[\w.]*)' #", done.stderr, re.MULTILINE))
-    assert loaded == {"migrator", "migrator.about", "migrator.linger"}
+    assert loaded == {"migrator", "migrator._version", "migrator.process.linger"}
     return done.returncode
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from migrator.pg import liveness
-from migrator.pg.liveness import Liveness
-from migrator.pg.sight import Sight
-from tests.support import until
+from migrator.pg.monitor import session_liveness
+from migrator.pg.monitor.activity import Sight
+from migrator.pg.monitor.session_liveness import Liveness
+from tests.helpers.support import until
 
 
 IDLE = Sight(state="idle", state_change="12:00:00.000001")
@@ -17,14 +17,14 @@ IDLE = Sight(state="idle", state_change="12:00:00.000001")
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second look may follow at once."""
-    monkeypatch.setattr(liveness, "CONFIRM_S", 0)
+    monkeypatch.setattr(session_liveness, "CONFIRM_S", 0)
 
 
 @pytest.fixture
 def busy(conn: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """A connection on which an answer is awaited."""
     conn.pgconn.send_query(b"SELECT pg_sleep(60)")
-    until(lambda: liveness._quiet(conn, 0.01))
+    until(lambda: session_liveness._quiet(conn, 0.01))
     yield conn
     conn.cancel_safe()
     conn.close()
@@ -63,4 +63,7 @@ def test_nobody_is_lost_of_whom_nothing_is_awaited(conn: psycopg.Connection) -> 
 
 def test_what_is_under_way_is_no_silence(busy: psycopg.Connection) -> None:
     """Where bytes went over the line since the first look, the answer may come yet."""
-    assert (liveness._quiet(busy, 0), liveness._quiet(busy, 60)) == (True, False)
+    assert (session_liveness._quiet(busy, 0), session_liveness._quiet(busy, 60)) == (
+        True,
+        False,
+    )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import psycopg
 
-from migrator.pg.lock import GOOSE_LOCK_KEY
-from tests.support import run, started, until, write
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from tests.helpers.support import run, started, until, write
 
 
 SLEEP = "SELECT pg_sleep(60) -- PASSWORD 'hunter2'\n;"

@@ -10,7 +10,7 @@ import pytest
 
 from migrator import MigrationRunner
 from migrator.cli import main
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 @pytest.fixture

@@ -9,20 +9,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.backoff import Backoff
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Files, Split, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.events.base import Event, Observer
-from migrator.model import Files, Split, Up
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.pg.greeting import Row
-from migrator.pg.lock import GOOSE_LOCK_KEY
-from migrator.pg.remains import Process, asked, ended, processes
-from migrator.runner import Policy, Runner
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.connection.session import Row
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.stale_sessions import Process, asked, ended, processes
 from migrator.source.load import load
-from tests import support
-from tests.cut import When, cutting
-from tests.pgbouncer import pgbouncer
-from tests.support import (
+from tests.helpers import support
+from tests.helpers.cut import When, cutting
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.support import (
     Recorder,
     Result,
     files,
@@ -113,11 +113,11 @@ def test_a_commit_whose_answer_is_lost(
     assert (verdict["applied"], verdict["pending"]) == ([1, 2, 3], 0)
     assert ran(conn) == ["up 1", "up 2", "up 3"]
     assert applied(conn) == [0, 1, 2, 3]
-    assert len(result.events("database.lost")) == 1
+    assert len(result.events("connection.lost")) == 1
     assert len(result.events("plan.made")) == 1
     assert result.events("migration.failed") == []
     if when is When.ANSWERED:
-        assert result.events("commit.found")[0]["version"] == 1
+        assert result.events("commit.confirmed")[0]["version"] == 1
 
 
 def test_tables_whose_making_nobody_sees(
@@ -207,7 +207,7 @@ def test_a_network_that_stays_away(database: str, directory: Path) -> None:
     assert (result.exit_code, result.verdict["retryable"]) == (23, True)
     assert re.search(r"; no other one within \d+ s: .*refused", result.verdict["error"])
     assert [e["path"] for e in result.events("migration.failed")] == ["1_t.sql"]
-    assert len(result.events("database.waited")) > 1
+    assert len(result.events("connection.retried")) > 1
 
 
 def test_no_patience_is_no_second_session(database: str, directory: Path) -> None:
@@ -216,7 +216,7 @@ def test_no_patience_is_no_second_session(database: str, directory: Path) -> Non
         result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="0")
 
     assert result.exit_code == 23
-    assert result.events("database.lost") == []
+    assert result.events("connection.lost") == []
 
 
 def test_a_signal_ends_the_wait(database: str, directory: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_signal_ends_the_wait(database: str, directory: Path) -> None:
         cutting(database, When.NEVER, stays=False) as cut,
         started(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="1h") as process,
     ):
-        heard(process, "database.waited")
+        heard(process, "connection.retried")
         result = support.ended(process, signal.SIGTERM)
 
     assert result.exit_code == 143
@@ -247,7 +247,7 @@ def test_a_statement_whose_session_is_ended(
 
     result = migrate(database, directory)
 
-    lost = result.events("database.lost")
+    lost = result.events("connection.lost")
     assert (result.exit_code, result.verdict["applied"]) == (0, [1, 2, 3])
     assert ran(conn) == ["up 1", "up 2", "up 3"]
     assert [each["attempt"] for each in lost] == list(range(1, times + 1))
@@ -328,7 +328,7 @@ def test_a_session_that_is_ended_between_migrations(
     assert [step.migration.version for step in steps] == [1, 2, 3]
     assert ran(conn) == ["up 1", "up 2", "up 3"]
     assert applied(conn) == [0, 1, 2, 3]
-    assert recorder.names.count("database.lost") == 1
+    assert recorder.names.count("connection.lost") == 1
     assert recorder.names.count("lock.acquired") == 2
 
 
@@ -340,7 +340,7 @@ def test_what_another_run_does_meanwhile_is_skipped(
 
     def while_lost(event: Event) -> None:
         recorder(event)
-        if event.name == "database.lost":
+        if event.name == "connection.lost":
             other.append(migrate(database, directory).exit_code)
 
     with cutting(database, When.CLOSED) as cut:
@@ -361,7 +361,7 @@ def test_all_is_done_while_somebody_keeps_the_lock(
 
     def finish(event: Event) -> None:
         recorder(event)
-        if event.name == "database.lost":
+        if event.name == "connection.lost":
             assert migrate(database, directory).exit_code == 0
             conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
 
@@ -388,7 +388,7 @@ def test_a_commit_that_a_failover_has_lost(
         if event.name == "migration.applied" and getattr(event, "version", 0) == 2:
             for pid in sessions(conn):
                 conn.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
-            if recorder.names.count("commit.vanished") == 0:
+            if recorder.names.count("commit.lost") == 0:
                 conn.execute(
                     "DROP TABLE t2; DELETE FROM goose_db_version WHERE version_id = 2"
                 )
@@ -396,7 +396,7 @@ def test_a_commit_that_a_failover_has_lost(
     steps = runner(database, fail_over).run(loaded(directory), Up())
 
     assert [step.migration.version for step in steps] == [1, 2, 3]
-    assert recorder.names.count("commit.vanished") == 1
+    assert recorder.names.count("commit.lost") == 1
     assert sorted(applied(conn)) == [0, 1, 2, 3]
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.postgres import answers, free_port, initialize, serve, server_folder
-from tests.support import Result, run, until, write
+from tests.helpers.postgres import answers, free_port, initialize, serve, server_folder
+from tests.helpers.support import Result, run, until, write
 
 
 _RIGHT, _WRONG = "the-right-one", "the-wrong-one"

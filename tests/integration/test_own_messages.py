@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import Result, run, write
+from tests.helpers.support import Result, run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

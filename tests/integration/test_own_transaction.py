@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support import run
+from tests.helpers.support import run
 
 
 _LEVEL = "INSERT INTO seen SELECT current_setting('transaction_isolation');"

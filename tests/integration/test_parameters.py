@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 URL = "postgresql://u@127.0.0.1:1/db"

@@ -11,15 +11,15 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from migrator.cancellation import Cancellation
-from migrator.credentials.given import FromCommand, FromFile
+from migrator.credentials.file_or_command import FromCommand, FromFile
 from migrator.errors import NoPasswordError
 from migrator.events.base import nobody
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.process.cancellation import Cancellation
 from migrator.report.redact import Redactor
-from tests.support import Result, ended, run, started, until, write
-from tests.web import serving
+from tests.helpers.support import Result, ended, run, started, until, write
+from tests.helpers.web import serving
 
 
 HUNTER2 = "hunter2-and-more"
@@ -158,7 +158,7 @@ def test_a_source_that_has_none_yet_is_waited_for(
         MIGRATOR_CONNECT_WAIT="30s",
     )
 
-    (waited,) = result.events("database.waited")
+    (waited,) = result.events("connection.retried")
     assert waited["reason"] == (
         f"no password: {sys.executable} ended with code 1: starting up"
     )

@@ -14,17 +14,17 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation
+from migrator.domain.backoff import Backoff
 from migrator.events.base import nobody
-from migrator.pg.database import Database
-from migrator.pg.dsn import COURTESIES, parse_dsn
-from migrator.pg.embedded import embedded_server
-from migrator.pg.greeting import accepted
-from migrator.pg.peer import Peer
-from tests.peers import answering, fatal, relay
-from tests.support import run, started, until, write
-from tests.wire import server_of
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import COURTESIES, parse_dsn
+from migrator.pg.connection.embedded import embedded_server
+from migrator.pg.connection.session import accepted
+from migrator.pg.connection.tcp_liveness import Peer
+from migrator.process.cancellation import Cancellation
+from tests.helpers.peers import answering, fatal, relay
+from tests.helpers.support import run, started, until, write
+from tests.helpers.wire import server_of
 
 
 def changed(dsn: str, **parameters: str) -> str:

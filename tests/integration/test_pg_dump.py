@@ -11,8 +11,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.conftest import with_database
-from tests.postgres import wheel
-from tests.support import run, write
+from tests.helpers.postgres import wheel
+from tests.helpers.support import run, write
 
 
 pytestmark = [pytest.mark.usefixtures("both_ways"), pytest.mark.encoding("UTF8")]

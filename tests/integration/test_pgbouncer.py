@@ -6,22 +6,22 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.backoff import Backoff
-from migrator.cancellation import Cancellation
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Files, Lock, Split, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import LockedError, LockLostError, UsageError
 from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, SettingsSkipped
 from migrator.events.run import DatabaseConnected
-from migrator.model import Files, Lock, Split, Up
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.pg.lock import GOOSE_LOCK_KEY
-from migrator.pg.store import Store
-from migrator.runner import Policy, Runner
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.tracking.store import Store
+from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
-from tests.pgbouncer import pgbouncer
-from tests.support import Recorder, files, migration, run, write
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.support import Recorder, files, migration, run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -312,7 +312,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One session cannot migrate and renew the lease: the error says what to raise."""
-    monkeypatch.setattr("migrator.pg.heartbeat.LEASE_S", 1)
+    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 1)
     policy = Policy(heartbeat_s=0.1)
     long = files(migration(1, "CREATE TABLE a ()", "SELECT pg_sleep(60)"))
 

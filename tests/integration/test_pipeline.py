@@ -9,15 +9,15 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from migrator.cancellation import Cancellation
+from migrator.domain.model import Direction, SessionState, Step
 from migrator.errors import DeadlineError, LockLostError, MigratorError
-from migrator.model import Direction, SessionState, Step
-from migrator.pg.hold import NO_LOCK
-from migrator.pg.ledger import Ledger
-from migrator.pg.message import Kind, Stream, own_statements
-from migrator.pg.pipeline import Pipeline, QueryFailedError
-from migrator.pg.table import Table
-from tests.support import Query, migration, until
+from migrator.pg.execution.messages import Kind, Stream, own_statements
+from migrator.pg.execution.pipeline import Pipeline, QueryFailedError
+from migrator.pg.locking.held_lock import NO_LOCK
+from migrator.pg.tracking.history_table import Ledger
+from migrator.pg.tracking.version_table import Table
+from migrator.process.cancellation import Cancellation
+from tests.helpers.support import Query, migration, until
 
 
 def nothing() -> None:
@@ -116,8 +116,8 @@ def test_a_statement_larger_than_the_socket_s_buffers_is_sent(
     conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on as soon as the network takes more, not when the wait for answers ends."""
-    monkeypatch.setattr("migrator.pg.pipeline.ASKED_EVERY_S", 30)
-    monkeypatch.setattr("migrator.pg.peer.Peer.check", stalled)
+    monkeypatch.setattr("migrator.pg.execution.pipeline.ASKED_EVERY_S", 30)
+    monkeypatch.setattr("migrator.pg.connection.tcp_liveness.Peer.check", stalled)
     size = 20_000_000
 
     (tag,) = answers(conn, [Query(f"SELECT length('{'x' * size}')".encode())])

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support import run, write
+from tests.helpers.support import run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -12,8 +12,8 @@ import pytest
 
 from migrator import MigrationRunner
 from migrator.events.base import Event
+from tests.helpers.support import ROOT, Result, ended, run, started, until, write
 from tests.integration.test_signals import applied, sessions
-from tests.support import ROOT, Result, ended, run, started, until, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.support import Result, ended, run, started, until, write
+from tests.helpers.support import Result, ended, run, started, until, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

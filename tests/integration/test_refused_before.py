@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.in_transaction import REFUSED, TABLES
-from tests.support import run, write
+from tests.helpers.in_transaction import REFUSED, TABLES
+from tests.helpers.support import run, write
 
 
 REFUSALS = (

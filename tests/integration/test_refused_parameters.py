@@ -10,9 +10,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.faults.hostile import READY, Read, Script, hostile, message
-from tests.peers import answering, fatal, speaking
-from tests.pgbouncer import pgbouncer
-from tests.support import Result, run, write
+from tests.helpers.peers import answering, fatal, speaking
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.support import Result, run, write
 
 
 REFUSED = {

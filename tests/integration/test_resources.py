@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.helpers.small import Small, small
+from tests.helpers.support import Result, run, write
 from tests.image.engine import engine_answers
-from tests.small import Small, small
-from tests.support import Result, run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.helpers.support import run, write
 from tests.integration.test_large_files import measured
-from tests.support import run, write
 
 
 _MOST_MB = 90

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.support import ROOT, Result, needs_server, run, write
+from tests.helpers.support import ROOT, Result, needs_server, run, write
 
 
 PASSWORD = "change-me"

@@ -6,7 +6,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from migrator.backoff import Backoff
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Files, HistoryTable, Lock, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import (
     AccessDeniedError,
     BadTableError,
@@ -21,14 +23,12 @@ from migrator.errors import (
     StatementTimeoutError,
 )
 from migrator.events.base import Event, Observer
-from migrator.model import Files, HistoryTable, Lock, Up
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.pg.lock import GOOSE_LOCK_KEY
-from migrator.pg.store import Store
-from migrator.runner import Policy, Runner
-from tests.support import Recorder, files, migration
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.tracking.store import Store
+from tests.helpers.support import Recorder, files, migration
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -96,7 +96,7 @@ def test_up_twice_does_nothing_the_second_time(database: str) -> None:
     steps = runner(database, observe=recorder).run(TWO, Up())
 
     assert steps == ()
-    assert recorder.names == ["database.connected", "plan.made"]
+    assert recorder.names == ["connection.opened", "plan.made"]
 
 
 def test_the_events_of_a_run(database: str) -> None:
@@ -106,7 +106,7 @@ def test_the_events_of_a_run(database: str) -> None:
     runner(database, observe=recorder).run(TWO, Up(to=1))
 
     assert recorder.names == [
-        "database.connected",
+        "connection.opened",
         "lock.acquired",
         "plan.made",
         "migration.started",
@@ -658,7 +658,9 @@ def test_a_row_that_cannot_be_written_is_told_as_that(
     history: bool,
 ) -> None:
     """All of a NO TRANSACTION file is in effect: it must not run again."""
-    monkeypatch.setattr("migrator.pg.autocommit._PATIENCE", Backoff(total_s=0.2))
+    monkeypatch.setattr(
+        "migrator.pg.execution.no_transaction._PATIENCE", Backoff(total_s=0.2)
+    )
     whole = files(migration(1, "CREATE TABLE a ()", "VACUUM a", transaction=False))
     runner(database).run(files(migration(9, "SELECT 1")), Up())
     row = "INSERT INTO goose_db_version (version_id, is_applied) VALUES (8, true)"

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from migrator import cli, runner, settings
-from tests.secrecy import Listener, no_secret, secret
-from tests.support import run, write
+from migrator import cli
+from migrator.config import settings
+from migrator.engine import runner
+from tests.helpers.secrecy import Listener, no_secret, secret
+from tests.helpers.support import run, write
 
 
 URLS = {

@@ -6,10 +6,10 @@ import psycopg
 import pytest
 
 from migrator import MigrationRunner
-from migrator.model import SessionState
-from migrator.pg.connect import Session
-from tests.pgbouncer import pgbouncer
-from tests.support import Result, run, write
+from migrator.domain.model import SessionState
+from migrator.pg.connection.connect import Session
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.support import Result, run, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -210,7 +210,7 @@ def test_a_lost_session_that_held_nothing_ends_no_run(
     )
     result = migrate(database, tmp_path, **KEEP)
 
-    assert (result.exit_code, len(result.events("database.lost"))) == (0, 1)
+    assert (result.exit_code, len(result.events("connection.lost"))) == (0, 1)
     assert seen(conn) == [(2, "app"), (3, "app")]
 
 

@@ -10,11 +10,11 @@ from threading import Thread
 
 import pytest
 
-from migrator.cancellation import Cancellation
-from migrator.events.sidecar import SidecarFailed, SidecarStopped
-from migrator.sidecars import stop
-from tests.support import Recorder, Result, ended, run, started, until, write
-from tests.web import Asked, Server, serving
+from migrator.events.run import SidecarFailed, SidecarStopped
+from migrator.process.cancellation import Cancellation
+from migrator.process.sidecars import stop
+from tests.helpers.support import Recorder, Result, ended, run, started, until, write
+from tests.helpers.web import Asked, Server, serving
 
 
 PATH = "/quitquitquit"

@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.pg.lock import GOOSE_LOCK_KEY
-from tests.support import ended, heard, started, until, write
+from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from tests.helpers.support import ended, heard, started, until, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -141,7 +141,7 @@ def test_while_waiting_for_the_server(tmp_path: Path) -> None:
     directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
 
     with started("postgresql://u@127.0.0.1:1/db", directory) as process:
-        heard(process, "database.waited")
+        heard(process, "connection.retried")
         result = ended(process, signal.SIGTERM)
 
     assert result.exit_code == 143

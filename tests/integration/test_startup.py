@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support import ROOT, run, write
+from tests.helpers.support import ROOT, run, write
 
 
 NEEDED = """\

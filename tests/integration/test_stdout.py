@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support import ROOT, environment, write
+from tests.helpers.support import ROOT, environment, write
 
 
 ASCII = (

@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgres import as_nobody, let_through
-from tests.support import Result, run, write
+from tests.helpers.postgres import as_nobody, let_through
+from tests.helpers.support import Result, run, write
 
 
 FILES = {"1_a.sql": "SELECT 1;", "2_b.sql": "SELECT 2;", "3_c.sql": "SELECT 3;"}

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from migrator import cli, job, linger
-from migrator.exits import ExitCode
+from migrator import cli, job
+from migrator.exit_codes import ExitCode
+from migrator.process import linger
 from migrator.report import log
-from migrator.report.tally import Tally
-from tests.support import ROOT, Result, run, started, until, write
+from migrator.report.summary import Tally
+from tests.helpers.support import ROOT, Result, run, started, until, write
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support import Result, run, write
+from tests.helpers.support import Result, run, write
 
 
 NOPE = "ALTER TABLE nope ADD x int;"

@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.support import run
+from tests.helpers.support import run
 
 
 README = Path(__file__).parents[2] / "README.md"

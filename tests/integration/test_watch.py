@@ -11,20 +11,20 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from migrator.backoff import Backoff
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Files, Lock, Migration, Section, Split, Statement, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.events.base import Event, Observer
 from migrator.events.watching import StatementBlocked, StatementProgressed
-from migrator.model import Files, Lock, Migration, Section, Split, Statement, Up
-from migrator.pg.asking import GiveUp, Row, rows
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.pg.lookout import lookout
-from migrator.pg.watch import Watch
-from migrator.runner import Policy, Runner
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.connection.queries import GiveUp, Row, rows
+from migrator.pg.monitor.current_statement import Watch
+from migrator.pg.monitor.lookout import lookout
 from migrator.source.load import load
-from tests.pgbouncer import pgbouncer
-from tests.support import (
+from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.support import (
     Recorder,
     ended,
     files,
@@ -35,7 +35,7 @@ from tests.support import (
     until,
     write,
 )
-from tests.wire import counted
+from tests.helpers.wire import counted
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -529,7 +529,7 @@ def test_a_lock_that_is_lost_while_a_statement_runs(
     steps = runner(database, recorder, lock=Lock.SESSION).run(SLEEP, Up())
 
     assert len(steps) == 1
-    lost = recorder.names.index("database.lost")
+    lost = recorder.names.index("connection.lost")
     before, after = recorder.events[:lost], recorder.events[lost:]
     for part in (before, after):
         states = [e.state for e in part if isinstance(e, StatementProgressed)]

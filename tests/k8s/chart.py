@@ -7,7 +7,7 @@ The Helm chart's schema of values, as far as it is made from the settings.
 import json
 from dataclasses import fields
 
-from migrator.settings import Settings
+from migrator.config.settings import Settings
 from tests.k8s.manifests import CHART, Object
 
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from migrator.exits import PERMANENT, RETRYABLE
+from migrator.exit_codes import PERMANENT, RETRYABLE
 from tests.k8s import custom
 from tests.k8s.cluster import DRAINED, NOWHERE, Job, report
 from tests.k8s.manifests import CHART, CHART_VALUES, MANIFESTS, objects, workloads

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from kubernetes_validate import ValidationError, validate
 
-from migrator.exits import PERMANENT, ExitCode
-from migrator.flags import arguments
-from migrator.settings import Settings, read_settings
-from migrator.values import Secret
+from migrator.config.arguments import arguments
+from migrator.config.settings import Settings, read_settings
+from migrator.config.types import Secret
+from migrator.exit_codes import PERMANENT, ExitCode
 from tests.k8s import custom
 from tests.k8s.manifests import (
     CHART_VALUES,

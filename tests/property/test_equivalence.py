@@ -10,18 +10,18 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from migrator.backoff import Backoff
+from migrator.domain.backoff import Backoff
+from migrator.domain.model import Direction, Down, Files, Goal, Split, Up
+from migrator.engine.runner import Policy, Runner
 from migrator.errors import MigratorError
 from migrator.events.base import Event
-from migrator.exits import exit_code
-from migrator.model import Direction, Down, Files, Goal, Split, Up
-from migrator.pg.connect import Session
-from migrator.pg.database import Database
-from migrator.pg.dsn import parse_dsn
-from migrator.runner import Policy, Runner
+from migrator.exit_codes import exit_code
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.dsn import parse_dsn
 from migrator.source.load import load
 from tests.conftest import with_database
-from tests.support import Recorder, write
+from tests.helpers.support import Recorder, write
 
 
 SEEDS = 60

@@ -6,11 +6,11 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from migrator.model import Migration, Split, Statement, Statements
+from migrator.domain.model import Migration, Split, Statement, Statements
 from migrator.source.parse import parse_file
+from migrator.sql.keywords import BLANK_KINDS
 from migrator.sql.lexer import tokenize
 from migrator.sql.split import parts
-from migrator.sql.words import BLANK_KINDS
 from tests.compat.fragments import ENVIRON, random_file
 from tests.property import sqltext
 

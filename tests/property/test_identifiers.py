@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
-from migrator.identifiers import parse_identifier
+from migrator.domain.identifiers import parse_identifier
 
 
 ALPHABET = st.sampled_from([*"ab_Z9$-. \t\n\"'", "ä", "Ä", "名"])

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from migrator.model import Direction, Migration, Section, Split, Statement
-from migrator.source.blocks import Blocks
+from migrator.domain.model import Direction, Migration, Section, Split, Statement
 from migrator.source.checksum import Checksum, checksum
 from migrator.source.large import parse_blocks
+from migrator.source.large_blocks import Blocks
 from migrator.source.parse import LONGEST_LINE, parse_file
 from tests.compat.fragments import ENVIRON, random_file
 from tests.property import sqltext

@@ -8,13 +8,13 @@ from urllib.parse import quote, quote_plus
 
 from hypothesis import given, strategies as st
 
+from migrator.domain.facts import Word
 from migrator.events.base import Event
-from migrator.events.catalogue import catalogue
-from migrator.facts import Word
 from migrator.report import termination
 from migrator.report.log import log_to
 from migrator.report.redact import Redactor
-from migrator.sql.passwords import is_secret
+from migrator.report.schema import catalogue
+from migrator.sql.secrets import is_secret
 
 
 ALPHABET = "abZ019 '\"\\/%@:;&=?#$\t-_äß\u20ac\U0001f418"

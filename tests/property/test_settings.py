@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from hypothesis import example, given, strategies as st
 
-from migrator.judge import judged
-from migrator.settings import Settings
-from migrator.values import Addresses, Duration, Places, certainly
+from migrator.config.settings import Settings
+from migrator.config.types import Addresses, Duration, Places, certainly
+from migrator.config.validation import judged
 
 
 FIELDS = {field.name: field for field in fields(Settings)}

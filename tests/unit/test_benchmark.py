@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from migrator.model import Split
+from migrator.domain.model import Split
 from migrator.source.load import load
 from tests.benchmarks.cases import CASES, Action, Case, judged
 from tests.benchmarks.measure import Cost, medians

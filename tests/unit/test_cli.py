@@ -10,11 +10,11 @@ import pytest
 
 from migrator import __version__
 from migrator.cli import main
-from migrator.envfile import read_env_file
+from migrator.config.arguments import FLAGS, arguments
+from migrator.config.dotenv import read_env_file
+from migrator.config.settings import Settings, read_settings
 from migrator.errors import UsageError
-from migrator.flags import FLAGS, arguments
-from migrator.settings import Settings, read_settings
-from tests.support import ROOT, run, write
+from tests.helpers.support import ROOT, run, write
 
 
 NOWHERE = Path("/nonexistent")

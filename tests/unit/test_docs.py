@@ -22,22 +22,21 @@ from jsonschema import Draft202012Validator
 from migrator import MigrationRunner
 from migrator.cli import main
 from migrator.commands import COMMANDS, command
-from migrator.environment import FALLBACKS, variable
+from migrator.config.arguments import FLAGS
+from migrator.config.environment import FALLBACKS, variable
+from migrator.config.settings import Command, Settings
+from migrator.config.types import seconds
+from migrator.domain.model import Split
+from migrator.engine.runner import Policy
 from migrator.events.base import Event
-from migrator.events.catalogue import catalogue
 from migrator.events.finding import MigrationListed
 from migrator.events.watching import Blocker
-from migrator.exits import MEANINGS, ExitCode
-from migrator.flags import FLAGS
-from migrator.model import Split
-from migrator.pg import ledger
-from migrator.report.schema import schema
-from migrator.runner import Policy
-from migrator.settings import Command, Settings
+from migrator.exit_codes import MEANINGS, ExitCode
+from migrator.pg.tracking import history_table
+from migrator.report.schema import catalogue, schema
 from migrator.source.parse import parse_file
-from migrator.source.pymigration import parse_module
-from migrator.sql.findings import HAZARDS
-from migrator.values import seconds
+from migrator.source.python_file import parse_module
+from migrator.sql.goose.faults import HAZARDS
 from tests.k8s import chart
 
 
@@ -416,7 +415,7 @@ def test_each_failure_has_a_way_out() -> None:
 
 def test_the_side_table_is_described() -> None:
     """The README has a row for each column of `migrator_history`, in its order."""
-    create = inspect.getsource(ledger).partition("CREATE TABLE")[2]
+    create = inspect.getsource(history_table).partition("CREATE TABLE")[2]
     columns = re.findall(r"^    (\w+) \w", create.partition('"""')[0], re.MULTILINE)
     named = re.findall(r"^\| `(\w+)` \|", marked("history"), re.MULTILINE)
 

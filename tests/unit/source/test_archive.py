@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+from migrator.domain.model import Split
 from migrator.errors import FilesInvalidError
-from migrator.model import Split
 from migrator.source.archive import members
 from migrator.source.discover import discover
 from migrator.source.load import LARGE, load

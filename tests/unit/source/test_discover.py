@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import FilesInvalidError
-from migrator.source.discover import Candidate, discover, version_of
+from migrator.source.discover import discover, version_of
+from migrator.source.entries import Candidate
 
 
 def found(directory: Path) -> list[tuple[int, str]]:

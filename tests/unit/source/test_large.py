@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from migrator.domain.model import Migration, Split
 from migrator.errors import FileChangedError
-from migrator.model import Migration, Split
-from migrator.source.blocks import PIECE, Blocks
+from migrator.source.large_blocks import PIECE, Blocks
 from migrator.source.load import LARGE, load
 from migrator.source.parse import parse_file
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from migrator.domain.model import Files, Migration, Section, Split, Statement
 from migrator.errors import FilesInvalidError
-from migrator.model import Files, Migration, Section, Split, Statement
 from migrator.source.load import load
 
 

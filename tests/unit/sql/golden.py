@@ -1,6 +1,6 @@
 """A parsed file as text that a reviewer reads like prose."""
 
-from migrator.model import Direction, Migration, Split
+from migrator.domain.model import Direction, Migration, Split
 from migrator.source.parse import parse_file
 
 

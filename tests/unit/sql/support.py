@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from migrator.model import Migration, Section, Split
+from migrator.domain.model import Migration, Section, Split
 from migrator.source.parse import parse_file
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.sql.annotation import Annotation, Mark, Verdict, find_marks
+from migrator.sql.goose.annotations import Annotation, Mark, Verdict, find_marks
 
 
 def verdicts(text: str) -> list[tuple[str, Annotation | None]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.model import Split
+from migrator.domain.model import Split
 from tests.unit.sql.support import faults, parsed, texts
 
 

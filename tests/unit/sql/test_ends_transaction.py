@@ -2,8 +2,8 @@
 
 import pytest
 
-from migrator.model import Split
-from migrator.sql.words import ends_transaction
+from migrator.domain.model import Split
+from migrator.sql.keywords import ends_transaction
 from tests.unit.sql.support import faults, parsed, texts
 
 

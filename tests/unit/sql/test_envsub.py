@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.sql.envsub import SubstitutionError, expand
+from migrator.sql.goose.envsub import SubstitutionError, expand
 
 
 ENVIRON = {

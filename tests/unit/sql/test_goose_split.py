@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.model import Direction, Split, Statement
+from migrator.domain.model import Direction, Split, Statement
 from tests.unit.sql.support import faults, parsed, texts
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.model import Split, Statement
+from migrator.domain.model import Split, Statement
 from tests.unit.sql.support import faults, parsed, texts
 
 

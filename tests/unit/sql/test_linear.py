@@ -2,11 +2,11 @@
 
 import pytest
 
-from migrator.model import Split, Statement
-from migrator.sql import by_line
-from migrator.sql.annotation import Mark
+from migrator.domain.model import Split, Statement
+from migrator.sql.goose import line_parser
+from migrator.sql.goose.annotations import Mark
+from migrator.sql.goose.state_machine import Structure
 from migrator.sql.riding import why_alone
-from migrator.sql.structure import Structure
 from tests.unit.sql.support import faults, parsed
 
 
@@ -16,17 +16,17 @@ BLOCK = "-- +goose StatementBegin\nSELECT $a$;$a$;\n-- +goose StatementEnd\n"
 
 def test_many_small_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind the rows of a COPY a bounded number of lines is taken again."""
-    taken, real = [], by_line.LineParser._some_lines
+    taken, real = [], line_parser.LineParser._some_lines
 
-    def counted(self: by_line.LineParser, first: int, last: int) -> int:
+    def counted(self: line_parser.LineParser, first: int, last: int) -> int:
         taken.append(last - first)
         return real(self, first, last)
 
-    monkeypatch.setattr(by_line.LineParser, "_some_lines", counted)
+    monkeypatch.setattr(line_parser.LineParser, "_some_lines", counted)
     found = parsed(UP + "COPY t FROM stdin;\n1\n\\.\n" * 2000).up
 
     assert (len(found.statements), faults(found)) == (2000, [])
-    assert max(taken) <= by_line._SOME
+    assert max(taken) <= line_parser._SOME
 
 
 def test_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

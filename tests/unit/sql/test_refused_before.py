@@ -2,8 +2,8 @@
 
 import pytest
 
-from migrator.model import Split
-from tests.in_transaction import REFUSED
+from migrator.domain.model import Split
+from tests.helpers.in_transaction import REFUSED
 from tests.unit.sql.support import faults, parsed, texts
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from migrator.sql.keywords import copies_in, refuses_transaction
 from migrator.sql.split import Inside, Part, Stop, is_plain, parts
-from migrator.sql.words import copies_in, refuses_transaction
 
 
 def texts(text: str) -> list[str]:

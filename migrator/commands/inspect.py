@@ -1,0 +1,196 @@
+"""Commands that only look: they take no lock and create nothing."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from migrator.commands.context import Request
+from migrator.domain.history import History, Row
+from migrator.domain.model import Files, Step, Up
+from migrator.engine.plan import outdated
+from migrator.errors import (
+    FilesInvalidError,
+    MigratorError,
+    NotThroughError,
+    PendingError,
+    WaitTimeoutError,
+)
+from migrator.events.factories import fault_found
+from migrator.events.finding import (
+    FilesValidated,
+    MigrationListed,
+    StatementPlanned,
+    VersionAwaited,
+    VersionRead,
+)
+from migrator.process.linger import lingers
+from migrator.sql.secrets import masked
+
+
+if TYPE_CHECKING:
+    from migrator.source.base_branch import Comparison
+
+
+def status(request: Request) -> None:
+    """
+    Tell every migration with its state; --check exits 3 when one is pending.
+
+    Raises:
+        PendingError: A check was asked for, and something is pending or missing.
+    """
+    files = request.files()
+    with request.runner.look() as (_, history):
+        lines = tuple(listed(files, history))
+    for line in lines:
+        request.runner.observe(line)
+    unapplied = [line.version for line in lines if line.state in _UNAPPLIED]
+    if request.check and unapplied:
+        raise PendingError(unapplied)
+
+
+_UNAPPLIED = {"begun", "pending", "missing"}
+
+
+def version(request: Request) -> None:
+    """Tell the version that the database is at."""
+    with request.runner.look() as (_, history):
+        request.runner.observe(VersionRead(version=history.current))
+
+
+def plan(request: Request) -> None:
+    """
+    Tell what `up` would run, statement by statement; --check exits 3 for any.
+
+    Raises:
+        PendingError: A check was asked for, and something is pending.
+        MigratorError: What `up` would stop on before it runs anything.
+    """
+    steps = request.runner.plan(request.usable_files(), Up(to=request.target))
+    for step in steps:
+        for line in planned(step):
+            request.runner.observe(line)
+    if request.check and steps:
+        raise PendingError([step.migration.version for step in steps])
+
+
+def wait(request: Request) -> None:
+    """
+    Wait until the database has version N, or else all that the files have.
+
+    Raises:
+        WaitTimeoutError: The patience ended before.
+        UnavailableError: The server did not answer.
+    """
+    target = request.target
+    wanted = {target} if target is not None else _versions(request.usable_files())
+    delays = request.patience.delays()
+    for seen in request.runner.watch():
+        problem = seen if isinstance(seen, MigratorError) else None
+        history = seen if isinstance(seen, History) else History()
+        missing = sorted(wanted - history.versions)
+        if problem is None and not missing:
+            request.runner.observe(VersionRead(version=history.current))
+            return
+        delay = next(delays, None)
+        if delay is None:
+            waited_s = request.patience.total_s
+            raise problem or WaitTimeoutError(missing, waited_s=waited_s)
+        request.runner.observe(
+            VersionAwaited(
+                current=None if problem else history.current,
+                missing=tuple(missing),
+                next_attempt_s=round(delay, 3),
+            )
+        )
+        request.runner.cancellation.sleep(delay)
+
+
+def validate(request: Request) -> None:
+    """
+    Check all files; needs no database.
+
+    What is odd about them is told as warnings. Where the base branch's files are named,
+    it is also checked that these can be merged into them.
+
+    Raises:
+        FilesInvalidError: All faults of all files.
+    """
+    files = request.files()
+    beside = _beside_base(request, files)
+    for warning in (*files.all_warnings, *beside.warnings):
+        request.runner.observe(fault_found(warning, fatal=False))
+    faults = (*beside.faults, *files.all_faults)
+    if faults:
+        raise FilesInvalidError(faults)
+    sections = [s for m in files.migrations for s in (m.up, m.down)]
+    request.runner.observe(
+        FilesValidated(
+            files=len(files.migrations),
+            statements=sum(len(section.told) for section in sections),
+            newest=files.newest,
+            added=beside.added if request.base else None,
+        )
+    )
+
+
+def _beside_base(request: Request, files: Files) -> "Comparison":
+    from migrator.source import base_branch  # noqa: PLC0415 - rare
+
+    if not request.base:
+        return base_branch.NOTHING
+    return base_branch.compare(
+        files,
+        request.places,
+        request.base,
+        allow_missing=request.runner.policy.allow_missing,
+    )
+
+
+def listed(files: Files, history: History) -> Iterator[MigrationListed]:
+    """Yield a line for each file and each applied version, by version ascending."""
+    paths = {migration.version: migration.path for migration in files.migrations}
+    rows = {row.version: row for row in history.rows if row.version}
+    begun = {each.version for each in (set(history.begun) - set(outdated(history)))}
+    newest = history.newest
+    for number in sorted(paths.keys() | rows.keys()):
+        row, path = rows.get(number), paths.get(number)
+        yield MigrationListed(
+            version=number,
+            path=path,
+            state="begun" if number in begun else _state(row, path, number, newest),
+            applied_at=row.at if row else None,
+        )
+
+
+def planned(step: Step) -> Iterator[StatementPlanned]:
+    """Yield a line for each statement of *step*."""
+    migration = step.migration
+    for number, statement in enumerate(step.told, 1):
+        yield StatementPlanned(
+            version=migration.version,
+            path=migration.path,
+            line=statement.line,
+            statement=number,
+            transaction=migration.transaction,
+            text=masked(statement.text),
+        )
+
+
+def _versions(files: Files) -> set[int]:
+    return {migration.version for migration in files.migrations}
+
+
+def _state(row: Row | None, path: str | None, number: int, newest: int) -> str:
+    if row is not None:
+        return "applied" if path is not None else "unknown"
+    return "missing" if number < newest else "pending"
+
+
+def healthcheck(request: Request) -> None:
+    """
+    Exit with 0 while a run that came through lingers in this container, else with 3.
+
+    Raises:
+        NotThroughError: None does.
+    """
+    if not lingers():
+        raise NotThroughError

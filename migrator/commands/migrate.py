@@ -1,0 +1,56 @@
+"""Commands that change the database; all raise as `Runner.run`."""
+
+from migrator.commands.context import Request
+from migrator.domain.model import Down, Redo, Reset, Up
+from migrator.errors import UnknownTargetError
+
+
+def up(request: Request) -> None:
+    """Apply everything that is pending (the default)."""
+    request.run(Up())
+
+
+def up_by_one(request: Request) -> None:
+    """Apply the next pending migration."""
+    request.run(Up(most=1))
+
+
+def up_to(request: Request) -> None:
+    """Apply what is pending up to and including version N."""
+    request.run(Up(to=request.target))
+
+
+def down(request: Request) -> None:
+    """Take back what was applied last."""
+    request.run(Down())
+
+
+def down_to(request: Request) -> None:
+    """Take back what was applied, down to but not including version N."""
+    request.run(Down(to=request.target))
+
+
+def redo(request: Request) -> None:
+    """Take back what was applied last, and apply it again."""
+    request.run(Redo())
+
+
+def reset(request: Request) -> None:
+    """Take back every migration that has a file."""
+    request.run(Reset())
+
+
+def baseline(request: Request) -> None:
+    """
+    Record all up to version N as applied, without running anything.
+
+    Raises:
+        UnknownTargetError: No file has version N.
+        HistoryExistsError: The tracking table has versions already.
+    """
+    files = request.usable_files()
+    versions = [migration.version for migration in files.migrations]
+    target = request.target or 0
+    if target not in versions:
+        raise UnknownTargetError(target, versions=versions)
+    request.runner.baseline(files, target)

@@ -1,0 +1,121 @@
+"""What a lost session comes to: another one soon, or the end of the run."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from migrator.domain.model import Step
+from migrator.engine.wait_budget import Allowance
+from migrator.errors import (
+    BusyTableError,
+    ConnectionLostError,
+    MigratorError,
+    ReadOnlyServerError,
+    UnavailableError,
+)
+from migrator.events.base import Event
+from migrator.events.database import DatabaseLost, DatabaseWaited
+
+
+ATTEMPTS = 3
+"""How often one migration is begun whose session dies: it may be what kills it."""
+
+Lost = ConnectionLostError | UnavailableError | BusyTableError
+
+
+def lost(work: Callable[[], None]) -> Lost | None:
+    """Do *work*, and return what ended it, if it may go on in another session."""
+    try:
+        work()
+    except (ConnectionLostError, UnavailableError, BusyTableError) as error:
+        return error
+    return None
+
+
+class Losses:
+    """Counts the losses of one run, and spaces what follows them by *allowance*."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self._last: ConnectionLostError | None = None
+        self._met = 0
+        """How many there have been, of all kinds."""
+
+        self._deaths: Counter[int] = Counter()
+        """How often sessions have died, by how many steps were done then."""
+
+        self._delays: Iterator[float] | None = None
+        self._delays_at = -1
+        """How many steps were done when the delays began."""
+
+    def delay(self, error: Lost, *, done: int, going: bool, taken: bool) -> float:
+        """
+        Return how long to wait before another session, or raise what *error* comes to.
+
+        Args:
+            error: What was met.
+            done: How many steps are through, -1 before there is a plan.
+            going: Whether steps were being taken: only then one may be the cause.
+            taken: Whether this run has taken any.
+
+        Raises:
+            ConnectionLostError: A session has died for good; or the third one at the
+                same step.
+            UnavailableError, BusyTableError: As *error* says, and the allowance is
+                spent or no session has died.
+        """
+        self._met += 1
+        if isinstance(error, BusyTableError) and (going or self._last is None):
+            raise error
+        if isinstance(error, ConnectionLostError):
+            self._count(error, done=done, going=going)
+        with self._allowance.waiting():
+            delay = next(self._spaced(done), None)
+        if delay is None:
+            raise self._ending(error, taken=taken) from error
+        return delay
+
+    def told(self, error: Lost, delay: float, *, done: int, step: Step | None) -> Event:
+        """Return the event of *error*, met at *step*, after which *delay* is waited."""
+        if step is None and not isinstance(error, ConnectionLostError):
+            return DatabaseWaited(
+                attempt=self._met,
+                waited_s=round(self._allowance.spent_s, 3),
+                next_attempt_s=round(delay, 3),
+                reason=error.server.message,
+                sqlstate=error.server.sqlstate,
+            )
+        return DatabaseLost(
+            reason=error.server.message,
+            sqlstate=error.server.sqlstate,
+            version=step.migration.version if step else None,
+            path=step.migration.path if step else None,
+            attempt=self._deaths[done],
+            next_attempt_s=round(delay, 3),
+        )
+
+    def _count(self, error: ConnectionLostError, *, done: int, going: bool) -> None:
+        self._last = error
+        self._deaths[done] += going
+        if not error.passes:
+            raise error
+        if self._deaths[done] == ATTEMPTS:
+            raise error.ending(_KILLING) from error
+
+    def _spaced(self, done: int) -> Iterator[float]:
+        """Return delays that grow until another step is done."""
+        if self._delays is None or self._delays_at != done:
+            self._delays, self._delays_at = self._allowance.delays(), done
+        return self._delays
+
+    def _ending(self, error: Lost, *, taken: bool) -> MigratorError:
+        if self._last is not None and isinstance(error, UnavailableError):
+            spent_s = self._allowance.spent_s
+            return self._last.ending(_NO_OTHER.format(spent_s, error.server.message))
+        if isinstance(error, ReadOnlyServerError) and taken:
+            return ConnectionLostError(error.server, doing=_SEEKING)
+        return error
+
+
+_KILLING = f"; that was attempt {ATTEMPTS} at this migration, which may be the cause"
+_NO_OTHER = "; no other one within {:.0f} s: {}"
+_SEEKING = "waiting for a server that takes writes"

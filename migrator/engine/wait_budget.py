@@ -1,0 +1,56 @@
+"""How long one run may wait for its server: one allowance for all its waits."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from migrator.domain.backoff import Backoff
+
+
+class Allowance:
+    """
+    What is left of *patience* when *spent_s* of it is spent; only waiting spends it.
+
+    *clock* is for tests.
+    """
+
+    def __init__(
+        self,
+        patience: Backoff,
+        *,
+        spent_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._patience = patience
+        self._spent_s = spent_s
+        self._clock = clock
+        self._since: float | None = None
+        """When the wait began that goes on."""
+
+    @property
+    def spent_s(self) -> float:
+        """Return how long all waits have been."""
+        now = 0.0 if self._since is None else self._clock() - self._since
+        return self._spent_s + now
+
+    @property
+    def left(self) -> Backoff:
+        """Return how to space attempts from now on."""
+        total_s = max(0.0, self._patience.total_s - self.spent_s)
+        return self._patience._replace(total_s=total_s)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let the block spend."""
+        self._since = self._clock()
+        try:
+            yield
+        finally:
+            self._spent_s, self._since = self.spent_s, None
+
+    def delays(self) -> Iterator[float]:
+        """Yield seconds to sleep before each attempt, while some are left; 0 first."""
+        if self.left.total_s > 0:
+            yield 0.0
+        # by now the first attempt has spent some of it
+        yield from self.left.delays(clock=lambda: self.spent_s)

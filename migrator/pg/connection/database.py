@@ -1,0 +1,289 @@
+"""The database of a run: opens connections to it, waiting where waiting helps."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from migrator.domain.backoff import Backoff
+from migrator.errors import (
+    AccessDeniedError,
+    MigratorError,
+    NoPasswordError,
+    UnavailableError,
+    UsageError,
+)
+from migrator.events.base import Event, Observer, nobody
+from migrator.events.run import DatabaseConnected
+from migrator.pg.connection.connect import (
+    ConnectFailedError,
+    Session,
+    classified,
+    open_connection,
+    server_message,
+)
+from migrator.pg.connection.dsn import COURTESIES, Dsn
+from migrator.pg.connection.memory_limit import FloodError
+from migrator.pg.connection.pooler import Link, pooled
+from migrator.pg.connection.server_product import ask_version, check_engine
+from migrator.pg.connection.session import SENTINEL, Answers, greet
+from migrator.pg.connection.startup_options import (
+    REFUSED,
+    with_options,
+    without_options,
+)
+from migrator.process.cancellation import Cancellation
+from migrator.sql.secrets import without_passwords
+
+
+ANSWER_S = 15.0
+"""How long a question may take on a connection beside the first one, without waits."""
+
+_FLOOD = "{}; is it PostgreSQL? check host and port"
+NOTHING = sql.SQL("")
+"""No question."""
+
+
+class Database(NamedTuple):
+    """Where to migrate, how sessions are set, and how long to wait for the server."""
+
+    dsn: Dsn
+    session: Session = Session()
+    patience: Backoff = Backoff(total_s=60, most_s=5)
+    password: Callable[[], str] | None = None
+    """Asked before each connection, where the address's own password is not meant."""
+
+    mask: Callable[[str], str] = without_passwords
+    """Hides secrets in what is kept in a table of ours."""
+
+    limit_s: float = math.inf
+    """How long the server may take for an answer to a question of ours."""
+
+    def connect(self, observe: Observer, cancellation: Cancellation) -> Link:
+        """Return what `ask` does, with no question and so without answers."""
+        return self.ask(NOTHING, observe, cancellation)[0]
+
+    def ask(
+        self,
+        question: sql.Composable,
+        observe: Observer,
+        cancellation: Cancellation,
+        *,
+        bare: bool = False,
+    ) -> tuple[Link, Answers | None]:
+        """
+        Return a settled connection, in autocommit, and the answers to *question*.
+
+        One round trip more than connecting. The answers are None when the question has
+        to be asked again: as `greet` says. *bare* leaves `options` out from the start.
+
+        A server that starts is waited for. Only what time heals is: no address, nobody
+        listening, starting up, shutting down, too many connections, a failover, and a
+        source of passwords that has none.
+
+        Raises:
+            UnavailableError: The patience ran out.
+            AccessDeniedError: Credentials, TLS, or no such database: at once. Or there
+                was no password when the patience ran out.
+            UsageError: The server refuses a parameter of the DSN, or is not PostgreSQL:
+                at once. Or there is no source of passwords where one is named.
+        """
+        started, attempt = time.monotonic(), 1
+        delays = self.patience.delays()
+        while True:
+            within = self._within(started)
+            try:
+                with cancellation.armed():
+                    conn, answers = within.once(question, cancellation, bare=bare)
+            except (ConnectFailedError, NoPasswordError) as error:
+                waited = time.monotonic() - started
+                delay = next(delays, None)
+                if delay is None:
+                    raise _lasting(error, waited) from error
+                observe(_waited(error, attempt, waited, delay))
+                cancellation.sleep(delay)
+                attempt += 1
+            else:
+                observe(_connected(conn, attempt, time.monotonic() - started))
+                return conn, answers
+
+    def connect_again(self, cancellation: Cancellation) -> Link:
+        """
+        Return a further connection while another one of ours stands.
+
+        Raises:
+            MigratorError: As `connect`, without waiting as long.
+        """
+        return self._quick.connect(nobody, cancellation)
+
+    def ask_again(
+        self,
+        question: sql.Composable,
+        cancellation: Cancellation,
+        like: psycopg.Connection,
+    ) -> tuple[psycopg.Connection, Answers | None]:
+        """
+        Return a further connection, made as *like* was, and the answers to *question*.
+
+        Raises:
+            MigratorError: As `connect_again`.
+        """
+        bare = isinstance(like, Link) and like.bare
+        return self._quick.ask(question, nobody, cancellation, bare=bare)
+
+    @property
+    def _quick(self) -> "Database":
+        """
+        Return it for a connection beside the first one, which asks small questions.
+
+        None of them may hold up a run that perhaps has the lock already.
+        """
+        locks_s = self.session.lock_timeout_s
+        return self._replace(
+            patience=Backoff(total_s=min(self.patience.total_s, 10)),
+            limit_s=ANSWER_S + locks_s if locks_s else math.inf,
+        )
+
+    def _within(self, started: float) -> "Database":
+        """Return it with no more time for connecting than is left of the patience."""
+        if not self.patience.total_s:
+            return self
+        left = self.patience.total_s - (time.monotonic() - started)
+        return self._replace(dsn=self.dsn.within(left))
+
+    def once(
+        self, question: sql.Composable, cancellation: Cancellation, *, bare: bool
+    ) -> tuple[Link, Answers | None]:
+        """
+        Return what `ask` does, without waiting for a server that may come.
+
+        Raises:
+            ConnectFailedError, NoPasswordError: A later attempt may work.
+            MigratorError: As `ask`.
+        """
+        with _refusing_floods():
+            conn, options = self._bare() if bare else self._opened()
+        cancellation.attach(conn)
+        conn.limit_s = self.limit_s
+        try:
+            check_engine(conn)
+            with _refusing_floods():
+                answers = self._greeted(conn, options, question)
+        except BaseException:
+            conn.close()
+            raise
+        return conn, answers
+
+    def _greeted(
+        self, conn: Link, options: Mapping[str, str], question: sql.Composable
+    ) -> Answers | None:
+        try:
+            return greet(conn, {**options, **self.session.settings}, question)
+        except FloodError:
+            raise
+        except psycopg.Error as error:
+            # what is not PostgreSQL may refuse the message that asks what it is
+            version = ask_version(conn)
+            if not conn.closed:
+                check_engine(conn, version)
+            raise classified(server_message(error), self.session, options) from error
+
+    def _opened(self) -> tuple[Link, Mapping[str, str]]:
+        """Connect; return also the options that a pooler or proxy did not take."""
+        for courtesies in (COURTESIES, {}):
+            try:
+                return self._optioned(courtesies), {}
+            except MigratorError as error:
+                refused = error
+                if not _about_options(error):
+                    raise
+                if not any(name in str(error) for name in courtesies):
+                    break
+        try:
+            return self._bare()
+        except UsageError as error:
+            # the options of a server that has said what is wrong with them
+            raise error if REFUSED in str(refused) else refused from None
+
+    def _optioned(self, courtesies: Mapping[str, str]) -> Link:
+        settings = {SENTINEL: "on", **self.session.settings}
+        dsn = with_options(self._located(), settings, defaults=courtesies)
+        return open_connection(dsn, self.session)
+
+    def _bare(self) -> tuple[Link, Mapping[str, str]]:
+        dsn, options = without_options(self._located())
+        conn = open_connection(dsn, self.session)
+        conn.bare = True
+        return conn, options
+
+    def _located(self) -> Dsn:
+        if self.password is None:
+            return self.dsn
+        return self.dsn.with_password(self.password())
+
+
+@contextmanager
+def _refusing_floods() -> Iterator[None]:
+    """Turn what is more than an answer into our error."""
+    try:
+        yield
+    except FloodError as error:
+        raise UsageError(_FLOOD.format(error)) from error
+
+
+def _about_options(error: MigratorError) -> bool:
+    """Tell whether a connection without `options` may be taken after *error*."""
+    if REFUSED in str(error):
+        return True
+    if isinstance(error, ConnectFailedError):
+        return not error.known
+    return isinstance(error, UsageError)
+
+
+def _lasting(
+    error: ConnectFailedError | NoPasswordError, waited: float
+) -> MigratorError:
+    """Return what a failure means that time has not healed."""
+    if isinstance(error, NoPasswordError) and not error.silent:
+        return AccessDeniedError(error.server, mend=_MEND)
+    return UnavailableError(error.server, waited_s=waited)
+
+
+_MEND = "mend where the password comes from"
+
+
+def _waited(
+    error: ConnectFailedError | NoPasswordError,
+    attempt: int,
+    waited: float,
+    delay: float,
+) -> Event:
+    from migrator.events.database import DatabaseWaited  # noqa: PLC0415 - rare
+
+    return DatabaseWaited(
+        attempt=attempt,
+        waited_s=round(waited, 3),
+        next_attempt_s=round(delay, 3),
+        reason=error.server.message,
+        sqlstate=error.server.sqlstate,
+    )
+
+
+def _connected(
+    conn: psycopg.Connection, attempts: int, waited: float
+) -> DatabaseConnected:
+    return DatabaseConnected(
+        host=conn.info.host,
+        port=conn.info.port,
+        dbname=conn.info.dbname,
+        user=conn.info.user,
+        server_version=conn.info.parameter_status("server_version") or "",
+        backend_pid=conn.info.backend_pid,
+        pooler=pooled(conn),
+        attempts=attempts,
+        waited_s=round(waited, 3),
+    )

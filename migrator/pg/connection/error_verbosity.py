@@ -1,0 +1,125 @@
+"""
+Connecting with SQLSTATEs in libpq's errors, which it has nowhere else.
+
+libpq keeps no result of a connection that failed, so psycopg has no SQLSTATE either
+(psycopg issue 1188), and the words are in the server's language. With the verbosity
+VERBOSE libpq puts the SQLSTATE before them (fe-protocol3.c: pqBuildErrorMessage3). That
+is set on the first attempt: to ask again would be one more failed login.
+"""
+
+import ctypes
+import re
+import sys
+import time
+from collections.abc import Generator, Mapping
+from functools import cache
+
+import psycopg
+from psycopg import pq
+from psycopg.waiting import Ready, Wait
+
+from migrator.pg.connection.memory_limit import Growth, memory_limit
+
+
+SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
+"""What finds the SQLSTATE and the words in the error of a connection."""
+
+_DEFAULT, _VERBOSE = 1, 2
+"""PGVerbosity in libpq-fe.h."""
+
+_INVALID_PASSWORD = "28P01"  # noqa: S105 - a SQLSTATE
+_WAITS: Mapping[int, Wait] = {
+    pq.PollingStatus.READING: Wait.R,
+    pq.PollingStatus.WRITING: Wait.W,
+}
+
+
+def connecting(
+    conninfo: str, timeout_s: float
+) -> Generator[tuple[int, Wait], Ready | int, pq.abc.PGconn]:
+    """
+    Connect, as psycopg's `generators.connect` does; 0 is no limit.
+
+    Where libpq's library cannot be found, errors have no SQLSTATE.
+
+    Raises:
+        PasswordRefusedError: A server has refused the password.
+        FloodError: The server sends more than LIMIT_MB.
+        psycopg.OperationalError: It failed, or took longer than *timeout_s*.
+    """
+    conn, growth = pq.PGconn.connect_start(conninfo.encode()), Growth()
+    end = time.monotonic() + timeout_s if timeout_s else None
+    _set_verbosity(conn, _VERBOSE)
+    heading = (
+        conn.error_message
+    )  # cleared by the next line (fe-exec.c: PQsetnonblocking)
+    # or libpq waits by itself, for ever, until the server reads (fe-misc.c: pqSendSome)
+    conn.nonblocking = 1
+    while (wanted := _polled(conn, heading)) is not None:
+        growth.check()
+        while not (yield conn.socket, wanted):
+            if end is not None and time.monotonic() > end:
+                conn.finish()
+                raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+    _set_verbosity(conn, _DEFAULT)
+    return conn
+
+
+class PasswordRefusedError(Exception):
+    """
+    A server has refused the password; its argument is libpq's error, as psycopg has it.
+
+    It is none of psycopg's errors, after which psycopg tries the next host: libpq does
+    not (libpq-connect.html, "Specifying Multiple Hosts").
+    """
+
+
+@memory_limit()
+def _polled(conn: pq.abc.PGconn, heading: bytes) -> Wait | None:
+    """
+    Continue connecting; return what to wait for, None once it is done.
+
+    *heading* is what libpq has written of the first host before its error.
+    """
+    # libpq-connect.html, PQconnectPoll: a connection that is bad already stays so
+    bad = conn.status == pq.ConnStatus.BAD
+    status = pq.PollingStatus.FAILED if bad else conn.connect_poll()
+    if status == pq.PollingStatus.OK:
+        return None
+    said = (heading + conn.error_message).decode(errors="replace")
+    found = SQLSTATE.search(said)
+    refused = found is not None and found[1] == _INVALID_PASSWORD
+    # with sslmode=prefer libpq would ask once more, without TLS (fe-connect.c:
+    # select_next_encryption_method)
+    if status in _WAITS and not refused:
+        return _WAITS[status]
+    conn.finish()
+    error = psycopg.OperationalError(f"connection failed: {said}")
+    raise PasswordRefusedError(error) if refused else error
+
+
+def _set_verbosity(conn: pq.abc.PGconn, verbosity: int) -> None:
+    library = _libpq()
+    pointer = getattr(conn, "pgconn_ptr", None)  # not in pq.abc
+    if library is not None and pointer:
+        library.PQsetErrorVerbosity(ctypes.c_void_p(pointer), verbosity)
+
+
+@cache
+def _libpq() -> ctypes.CDLL | None:
+    """Return the libpq that psycopg itself uses, or None where it cannot be found."""
+    try:
+        library = ctypes.CDLL(_place())
+        library.PQsetErrorVerbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    except (OSError, AttributeError):
+        return None
+    return library
+
+
+def _place() -> str | None:
+    """Return a library that is libpq or depends on it: dlsym(3) searches both."""
+    if pq.__impl__ != "python":
+        return sys.modules[pq.PGconn.__module__].__file__
+    import ctypes.util  # noqa: PLC0415 - slow
+
+    return ctypes.util.find_library("pq")

@@ -1,0 +1,115 @@
+"""
+Our own messages: nothing that a file or another role has set up applies to them.
+
+The database is shared with roles that are not trusted. A function or an operator in any
+schema of the search path can win over PostgreSQL's own one when its argument types fit
+better (CVE-2018-1058), so what we send runs under `search_path = pg_catalog, pg_temp`.
+With `row_security = off` the server refuses to hide rows from us without a word. Role
+and session authorization are those of the connection, and names travel as UTF-8.
+
+Names that depend on the file's search path are resolved before that, by calls that are
+qualified themselves and hold no operator.
+"""
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from migrator.pg.connection.pooler import Link, pooled, setting, settled
+from migrator.pg.connection.session import Answers, ask
+
+
+SEARCH_PATH = "pg_catalog, pg_temp"
+"""pg_temp is named so that it comes last: else it is searched first for tables."""
+
+OWN = sql.SQL(f"SET LOCAL search_path = {SEARCH_PATH}; SET LOCAL row_security = off")
+"""What comes before our own statements in a message on a session that no file uses."""
+
+OWN_STATEMENTS = 2
+"""How many statements OWN has, each of which has an answer."""
+
+# A new session authorization resets the role, so the role comes after it
+_SETTINGS = (
+    "session_authorization",
+    "role",
+    "search_path",
+    "row_security",
+    "client_encoding",
+)
+_SET = "pg_catalog.set_config('{0}', {{{0}}}, true)"
+_KEEP = (
+    "pg_catalog.set_config('migrator.file_{0}',"
+    " pg_catalog.current_setting('{0}'), true)"
+)
+_RESTORE = (
+    "pg_catalog.set_config('{0}',"
+    " pg_catalog.current_setting('migrator.file_{0}'), true)"
+)
+_OWN = ", ".join(map(_SET.format, _SETTINGS))
+_KEPT = ", ".join(map(_KEEP.format, _SETTINGS))
+RESTORE = sql.SQL("SELECT " + ", ".join(map(_RESTORE.format, _SETTINGS)))
+"""What puts back the settings that `keep` found, for the rest of a transaction."""
+
+
+def as_own(query: sql.Composable) -> sql.Composed:
+    """Return *query* as a message of ours, for a session that no file uses."""
+    return sql.SQL("; ").join([OWN, query])
+
+
+def own_settings(conn: psycopg.Connection) -> sql.Composed:
+    """Return what makes the rest of a transaction on *conn* ours."""
+    return sql.SQL("SELECT " + _OWN).format(**_values(conn))
+
+
+def keep(conn: psycopg.Connection) -> sql.Composed:
+    """Return the same for a transaction of a file, to which RESTORE gives it back."""
+    return sql.SQL(f"SELECT {_KEPT}, {_OWN}").format(**_values(conn))
+
+
+def ask_own(
+    conn: psycopg.Connection,
+    query: sql.Composable,
+    resolve: Sequence[sql.Composable] = (),
+) -> Answers:
+    """
+    Send *query* as our own, in one message; return the first row of each statement.
+
+    In a transaction that is open it leaves the settings as they were. The statements
+    of *resolve* come first, under the settings of the session: they look up names.
+
+    Raises:
+        psycopg.Error: One of the statements has failed; then all of them are undone.
+    """
+    if conn.info.transaction_status is TransactionStatus.INTRANS:
+        return _ask_inside(conn, query, resolve)
+    if conn.info.encoding != "utf-8":  # a file has set another one for the session
+        with settled(conn), conn.transaction():
+            return _ask_inside(conn, query, resolve)
+    message = sql.SQL("; ").join([*resolve, own_settings(conn), query]).as_bytes(conn)
+    return ask(conn, setting(conn, message))[pooled(conn) + len(resolve) + 1 :]
+
+
+def _ask_inside(
+    conn: psycopg.Connection, query: sql.Composable, resolve: Sequence[sql.Composable]
+) -> Answers:
+    before: list[sql.Composable] = [*resolve, keep(conn)]
+    if conn.info.encoding != "utf-8":
+        # a message is read in the encoding that holds when it arrives
+        ask(conn, sql.SQL("; ").join(before))
+        before = []
+    return ask(conn, sql.SQL("; ").join([*before, query, RESTORE]))[len(before) : -1]
+
+
+def _values(conn: psycopg.Connection) -> dict[str, sql.Composable]:
+    """Return what each setting becomes; NULL is what the connection began with."""
+    link = conn if isinstance(conn, Link) else None
+    known = (link.lacking if link.wanted is None else link.wanted) if link else {}
+    return {
+        "session_authorization": sql.SQL("NULL"),
+        "role": sql.Literal(known.get("role")),
+        "search_path": sql.Literal(SEARCH_PATH),
+        "row_security": sql.Literal("off"),
+        "client_encoding": sql.Literal("UTF8"),
+    }

@@ -1,0 +1,262 @@
+"""
+A pooler between us and the server, noticed and lived with.
+
+PgBouncer with `pool_mode = transaction` lends each transaction whatever server session
+is free. What is set for a session is then lost to us and met by the pool's other
+clients, and a session's lock belongs to nobody. So behind a pooler each transaction
+brings its settings along, and leaves nothing behind.
+
+Whether there is one tells the process id of the session's key (BackendKeyData): a
+pooler makes it up, for it has to know itself whose statement a cancel request means
+(PgBouncer src/proto.c: welcome_client; src/objects.c: accept_cancel_request). That
+holds in session mode too, where all this costs a little and is not needed, and with one
+server session for all clients, where comparing sessions would show nothing.
+"""
+
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+from psycopg.waiting import Ready, Wait
+
+from migrator.domain.model import SessionState, Step
+from migrator.errors import UsageError
+from migrator.events.base import Observer
+from migrator.pg.connection.error_verbosity import connecting
+from migrator.pg.connection.memory_limit import UnusableError, bounded
+
+
+_KEPT_APART = (
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "standard_conforming_strings",
+    "TimeZone",
+)
+"""PgBouncer src/varcache.c: lookup."""
+
+_OF_THE_TRANSACTION = (
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+)
+"""They end with the transaction, and cannot be set back in it (PostgreSQL's guc.c)."""
+
+_CLEAN = (
+    "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION;"
+    " SET LOCAL search_path = pg_catalog, pg_temp;"
+    " SELECT set_config(name, reset_val, false) FROM pg_settings"
+    " WHERE source = 'session'"
+    f" AND name <> ALL ('{{{','.join((*_KEPT_APART, *_OF_THE_TRANSACTION))}}}')"
+)
+"""
+Undoes what a file set for the session, such as pg_dump's empty search path, but for
+what PgBouncer itself keeps apart for its clients. Deferred constraints come first:
+they are checked under the file's settings, as at COMMIT.
+"""
+
+
+_NEEDS_SESSION = (
+    "{}: a NO TRANSACTION migration has no role and search_path of ours through a"
+    " pooler, which keeps no session for it: connect to the server itself, or give the"
+    " login role these defaults with ALTER ROLE and leave MIGRATOR_ROLE,"
+    " MIGRATOR_SEARCH_PATH and the URL's search_path out"
+)
+
+
+_NEEDS_ITS_OWN = (
+    "MIGRATOR_SESSION=keep needs a session of its own, and a pooler keeps none between"
+    " two transactions: connect to the server itself, or leave it out"
+)
+
+
+T = TypeVar("T")
+
+
+class Link(psycopg.Connection):
+    """A connection of ours, which knows whether its session is its own."""
+
+    wanted: Mapping[str, str] | None = None
+    """What each transaction sets for itself; None where the session keeps it."""
+
+    reported: Mapping[str, str] = MappingProxyType({})
+    """What a pooler keeps for its client, as it was before any file changed it."""
+
+    lacking: Mapping[str, str] = MappingProxyType({})
+    """What the session keeps, and did not get with its start-up packet."""
+
+    bare: bool = False
+    """Whether the start-up packet had to go without `options`."""
+
+    lost: str = ""
+    """Why we have ended it ourselves, where its server does not answer on it."""
+
+    bounded: bool = True
+    """Whether answers have to be small: not those to a migration's own statements."""
+
+    limit_s: float = math.inf
+    """How long the server may take for such an answer."""
+
+    _broke: bool = False
+
+    @classmethod
+    def _connect_gen(
+        cls, conninfo: str = "", *, timeout: float = 0.0
+    ) -> Generator[tuple[int, Wait], Ready | int, Self]:
+        """Connect as psycopg does; an error has its SQLSTATE in its text."""
+        # private to psycopg, which passes `timeout` before 3.3: without it, errors
+        # would have words alone
+        return cls((yield from connecting(conninfo, timeout)))
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        """
+        Wait as psycopg does.
+
+        Raises:
+            psycopg.Error: Also where the server sends more than fits, or is silent for
+                longer than is allowed: it is closed.
+        """
+        if not self.bounded:
+            return super().wait(gen, *args, **options)
+        try:
+            return super().wait(bounded(gen, self.limit_s), *args, **options)
+        except UnusableError as error:
+            self.lost = str(error)
+            self.close()
+            raise
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended otherwise than by our own goodbye."""
+        return bool(self.lost) or self._broke or self.broken
+
+    def close(self) -> None:
+        """Say goodbye, if it has not failed."""
+        self._broke = self.failed
+        super().close()
+
+
+@contextmanager
+def unbounded(conn: psycopg.Connection) -> Iterator[None]:
+    """Let the server answer as much as it likes within the block."""
+    if not isinstance(conn, Link):
+        yield
+        return
+    conn.bounded = False
+    try:
+        yield
+    finally:
+        conn.bounded = True
+
+
+def wanted(conn: psycopg.Connection) -> Mapping[str, str] | None:
+    """Return what each transaction on *conn* sets for itself; None without a pooler."""
+    return conn.wanted if isinstance(conn, Link) else None
+
+
+def pooled(conn: psycopg.Connection) -> bool:
+    """Tell whether a pooler is between us and the server."""
+    return wanted(conn) is not None
+
+
+def setting(conn: psycopg.Connection, query: bytes) -> bytes:
+    """
+    Return *query* with our settings before it, for one simple-protocol message.
+
+    Such a message is one transaction, whatever is in it (PostgreSQL's "Multiple
+    Statements in a Simple Query"). Without a pooler nothing is added.
+    """
+    found = wanted(conn)
+    if found is None:
+        return query
+    ours = calls({**_reported(conn), **found}, sql.SQL("true"))
+    return sql.SQL("SELECT {}; ").format(ours).as_bytes(conn) + query
+
+
+def _reported(conn: psycopg.Connection) -> Mapping[str, str]:
+    return conn.reported if isinstance(conn, Link) else {}
+
+
+def reported(conn: psycopg.Connection) -> dict[str, str]:
+    """Return what PgBouncer keeps apart for each of its clients, as it is now."""
+    found = {name: conn.info.parameter_status(name) for name in _KEPT_APART}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def answered(
+    conn: psycopg.Connection, query: sql.Composable
+) -> tuple[object, ...] | None:
+    """Run *query* under our settings, in one message, and return its first row."""
+    with conn.cursor() as cursor:
+        cursor.execute(setting(conn, query.as_bytes(conn)))
+        while cursor.nextset():
+            pass
+        return cursor.fetchone() if cursor.description else None
+
+
+def begin(conn: psycopg.Connection, command: str = "BEGIN") -> bytes:
+    """Return what begins a transaction under our settings, in one message."""
+    return f"{command}; ".encode() + setting(conn, b"")
+
+
+def commit(conn: psycopg.Connection) -> bytes:
+    """Return what commits, and behind a pooler leaves its server session clean."""
+    return _CLEAN.encode() + b"; COMMIT" if pooled(conn) else b"COMMIT"
+
+
+@contextmanager
+def settled(conn: psycopg.Connection) -> Iterator[None]:
+    """
+    Run the block under our settings, which behind a pooler means in a transaction.
+
+    One that is open already is one of ours, and has them.
+    """
+    idle = conn.info.transaction_status is TransactionStatus.IDLE
+    if not pooled(conn) or not idle:
+        yield
+        return
+    with conn.transaction():
+        conn.execute(setting(conn, b""))
+        yield
+
+
+def warn_of_settings(
+    conn: psycopg.Connection,
+    plan: Sequence[Step],
+    observe: Observer,
+    state: SessionState,
+) -> None:
+    """
+    Say what does not hold behind a pooler for the NO TRANSACTION files of *plan*.
+
+    Raises:
+        UsageError: They would run as another role, or in another schema; or *state* is
+            to be kept from file to file.
+    """
+    if plan and pooled(conn) and state is SessionState.KEEP:
+        raise UsageError(_NEEDS_ITS_OWN)
+    names = tuple(sorted(wanted(conn) or ()))
+    loose = [step.migration for step in plan if not step.migration.transaction]
+    if not names or not loose:
+        return
+    if not {"role", "search_path"}.isdisjoint(names):
+        raise UsageError(_NEEDS_SESSION.format(loose[0].path))
+    from migrator.events.database import SettingsSkipped  # noqa: PLC0415 - rare
+
+    for each in loose:
+        observe(SettingsSkipped(version=each.version, path=each.path, settings=names))
+
+
+def calls(wanted: Mapping[str, str], local: sql.Composable) -> sql.Composed:
+    """Return calls that set *wanted*; where *local* is true, for the transaction."""
+    call = sql.SQL("pg_catalog.set_config({}, {}, {})")
+    return sql.SQL(", ").join(
+        call.format(sql.Literal(name), sql.Literal(value), local)
+        for name, value in wanted.items()
+    )

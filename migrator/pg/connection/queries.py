@@ -1,0 +1,268 @@
+"""A question with an end to its patience, for what nothing may hold up."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+from psycopg import Capabilities, generators, pq
+from psycopg.abc import PQGen
+from psycopg.pq import ConnStatus, ExecStatus, abc
+from psycopg.waiting import Wait
+
+from migrator.domain.model import Statement
+from migrator.errors import MigratorError
+from migrator.pg.connection.memory_limit import Growth
+from migrator.pg.connection.pooler import unbounded
+from migrator.pg.connection.socket_poll import wait_ready
+from migrator.pg.connection.tcp_liveness import lose, unhurried
+from migrator.process.cancellation import LOOK_UP_S, PATIENCE_S, Cancellation, shut
+
+
+Row = tuple[bytes | None, ...]
+GiveUp = Callable[[], bool]
+"""Asked while an answer is waited for: whether to wait no longer."""
+
+LIMIT_S = 5.0
+"""How long a server that answers may take for a small question. A proxy may have
+forgotten the connection, and confirm for ever what TCP asks."""
+
+_AGAIN_S = 0.05
+_GIVEN_UP = "nobody waits for the answer any more"
+_UNANSWERED = f"the server did not answer a question within {LIMIT_S:g} s"
+
+
+def _never() -> bool:
+    return False
+
+
+def rows(conn: psycopg.Connection, query: bytes, give_up: GiveUp = _never) -> list[Row]:
+    """
+    Send *query* as one message and return the rows of its last statement.
+
+    Wait 5 s at most, and only until *give_up* says so: psycopg's own wait has no end.
+    Whoever else uses *conn* has to be kept off meanwhile.
+
+    Raises:
+        psycopg.Error: The server refused it; or it was given up or the connection was
+            lost, and then *conn* is closed.
+    """
+    end = time.monotonic() + LIMIT_S
+
+    growth = Growth()
+
+    def check() -> None:
+        growth.check()
+        if give_up():
+            raise psycopg.OperationalError(_GIVEN_UP)
+        if time.monotonic() >= end:
+            lose(conn, _UNANSWERED)
+            raise psycopg.OperationalError(_UNANSWERED)
+
+    found: list[Row] = []
+    refused: psycopg.Error | None = None
+    try:
+        conn.pgconn.send_query(query)
+        while (result := _result(conn.pgconn, check)) is not None:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                refused = refusal(conn.pgconn, result)
+            else:
+                found = _rows(result)
+    except BaseException:
+        conn.close()
+        raise
+    if refused is not None:
+        raise refused
+    return found
+
+
+def _rows(result: "pq.abc.PGresult") -> list[Row]:
+    width = range(result.nfields)
+    return [
+        tuple(result.get_value(number, column) for column in width)
+        for number in range(result.ntuples)
+    ]
+
+
+def _result(
+    pgconn: "pq.abc.PGconn", check: Callable[[], None]
+) -> "pq.abc.PGresult | None":
+    while pgconn.flush() or pgconn.is_busy():
+        check()
+        wait_ready(pgconn.socket, _AGAIN_S)
+        pgconn.consume_input()
+    return pgconn.get_result()
+
+
+def encoded(statement: Statement) -> bytes:
+    """Return what is sent of a statement; what is not UTF-8 goes as it was read."""
+    return statement.text.encode(errors="surrogateescape")
+
+
+_command_AGAIN_S = 0.2
+"""What is quick is let finish, and a request to cancel may be lost."""
+
+
+def run_command(
+    conn: psycopg.Connection, command: bytes, cancellation: Cancellation
+) -> None:
+    """
+    Run *command*; asked to stop, cancel it, and return if it came through all the same.
+
+    Raises:
+        MigratorError: Why the run was asked to stop: the command was cancelled.
+        psycopg.Error: The server refused, or the session died.
+    """
+    growth = Growth()
+    try:
+        conn.pgconn.send_query(command)
+        refused = None
+        while (result := _command_result(conn, cancellation, growth)) is not None:
+            if result.status == ExecStatus.FATAL_ERROR:
+                refused = refused or refusal(conn.pgconn, result)
+        if refused is not None:
+            raise refused
+    except psycopg.errors.QueryCanceled:
+        cancellation.check()
+        raise
+
+
+def refusal(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
+    """Return the error that *result* is about."""
+    if pgconn.status == ConnStatus.OK:
+        return psycopg.errors.error_from_result(result)
+    # libpq makes such a result itself, without a SQLSTATE to choose a class by
+    return psycopg.OperationalError(result.error_message.decode(errors="replace"))
+
+
+def _command_result(
+    conn: psycopg.Connection, cancellation: Cancellation, growth: Growth
+) -> abc.PGresult | None:
+    while conn.pgconn.is_busy():
+        growth.check()
+        _wait(conn, cancellation)
+        conn.pgconn.consume_input()
+    return conn.pgconn.get_result()
+
+
+def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
+    fileno = conn.pgconn.socket
+    if not cancellation.requested:
+        with suppress(MigratorError), cancellation.armed():
+            wait_ready(fileno, LOOK_UP_S)
+    elif not wait_ready(fileno, _command_AGAIN_S).reading:
+        cancel(conn)
+
+
+def cancel(conn: psycopg.Connection) -> None:
+    """
+    Cancel what *conn* runs; where no server answers in 5 s, end the wait for it.
+
+    The caller still has to read the answer. A request that arrives between two
+    statements is lost (PostgreSQL's postgres.c: ProcessInterrupts, DoingCommandRead).
+    """
+    try:
+        conn.cancel_safe(timeout=PATIENCE_S)
+    except psycopg.Error:
+        shut(conn)
+
+
+def send(conn: psycopg.Connection, statement: Statement) -> tuple[str, ...]:
+    """Run *statement*, with its rows, and return the command tags of its results."""
+    text = encoded(statement)
+    if statement.data is None:
+        with unbounded(conn):
+            return run_discarding(conn, text)
+    with unhurried(conn), conn.cursor() as cursor, cursor.copy(text) as copy:
+        for rows in statement.data:
+            copy.write(rows.encode(errors="surrogateescape"))
+    return (cursor.statusmessage or "",)
+
+
+def roll_back(conn: psycopg.Connection) -> None:
+    """Leave the transaction, if there is one; a dead session has left it already."""
+    try:
+        if not conn.closed:
+            conn.rollback()
+    except psycopg.Error:
+        conn.close()
+
+
+ROWS = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
+"""Results that are a part of a statement's rows."""
+
+
+_AT_A_TIME = 32
+"""Rows of one result: many have to fit into memory, and each result costs a call."""
+
+
+_IN_CHUNKS = Capabilities().has_stream_chunked()
+"""Whether libpq is 17 or newer, when psycopg was built and now."""
+
+
+def split_rows(pgconn: abc.PGconn) -> None:
+    """
+    Let the statement that libpq is at bring its rows in parts, and not all at once.
+
+    Raises:
+        psycopg.OperationalError: Its first result is here, or it is no query.
+    """
+    if _IN_CHUNKS:
+        pgconn.set_chunked_rows_mode(_AT_A_TIME)
+    else:
+        pgconn.set_single_row_mode()
+
+
+def run_discarding(conn: psycopg.Connection, text: bytes) -> tuple[str, ...]:
+    """
+    Run *text* as one simple query, and return the command tags of its results.
+
+    Rows are not kept, whatever their number.
+
+    Raises:
+        psycopg.Error: The first error of the server, or the connection is lost.
+    """
+    tags: list[str] = []
+    failed = conn.wait(_run(conn.pgconn, text, tags))
+    if failed is not None:
+        raise refusal(conn.pgconn, failed)
+    return tuple(tags)
+
+
+def _run(
+    pgconn: abc.PGconn, text: bytes, tags: list[str]
+) -> PQGen[abc.PGresult | None]:
+    """Send *text* and read all its results; return the one that failed, if any."""
+    pgconn.send_query(text)
+    split_rows(pgconn)
+    yield from generators.send(pgconn)
+    failed: abc.PGresult | None = None
+    tag = b""  # the last rows of a statement may have it
+    try:
+        while (result := (yield from generators.fetch(pgconn))) is not None:
+            match result.status:
+                case ExecStatus.COPY_OUT:
+                    yield from _skip_rows(pgconn)
+                case ExecStatus.COPY_IN:
+                    # or libpq would answer the same for ever (fe-exec.c: getCopyResult)
+                    pgconn.put_copy_end(b"there are no rows")
+                case ExecStatus.FATAL_ERROR:
+                    failed = failed or result
+                case status if status in ROWS:
+                    tag = result.command_status or b""
+                case _:
+                    tags.append((result.command_status or tag).decode())
+    except psycopg.OperationalError:
+        # a server that ends the session says why before it does
+        if failed is None:
+            raise
+    return failed
+
+
+def _skip_rows(pgconn: abc.PGconn) -> PQGen[None]:
+    while (size := pgconn.get_copy_data(1)[0]) >= 0:
+        if size:
+            continue
+        while not (yield Wait.R):
+            pass
+        pgconn.consume_input()

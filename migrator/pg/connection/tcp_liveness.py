@@ -1,0 +1,105 @@
+"""
+A server that does not read: too busy, or dead?
+
+Linux ends a connection that has a TCP_USER_TIMEOUT also when the other end confirms
+every probe and merely does not read (tcp_timer.c: tcp_probe_timer). A server that runs
+a long statement does not read the ones that we have sent behind it, so that limit is
+lifted where much is sent, and the kernel is asked in its place what goes unanswered.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from migrator.pg.connection.pooler import Link
+from migrator.process.cancellation import shut
+
+
+ASKED_EVERY_S = 2.0
+"""How long to wait before the kernel is asked about a silent peer."""
+
+_LIMIT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+_INFO: int | None = getattr(socket, "TCP_INFO", None)
+# struct tcp_info (linux/tcp.h) begins with a byte each for state, ca_state,
+# retransmits and probes: how often in a row nobody confirmed what we sent, or asked
+_HEAD, _COUNTS = 8, slice(2, 4)
+
+
+class Peer:
+    """The other end of a connection, which may read as late as it likes."""
+
+    def __init__(self, line: socket.socket, limit_s: float) -> None:
+        self._line = line
+        self._limit_s = limit_s
+        self._unanswered_since: float | None = None
+
+    def check(self) -> None:
+        """
+        Go on waiting, or stop here; for somebody who waits, every ASKED_EVERY_S.
+
+        Raises:
+            psycopg.OperationalError: For longer than the connection's limit nothing
+                that was sent was confirmed.
+        """
+        now = time.monotonic()
+        if not self._unanswered():
+            self._unanswered_since = None
+        elif self._unanswered_since is None:
+            self._unanswered_since = now
+        elif 0 < self._limit_s <= now - self._unanswered_since:
+            raise psycopg.OperationalError(
+                f"the server has confirmed nothing for {self._limit_s:g} s"
+            )
+
+    def heard(self) -> None:
+        """Note that something has arrived."""
+        self._unanswered_since = None
+
+    def _unanswered(self) -> bool:
+        if _INFO is None or self._limit_s == 0:
+            return False
+        info = self._line.getsockopt(socket.IPPROTO_TCP, _INFO, _HEAD)
+        return any(info[_COUNTS])
+
+
+@contextmanager
+def unhurried(conn: psycopg.Connection) -> Iterator[Peer]:
+    """Let the server of *conn* read as late as it likes within the block."""
+    with socket.socket(fileno=os.dup(conn.fileno())) as line:
+        limit_ms = _limit(line)
+        if limit_ms:
+            _set_limit(line, 0)
+        try:
+            yield Peer(line, limit_ms / 1000)
+        finally:
+            if limit_ms:
+                _set_limit(line, limit_ms)
+
+
+def _limit(line: socket.socket) -> int:
+    if _LIMIT is None or line.family == socket.AF_UNIX:
+        return 0
+    return line.getsockopt(socket.IPPROTO_TCP, _LIMIT)
+
+
+def _set_limit(line: socket.socket, limit_ms: int) -> None:
+    if _LIMIT is not None:
+        with suppress(OSError):  # it may be closed by now
+            line.setsockopt(socket.IPPROTO_TCP, _LIMIT, limit_ms)
+
+
+def lose(conn: psycopg.Connection, reason: str) -> None:
+    """End *conn* for whoever waits on it, who is told *reason*."""
+    if isinstance(conn, Link):
+        conn.lost = reason
+    shut(conn)
+
+
+def is_awaited(conn: psycopg.Connection) -> bool:
+    """Tell whether an answer of the server is awaited on *conn*."""
+    return conn.info.transaction_status is TransactionStatus.ACTIVE

@@ -1,0 +1,115 @@
+"""Errors that name no way out, or one that a migration file writes differently."""
+
+import re
+from collections.abc import Sequence
+
+from migrator.domain.facts import Place, ServerMessage
+from migrator.domain.model import SessionState, Statement
+from migrator.errors import StatementFailedError
+from migrator.errors.base import listed
+from migrator.errors.runtime import NOT_APPLIED
+from migrator.sql.keywords import words
+
+
+_NO_BLOCK = "25001"
+"""Of PreventInTransactionBlock in PostgreSQL's xact.c, which extensions call, too."""
+
+_NO_COMMIT = "2D000"
+"""Of a procedure's COMMIT in a transaction block (spi.c: _SPI_commit)."""
+
+# citusdata/citus: relation_access_tracking.c and whatever else calls
+# ParallelQueryExecutedInTransaction; all of these errors have XX000, most have the hint
+_PARALLEL = re.compile(
+    r"there was a parallel (?:\w+ access to|operation on a) distributed table"
+    r"|SET LOCAL citus\.multi_shard_modify_mode TO"
+)
+_SEQUENTIAL = (
+    "put SET LOCAL citus.multi_shard_modify_mode TO 'sequential'; before the first"
+    " statement of the file, then re-run"
+)
+_EXISTS = frozenset(("42P07", "42P06", "42710", "42701", "42723"))
+"""A relation, a schema, another object, a column, a function (errcodes.txt)."""
+
+_BASELINE = (
+    "if the database had it before this run, its schema came from elsewhere: record the"
+    " files that it has with `baseline N`, then re-run"
+)
+_DELETE = "first DELETE FROM {} WHERE version_id > 0"
+_ALONE = (
+    "it cannot run in a transaction: put it into a file of its own with {}, then re-run"
+)
+
+
+def remedy_of(server: ServerMessage, statement: Statement, place: Place) -> str:
+    """Return what to do about *server*'s error of *statement*; empty if unknown."""
+    if _PARALLEL.search(f"{server.message}\n{server.hint or ''}"):
+        return _SEQUENTIAL
+    if _stands_alone(server, statement.text):
+        python = place.path.endswith(".py")
+        return _ALONE.format(
+            "TRANSACTION = False" if python else "-- +goose NO TRANSACTION"
+        )
+    return ""
+
+
+def remedy_of_existing(server: ServerMessage, table: str, *, recorded: bool) -> str:
+    """
+    Return what to do where *server* found what a file creates; empty for other errors.
+
+    It is for a database that had no version in *table* before the run. *recorded* says
+    that the run has written some since.
+    """
+    if server.sqlstate not in _EXISTS:
+        return ""
+    return f"{_BASELINE}; {_DELETE.format(table)}" if recorded else _BASELINE
+
+
+_NOT_THERE = frozenset(("42P01", "3F000", "42704", "42883"))
+"""No such relation, schema, other object, function (errcodes.txt)."""
+
+_LEFT_BEFORE = (
+    "an earlier file leaves something in its session ({}), which goose carries into"
+    " later files of the same run: set it in this file too, or set"
+    " MIGRATOR_SEARCH_PATH{}, then re-run"
+)
+_OR_KEEP = ", or MIGRATOR_SESSION=keep"
+
+
+def remedy_of_session(
+    server: ServerMessage, left: Sequence[str], state: SessionState
+) -> str:
+    """
+    Return what to do where *server* lacks what a file names; empty for other errors.
+
+    *left* is where earlier files of the directory leave something in their session.
+    """
+    if not left or server.sqlstate not in _NOT_THERE:
+        return ""
+    return _LEFT_BEFORE.format(
+        listed(left), _OR_KEEP if state is SessionState.RESET else ""
+    )
+
+
+def session_lost(place: Place, left: Sequence[str]) -> StatementFailedError:
+    """Return the error that *place* begins in a session without what was *left*."""
+    words = f"the connection was lost, and with it what {listed(left)} left in it"
+    error = StatementFailedError(place, ServerMessage(None, words), mend=_WITHOUT)
+    error.state = NOT_APPLIED
+    return error
+
+
+_WITHOUT = (
+    "with MIGRATOR_SESSION=keep it would run without that; what ran before is applied:"
+    " set MIGRATOR_SEARCH_PATH or MIGRATOR_ROLE, or set it in this file, as far as it"
+    " needs it, then re-run"
+)
+
+
+def _stands_alone(server: ServerMessage, text: str) -> bool:
+    """Tell whether *text*, empty where nobody knows it, is refused in a transaction."""
+    first = words(text, limit=1)
+    if server.sqlstate == _NO_COMMIT:
+        return first in (["call"], ["do"])
+    if server.sqlstate != _NO_BLOCK or first == ["set"]:
+        return False  # SET TRANSACTION has the same SQLSTATE, where it comes too late
+    return bool(text) or "transaction block" in server.message

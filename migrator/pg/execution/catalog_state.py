@@ -1,0 +1,227 @@
+"""
+Whether a statement outside of a transaction block has come through, and what it left.
+
+PostgreSQL commits such a statement in pieces, or not at all where a session could see
+it; what the catalogs say before it is sent and afterwards tells the two apart. An index
+whose concurrent build was stopped stays behind INVALID (its documentation: "Building
+Indexes Concurrently"), and IF NOT EXISTS is content with it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from migrator.pg.connection.own_messages import ask_own
+from migrator.sql.classify import Act
+
+
+class Leftover(NamedTuple):
+    """An index that nobody can use."""
+
+    name: str
+    """Qualified and quoted."""
+
+    table: str
+    holder: int | None
+    """The session that has the table's lock and may still be building it."""
+
+
+class Outcome(NamedTuple):
+    """What has become of a statement."""
+
+    done: bool | None
+    """None where nothing can tell."""
+
+    leftovers: tuple[Leftover, ...] = ()
+    """What has to go before it can run again."""
+
+    detaching: bool = False
+    """Whether a partition's detachment waits to be finalized."""
+
+
+AGAIN = "again"
+"""What a statement does that may run again, whatever became of it."""
+
+Facts = Mapping[str, Any]
+# DROP DATABASE leaves one that is -2 when it is stopped (dbcommands.c: dropdb)
+_THERE = """
+SELECT json_build_object('id', (SELECT oid::bigint FROM {0}
+    WHERE {1} = (parse_ident({{name}}))[1]::name), 'whole', NOT EXISTS (
+    SELECT FROM pg_database WHERE datname = (parse_ident({{name}}))[1]::name
+        AND '{0}' = 'pg_database' AND datconnlimit = -2))
+"""
+# what the statement's names mean is a matter of the file's search path
+_RESOLVE = """
+SELECT pg_catalog.set_config('migrator.{0}',
+    pg_catalog.to_regclass({{{0}}})::pg_catalog.oid::pg_catalog.text, true)
+"""
+_RESOLVED = "nullif(current_setting('migrator.{0}', true), '')::oid"
+_OIDS = {f"{name}_oid": sql.SQL(_RESOLVED.format(name)) for name in ("name", "table")}
+_NAMES = {
+    "create index": ("table",),
+    "drop index": ("name",),
+    "detach partition": ("name", "table"),
+    "create view": ("name",),
+}
+"""Which names of a statement are those of relations."""
+
+_BEFORE = {
+    "create index": """
+SELECT json_build_object('table', ({table_oid})::bigint, 'indexes', ARRAY(
+    SELECT indexrelid::bigint FROM pg_index WHERE indrelid = {table_oid}))
+""",
+    "drop index": "SELECT json_build_object('index', ({name_oid})::bigint)",
+    "create view": "SELECT json_build_object('view', ({name_oid})::bigint)",
+    "detach partition": """
+SELECT json_build_object('parent', inhparent::bigint, 'child', inhrelid::bigint)
+FROM pg_inherits WHERE inhrelid = {name_oid} AND inhparent = {table_oid}
+""",
+    "reindex": """
+SELECT json_build_object('invalid', ARRAY(
+    SELECT indexrelid::bigint FROM pg_index WHERE NOT indisvalid))
+""",
+    "database": _THERE.format("pg_database", "datname"),
+    "tablespace": _THERE.format("pg_tablespace", "spcname"),
+    "subscription": _THERE.format("pg_subscription", "subname"),
+}
+# its session has begun a build, and has the lock on this table that a build takes
+_INDEXES = """
+SELECT json_agg(json_build_object(
+    'id', i.indexrelid::bigint, 'valid', i.indisvalid,
+    'index', format('%I.%I', n.nspname, c.relname), 'table', i.indrelid::regclass::text,
+    'holder', (SELECT min(l.pid)
+        FROM pg_locks l JOIN pg_stat_progress_create_index p USING (pid)
+        WHERE l.relation = i.indrelid AND l.pid <> pg_backend_pid() AND l.granted
+            AND l.mode = 'ShareUpdateExclusiveLock'
+            AND l.database = (SELECT oid FROM pg_database
+                WHERE datname = current_database()))))
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE {which}
+"""
+_NAMED = """
+i.indrelid = {table} AND ({name} = '' OR c.relname =
+    (parse_ident(nullif({name}, '')))[1]::name)
+"""
+_LEFT_BY_REINDEX = r"""
+NOT i.indisvalid AND c.relname ~ '_cc(new|old)\d*$' AND n.nspname <> 'pg_toast'
+    AND i.indexrelid <> ALL ({before}::bigint[]::oid[])
+"""
+
+
+def before(conn: psycopg.Connection, act: Act) -> Facts:
+    """Return what `outcome` has to know from before the statement of *act* was sent."""
+    question = _BEFORE.get(act.verb) or _BEFORE[act.verb.split()[-1]]
+    return dict(_fact(conn, question, act))
+
+
+def outcome(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    """Return what has become of a statement before which the catalogs said *known*."""
+    look = _LOOKS.get(act.verb)
+    if look is not None:
+        return look(conn, act, known)
+    if act.verb in {"", AGAIN}:
+        return Outcome(done=False if act.verb else None)
+    return _there_or_not(conn, act, known)
+
+
+def obstacle(conn: psycopg.Connection, act: Act) -> Outcome:
+    """Return what an earlier attempt, of whomever, has left in the statement's way."""
+    match act.verb:
+        case "create index" if act.name:
+            found = outcome(conn, act, before(conn, act))
+            return Outcome(done=False, leftovers=found.leftovers)
+        case "detach partition":
+            return outcome(conn, act, before(conn, act))
+        case _:
+            return Outcome(done=False)
+
+
+def _created(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    table = sql.Literal(known["table"])
+    which = sql.SQL(_NAMED).format(table=table, name=sql.Literal(act.name))
+    found = _indexes(conn, which)
+    new = [each for each in found if each["id"] not in known["indexes"]]
+    valid = [each for each in new if each["valid"]]
+    left = [each for each in (found if act.name else new) if not each["valid"]]
+    return Outcome(
+        done=None if len(valid) > 1 else bool(valid), leftovers=_leftovers(left)
+    )
+
+
+def _reindexed(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    which = sql.SQL(_LEFT_BY_REINDEX).format(before=sql.Literal(known["invalid"]))
+    return Outcome(done=False, leftovers=_leftovers(_indexes(conn, which)))
+
+
+def _dropped(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    query = "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid = {index}))"
+    if known["index"] is None:
+        return Outcome(done=False)
+    return Outcome(done=not _fact(conn, query, act, index=sql.Literal(known["index"])))
+
+
+def _aggregated(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    """
+    Return what has become of TimescaleDB's continuous aggregate.
+
+    It is there before it is filled, in another transaction: only its absence tells.
+    """
+    made = known["view"] is None and before(conn, act)["view"] is not None
+    return Outcome(done=None if made else False)
+
+
+def _detached(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    if not known:
+        return Outcome(done=False)
+    pending = _fact(
+        conn,
+        "SELECT to_json(inhdetachpending) FROM pg_inherits"
+        " WHERE inhparent = {parent} AND inhrelid = {child}",
+        act,
+        **{name: sql.Literal(value) for name, value in known.items()},
+    )
+    return Outcome(done=pending == {}, detaching=pending is True)
+
+
+def _there_or_not(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+    """Return what has become of what is not in a schema: made, or dropped."""
+    was, now = bool(known["id"]), before(conn, act)
+    if not now["whole"]:
+        return Outcome(None)
+    made = act.verb.startswith("create")
+    return Outcome(done=bool(now["id"]) == made and was != made)
+
+
+_LOOKS: Mapping[str, Callable[[psycopg.Connection, Act, Facts], Outcome]] = {
+    "create index": _created,
+    "create view": _aggregated,
+    "drop index": _dropped,
+    "detach partition": _detached,
+    "reindex": _reindexed,
+}
+
+
+def _indexes(conn: psycopg.Connection, which: sql.Composable) -> list[dict[str, Any]]:
+    *_, row = ask_own(conn, sql.SQL(_INDEXES).format(which=which))
+    return (row[0] if row else None) or []
+
+
+def _leftovers(found: list[dict[str, Any]]) -> tuple[Leftover, ...]:
+    return tuple(Leftover(e["index"], e["table"], e["holder"]) for e in found)
+
+
+def _fact(
+    conn: psycopg.Connection, query: str, act: Act, **more: sql.Composable
+) -> Any:
+    """Return the one JSON value that *query* asks; {} when there is no row."""
+    names = {"name": sql.Literal(act.name), "table": sql.Literal(act.table)}
+    resolve = [
+        sql.SQL(_RESOLVE.format(name)).format(**names)
+        for name in _NAMES.get(act.verb, ())
+    ]
+    question = sql.SQL(query).format(**names, **_OIDS, **more)
+    *_, row = ask_own(conn, question, resolve)
+    return row[0] if row else {}

@@ -1,0 +1,348 @@
+"""A migration without a transaction that stopped: what is left, and what to do now."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from migrator.domain.facts import Place, ServerMessage
+from migrator.domain.model import Direction, Script, Statement, Step
+from migrator.errors import (
+    AccessDeniedError,
+    BusyTableError,
+    ConnectionLostError,
+    ContentionError,
+    DeadlineError,
+    FileChangedError,
+    InterruptedRunError,
+    MigratorError,
+    NotRecordedError,
+    PartialError,
+    ReadOnlyServerError,
+    StatementFailedError,
+    StatementTimeoutError,
+)
+from migrator.errors.base import words
+from migrator.pg.tracking.intent_log import Intent
+from migrator.sql.classify import Nature, act_of
+
+
+class Failure(NamedTuple):
+    """How a statement of unknown outcome failed; its intent keeps it for later runs."""
+
+    line: int
+    column: int
+    sqlstate: str | None
+    message: str
+    detail: str | None
+
+    @classmethod
+    def of(
+        cls, error: MigratorError, place: Place, mask: Callable[[str], str]
+    ) -> "Failure":
+        """Return what is kept of *error*, met at *place*: bounded, secrets masked."""
+        here = getattr(error, "place", None) or place
+        server = getattr(error, "server", None) or ServerMessage(None, words_of(error))
+        message = f"{server.message}{_blocker_of(error)}"
+        kept = [text and mask(text)[:_KEPT] for text in (message, server.detail)]
+        return cls(
+            here.line, here.column, server.sqlstate, kept[0] or "", kept[1] or None
+        )
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> "Failure":
+        """Return what `fields` were made of."""
+        texts = (fields["sqlstate"], fields["message"], fields["detail"])
+        sqlstate, message, detail = map(_decoded, texts)
+        return cls(fields["line"], fields["column"], sqlstate, message or "", detail)
+
+    @property
+    def server(self) -> ServerMessage:
+        """Return what the server, or the function, said then."""
+        return ServerMessage(self.sqlstate, self.message, self.detail)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """
+        Return it as JSON that a database of any encoding takes.
+
+        A text may hold what jsonb refuses, such as U+0000 or half a surrogate pair.
+        """
+        return {name: _encoded(value) for name, value in self._asdict().items()}
+
+
+def _encoded(value: int | str | None) -> int | str | None:
+    if not isinstance(value, str):
+        return value
+    return value.encode("unicode_escape").decode("ascii")
+
+
+def _decoded(value: str | None) -> str | None:
+    if value is None:
+        return None
+    return value.encode("ascii", "replace").decode("unicode_escape", "replace")
+
+
+_KEPT = 1000
+"""How many characters of a message, and of its DETAIL, are kept."""
+
+
+def words_of(error: MigratorError) -> str:
+    """Return why *error* came, without what it says of the database."""
+    server = getattr(error, "server", None)
+    if server is None:
+        return str(getattr(error, "reason", error))
+    return f"{words(server)}{_blocker_of(error)}"
+
+
+def _blocker_of(error: MigratorError) -> str:
+    blocker = getattr(error, "blocker", None)
+    return f", blocked by {blocker}" if blocker else ""
+
+
+# The server itself has said that the statement did not come through, also of a COPY
+# whose rows we took back
+ANSWERED = (
+    AccessDeniedError,
+    ContentionError,
+    FileChangedError,
+    NotRecordedError,
+    ReadOnlyServerError,
+    StatementFailedError,
+    StatementTimeoutError,
+)
+# What another attempt may get past without a human
+HEALS = (
+    BusyTableError,
+    ConnectionLostError,
+    ContentionError,
+    DeadlineError,
+    InterruptedRunError,
+    ReadOnlyServerError,
+    StatementTimeoutError,
+)
+FINISH = (
+    "what ran before it is committed: finish or undo it by hand,"
+    " make the file safe to run again, and run again"
+)
+_GO_ON = (
+    "what ran before it is in effect and noted: mend this statement, or what it met,"
+    " and run again: the run goes on with it"
+)
+
+
+CALL_AGAIN = "mend the function, or what it met, and run again: it is called again"
+
+
+class Progress(NamedTuple):
+    """How far a step without a transaction has come."""
+
+    place: Place
+    """Where it stopped."""
+
+    through: int
+    """The number of the last statement whose effect is committed; 0 for none."""
+
+    total: int
+    ledger: str | None
+    """The quoted name of the table that has it noted; None where nothing is noted."""
+
+    row: int | None = None
+    script: Script | None = None
+    """What the step calls in place of statements."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.through} of {self.total} statements of {self.place.path} are in"
+            " effect and noted, the next run goes on behind them"
+        )
+
+    @property
+    def part(self) -> str:
+        """Return which statement of how many is meant, or which function."""
+        if self.script is not None:
+            return f"{self.script.call.text} of a migration with TRANSACTION = False"
+        return f"statement {self.place.statement} of {self.total} of {_KIND}"
+
+
+_KIND = "a NO TRANSACTION migration"
+
+
+def stopped(
+    error: MigratorError, statement: Statement, progress: Progress
+) -> MigratorError:
+    """
+    Return the error of a step that *error* of *statement* has stopped.
+
+    *error* itself, where the step can simply be taken again or nothing is in effect.
+    """
+    if isinstance(error, PartialError):
+        return error
+    if progress.ledger is None:
+        return _unnoted(error, statement, progress)
+    if not progress.through:
+        return error
+    if isinstance(error, HEALS):
+        return with_words(error, str(progress))
+    return half_way(error, progress.place, progress.part, mend=_going_on(error))
+
+
+def _going_on(error: MigratorError) -> str:
+    """Return what leads on after *error*, where what ran before it is noted."""
+    place = getattr(error, "place", None)
+    if place is None or not place.phase:
+        return _GO_ON
+    return (
+        "what ran before it is applied and recorded, and the next run resumes there:"
+        f" {getattr(error, 'mend', 'fix what the server names, then re-run')}"
+    )
+
+
+def with_words(error: MigratorError, words: str) -> MigratorError:
+    """Return *error* with *words* at the end of its message."""
+    error.sequel = words
+    return error
+
+
+def _unnoted(
+    error: MigratorError, statement: Statement, progress: Progress
+) -> MigratorError:
+    """A lost connection or a cancel may have come after the statement's end."""
+    nature = act_of(statement.text).nature
+    refused = nature is not Nature.OPAQUE and isinstance(error, ANSWERED)
+    if not progress.through and (refused or nature is Nature.SESSION):
+        return error
+    return half_way(error, progress.place, progress.part)
+
+
+def half_way(
+    error: MigratorError, place: Place, what: str, *, mend: str = FINISH
+) -> PartialError:
+    """Return the error of a migration of which *what* did not come through."""
+    doubt = "" if isinstance(error, ANSWERED) else "; it may be in effect all the same"
+    return PartialError(
+        getattr(error, "place", None) or place,
+        reason=f"{what} did not come through: {words_of(error)}{doubt}",
+        mend=mend,
+        server=getattr(error, "server", None),
+    )
+
+
+def invalid_index(
+    index: str, table: str, progress: Progress, error: MigratorError | None = None
+) -> PartialError:
+    """Return the error that an unfinished index stands in the way, or is left now."""
+    why = f"{progress.part} did not come through: {words_of(error)}; " if error else ""
+    mend = "make it possible and run again: that drops the index and builds it anew"
+    if error is None:
+        mend = "run again with MIGRATOR_ON_INVALID_INDEX=drop"
+    return PartialError(
+        getattr(error, "place", None) or progress.place,
+        reason=f"{why}index {index} on {table} is left INVALID,"
+        " which costs every write and helps no query",
+        mend=f"{mend}, or drop it by hand: DROP INDEX CONCURRENTLY {index}",
+        server=getattr(error, "server", None),
+    )
+
+
+def undecided(
+    progress: Progress, failure: Failure | None, *, earlier: Intent | None = None
+) -> PartialError:
+    """Return the error that only a human can say how far a statement came."""
+    told = f"UPDATE {progress.ledger} SET state = 'open', prefix = NULL, statement ="
+    where, at = f"WHERE id = {progress.row}", progress.place.statement
+    place, why = progress.place, _NO_ERROR
+    if failure is not None:
+        place = place._replace(line=failure.line, column=failure.column)
+        why = f"failed: {words(failure.server)}"
+    begun = f", begun {earlier.since} by {earlier.by}," if earlier else ""
+    return PartialError(
+        place,
+        reason=f"{progress.part}{begun} {why}; outcome unknown: all, a part or"
+        " nothing of it may be applied",
+        mend="check the database, record the answer and re-run:"
+        f" if it was applied, {told} {at} {where};"
+        f" if it was not, {told} {at - 1} {where};"
+        f" if a part was, {_in_part(progress.script)}",
+        server=failure.server if failure else None,
+    )
+
+
+_NO_ERROR = (
+    "did not end, and no error was recorded, as when the process is killed or the"
+    " connection is lost"
+)
+
+
+def _in_part(script: Script | None) -> str:
+    if script is None:
+        return (
+            "make the statement idempotent, or revert that part, and record that it was"
+            " not applied: it runs again"
+        )
+    return (
+        f"make {script.call.text} safe to call again and set REPEATABLE = True in the"
+        " file: it is called again, and nothing has to be recorded"
+    )
+
+
+def lost_track(intent: Intent, progress: Progress, why: str) -> PartialError:
+    """Return the error that the file does not fit what is noted about it."""
+    begun = f"{intent.through} of its statements are in effect since {intent.since}"
+    return PartialError(
+        progress.place,
+        reason=f"{begun}, by {intent.by}, and {why}",
+        mend="restore the file as it was, or finish by hand and tell the table;"
+        " to begin the file anew:"
+        f" DELETE FROM {progress.ledger} WHERE id = {intent.id}",
+    )
+
+
+CHANGED = "what the file says up to there has changed since"
+KEEPS = "one of them made something that is gone with its session"
+
+
+def only_noted(error: MigratorError, progress: Progress) -> PartialError:
+    """Return the error of a step that is applied and noted, but not recorded."""
+    return PartialError(
+        getattr(error, "place", None) or progress.place,
+        reason=f"{words_of(error)}; {progress}",
+        mend=getattr(error, "mend", "fix what the server names, then re-run"),
+        server=getattr(error, "server", None),
+    )
+
+
+def unrecorded(
+    error: MigratorError, place: Place, step: Step, table: str
+) -> PartialError:
+    """Return the error of a *step* that is whole in effect, but not in the table."""
+    by_hand = {
+        Direction.UP: f"INSERT INTO {table} (version_id, is_applied)"
+        f" VALUES ({place.version}, true)",
+        Direction.DOWN: f"DELETE FROM {table} WHERE version_id = {place.version}",
+    }
+    return PartialError(
+        place,
+        reason="all of this NO TRANSACTION migration is in effect, and only the table"
+        f" could not be told: {words_of(error)}",
+        mend=f"do not run it again: {by_hand[step.direction]}",
+        server=getattr(error, "server", None),
+    )
+
+
+NOTHING = Statement("", 1)
+"""What has no words of the file."""
+
+
+def placed(step: Step) -> Iterator[tuple[Place, Statement]]:
+    """
+    Yield the statements of *step* with their places.
+
+    Raises:
+        FileChangedError: The file is a large one, and not what it was.
+    """
+    for number, statement in enumerate(step.statements, 1):
+        yield step.migration.place(statement, number), statement
+
+
+def nowhere(step: Step, phase: str = "") -> Place:
+    """Return the place of what we send ourselves in *phase*, or of the whole file."""
+    return step.migration.place(NOTHING, 0)._replace(phase=phase)

@@ -1,0 +1,297 @@
+"""
+A migration in Python: its module run, its function called with our connection.
+
+Inside the migration's transaction `conn.transaction()` makes savepoints, and
+`conn.commit()` is refused; a function that ends the transaction by other means is found
+out by the state in which it leaves the connection.
+"""
+
+import linecache
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from migrator.domain.facts import Place, ServerMessage
+from migrator.domain.model import Script, Statement
+from migrator.errors import (
+    ConnectionLostError,
+    MigratorError,
+    PartialError,
+    StatementFailedError,
+)
+from migrator.events.base import Observer
+from migrator.events.migration import ScriptPrinted, StatementFinished
+from migrator.events.serialized import printed
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.pooler import pooled, unbounded
+from migrator.pg.connection.tcp_liveness import unhurried
+from migrator.pg.errors.translate import discreet, explained, session_is_gone
+from migrator.pg.monitor.current_statement import Watch
+from migrator.process.cancellation import Cancellation, Interruption
+
+
+Function = Callable[[psycopg.Connection], object]
+
+
+class ScriptCall(NamedTuple):
+    """One call of a script's function, with what it may disturb put right again."""
+
+    script: Script
+    place: Place
+    conn: psycopg.Connection
+    session: Session
+    observe: Observer
+    cancellation: Cancellation
+    watch: Watch
+
+    @contextmanager
+    def loaded(self) -> Iterator[Function]:
+        """
+        Run the module's text as it was read, and yield its function.
+
+        What it prints, then and later, becomes events; within, its classes and
+        functions find their module in `sys.modules`, as dataclasses do, under a name
+        that nobody can import.
+
+        Raises:
+            StatementFailedError: The module does not come through.
+        """
+        file, text = self.script.file, self.script.text
+        lines = text.splitlines(keepends=True)
+        linecache.cache[file] = (len(text), None, lines, file)
+        module = ModuleType(Path(file).stem)
+        module.__file__ = file
+        sys.modules[module.__name__] = module
+        try:
+            with printed(self._tell):
+                with self.cancellation.armed(), self._explaining():
+                    code = compile(text, file, "exec", dont_inherit=True)
+                    exec(code, vars(module))  # noqa: S102 - the migration itself
+                    function = vars(module)[self.script.function]
+                yield function
+        finally:
+            sys.modules.pop(module.__name__, None)
+
+    def run_inside(self, function: Function) -> None:
+        """
+        Call *function* in the transaction that is open.
+
+        Raises:
+            PartialError: It has ended the transaction.
+            MigratorError: What it raised, explained.
+        """
+        with _told(self), _holding(self.conn):
+            self._run(function)
+            self._check_inside()
+
+    def run_outside(self, function: Function) -> None:
+        """
+        Call *function* in autocommit.
+
+        Raises:
+            MigratorError: What it raised, explained; or it left a transaction open.
+        """
+        with _told(self):
+            self._run(function)
+            self._check_outside()
+
+    def _run(self, function: Function) -> None:
+        try:
+            with self.cancellation.armed(), self._explaining(), _unhurried(self.conn):
+                function(self.conn)
+        finally:
+            _forget_habits(self.conn)
+        self.cancellation.check()  # the function may have swallowed the interruption
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            with self.watch.at(self.place, started):
+                yield
+        except psycopg.Error as error:
+            place = self._innermost(error)
+            if self.conn.closed and not self.conn.broken:
+                raise _closed_by_script(place) from error
+            if session_is_gone(error) and not self.conn.closed:
+                # a connection of the script's own
+                raise StatementFailedError(place, self._said(error)) from error
+            late = 0 < self.session.statement_timeout_s <= time.monotonic() - started
+            here = Statement("", place.line, place.column)
+            raise explained(
+                error,
+                place,
+                here,
+                self.conn,
+                timed_out=late,
+                source=self.script.text,
+                blocker=self.watch.blocker(place),
+            ) from error
+        except Interruption:
+            raise
+        except BaseException as error:  # asyncio's CancelledError is no Exception
+            place = self._innermost(error)
+            raise StatementFailedError(place, self._said(error)) from error
+
+    def _said(self, error: BaseException) -> ServerMessage:
+        return discreet(_said(error, self.script.file), self.script.text)
+
+    def _innermost(self, error: BaseException) -> Place:
+        """Return the place in the script from which *error* came."""
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == self.script.file]
+        if not own:
+            return self.place
+        line, column = own[-1].lineno or self.place.line, (own[-1].colno or 0) + 1
+        return self.place._replace(line=line, column=column)
+
+    def _check_inside(self) -> None:
+        match self.conn.info.transaction_status:
+            case TransactionStatus.INTRANS:
+                return
+            case TransactionStatus.IDLE:
+                raise PartialError(self.place, reason=_ENDED, mend=_ENDED_MEND)
+            case TransactionStatus.INERROR:
+                raise StatementFailedError(self.place, _own_words(_ABORTED))
+            case TransactionStatus.UNKNOWN:
+                raise self._gone()
+            case _:
+                self.conn.close()
+                raise StatementFailedError(self.place, _own_words(_UNFINISHED))
+
+    def _check_outside(self) -> None:
+        match self.conn.info.transaction_status:
+            case TransactionStatus.IDLE:
+                self.conn.autocommit = True
+                self.conn.isolation_level = None
+                self.conn.read_only = self.conn.deferrable = None
+            case TransactionStatus.UNKNOWN:
+                raise self._gone()
+            case _:
+                raise StatementFailedError(self.place, _own_words(_LEFT_OPEN))
+
+    def _gone(self) -> MigratorError:
+        if self.conn.broken:
+            words = _own_words("the session ended")
+            return ConnectionLostError(
+                words, doing=f"running {self.place}", place=self.place
+            )
+        return _closed_by_script(self.place)
+
+    def _tell(self, line: str) -> None:
+        place = self.place
+        self.observe(
+            ScriptPrinted(version=place.version, path=place.path, message=line)
+        )
+
+
+@contextmanager
+def _told(call: ScriptCall) -> Iterator[None]:
+    """Tell that the block is through, as if it were a statement."""
+    started, place = time.monotonic(), call.place
+    yield
+    call.observe(
+        StatementFinished(
+            version=place.version,
+            path=place.path,
+            line=place.line,
+            statement=place.statement,
+            command=call.script.call.text,
+            duration_s=round(time.monotonic() - started, 3),
+        )
+    )
+
+
+@contextmanager
+def _unhurried(conn: psycopg.Connection) -> Iterator[None]:
+    """
+    Let either end read as late as it likes, as when rows of COPY are worked on.
+
+    The server's own limit comes back with the settings of the next migration.
+    """
+    if not pooled(conn):
+        conn.execute("SET tcp_user_timeout = 0")
+    with unhurried(conn), unbounded(conn):
+        yield
+
+
+@contextmanager
+def _holding(conn: psycopg.Connection) -> Iterator[None]:
+    """Let nobody end the transaction from Python, as in psycopg's own blocks."""
+
+    def refuse() -> None:
+        raise psycopg.ProgrammingError(_NOT_YOURS)
+
+    vars(conn).update(commit=refuse, rollback=refuse)
+    try:
+        yield
+    finally:
+        del vars(conn)["commit"], vars(conn)["rollback"]
+
+
+def _forget_habits(conn: psycopg.Connection[Any]) -> None:
+    """Undo what a script may have set on the connection object; we read rows next."""
+    conn.row_factory = psycopg.rows.tuple_row
+    conn.cursor_factory = psycopg.Cursor
+    conn.prepare_threshold = None
+
+
+def _said(error: BaseException, file: str) -> ServerMessage:
+    """Return *error* in the form of what a server says, with the script's traceback."""
+    name = type(error).__name__
+    try:
+        whole = str(error)
+    except Exception:  # noqa: BLE001 - a class of the script's own, which cannot say it
+        whole = ""
+    lines = [line.strip() for line in whole.splitlines() if line.strip()]
+    text = "; ".join(lines)
+    shown = traceback.format_exception(
+        type(error), error, _from(error.__traceback__, file), chain=False
+    )
+    return ServerMessage(
+        sqlstate=None,
+        message=f"{name}: {text}" if text else name,
+        context="".join(shown).rstrip(),
+    )
+
+
+def _from(trace: TracebackType | None, file: str) -> TracebackType | None:
+    """Return the part of *trace* that begins in *file*."""
+    while trace is not None and trace.tb_frame.f_code.co_filename != file:
+        trace = trace.tb_next
+    return trace
+
+
+def _closed_by_script(place: Place) -> StatementFailedError:
+    return StatementFailedError(place, _own_words(_CLOSED))
+
+
+def _own_words(text: str) -> ServerMessage:
+    return ServerMessage(sqlstate=None, message=text)
+
+
+_NOT_YOURS = (
+    "the transaction also holds the version's row, and is committed with it: set"
+    " TRANSACTION = False for a function that commits by itself"
+)
+_ENDED = "the file ended the migration's transaction by itself"
+_ENDED_MEND = (
+    "what ran up to here is in effect or undone by the file's own words, and is not"
+    " recorded: put the database right by hand, then remove COMMIT and ROLLBACK from"
+    " the file or set TRANSACTION = False in it"
+)
+_ABORTED = (
+    "the function went on after a statement had failed and aborted the transaction;"
+    " put what may fail into `with conn.transaction():`"
+)
+_UNFINISHED = "the function left a command unfinished"
+_LEFT_OPEN = "the function left a transaction open"
+_CLOSED = "the function closed the connection, which is not its own"

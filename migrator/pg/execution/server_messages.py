@@ -1,0 +1,127 @@
+"""What the server says about a statement, as events."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from migrator.domain.facts import Place, ServerMessage
+from migrator.events.base import Event, Observer
+from migrator.events.database import ServerNoticed
+from migrator.events.migration import StatementFinished
+from migrator.pg.errors.translate import discreet
+
+
+_SHOWN = 10
+"""How many command tags of one statement text are told."""
+
+MOST_NOTICES = 1000
+"""How many notices of one statement are reported: some raise one for each row."""
+
+
+def statement_finished(
+    place: Place, tags: tuple[str, ...], duration_s: float
+) -> StatementFinished:
+    """Return the event that the statement at *place* is through."""
+    return StatementFinished(
+        version=place.version,
+        path=place.path,
+        line=place.line,
+        statement=place.statement,
+        command="; ".join(tags[:_SHOWN]),
+        duration_s=round(duration_s, 3),
+    )
+
+
+def noticed(
+    diag: psycopg.errors.Diagnostic, place: Place, source: str
+) -> ServerNoticed:
+    """
+    Return the event of a NOTICE, WARNING or the like, said at *place*.
+
+    It is without the passwords that *source* gives away.
+    """
+    said = discreet(
+        ServerMessage(
+            sqlstate=diag.sqlstate,
+            message=diag.message_primary or "",
+            detail=diag.message_detail,
+            hint=diag.message_hint,
+        ),
+        source,
+    )
+    return ServerNoticed(
+        version=place.version,
+        path=place.path,
+        line=place.line,
+        notice=diag.severity_nonlocalized or diag.severity or "",
+        sqlstate=said.sqlstate,
+        message=said.message,
+        detail=said.detail,
+        hint=said.hint,
+    )
+
+
+class Notices:
+    """Tells the first MOST_NOTICES of each statement, and that there are more."""
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self._place: Place | None = None
+        self._number = 0
+
+    def tell(self, diag: psycopg.errors.Diagnostic, place: Place, source: str) -> None:
+        """Tell *diag*, said at *place*; *source* is as for `noticed`."""
+        if place != self._place:
+            self._place, self._number = place, 0
+        self._number += 1
+        if self._number <= MOST_NOTICES:
+            self._observe(noticed(diag, place, source))
+        elif self._number == MOST_NOTICES + 1:
+            self._observe(_more(place))
+
+
+@contextmanager
+def noticing(
+    conn: psycopg.Connection, observe: Observer, place: Place, source: str
+) -> Iterator[None]:
+    """Tell what *conn* hears within the block, as said at *place*; see `Notices`."""
+    notices = Notices(observe)
+
+    def tell(diag: psycopg.errors.Diagnostic) -> None:
+        notices.tell(diag, place, source)
+
+    conn.add_notice_handler(tell)
+    try:
+        yield
+    finally:
+        conn.remove_notice_handler(tell)
+
+
+def _more(place: Place) -> ServerNoticed:
+    return ServerNoticed(
+        version=place.version,
+        path=place.path,
+        line=place.line,
+        notice="NOTICE",
+        sqlstate=None,
+        message=f"further notices of this statement, after {MOST_NOTICES}, are dropped",
+        detail=None,
+        hint=None,
+    )
+
+
+def hushed(observe: Observer, told: int) -> Observer:
+    """Return *observe* for a second run of statements of which *told* were told."""
+    finished = 0
+
+    def tell(event: Event) -> None:
+        nonlocal finished
+        again = isinstance(event, ServerNoticed) and finished < told
+        if isinstance(event, StatementFinished):
+            finished = event.statement
+            again = finished <= told
+        if not again:
+            observe(event)
+
+    return tell

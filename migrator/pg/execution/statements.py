@@ -1,0 +1,330 @@
+"""
+One migration, done: all of it with its version row, or nothing.
+
+Each statement waits for the answer to the one before it; `migrator.pg.execution.pipelined` does
+without waiting. A file without a transaction is `migrator.pg.execution.no_transaction`'s.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from migrator.domain.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Place
+from migrator.domain.model import Direction, Script, Statement, Step
+from migrator.errors import (
+    AccessDeniedError,
+    MigratorError,
+    NotAppliedError,
+    PartialError,
+    RowNotWrittenError,
+    StatementFailedError,
+)
+from migrator.errors.runtime import NOT_APPLIED
+from migrator.events.base import Observer
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.own_messages import ask_own
+from migrator.pg.connection.pooler import begin, commit
+from migrator.pg.connection.queries import roll_back, run_command, send
+from migrator.pg.connection.session import settle
+from migrator.pg.errors.translate import explained, without_file_settings
+from migrator.pg.execution.partial_errors import NOTHING, nowhere, placed
+from migrator.pg.execution.python_script import ScriptCall
+from migrator.pg.execution.server_messages import noticing, statement_finished
+from migrator.pg.locking.held_lock import Hold
+from migrator.pg.monitor.current_statement import Watch
+from migrator.pg.tracking.history_table import WITHIN_MS
+from migrator.pg.tracking.version_table import Table
+from migrator.process.cancellation import Cancellation
+from migrator.sql.classify import Nature, act_of
+from migrator.sql.secrets import without_passwords
+
+
+_BUILDS = ("create index", "drop index", "reindex")
+"""Not `DETACH PARTITION`: its second half wants the partition for itself."""
+
+
+_ENDLESS = """
+SELECT set_config('lock_timeout', '0', false) FROM pg_settings
+WHERE name = 'lock_timeout' AND setting = {}
+"""
+
+
+_AS_BEFORE = "SELECT set_config('lock_timeout', {}, false)"
+
+
+@contextmanager
+def patient(
+    conn: psycopg.Connection, statement: Statement, session: Session
+) -> Iterator[None]:
+    """
+    Run the block, in which *statement* is sent, without lock_timeout if it is a build.
+
+    A file that has set a value of its own keeps it.
+    """
+    ours = sql.Literal(session.settings["lock_timeout"])
+    endless = builds(statement) and ask_own(conn, sql.SQL(_ENDLESS).format(ours))[0]
+    try:
+        yield
+    finally:
+        if endless:
+            # a session that is gone has no settings
+            with suppress(psycopg.Error):
+                ask_own(conn, sql.SQL(_AS_BEFORE).format(ours))
+
+
+def builds(statement: Statement) -> bool:
+    """Tell whether *statement* builds or drops an index concurrently."""
+    if "concurrently" not in statement.text.lower():
+        return False
+    act = act_of(statement.text)
+    return act.nature is Nature.TRACED and act.verb in _BUILDS
+
+
+_READ_LATE_S = 0.25
+"""How much later than it came an answer may be read on a busy machine: in a stream a
+statement is taken to begin when the answer before it is read."""
+
+if TYPE_CHECKING:
+    from migrator.pg.execution.no_transaction import Autocommit
+
+_ENDS = ("COMMIT", "PREPARE TRANSACTION")
+
+
+class Executor(NamedTuple):
+    """Runs steps on one connection and tells what happens."""
+
+    conn: psycopg.Connection
+    table: Table | None
+    """None where nothing is recorded."""
+
+    session: Session
+    observe: Observer
+    cancellation: Cancellation
+    hold: Hold
+    drop_invalid: bool = True
+    """Whether what a concurrent build left behind is dropped, and built again."""
+
+    mask: Callable[[str], str] = without_passwords
+    """Hides secrets in what is kept in a table of ours."""
+
+    @property
+    def watch(self) -> Watch:
+        """Return what is told which statement runs."""
+        return self.hold.watch
+
+    def take(self, step: Step) -> bool:
+        """
+        Run *step* and record it; False when another migrator has done so already.
+
+        Raises:
+            StatementFailedError: The server refused a statement, or the COMMIT; nothing
+                of the step is applied.
+            NotRecordedError: The tracking table does not take the row; nor is it then.
+            ContentionError: Locks, deadlock, serialization; all is rolled back.
+            ConnectionLostError: The session died.
+            PartialError: Part of a NO TRANSACTION file is in effect and a human must
+                look, or the file ended the transaction that was to hold it.
+            AccessDeniedError, FileChangedError, StatementTimeoutError: As they say;
+                rolled back.
+        """
+        try:
+            return self._take(step)
+        except (AccessDeniedError, NotAppliedError) as error:
+            raise self._ending(step, error) from error
+
+    def _ending(self, step: Step, error: MigratorError) -> MigratorError:
+        if isinstance(error, StatementFailedError):
+            self.hold.held()  # then it was we who cancelled it
+        if isinstance(error, AccessDeniedError):
+            error = without_file_settings(error, self.conn)
+        if isinstance(error, NotAppliedError) and not step.migration.transaction:
+            error.state = NOT_APPLIED
+        return error
+
+    def _take(self, step: Step) -> bool:
+        if step.script is not None:
+            return self._take_script(step, step.script)
+        if step.migration.transaction:
+            return self._in_transaction(step, partial(self._run_all, step))
+        return self._outside(step).take()
+
+    def _outside(self, step: Step) -> "Autocommit":
+        from migrator.pg.execution.no_transaction import Autocommit  # noqa: PLC0415 - few files need it
+
+        return Autocommit(self, step)
+
+    def settle(self, step: Step) -> None:
+        """
+        Put the session into the state in which *step* begins, behind another one.
+
+        Raises:
+            ConnectionLostError: The session died.
+        """
+        with self.explaining(nowhere(step, RESETTING)):
+            settle(self.conn, self.session.state)
+
+    def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
+        try:
+            self.command(begin(self.conn, step.begin), nowhere(step, BEGINNING))
+            run()
+            recorded = self.enter(step, WITHIN_MS, self.hold.proof)
+            self.hold.held()
+            end = commit(self.conn) if recorded else b"ROLLBACK"
+            self.command(end, nowhere(step, AT_COMMIT))
+        finally:
+            roll_back(self.conn)
+        return recorded
+
+    def _run_all(self, step: Step) -> None:
+        for place, statement in placed(step):
+            self.run_inside(statement, place)
+
+    def run_inside(self, statement: Statement, place: Place) -> None:
+        """
+        Run *statement* in the transaction that is open.
+
+        Raises:
+            MigratorError: As `take`.
+        """
+        self._still_ours(self.run(statement, place), place)
+
+    def _take_script(self, step: Step, script: Script) -> bool:
+        call = ScriptCall(
+            script,
+            step.migration.place(script.call, 1),
+            self.conn,
+            self.session,
+            self.observe,
+            self.cancellation,
+            self.watch,
+        )
+        with self._noticing(call.place, script.text), call.loaded() as function:
+            if step.migration.transaction:
+                return self._in_transaction(step, partial(call.run_inside, function))
+            return self._outside(step).call(call, function)
+
+    def run(self, statement: Statement, place: Place) -> tuple[str, ...]:
+        """
+        Send one statement text, tell it, and return the command tags of its results.
+
+        Raises:
+            MigratorError: As `take`.
+        """
+        started = time.monotonic()
+        tags = self.send(statement, place)
+        self.observe(statement_finished(place, tags, time.monotonic() - started))
+        return tags
+
+    def send(self, statement: Statement, place: Place) -> tuple[str, ...]:
+        """Send one statement text, which is not told. Raises as `take`."""
+        self.hold.held()
+        with (
+            self._noticing(place, statement.text),
+            self.explaining(place, statement),
+            patient(self.conn, statement, self.session),
+            self.cancellation.armed(),
+        ):
+            return send(self.conn, statement)
+
+    def command(
+        self, command: bytes, place: Place, statement: Statement = NOTHING
+    ) -> None:
+        """
+        Send what is ours, at *place*; asked to stop, cancel it.
+
+        It returns if it came through all the same.
+        """
+        with self.explaining(place, statement):
+            run_command(self.conn, command, self.cancellation)
+
+    def enter(
+        self,
+        step: Step,
+        took_ms: sql.Composable,
+        held: sql.Composable,
+        intent: int | None = None,
+    ) -> bool:
+        """
+        Record *step* if *held*; False when somebody else has recorded it.
+
+        *intent* is the row of the journal that becomes the entry of the history.
+        """
+        if self.table is None:
+            return True
+        entry = self.table.entry(step, held=held, took_ms=took_ms, intent=intent)
+        with self.explaining(nowhere(step, RECORDING)):
+            *_, row = ask_own(
+                self.conn, sql.SQL("; ").join([*self.table.locking, entry])
+            )
+        recorded = row is not None and bool(row[0])
+        if not recorded:
+            self.hold.check()
+            self._check_recorded(step, self.table)
+        return recorded
+
+    def _check_recorded(self, step: Step, table: Table) -> None:
+        """
+        See that somebody else has recorded *step*, when we changed no row.
+
+        Raises:
+            RowNotWrittenError: Nobody has: something takes our writes away.
+        """
+        with self.explaining(nowhere(step, RECORDING)):
+            *_, row = ask_own(self.conn, table.presence(step.migration))
+        if row != (step.direction is Direction.UP,):
+            raise RowNotWrittenError(
+                table.identifier.as_string(self.conn),
+                version=step.migration.version,
+                path=step.migration.path,
+            )
+
+    def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
+        inside = self.conn.info.transaction_status is TransactionStatus.INTRANS
+        if inside and not any(tag.startswith(_ENDS) for tag in tags):
+            return
+        raise PartialError(
+            place,
+            reason="the file ended the migration's transaction by itself",
+            mend="what ran up to here is in effect or undone by the file's own words,"
+            " and is not recorded: put the database right by hand, then remove COMMIT"
+            " and ROLLBACK from the file or mark it `-- +goose NO TRANSACTION`",
+        )
+
+    @contextmanager
+    def explaining(
+        self, place: Place, statement: Statement = NOTHING
+    ) -> Iterator[None]:
+        """Turn errors of *statement*, which begins at *place*, into ours."""
+        started = time.monotonic()
+        try:
+            with self.watch.at(place, started):
+                yield
+        except psycopg.Error as error:
+            self.hold.held()
+            raise self.meant(error, place, statement, started) from error
+
+    def meant(
+        self, error: psycopg.Error, place: Place, statement: Statement, since: float
+    ) -> MigratorError:
+        """Return what *error* of *statement*, which runs *since* then, means."""
+        limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
+        # PostgreSQL has no statement_timeout for a COMMIT (migrator.pg.connection.queries)
+        late = place.phase != AT_COMMIT and 0 < limit_s <= took_s + _READ_LATE_S
+        return explained(
+            error,
+            place,
+            statement,
+            self.conn,
+            timed_out=late,
+            blocker=self.watch.blocker(place),
+            table=self.table.identifier.as_string() if self.table else "",
+        )
+
+    def _noticing(self, place: Place, source: str) -> AbstractContextManager[None]:
+        return noticing(self.conn, self.observe, place, source)

@@ -1,0 +1,123 @@
+"""Which lock keeps other migrators out, and on which connection it is held."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import psycopg
+from psycopg import sql
+
+from migrator.domain.backoff import HEARTBEAT_S, WATCH_S, Backoff
+from migrator.domain.model import Lock
+from migrator.events.base import Observer
+from migrator.pg.connection.database import Database
+from migrator.pg.connection.pooler import Link, pooled
+from migrator.pg.locking.advisory import lease_lock, session_lock, session_question
+from migrator.pg.locking.held_lock import Hold, no_lock
+from migrator.pg.locking.stale_sessions import (
+    WHO_ANSWERS,
+    Process,
+    asked,
+    ended,
+    processes,
+    who,
+)
+from migrator.pg.monitor.current_statement import watching
+from migrator.pg.monitor.lookout import Second, lookout
+from migrator.process.cancellation import Cancellation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """How to keep other migrators out, and how long to wait for them."""
+
+    lock: Lock = Lock.AUTO
+    patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    heartbeat_s: float = HEARTBEAT_S
+    """How often the lease is renewed, where the lock is one."""
+
+    watch_s: tuple[float, float] = WATCH_S
+    """When it is told how far a statement is, and the most between two such lines."""
+
+    @contextmanager
+    def held(
+        self,
+        database: Database,
+        work: psycopg.Connection,
+        *,
+        schema: str | None,
+        done: Callable[[], bool],
+        observe: Observer,
+        cancellation: Cancellation,
+    ) -> Iterator[Hold | None]:
+        """
+        Keep others out while *work* works, from another connection to *database*.
+
+        goose's lease is in *schema*. From there is also looked at what *work* runs;
+        without a lock it is opened for the first look.
+
+        Yields None when *done* said, while we waited, that there is nothing left to do.
+
+        Raises:
+            MigratorError: As `session_lock` and `lease_lock`.
+        """
+        locks_s = database.session.lock_timeout_s
+        watch = watching(work, observe, locks_s, *self.watch_s)
+        if self.lock is Lock.NONE:
+            second = Second(partial(_connected, database, cancellation))
+            with lookout(watch, second.rows, second.close):
+                yield _freeing(no_lock(watch), asked(work, work))
+            return
+        leases = self.lock is Lock.TABLE
+        locking = () if leases else (session_question(schema, work),)
+        question = sql.SQL("; ").join([*locking, who(work)])
+        guard, answers = database.ask_again(question, cancellation, like=work)
+        with closing(guard):
+            ours = processes(answers[-1]) if answers else asked(guard, work)
+            if leases or (self.lock is Lock.AUTO and pooled(guard)):
+                hold = lease_lock(
+                    guard,
+                    schema=schema,
+                    work=work,
+                    opened=partial(_connected, database, cancellation),
+                    heartbeat_s=self.heartbeat_s,
+                    patience=self.patience,
+                    done=done,
+                    observe=observe,
+                    cancellation=cancellation,
+                    watch=watch,
+                )
+            else:
+                hold = session_lock(
+                    guard,
+                    answers and answers[:-WHO_ANSWERS],
+                    schema=schema,
+                    work=work,
+                    opened=partial(_connected, database, cancellation),
+                    patience=self.patience,
+                    done=done,
+                    observe=observe,
+                    cancellation=cancellation,
+                    watch=watch,
+                )
+            with hold as held:
+                yield held and _freeing(held, ours)
+
+
+def _freeing(hold: Hold, ours: tuple[Process, ...]) -> Hold:
+    """Return *hold*, which frees also what runs on the server."""
+
+    def free(conn: psycopg.Connection) -> bool:
+        return ended(conn, ours) and hold.free(conn)
+
+    return hold._replace(free=free)
+
+
+def _connected(database: Database, cancellation: Cancellation) -> Link:
+    """Connect in a thread, which no signal interrupts, unless the run was cut off."""
+    if cancellation.cut is not None:
+        raise cancellation.cut
+    conn = database.connect_again(Cancellation())
+    cancellation.attach(conn)
+    return conn

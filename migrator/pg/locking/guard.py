@@ -1,0 +1,82 @@
+"""
+The session that holds the advisory lock: asked whether it does, and looked from.
+
+Two threads use its connection: the one that migrates, and the one that watches what it
+runs. They take turns, for libpq knows of no threads; and a question that costs nothing
+is not asked while the other one asks, for it would notice just as well.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from migrator.errors import LockLostError
+from migrator.pg.connection.connect import server_message
+from migrator.pg.connection.own_messages import as_own
+from migrator.pg.connection.queries import GiveUp, Row, rows
+from migrator.pg.connection.socket_poll import wait_ready
+
+
+# the session that holds it has no other advisory lock of one number
+_MINE = """EXISTS (
+    SELECT FROM pg_lock_status()
+    WHERE pid = {pid} AND locktype = 'advisory' AND objsubid = 1 AND granted
+)"""
+
+
+class Guard:
+    """The connection *conn*, whose session holds the lock."""
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self._conn = conn
+        self._turn = threading.Lock()
+
+    @property
+    def proof(self) -> sql.Composable:
+        """Return an expression for any session: true while the lock is held."""
+        return sql.SQL(_MINE).format(pid=sql.Literal(self._conn.info.backend_pid))
+
+    def check(self) -> None:
+        """
+        Ask the server, and count the lock as lost where it does not answer in 5 s.
+
+        Raises:
+            LockLostError: The lock is gone.
+        """
+        try:
+            query = as_own(sql.SQL("SELECT {}").format(self.proof))
+            with self._turn:
+                held = rows(self._conn, query.as_bytes(self._conn))
+        except psycopg.Error as error:
+            raise LockLostError(server_message(error).message, died=True) from error
+        if held != [(b"t",)]:
+            raise LockLostError("its session does not hold it any more")
+
+    def held(self) -> None:
+        """Raise when the server has ended the session; asks nobody, so is free."""
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            while wait_ready(self._conn.fileno(), 0).reading:
+                self._conn.pgconn.consume_input()
+        except psycopg.Error as error:
+            raise LockLostError(server_message(error).message, died=True) from error
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Leave the block only when no other thread uses the connection any more."""
+        try:
+            yield
+        finally:
+            with self._turn:
+                pass
+
+    def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
+        """Ask what the watching thread wants to know; as `asking.rows`."""
+        with self._turn:
+            return rows(self._conn, query, give_up)

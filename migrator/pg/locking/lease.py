@@ -1,0 +1,256 @@
+"""
+goose's lease: a row that says who migrates, and until when it is to be believed.
+
+The statements are those of goose v3.27.3, lock/internal/store/postgres.go; what stands
+there as Go's `%s` and `$1` is filled in. Go services with `lock.NewPostgresTableLocker`
+exclude us and are excluded. It needs no session of its own and so works through a
+transaction pooler; what it needs is somebody who renews it.
+"""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from migrator.pg.connection.own_messages import as_own
+from migrator.pg.connection.pooler import answered, setting
+from migrator.pg.connection.queries import rows
+from migrator.pg.connection.session import Row
+from migrator.pg.ownership import CHECK, check_findings, read_findings
+
+
+GOOSE_LOCK_ID = 4097083626
+"""crc32("goose"), lock/session_locker_options.go: DefaultLockID, for both lockers."""
+
+TABLE = "goose_lock"
+"""lock/table_locker_options.go: DefaultLockTableName."""
+
+LEASE_S = 30
+"""lock/postgres.go: NewPostgresTableLocker, LeaseDuration."""
+
+_RELEASE_S = 5
+"""What cannot be freed in this time ends by itself."""
+
+CREATE = """
+CREATE TABLE {table} (
+    lock_id bigint NOT NULL PRIMARY KEY,
+    locked boolean NOT NULL DEFAULT false,
+    locked_at timestamptz NULL,
+    locked_by text NULL,
+    lease_expires_at timestamptz NULL,
+    updated_at timestamptz NULL
+)
+"""
+ACQUIRE = """
+INSERT INTO {table}
+    (lock_id, locked, locked_at, locked_by, lease_expires_at, updated_at)
+VALUES ({id}, true, now(), {holder}, now() + {lease}::interval, now())
+ON CONFLICT (lock_id) DO UPDATE SET
+    locked = true,
+    locked_at = now(),
+    locked_by = {holder},
+    lease_expires_at = now() + {lease}::interval,
+    updated_at = now()
+WHERE {table}.locked = false OR {table}.lease_expires_at < now()
+RETURNING locked_by, lease_expires_at
+"""
+RELEASE = """
+UPDATE {table} SET
+    locked = false,
+    locked_at = NULL,
+    locked_by = NULL,
+    lease_expires_at = NULL,
+    updated_at = now()
+WHERE lock_id = {id} AND locked_by = {holder}
+RETURNING lock_id
+"""
+RENEW = """
+UPDATE {table} SET
+    lease_expires_at = now() + {lease}::interval,
+    updated_at = now()
+WHERE lock_id = {id} AND locked_by = {holder} AND locked = true
+RETURNING lease_expires_at
+"""
+CLEAN_UP = """
+UPDATE {table} SET
+    locked = false,
+    locked_at = NULL,
+    locked_by = NULL,
+    lease_expires_at = NULL,
+    updated_at = now()
+WHERE locked = true AND lease_expires_at < now()
+RETURNING lock_id
+"""
+_HOLDER = """
+SELECT format('%s, since %s, lease until %s', coalesce(locked_by, 'somebody'),
+    coalesce(date_trunc('second', locked_at)::text, '-'),
+    coalesce(date_trunc('second', lease_expires_at)::text, '-'))
+FROM {table}
+WHERE lock_id = {id} AND locked AND NOT coalesce(lease_expires_at < now(), false)
+"""
+_FIND = f"""
+SELECT set_config('migrator.objects', ARRAY(
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = {{schema}} AND c.relname = 'goose_lock')::text, true);
+{CHECK};
+SELECT c.oid::bigint, has_table_privilege(c.oid, 'SELECT') AND 5 = (
+        SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN
+        ('lock_id', 'locked', 'locked_at', 'locked_by', 'lease_expires_at')),
+    current_setting('migrator.foreign')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = {{schema}} AND c.relname = 'goose_lock'
+"""
+
+_OURS = """
+EXISTS (SELECT FROM {table} WHERE lock_id = {id} AND locked AND locked_by = {holder})
+"""
+_QUICKER = (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation)
+"""What `CREATE TABLE` says when another migrator has been quicker."""
+
+_CONTENDED = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+)
+
+
+def holder_id() -> str:
+    """Return who we are: `hostname-pid-hex`, as lock/internal/table/locker.go: New."""
+    name = socket.gethostname() or "unknown-hostname"
+    return f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease table, found once, and our name in it."""
+
+    schema: str
+    holder: str = field(default_factory=holder_id)
+
+    @classmethod
+    def ensure(cls, conn: psycopg.Connection, schema: str) -> "Lease":
+        """
+        Return the table in *schema*, created as goose creates it when there is none.
+
+        Raises:
+            ForeignObjectError: A role that is not trusted owns it.
+            psycopg.Error: The role may not create it.
+        """
+        lease = cls(schema)
+        if not lease._is_there(conn):
+            try:
+                lease._ask(conn, CREATE)
+            except psycopg.Error:
+                # as in CreateLockTable: another migrator may have been quicker
+                if not lease._is_there(conn):
+                    raise
+        return lease
+
+    @classmethod
+    def readable(cls, schema: str | None, found: Row | None) -> "Lease | None":
+        """
+        Return the table if we may read it; *found* is the answer to `find(schema)`.
+
+        Raises:
+            ForeignObjectError: A role that is not trusted owns it.
+        """
+        if schema is None or found is None:
+            return None
+        table, may_read, foreign = found
+        check_findings(read_findings(foreign), table)
+        return cls(schema) if may_read else None
+
+    def _is_there(self, conn: psycopg.Connection) -> bool:
+        found = answered(conn, as_own(find(self.schema)))
+        self.readable(self.schema, found)
+        return found is not None
+
+    def acquire(self, conn: psycopg.Connection) -> bool:
+        """Take the lease if it is free or has ended; say whether it is ours now."""
+        try:
+            row = self._ask(conn, ACQUIRE)
+        except _CONTENDED:
+            return False
+        return row is not None
+
+    def holder_of(self, conn: psycopg.Connection) -> str | None:
+        """Return who has the lease, since when and until when; None when it is free."""
+        row = self._ask(conn, _HOLDER)
+        return str(row[0]) if row else None
+
+    @property
+    def proof(self) -> sql.Composable:
+        """
+        Return an expression that is true while the lease is ours.
+
+        When it ends is not asked: a transaction with an old snapshot sees no renewal.
+        """
+        return self._query(_OURS)
+
+    def clean_up(self, conn: psycopg.Connection) -> None:
+        """Free leases that have ended, of every lock, as goose before each retry."""
+        try:
+            self._ask(conn, CLEAN_UP)
+        except _CONTENDED:
+            return
+
+    def renew(self, conn: psycopg.Connection, give_up: Callable[[], bool]) -> bool:
+        """Prolong the lease; False when it is not ours any more. Raises as `ask`."""
+        return ask(conn, self._query(RENEW), give_up)
+
+    def release(self, conn: psycopg.Connection) -> bool:
+        """Free the lease; False when it was not ours any more. Raises as `ask`."""
+        return ask_briefly(conn, self._query(RELEASE))
+
+    def _ask(self, conn: psycopg.Connection, text: str) -> Row | None:
+        return answered(conn, as_own(self._query(text)))
+
+    def _query(self, text: str) -> sql.Composed:
+        return sql.SQL(text).format(
+            table=sql.Identifier(self.schema, TABLE),
+            id=sql.Literal(GOOSE_LOCK_ID),
+            holder=sql.Literal(self.holder),
+            lease=sql.Literal(f"{LEASE_S} seconds"),
+        )
+
+
+def find(schema: str | None) -> sql.Composed:
+    """
+    Return what looks for the table and what is wrong with it, as our own message.
+
+    goose looks for it in the first schema of the search path only.
+    """
+    return sql.SQL(_FIND).format(schema=sql.Literal(schema))
+
+
+def ask_briefly(conn: psycopg.Connection, query: sql.Composed) -> bool:
+    """Ask for something that ends by itself when nobody answers. Raises as `ask`."""
+    end = time.monotonic() + _RELEASE_S
+    return ask(conn, query, lambda: time.monotonic() >= end)
+
+
+def ask(
+    conn: psycopg.Connection, query: sql.Composed, give_up: Callable[[], bool]
+) -> bool:
+    """
+    Send *query* as our own and tell whether it returned a row.
+
+    Wait only until *give_up* says so.
+
+    psycopg's own wait has no end: neither a network that is gone nor a pooler that
+    has no server session to spare may hold us up while a lease runs out.
+
+    Raises:
+        psycopg.Error: It failed, or was given up; then *conn* is closed.
+    """
+    try:
+        message = as_own(query).as_bytes(conn)
+        return bool(rows(conn, setting(conn, message), give_up))
+    except BaseException:
+        conn.close()
+        raise

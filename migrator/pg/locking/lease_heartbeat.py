@@ -1,0 +1,166 @@
+"""
+A lease kept alive from a thread of its own, and the run stopped when it is lost.
+
+goose's heartbeat (lock/internal/table/locker.go: startHeartbeat) warns when it fails,
+and its migrations go on. Here the running statement is cancelled and rolled back: two
+migrators at once is what the lock is there to prevent.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from migrator.errors import LockLostError, MigratorError
+from migrator.pg.connection.pooler import pooled
+from migrator.pg.connection.queries import GiveUp, Row, cancel, rows
+from migrator.pg.locking.lease import LEASE_S, Lease
+from migrator.pg.monitor.current_statement import Watch
+from migrator.pg.monitor.monitor import Looker
+
+
+_AGAIN_S = 1.0
+_LOOK_S = 2.0
+"""How long a look may hold up the lease; it is much shorter."""
+
+
+class Heartbeat:
+    """
+    Renews *lease* on *conn* for the length of the block, and frees it at its end.
+
+    *work* is the connection whose running statement is cancelled when the lease is
+    lost; *opened* opens another connection for ours when it breaks; *since* is when the
+    lease was asked for, on the monotonic clock. In between it looks at what *watch* is
+    told.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        conn: psycopg.Connection,
+        *,
+        work: psycopg.Connection,
+        opened: Callable[[], psycopg.Connection],
+        since: float,
+        every_s: float,
+        watch: Watch,
+    ) -> None:
+        self._lease = lease
+        self._conn = conn
+        self._work = work
+        self._opened = opened
+        self._until = since + LEASE_S
+        self._every_s = every_s
+        self._watch = watch
+        self._looker = Looker(watch, self._ask)
+        self._lost: str | None = None
+        self._turn = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._watch.end()
+        self._thread.join()
+        # what cannot be freed now ends by itself; the block's own error is told
+        with suppress(psycopg.Error, MigratorError):
+            self._release()
+        self._conn.close()
+
+    def check(self) -> None:
+        """
+        Go on, or stop here: ask the server.
+
+        Raises:
+            LockLostError: The lease is not ours any more.
+        """
+        self._renew()
+        self.held()
+
+    def held(self) -> None:
+        """
+        Go on, or stop here, by what is known already.
+
+        Raises:
+            LockLostError: As `check`.
+        """
+        if self._lost is None and time.monotonic() >= self._until:
+            self._lost = _too_late(self._conn)
+        if self._lost is not None:
+            raise LockLostError(self._lost)
+
+    def _beat(self) -> None:
+        due = time.monotonic() + self._every_s
+        while not self._ended.wait(self._pause(due)):
+            if time.monotonic() >= due:
+                due = time.monotonic() + (self._every_s if self._renew() else _AGAIN_S)
+                if self._known_lost():
+                    _cancel(self._work)
+            self._looker.look()
+
+    def _pause(self, due: float) -> float:
+        return max(0.0, min(due - time.monotonic(), self._looker.pause()))
+
+    def _ask(self, query: bytes, give_up: GiveUp) -> list[Row]:
+        end = time.monotonic() + _LOOK_S
+        with self._turn:
+            return rows(self._conn, query, lambda: give_up() or time.monotonic() >= end)
+
+    def _known_lost(self) -> bool:
+        with suppress(LockLostError):
+            self.held()
+        return self._lost is not None
+
+    def _renew(self) -> bool:
+        """Prolong the lease; False when it is lost or this attempt did not work."""
+        with self._turn, suppress(psycopg.Error, MigratorError):
+            if self._lost is not None or self._hopeless():
+                return False
+            if self._conn.closed:
+                self._conn = self._opened()
+            asked = time.monotonic()
+            if self._lease.renew(self._conn, self._hopeless):
+                self._until = asked + LEASE_S
+                return True
+            holder = self._lease.holder_of(self._conn)
+            self._lost = f"the lease is with {holder or 'nobody'} now"
+        return False
+
+    def _hopeless(self) -> bool:
+        return self._ended.is_set() or time.monotonic() >= self._until
+
+    def _release(self) -> None:
+        if self._conn.closed and self._lost is None:
+            self._conn = self._opened()
+        if not self._conn.closed:
+            self._lease.release(self._conn)
+
+
+def _too_late(conn: psycopg.Connection) -> str:
+    why = f"it could not be renewed within {LEASE_S} s"
+    if pooled(conn):
+        return (
+            f"{why}; the pooler needs a second server connection for us"
+            " (PgBouncer: default_pool_size), or connect to the server itself"
+        )
+    return why
+
+
+def _cancel(conn: psycopg.Connection) -> None:
+    """Cancel what *conn* runs, if it runs anything."""
+    if conn.info.transaction_status is TransactionStatus.ACTIVE:
+        cancel(conn)

@@ -1,0 +1,99 @@
+"""
+What a lost connection leaves on the server: ended, and only then is the table believed.
+
+A session whose network was cut goes on with what it was sent before, a COMMIT perhaps.
+A server process is known by its number and the microsecond in which it began, so that
+no other one, of a later time or of another server, is taken for ours. Poolers make the
+numbers up; behind one there is nothing to send ahead, and the lock on the table that
+each entry takes shows when a COMMIT on its way has arrived.
+"""
+
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from migrator.pg.connection.own_messages import SEARCH_PATH
+from migrator.pg.connection.pooler import pooled
+from migrator.pg.connection.session import Row, ask
+from migrator.pg.errors.tracking_errors import troubled
+
+
+# pg_stat_activity shows a process, and pg_terminate_backend ends it, to the role that
+# logged in, whatever MIGRATOR_ROLE is (HAS_PGSTAT_PERMISSIONS, pg_signal_backend)
+_AS_LOGGED_IN = f"SET LOCAL search_path = {SEARCH_PATH}; SET LOCAL ROLE none; "
+_WHO = f"""{_AS_LOGGED_IN}
+SELECT string_agg(concat_ws(' ', pid, extract(epoch FROM backend_start)), ',')
+FROM pg_stat_activity WHERE pid IN (pg_backend_pid(), {{pid}})
+    AND datname = current_database() AND usename = session_user
+    AND application_name = {{application}}
+"""
+_END = f"""{_AS_LOGGED_IN}
+SELECT count(*), count({{end}}) FROM pg_stat_activity
+WHERE concat_ws(' ', pid, extract(epoch FROM backend_start)) IN ({{ours}})
+"""
+_TERMINATE = sql.SQL("pg_terminate_backend(pid)")
+_LET_BE = sql.SQL("pid")
+
+WHO_ANSWERS = 3
+"""How many answers `who` has; the last one is for `processes`."""
+
+
+class Process(NamedTuple):
+    """One server process."""
+
+    told: str
+    """Its number and when it began, in seconds since 1970."""
+
+
+def who(conn: psycopg.Connection) -> sql.Composed:
+    """Return what asks for the processes of *conn* and of the session that answers."""
+    application = conn.info.parameter_status("application_name") or ""
+    return sql.SQL(_WHO).format(
+        pid=sql.Literal(conn.info.backend_pid), application=sql.Literal(application)
+    )
+
+
+def processes(answer: Row | None) -> tuple[Process, ...]:
+    """Return what the answer to `who` says."""
+    told = str(answer[0]) if answer and answer[0] else ""
+    return tuple(Process(each) for each in told.split(",") if each)
+
+
+def asked(conn: psycopg.Connection, work: psycopg.Connection) -> tuple[Process, ...]:
+    """
+    Return the processes of both connections, by a round trip; none behind a pooler.
+
+    Raises:
+        MigratorError: As `trouble` says.
+    """
+    if pooled(conn):
+        return ()
+    with troubled("looking for our own sessions"):
+        return processes(ask(conn, who(work))[-1])
+
+
+def ended(conn: psycopg.Connection, ours: tuple[Process, ...]) -> bool:
+    """
+    End by *conn* what there is of *ours*; true once they are gone.
+
+    A process leaves pg_stat_activity after its transaction has come to its end and its
+    locks are free (PostgreSQL's ipc.c: proc_exit_prepare).
+
+    Raises:
+        psycopg.Error: *conn* is lost too.
+    """
+    if not ours:
+        return True
+    try:
+        row = _ask(conn, ours, _TERMINATE)
+    except psycopg.errors.InsufficientPrivilege:
+        row = _ask(conn, ours, _LET_BE)  # and they end when the server notices
+    return row is not None and not row[0]
+
+
+def _ask(
+    conn: psycopg.Connection, ours: tuple[Process, ...], end: sql.Composable
+) -> Row | None:
+    told = sql.SQL(", ").join(sql.Literal(each.told) for each in ours)
+    return ask(conn, sql.SQL(_END).format(end=end, ours=told))[-1]

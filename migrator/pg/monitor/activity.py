@@ -1,0 +1,76 @@
+"""One look at a session of ours from another one: all that is asked, in one message."""
+
+import json
+from typing import NamedTuple
+
+from migrator.events.watching import Blocker
+from migrator.pg.connection.own_messages import SEARCH_PATH
+from migrator.pg.connection.queries import Row
+from migrator.pg.monitor.blockers import BLOCKERS, CHAIN, WAIT, blockers_of
+from migrator.pg.monitor.progress import PROGRESS, Progress, progress_of
+
+
+# As the role that connected, which may see its own sessions, whatever MIGRATOR_ROLE
+# may; the settings end with the message. Catalogs may be locked by what is looked at.
+_LOOK = f"""
+SET LOCAL ROLE NONE; SET LOCAL search_path = {SEARCH_PATH};
+SET LOCAL statement_timeout = 1000;
+WITH RECURSIVE {CHAIN}
+SELECT jsonb_build_object(
+    'state', a.state,
+    'state_change', a.state_change,
+    'wait_event', a.wait_event_type || ': ' || a.wait_event,
+    'role', quote_ident(session_user),
+    'wait', ({WAIT}),
+    'blockers', ({BLOCKERS}),
+    'progress', ({PROGRESS}))
+FROM pg_stat_activity a WHERE a.pid = {{pid}}
+"""
+
+
+class Wait(NamedTuple):
+    """What a session waits for."""
+
+    lock: str | None = None
+    waited_s: float | None = None
+    relation: str | None = None
+
+
+class Sight(NamedTuple):
+    """What a look has shown."""
+
+    gone: bool = False
+    """Whether the server has no such session any more."""
+
+    state: str | None = None
+    state_change: str | None = None
+    """When its state has changed, in the server's words."""
+
+    wait_event: str | None = None
+    role: str = ""
+    """Who looked, quoted for SQL."""
+
+    wait: Wait = Wait()
+    blockers: tuple[Blocker, ...] = ()
+    progress: Progress | None = None
+
+
+def question(pid: int) -> bytes:
+    """Return what to ask about the session with process id *pid*."""
+    return _LOOK.format(pid=int(pid)).encode()
+
+
+def sight(answer: list[Row]) -> Sight:
+    """Return what *answer* says."""
+    if not answer or answer[0][0] is None:
+        return Sight(gone=True)
+    seen = json.loads(answer[0][0])
+    return Sight(
+        state=seen["state"],
+        state_change=seen["state_change"],
+        wait_event=seen["wait_event"],
+        role=seen["role"],
+        wait=Wait(**(seen["wait"] or {})),
+        blockers=blockers_of(seen["blockers"]),
+        progress=progress_of(seen["progress"]),
+    )

@@ -1,0 +1,78 @@
+"""The thread that looks while another one waits for a statement."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+
+from migrator.pg.connection.queries import GiveUp, Row, rows
+from migrator.pg.monitor.current_statement import Watch
+from migrator.pg.monitor.monitor import Ask, Looker
+
+
+_PATIENCE_S = 0.5
+"""How long the end waits where the thread may be opening a connection just then."""
+
+
+@contextmanager
+def lookout(
+    watch: Watch, ask: Ask, close: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """
+    Look after *watch* from a thread for the length of the block, by way of *ask*.
+
+    The thread ends with the block, in the middle of a look as well, and calls *close*:
+    where there is one, the connection is the thread's own, and may have to be opened.
+    """
+
+    def look() -> None:
+        looker = Looker(watch, ask)
+        try:
+            while not watch.ended.wait(looker.pause()):
+                looker.look()
+        finally:
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=look, name="lookout", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        watch.end()
+        thread.join(_PATIENCE_S if close else None)
+
+
+class Second:
+    """
+    A connection that is opened when it is first needed, and again when it broke.
+
+    Needed it is once *first*, which asks by another one, finds that closed.
+    """
+
+    def __init__(
+        self, opened: Callable[[], psycopg.Connection], first: Ask | None = None
+    ) -> None:
+        self._opened = opened
+        self._first = first
+        self._conn: psycopg.Connection | None = None
+
+    def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
+        """Ask *query*; as `asking.rows`, and as the opening raises."""
+        if self._first is not None:
+            try:
+                return self._first(query, give_up)
+            except psycopg.OperationalError:
+                if give_up():
+                    raise
+                self._first = None
+        if self._conn is None or self._conn.closed:
+            self._conn = self._opened()
+        return rows(self._conn, query, give_up)
+
+    def close(self) -> None:
+        """Leave no session behind."""
+        if self._conn is not None:
+            with suppress(psycopg.Error):
+                self._conn.close()

@@ -1,0 +1,178 @@
+"""
+The intent log: how far a migration without a transaction has come.
+
+One row of `migrator_history` for each such migration that has begun. It moves on in the
+transaction of the statement it tells about, so both are there or neither is. What
+cannot run in a transaction block is noted before it is sent, with what the catalogs
+said then. With the version's own row the intent becomes the history's entry.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from migrator._version import VERSION
+from migrator.domain.model import Migration, Statement, Step
+from migrator.pg.connection.own_messages import ask_own
+from migrator.pg.connection.queries import encoded
+from migrator.pg.tracking.history_table import Ledger
+from migrator.sql.classify import Act, Nature
+
+
+OPEN, SENT = "open", "sent"
+# waits for what a session that outlived its run has entered and still commits
+_FIND = """
+LOCK TABLE {ledger} IN SHARE ROW EXCLUSIVE MODE;
+SELECT id, statement, prefix, CASE WHEN state = 'sent' THEN sent END::text,
+    done_by, to_char(done_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
+FROM {ledger}
+WHERE state IS NOT NULL AND tracking_table = {name} AND version_id = {version}
+    AND action = {action}
+ORDER BY id DESC LIMIT 1
+"""
+_BEGIN = """
+INSERT INTO {ledger} (tracking_table, version_id, action, path, checksum, duration_ms,
+    migrator_version, statement, state, prefix, sent)
+SELECT {name}, {version}, {action}, {path}, {checksum}, 0, {about}, {statement},
+    {state}, {prefix}, {sent} WHERE {held}
+RETURNING id
+"""
+_MOVE = """
+UPDATE {ledger} SET statement = {statement}, state = {state}, prefix = {prefix},
+    sent = {sent}, checksum = {checksum}, path = {path}, migrator_version = {about}
+WHERE id = {id} AND statement = {reached} AND state IS NOT NULL AND {held}
+RETURNING id
+"""
+
+
+class Sent(NamedTuple):
+    """A statement outside of a transaction block that was sent."""
+
+    verb: str
+    name: str
+    table: str
+    digest: str
+    """SHA-256 of its text."""
+
+    before: Mapping[str, Any]
+    """What the catalogs said before it was sent."""
+
+    failure: Mapping[str, Any] | None = None
+    """What is known of how it failed, as `migrator.pg.execution.partial_errors` has it."""
+
+    @property
+    def act(self) -> Act:
+        """Return what it does."""
+        nature = Nature.TRACED if self.verb else Nature.OPAQUE
+        return Act(nature, self.verb, self.name, self.table)
+
+
+class Intent(NamedTuple):
+    """A migration without a transaction that has begun and is not recorded yet."""
+
+    id: int
+    through: int
+    """How many of its statements are in effect, for certain."""
+
+    prefix: str | None
+    """The digest of those; None when a human has said how many they are."""
+
+    sent: Sent | None
+    by: str
+    since: str
+
+
+class Mark(NamedTuple):
+    """What the journal is to say: so many statements are through, one may be sent."""
+
+    through: int
+    prefix: str
+    sent: Sent | None = None
+
+
+def digest(statement: Statement) -> str:
+    """Return the SHA-256 of the statement's text; of a COPY without its rows."""
+    return hashlib.sha256(encoded(statement)).hexdigest()
+
+
+class Prefix:
+    """The digest of the statements up to one of them."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, statement: Statement) -> str:
+        """Take one more statement and return the digest of all."""
+        self._hash.update(encoded(statement) + b"\0")
+        return self._hash.hexdigest()
+
+
+class Journal(NamedTuple):
+    """The intent log of one step, in the side table *ledger*."""
+
+    ledger: Ledger
+    step: Step
+
+    def find(self, conn: psycopg.Connection) -> Intent | None:
+        """Return the intent that an earlier run has left open, the newest one."""
+        *_, row = ask_own(conn, sql.SQL(_FIND).format(**self._names))
+        if row is None:
+            return None
+        number, through, prefix, sent, *told = row
+        found = None if sent is None else Sent(**json.loads(sent))
+        return Intent(number, through, prefix, found, *told)
+
+    def marking(
+        self,
+        number: int | None,
+        mark: Mark,
+        *,
+        reached: int,
+        held: sql.Composable,
+    ) -> sql.Composed:
+        """
+        Return what notes *mark* in row *number*, or in a new one, and selects its id.
+
+        No row when *held* is not true, or when the row does not say *reached* any more:
+        another run is at work.
+        """
+        return sql.SQL(_BEGIN if number is None else _MOVE).format(
+            **self._names,
+            id=sql.Literal(number),
+            path=sql.Literal(self._migration.path),
+            checksum=sql.Literal(self._migration.checksum),
+            about=sql.Literal(VERSION),
+            statement=sql.Literal(mark.through),
+            state=sql.Literal(OPEN if mark.sent is None else SENT),
+            prefix=sql.Literal(mark.prefix),
+            sent=_noted(mark.sent),
+            reached=sql.Literal(reached),
+            held=held,
+        )
+
+    @property
+    def _migration(self) -> Migration:
+        return self.step.migration
+
+    @property
+    def _names(self) -> dict[str, sql.Composable]:
+        return {
+            "ledger": self.ledger.identifier,
+            "name": sql.Literal(self.ledger.tracking_table),
+            "version": sql.Literal(self._migration.version),
+            "action": sql.Literal(self.step.direction.value),
+        }
+
+
+def _json(sent: Sent) -> str:
+    # as characters: jsonb in SQL_ASCII takes no \u escapes (its documentation, 8.14.1)
+    return json.dumps(sent._asdict(), default=dict, ensure_ascii=False)
+
+
+def _noted(sent: Sent | None) -> sql.Composed:
+    text = None if sent is None else _json(sent)
+    return sql.SQL("{}::jsonb").format(sql.Literal(text))

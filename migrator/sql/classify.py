@@ -1,0 +1,224 @@
+"""
+What a statement is by nature where no transaction of ours has to hold it.
+
+Whether it may run inside a transaction block, whose end it shares then; what tells,
+after the session died, whether a statement that may not came through; and what is lost
+with the session. By its words, as PostgreSQL's grammar has them (gram.y).
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from itertools import islice
+from typing import NamedTuple
+
+from migrator.sql.keywords import BLANK_KINDS, ends_transaction, refuses_transaction
+from migrator.sql.lexer import Kind, Token, tokenize
+from migrator.sql.split import is_plain, parts
+
+
+class Nature(Enum):
+    """How a statement runs by itself, and what is known of it afterwards."""
+
+    BLOCK = "in a transaction block, where it means the same"
+    SESSION = "changes nothing but the session, and may be repeated in another one"
+    CONTROL = "is about the file's own transaction, or has no effect outside of one"
+    TRACED = "not in a transaction block; the catalogs tell whether it came through"
+    AGAIN = "not in a transaction block, and may run again"
+    OPAQUE = "commits as it likes, and nothing tells how far it came"
+
+
+class Act(NamedTuple):
+    """A statement's nature, and what the catalogs have to be asked about."""
+
+    nature: Nature
+    verb: str = ""
+    """What a TRACED one does: `create index`, `detach partition` and so on."""
+
+    name: str = ""
+    """As it is written, quoted or not: what is made, dropped or detached."""
+
+    table: str = ""
+    """The table of an index, the parent of a partition."""
+
+    keeps: bool = False
+    """Whether what follows needs something that the session keeps, beyond settings."""
+
+
+def act_of(text: str) -> Act:
+    """Return what the statement *text* is; several commands in it are one act."""
+    if is_plain(text):
+        return _act(text)
+    acts = [_act(text[part.start : part.end]) for part in parts(text)]
+    if len(acts) == 1:
+        return acts[0]
+    # one message is one transaction, unless it ends that by itself
+    simple = all(act.nature in _SIMPLE for act in acts)
+    keeps = any(act.keeps or act.nature is Nature.SESSION for act in acts)
+    return Act(Nature.BLOCK if simple else Nature.OPAQUE, keeps=keeps)
+
+
+def act_apart(text: str) -> Act:
+    """Return what *text* is, of which the server says that it must stand alone."""
+    return _apart(" ".join(_words(text)))
+
+
+_SIMPLE = (Nature.BLOCK, Nature.SESSION)
+
+
+class Applied:
+    """How much of a file without a transaction is in the database."""
+
+    def __init__(self) -> None:
+        self.through = 0
+        """The number, from 1, of the last one whose effect is committed; 0 for none."""
+
+        self.pending = False
+        """Whether the file's own transaction, which is open, has an effect so far."""
+
+        self._open = False
+        self._number = 0
+
+    def add(self, text: str) -> None:
+        """Count the next statement, *text*, which has succeeded."""
+        self._number += 1
+        nature = act_of(text).nature
+        if nature is Nature.CONTROL:
+            self._control(text)
+        elif self._open and nature in _WITHIN:
+            self.pending = True
+        elif nature is not Nature.SESSION:
+            self.through = self._number
+
+    def _control(self, text: str) -> None:
+        said = " ".join(_words(text))
+        if re.match(_BEGIN, said):
+            self._open = True
+        elif end := _ending(text):
+            if end in _COMMITS and self.pending:
+                self.through = self._number
+            self._open, self.pending = re.match(_CHAIN, said) is not None, False
+
+
+_COMMITS = ("commit", "end")
+_WITHIN = (Nature.BLOCK, Nature.TRACED, Nature.AGAIN)
+_BEGIN = r"(?:begin|start transaction)\b"
+_CHAIN = r".* and chain$"
+
+
+def is_commit(text: str) -> bool:
+    """Tell whether *text* is a COMMIT, by whichever of its names."""
+    return _ending(text) in _COMMITS
+
+
+def _ending(text: str) -> str:
+    first = next(_significant(text), None)
+    return "" if first is None else ends_transaction(text, first.start).lower()
+
+
+def _act(text: str) -> Act:
+    said = " ".join(_words(text))
+    for pattern, nature in _NATURES:
+        if re.match(pattern, said, re.DOTALL):
+            return Act(nature)
+    if said.startswith("do ") and re.search(_TRANSACTION_CONTROL, text, re.IGNORECASE):
+        return Act(Nature.OPAQUE)
+    if refuses_transaction(text):
+        return _apart(said)
+    return Act(Nature.BLOCK, keeps=re.match(_KEEPS, said) is not None)
+
+
+# SET LOCAL and the like only warn outside of a transaction, LOCK and SAVEPOINT fail
+# there (PostgreSQL's xact.c: WarnNoTransactionBlock, RequireTransactionBlock)
+_CONTROL = (
+    r"(?:begin|start transaction|commit(?! prepared)|end|rollback(?! prepared)|abort"
+    r"|savepoint|release|lock|set (?:local|transaction|constraints)"
+    r"|declare(?!.* with hold)|fetch|move|close)\b"
+)
+_SESSION = (
+    r"(?:set|reset|load|listen|unlisten|discard|show|deallocate)\b"
+    r"|prepare (?!transaction ')"
+    r"|select (?:pg_catalog \. )?set_config \("
+)
+# idempotent: what is refreshed already is left as it is (its documentation)
+_REFRESH = r'call (?:\S+ \. )?"?refresh_continuous_aggregate"? \('
+_OPAQUE = r"call\b|prepare transaction\b|(?:commit|rollback) prepared\b"
+_NATURES = (
+    (_CONTROL, Nature.CONTROL),
+    (_SESSION, Nature.SESSION),
+    (_REFRESH, Nature.AGAIN),
+    (_OPAQUE, Nature.OPAQUE),
+)
+_KEEPS = r"declare\b|create (?:(?:local|global) )?temp(?:orary)?\b"
+# plpgsql's stmt_commit, stmt_rollback, stmt_call; a DO that only raises has none
+_TRANSACTION_CONTROL = r"\b(?:commit|rollback|call)\b"
+_NAME = r"\S+(?: \. \S+)*"
+_TABLE = rf"(?P<table>{_NAME})"
+_WHICH = rf"(?P<name>{_NAME})"
+_TRACES = (
+    (
+        r"(?P<verb>create)(?: unique)? (?P<kind>index) concurrently"
+        rf" (?:if not exists )?(?:(?!on ){_WHICH} )?on (?:only )?{_TABLE}"
+    ),
+    (
+        r"(?P<verb>drop) (?P<kind>index) concurrently (?:if exists )?"
+        rf"{_WHICH}(?: cascade| restrict)?$(?P<table>)"
+    ),
+    (
+        rf"alter table (?:if exists )?(?:only )?{_TABLE} (?:\* )?(?P<verb>detach)"
+        rf" (?P<kind>partition) {_WHICH} concurrently"
+    ),
+    (
+        r"(?P<verb>create|drop) (?P<kind>database|tablespace|subscription)"
+        rf" (?:if exists )?{_WHICH}(?P<table>)"
+    ),
+    (
+        r"(?P<verb>create) (?:or replace )?materialized (?P<kind>view)"
+        rf" (?:if not exists )?{_WHICH}(?P<table>)"
+    ),
+    r"(?P<verb>re)(?P<kind>index)\b.* concurrently (?P<name>.+)(?P<table>)",
+)
+_AGAIN = r"(?:vacuum|cluster|reindex|alter system|alter database)\b"
+
+
+def _apart(said: str) -> Act:
+    """Return what a statement is that cannot run in a transaction block."""
+    match = next(filter(None, (re.match(trace, said) for trace in _TRACES)), None)
+    if match is None:
+        again = re.match(_AGAIN, said) is not None
+        return Act(Nature.AGAIN if again else Nature.OPAQUE)
+    verb, kind = match["verb"], match["kind"]
+    return Act(
+        Nature.TRACED,
+        "reindex" if verb == "re" else f"{verb} {kind}",
+        _written(match["name"]),
+        _written(match["table"]),
+    )
+
+
+_BLANK = "\0"
+"""Stands for a blank inside a quoted name; no text for the server holds it."""
+
+
+def _written(name: str | None) -> str:
+    return (name or "").replace(" . ", ".").replace(_BLANK, " ")
+
+
+def _words(text: str) -> Iterator[str]:
+    """Yield the first tokens that are not blank, keywords in lower case."""
+    for token in islice(_significant(text), _ENOUGH):
+        written = text[token.start : token.end]
+        yield (
+            written.lower() if token.kind is Kind.WORD else written.replace(" ", _BLANK)
+        )
+
+
+_ENOUGH = 40
+
+
+def _significant(text: str) -> Iterator[Token]:
+    for token in tokenize(text):
+        if token.kind is Kind.SEMICOLON:
+            return
+        if token.kind not in BLANK_KINDS:
+            yield token

@@ -1,0 +1,131 @@
+"""What follows a lost session: how soon another one, and when the run ends."""
+
+import pytest
+
+from migrator.domain.backoff import Backoff
+from migrator.domain.facts import ServerMessage
+from migrator.engine.reconnect_policy import Losses, Lost
+from migrator.engine.wait_budget import Allowance
+from migrator.errors import (
+    BusyTableError,
+    ConnectionLostError,
+    LockLostError,
+    MigratorError,
+    ReadOnlyServerError,
+    UnavailableError,
+)
+
+
+SERVER = ServerMessage(sqlstate=None, message="gone")
+LOST = ConnectionLostError(SERVER, doing="running 1.sql")
+STOLEN = LockLostError("it is with somebody else")
+UNAVAILABLE = UnavailableError(SERVER, waited_s=1)
+READ_ONLY = ReadOnlyServerError(SERVER)
+BUSY = BusyTableError(SERVER, doing="reading goose_db_version")
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def losses(total_s: float = 1000) -> Losses:
+    """Those of one run, with pauses of 0 s, 0.5 to 1 s, 1 to 2 s and so on."""
+    return Losses(Allowance(Backoff(total_s=total_s, first_s=1, most_s=100)))
+
+
+def test_pauses_grow_at_one_step_and_start_again_at_the_next() -> None:
+    """A step that is done says that the server is well."""
+    met = losses()
+    least = {(0, 1): 0, (0, 2): 0.5, (0, 3): 1, (0, 4): 2, (1, 1): 0, (1, 2): 0.5}
+
+    pauses = {at: met.delay(LOST, done=at[0], going=False, taken=False) for at in least}
+
+    assert {at: least[at] <= pauses[at] <= 2 * least[at] for at in least} == (
+        dict.fromkeys(least, True)
+    )
+
+
+def test_three_sessions_that_die_at_one_step_end_the_run() -> None:
+    """Each step counts by itself, and what dies before or between steps does not."""
+    met = losses()
+    for done, going in ((0, True), (0, True), (1, True), (1, False), (1, True)):
+        met.delay(LOST, done=done, going=going, taken=False)
+
+    with pytest.raises(ConnectionLostError, match="that was attempt 3"):
+        met.delay(LOST, done=1, going=True, taken=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "going"),
+    [([], BUSY, False), ([LOST], BUSY, True), ([], STOLEN, True)],
+)
+def test_what_another_session_does_not_heal_ends_the_run(
+    before: list[Lost], error: Lost, *, going: bool
+) -> None:
+    """A table of ours that is locked, unless a lost session may lock it; a theft."""
+    met = losses()
+    for each in before:
+        met.delay(each, done=0, going=False, taken=False)
+
+    with pytest.raises(MigratorError) as caught:
+        met.delay(error, done=0, going=going, taken=False)
+
+    assert caught.value is error
+
+
+def test_a_lost_session_may_still_lock_our_table() -> None:
+    """Then another session is tried."""
+    met = losses()
+    met.delay(LOST, done=0, going=True, taken=False)
+
+    pause = met.delay(BUSY, done=0, going=False, taken=False)
+
+    assert 0.5 <= pause <= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "taken", "ended", "text"),
+    [
+        (LOST, True, ConnectionLostError, "while running 1.sql: gone; run again"),
+        (UNAVAILABLE, True, UnavailableError, "no connection within 1 s: gone"),
+        (READ_ONLY, False, ReadOnlyServerError, "the server is read-only: gone"),
+        (READ_ONLY, True, ConnectionLostError, "waiting for a server that takes"),
+    ],
+)
+def test_an_allowance_that_is_spent_ends_the_run(
+    error: Lost,
+    ended: type[MigratorError],
+    text: str,
+    *,
+    taken: bool,
+) -> None:
+    """With what was met; where something was taken, as a lost connection."""
+    with pytest.raises(ended) as caught:
+        losses(total_s=0).delay(error, done=0, going=True, taken=taken)
+
+    assert type(caught.value) is ended
+    assert text in str(caught.value)
+
+
+def test_a_session_that_is_not_replaced_is_told_with_the_reason() -> None:
+    """Both are in the error: what was lost, and why there is no other one."""
+    clock = Clock()
+    allowance = Allowance(Backoff(total_s=60), clock=clock)
+    met = Losses(allowance)
+    met.delay(LOST, done=0, going=True, taken=True)
+    with allowance.waiting():
+        clock.now += 61
+
+    with pytest.raises(ConnectionLostError) as caught:
+        met.delay(UNAVAILABLE, done=0, going=False, taken=True)
+
+    assert str(caught.value) == (
+        "the connection was lost while running 1.sql: gone; no other one within 61 s:"
+        " gone; run again: what was not committed is rolled back"
+    )

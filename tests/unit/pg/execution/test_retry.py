@@ -1,0 +1,72 @@
+"""Attempts at a migration that meets other sessions' locks, and the pauses between."""
+
+import time
+
+import pytest
+
+from migrator.domain.backoff import Backoff
+from migrator.domain.facts import Place, ServerMessage
+from migrator.domain.model import Direction, Step
+from migrator.errors import ContentionError
+from migrator.events.base import nobody
+from migrator.pg.execution.retry import retrying
+from migrator.process.cancellation import Cancellation
+from tests.helpers.support import migration
+
+
+STEP = Step(migration(1, "SELECT 1"), Direction.UP)
+PATIENCE = Backoff(total_s=1000, first_s=0.5, most_s=30)
+
+
+def contention(sqlstate: str) -> ContentionError:
+    """What an attempt met."""
+    message = ServerMessage(sqlstate=sqlstate, message="in the way")
+    return ContentionError(Place(1, "1.sql", 1, 1, 1), message, attempts=1)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "least_s"), [("55P03", 5), ("40P01", 5), ("40001", 0.25)]
+)
+def test_a_pause_is_as_long_as_the_wait_before_it(
+    sqlstate: str, least_s: float
+) -> None:
+    """What queued behind our wait comes through; nobody waits for a snapshot."""
+    slept: list[float] = []
+
+    retrying(
+        lambda step: True,
+        STEP,
+        patience=PATIENCE,
+        observe=nobody,
+        cancellation=Cancellation(),
+        since=time.monotonic() - 5,
+        met=contention(sqlstate),
+        sleep=slept.append,
+    )
+
+    assert [least_s <= each <= 2.1 * least_s for each in slept] == [True]
+
+
+def test_a_later_attempt_counts_by_itself() -> None:
+    """One that failed at once is tried again soon, whatever the one before it took."""
+    slept: list[float] = []
+    outcomes = iter([contention("55P03"), contention("55P03"), None])
+
+    def take(step: Step) -> bool:
+        outcome = next(outcomes)
+        if outcome is not None:
+            raise outcome
+        return True
+
+    taken = retrying(
+        take,
+        STEP,
+        patience=PATIENCE,
+        observe=nobody,
+        cancellation=Cancellation(),
+        since=time.monotonic(),
+        sleep=slept.append,
+    )
+
+    assert taken
+    assert [each <= 1 for each in slept] == [True, True]
