@@ -21,15 +21,15 @@ except ImportError:
 
 from migrator._version import VERSION
 from migrator.commands import COMMANDS, summary
-from migrator.config.arguments import ABOUT, FLAGS, HELP, POSTGRES, arguments
+from migrator.config.arguments import ABOUT, FLAGS, HELP, POSTGRES, parse_arguments
 from migrator.config.environment import SECRETS_DIR, Environment, with_env_file
 from migrator.config.settings import Settings, read_settings
-from migrator.config.types import addresses
+from migrator.config.types import parse_addresses
 from migrator.errors import InterruptedRunError
 from migrator.exit_codes import ExitCode
 from migrator.job import Reporting, run_job, secrets_of, work_of
 from migrator.process.cancellation import Cancellation
-from migrator.report.redact import Redactor, queries, secret_values
+from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import (
     is_terminal,
     lenient,
@@ -37,7 +37,7 @@ from migrator.report.stdout import (
     standard_output,
     write,
 )
-from migrator.sql.secrets import passwords
+from migrator.sql.secrets import find_passwords
 
 
 _HELP = """\
@@ -69,7 +69,7 @@ def main(
     try:
         # a signal that came while modules were imported (entrypoint.py) arrives here
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-        given = arguments(sys.argv[1:] if argv is None else argv)
+        given = parse_arguments(sys.argv[1:] if argv is None else argv)
         if {HELP, ABOUT} & given.keys():
             write(out, _help() if HELP in given else f"{VERSION}\n")
             return ExitCode.OK
@@ -171,8 +171,8 @@ def _refusal(
         shutdown_urls=_shutdown_urls(environ),
     )
     try:
-        secrets = secret_values(environ) | passwords(given.get("database_url", ""))
-        redactor = Redactor((*secrets, *queries(reporting.shutdown_urls)))
+        secrets = secret_values(environ) | find_passwords(given.get("database_url", ""))
+        redactor = Redactor((*secrets, *query_values(reporting.shutdown_urls)))
     except Exception as unknown:  # noqa: BLE001 - then neither text is shown
         redactor = Redactor()
         error = RuntimeError(type(error).__name__, type(unknown).__name__)
@@ -184,7 +184,7 @@ def _refusal(
 def _shutdown_urls(environ: Mapping[str, str]) -> tuple[str, ...]:
     try:
         source = Environment(environ, ["shutdown_urls"], SECRETS_DIR)
-        return addresses(source.values().get("shutdown_urls", ""))
+        return parse_addresses(source.values().get("shutdown_urls", ""))
     except (OSError, ValueError):
         return ()
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 
 from migrator._version import VERSION
 from migrator.commands import OFFLINE, command
-from migrator.commands.context import Request
+from migrator.commands.context import CommandContext
 from migrator.config.environment import service_links
 from migrator.config.settings import Settings
 from migrator.domain.backoff import Backoff
@@ -25,15 +25,15 @@ from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.connection.embedded import SCHEME, embedded_server
 from migrator.pg.connection.session import warn_of_unverified_tls
-from migrator.pg.tracking.store import Store
-from migrator.pg.tracking.unversioned import Unversioned
+from migrator.pg.tracking.store import TrackingStore
+from migrator.pg.tracking.unversioned import NoTrackingStore
 from migrator.process.cancellation import Cancellation, Interruption
 from migrator.process.signals import signals, why
 from migrator.report import termination
 from migrator.report.log import log_to, plain_line
-from migrator.report.redact import Redactor, queries, secret_values
+from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import write
-from migrator.report.summary import Tally, tell_end
+from migrator.report.summary import RunSummary, emit_end
 
 
 class Reporting(NamedTuple):
@@ -70,7 +70,7 @@ def run_job(
     later signals do not change the exit code either.
     """
     started, run_id = time.monotonic(), uuid.uuid4().hex[:12]
-    tally, cancellation = Tally(reporting.command), Cancellation()
+    tally, cancellation = RunSummary(reporting.command), Cancellation()
     verdict: list[int] | None = [] if final else None
     with signals(cancellation, deadline_s, verdict):
         log = log_to(
@@ -127,7 +127,7 @@ def _outcome(
     else:
         return None
     with suppress(Exception):  # a log that fails does not change why it ended
-        tell_end(error, observe, interrupted=cancellation.requested)
+        emit_end(error, observe, interrupted=cancellation.requested)
     return error
 
 
@@ -145,7 +145,7 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...
     named = secret_values({n: v for n, v in environ.items() if v.strip() != url})
     if settings.password is not None:
         named.add(settings.password.get_secret_value())
-    shutdown = queries(settings.shutdown_urls)
+    shutdown = query_values(settings.shutdown_urls)
     return (*dsn.secrets, *sorted(named - set(dsn.public)), *shutdown)
 
 
@@ -235,16 +235,16 @@ def _database(
         state=settings.session,
     )
     patience = Backoff(total_s=settings.connect_wait, most_s=5)
-    found = Database(dsn=dsn or Dsn(()), session=session, patience=patience)
+    found = Database(dsn=dsn or Dsn(()), session=session, backoff=patience)
     if dsn is None:
         return found
     warn_of_unverified_tls(dsn, observe, own_password=settings.own_password)
     if not settings.own_password:
         warn_of_password_file(dsn, observe)
         return found
-    from migrator.config.password_source import password_of  # noqa: PLC0415 - rare
+    from migrator.config.password_source import password_source  # noqa: PLC0415 - rare
 
-    password = password_of(settings, dsn, environ, learn=learn)
+    password = password_source(settings, dsn, environ, learn=learn)
     return found._replace(password=password)
 
 
@@ -259,13 +259,13 @@ def _runner(
     usual = Policy()
     policy = Policy(
         allow_missing=settings.allow_missing,
-        when_ahead=settings.on_db_ahead,
-        when_drifted=settings.on_drift,
-        when_invalid=settings.on_invalid_index,
+        on_db_ahead=settings.on_db_ahead,
+        on_drift=settings.on_drift,
+        on_invalid_index=settings.on_invalid_index,
         pipeline=settings.pipeline,
         lock=settings.lock,
-        lock_patience=Backoff(total_s=settings.lock_wait),
-        retry_patience=usual.retry_patience._replace(total_s=settings.lock_retry),
+        lock_backoff=Backoff(total_s=settings.lock_wait),
+        retry_backoff=usual.retry_backoff._replace(total_s=settings.lock_retry),
         watch_s=(1.0, 1.0) if live else usual.watch_s,
     )
     return Runner(
@@ -277,14 +277,16 @@ def _runner(
     )
 
 
-def _store(settings: Settings) -> Store | Unversioned:
+def _store(settings: Settings) -> TrackingStore | NoTrackingStore:
     if settings.no_versioning:
-        return Unversioned()
-    return Store(settings.table, settings.history)
+        return NoTrackingStore()
+    return TrackingStore(settings.table, settings.history)
 
 
-def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> Request:
-    return Request(
+def _request(
+    settings: Settings, environ: Mapping[str, str], runner: Runner
+) -> CommandContext:
+    return CommandContext(
         places=tuple(path.absolute() for path in settings.migrations_dir),
         base=tuple(path.absolute() for path in settings.base),
         split=settings.split,
@@ -292,7 +294,7 @@ def _request(settings: Settings, environ: Mapping[str, str], runner: Runner) -> 
         runner=runner,
         target=settings.target,
         check=settings.check,
-        patience=Backoff(total_s=settings.wait, first_s=0.2, most_s=5),
+        backoff=Backoff(total_s=settings.wait, first_s=0.2, most_s=5),
         name=settings.name or "",
         kind=settings.kind,
         sequential=settings.sequential,

@@ -13,18 +13,18 @@ from typing import Self
 
 import psycopg
 
-from migrator.commands.inspect import listed
+from migrator.commands.inspect import list_migrations
 from migrator.domain.backoff import Backoff
 from migrator.domain.identifiers import check_table
 from migrator.domain.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
 from migrator.engine.runner import Policy, Runner
 from migrator.errors import UsageError
-from migrator.events.base import Observer, nobody
+from migrator.events.base import Observer, ignore_events
 from migrator.events.finding import MigrationListed
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import Dsn, parse_dsn
-from migrator.pg.tracking.store import Store
+from migrator.pg.tracking.store import TrackingStore
 from migrator.source.load import load
 
 
@@ -89,7 +89,7 @@ class MigrationRunner:
         split: Split = Split.GOOSE,
         connect_wait_s: float = 0.0,
         environ: Mapping[str, str] | None = None,
-        observe: Observer = nobody,
+        observe: Observer = ignore_events,
     ) -> None:
         if not str(migrations):
             raise UsageError("the path of the migrations is empty; name a directory")
@@ -100,9 +100,9 @@ class MigrationRunner:
             database=Database(
                 dsn=_dsn(database),
                 session=session or Session(),
-                patience=Backoff(total_s=connect_wait_s),
+                backoff=Backoff(total_s=connect_wait_s),
             ),
-            store=Store(_table(table)),
+            store=TrackingStore(_table(table)),
             policy=policy or Policy(),
             observe=observe,
         )
@@ -149,14 +149,14 @@ class MigrationRunner:
 
     def version(self) -> int:
         """Return the version applied last, 0 when nothing is; creates nothing."""
-        with self._runner.look() as (_, history):
+        with self._runner.read_state() as (_, history):
             return history.current
 
     def status(self) -> Status:
         """Return every migration with its state; creates nothing."""
         files = self._files()
-        with self._runner.look() as (_, history):
-            return Status(history.current, tuple(listed(files, history)))
+        with self._runner.read_state() as (_, history):
+            return Status(history.current, tuple(list_migrations(files, history)))
 
     def _run(self, goal: Goal) -> tuple[Step, ...]:
         return self._runner.run(self._files(), goal)

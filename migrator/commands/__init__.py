@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 
 if TYPE_CHECKING:
-    from migrator.commands.context import Request
+    from migrator.commands.context import CommandContext
 
 COMMANDS: Mapping[str, str] = {
     "up": "change",
@@ -32,10 +32,12 @@ OFFLINE = frozenset({"validate", "create", "fix", "healthcheck"})
 """Commands that need no database."""
 
 
-def command(name: str) -> "Callable[[Request], None]":
+def command(name: str) -> "Callable[[CommandContext], None]":
     """Return the function of a command; its module is imported now."""
     module = import_module(f"{__name__}.{COMMANDS[name]}")
-    return cast("Callable[[Request], None]", getattr(module, name.replace("-", "_")))
+    return cast(
+        "Callable[[CommandContext], None]", getattr(module, name.replace("-", "_"))
+    )
 
 
 def summary(name: str) -> str:

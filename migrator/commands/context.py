@@ -11,7 +11,7 @@ from migrator.errors import FilesInvalidError, UsageError
 from migrator.source.load import load
 
 
-class Request(NamedTuple):
+class CommandContext(NamedTuple):
     """The files' place, the database's runner, and the command's own arguments."""
 
     places: tuple[Path, ...]
@@ -29,7 +29,7 @@ class Request(NamedTuple):
     check: bool = False
     """Whether pending migrations are an error for a command that only looks."""
 
-    patience: Backoff = Backoff(total_s=300, most_s=5)
+    backoff: Backoff = Backoff(total_s=300, most_s=5)
     """How long `wait` waits."""
 
     name: str = ""

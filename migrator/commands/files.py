@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from migrator.commands.context import Request
+from migrator.commands.context import CommandContext
 from migrator.events.run import FileCreated, FileRenamed
 from migrator.source import create as making
 
 
-def create(request: Request) -> None:
+def create(request: CommandContext) -> None:
     """
     Make a migration file NAME of type sql (the default; goose's is go) or py.
 
@@ -25,13 +25,13 @@ def create(request: Request) -> None:
     request.runner.observe(FileCreated(path=path))
 
 
-def fix(request: Request) -> None:
+def fix(request: CommandContext) -> None:
     """
     Give files with timestamps the next sequential versions, before they are applied.
 
     Raises:
         FilesInvalidError: Names have faults, or a file cannot be renamed.
     """
-    for renaming in making.renamings(request.directory):
+    for renaming in making.plan_renames(request.directory):
         making.rename(request.directory, renaming)
         request.runner.observe(FileRenamed(path=renaming.after, before=renaming.before))

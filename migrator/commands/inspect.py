@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from migrator.commands.context import Request
-from migrator.domain.history import History, Row
+from migrator.commands.context import CommandContext
+from migrator.domain.history import History, VersionRow
 from migrator.domain.model import Files, Step, Up
-from migrator.engine.plan import outdated
+from migrator.engine.plan import outdated_intents
 from migrator.errors import (
     FilesInvalidError,
     MigratorError,
-    NotThroughError,
+    NotReadyError,
     PendingError,
     WaitTimeoutError,
 )
-from migrator.events.factories import fault_found
+from migrator.events.factories import file_rejected
 from migrator.events.finding import (
     FilesValidated,
     MigrationListed,
@@ -23,14 +23,14 @@ from migrator.events.finding import (
     VersionRead,
 )
 from migrator.process.linger import lingers
-from migrator.sql.secrets import masked
+from migrator.sql.secrets import mask_everywhere
 
 
 if TYPE_CHECKING:
     from migrator.source.base_branch import Comparison
 
 
-def status(request: Request) -> None:
+def status(request: CommandContext) -> None:
     """
     Tell every migration with its state; --check exits 3 when one is pending.
 
@@ -38,8 +38,8 @@ def status(request: Request) -> None:
         PendingError: A check was asked for, and something is pending or missing.
     """
     files = request.files()
-    with request.runner.look() as (_, history):
-        lines = tuple(listed(files, history))
+    with request.runner.read_state() as (_, history):
+        lines = tuple(list_migrations(files, history))
     for line in lines:
         request.runner.observe(line)
     unapplied = [line.version for line in lines if line.state in _UNAPPLIED]
@@ -50,13 +50,13 @@ def status(request: Request) -> None:
 _UNAPPLIED = {"begun", "pending", "missing"}
 
 
-def version(request: Request) -> None:
+def version(request: CommandContext) -> None:
     """Tell the version that the database is at."""
-    with request.runner.look() as (_, history):
+    with request.runner.read_state() as (_, history):
         request.runner.observe(VersionRead(version=history.current))
 
 
-def plan(request: Request) -> None:
+def plan(request: CommandContext) -> None:
     """
     Tell what `up` would run, statement by statement; --check exits 3 for any.
 
@@ -66,13 +66,13 @@ def plan(request: Request) -> None:
     """
     steps = request.runner.plan(request.usable_files(), Up(to=request.target))
     for step in steps:
-        for line in planned(step):
+        for line in plan_statements(step):
             request.runner.observe(line)
     if request.check and steps:
         raise PendingError([step.migration.version for step in steps])
 
 
-def wait(request: Request) -> None:
+def wait(request: CommandContext) -> None:
     """
     Wait until the database has version N, or else all that the files have.
 
@@ -82,8 +82,8 @@ def wait(request: Request) -> None:
     """
     target = request.target
     wanted = {target} if target is not None else _versions(request.usable_files())
-    delays = request.patience.delays()
-    for seen in request.runner.watch():
+    delays = request.backoff.delays()
+    for seen in request.runner.poll_state():
         problem = seen if isinstance(seen, MigratorError) else None
         history = seen if isinstance(seen, History) else History()
         missing = sorted(wanted - history.versions)
@@ -92,7 +92,7 @@ def wait(request: Request) -> None:
             return
         delay = next(delays, None)
         if delay is None:
-            waited_s = request.patience.total_s
+            waited_s = request.backoff.total_s
             raise problem or WaitTimeoutError(missing, waited_s=waited_s)
         request.runner.observe(
             VersionAwaited(
@@ -104,7 +104,7 @@ def wait(request: Request) -> None:
         request.runner.cancellation.sleep(delay)
 
 
-def validate(request: Request) -> None:
+def validate(request: CommandContext) -> None:
     """
     Check all files; needs no database.
 
@@ -117,7 +117,7 @@ def validate(request: Request) -> None:
     files = request.files()
     beside = _beside_base(request, files)
     for warning in (*files.all_warnings, *beside.warnings):
-        request.runner.observe(fault_found(warning, fatal=False))
+        request.runner.observe(file_rejected(warning, fatal=False))
     faults = (*beside.faults, *files.all_faults)
     if faults:
         raise FilesInvalidError(faults)
@@ -125,14 +125,14 @@ def validate(request: Request) -> None:
     request.runner.observe(
         FilesValidated(
             files=len(files.migrations),
-            statements=sum(len(section.told) for section in sections),
+            statements=sum(len(section.listed_statements) for section in sections),
             newest=files.newest,
             added=beside.added if request.base else None,
         )
     )
 
 
-def _beside_base(request: Request, files: Files) -> "Comparison":
+def _beside_base(request: CommandContext, files: Files) -> "Comparison":
     from migrator.source import base_branch  # noqa: PLC0415 - rare
 
     if not request.base:
@@ -145,11 +145,14 @@ def _beside_base(request: Request, files: Files) -> "Comparison":
     )
 
 
-def listed(files: Files, history: History) -> Iterator[MigrationListed]:
+def list_migrations(files: Files, history: History) -> Iterator[MigrationListed]:
     """Yield a line for each file and each applied version, by version ascending."""
     paths = {migration.version: migration.path for migration in files.migrations}
     rows = {row.version: row for row in history.rows if row.version}
-    begun = {each.version for each in (set(history.begun) - set(outdated(history)))}
+    begun = {
+        each.version
+        for each in (set(history.open_intents) - set(outdated_intents(history)))
+    }
     newest = history.newest
     for number in sorted(paths.keys() | rows.keys()):
         row, path = rows.get(number), paths.get(number)
@@ -157,21 +160,21 @@ def listed(files: Files, history: History) -> Iterator[MigrationListed]:
             version=number,
             path=path,
             state="begun" if number in begun else _state(row, path, number, newest),
-            applied_at=row.at if row else None,
+            applied_at=row.applied_at if row else None,
         )
 
 
-def planned(step: Step) -> Iterator[StatementPlanned]:
+def plan_statements(step: Step) -> Iterator[StatementPlanned]:
     """Yield a line for each statement of *step*."""
     migration = step.migration
-    for number, statement in enumerate(step.told, 1):
+    for number, statement in enumerate(step.listed_statements, 1):
         yield StatementPlanned(
             version=migration.version,
             path=migration.path,
             line=statement.line,
             statement=number,
             transaction=migration.transaction,
-            text=masked(statement.text),
+            text=mask_everywhere(statement.text),
         )
 
 
@@ -179,18 +182,18 @@ def _versions(files: Files) -> set[int]:
     return {migration.version for migration in files.migrations}
 
 
-def _state(row: Row | None, path: str | None, number: int, newest: int) -> str:
+def _state(row: VersionRow | None, path: str | None, number: int, newest: int) -> str:
     if row is not None:
         return "applied" if path is not None else "unknown"
     return "missing" if number < newest else "pending"
 
 
-def healthcheck(request: Request) -> None:
+def healthcheck(request: CommandContext) -> None:
     """
     Exit with 0 while a run that came through lingers in this container, else with 3.
 
     Raises:
-        NotThroughError: None does.
+        NotReadyError: None does.
     """
     if not lingers():
-        raise NotThroughError
+        raise NotReadyError

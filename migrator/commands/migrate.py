@@ -1,46 +1,46 @@
 """Commands that change the database; all raise as `Runner.run`."""
 
-from migrator.commands.context import Request
+from migrator.commands.context import CommandContext
 from migrator.domain.model import Down, Redo, Reset, Up
 from migrator.errors import UnknownTargetError
 
 
-def up(request: Request) -> None:
+def up(request: CommandContext) -> None:
     """Apply everything that is pending (the default)."""
     request.run(Up())
 
 
-def up_by_one(request: Request) -> None:
+def up_by_one(request: CommandContext) -> None:
     """Apply the next pending migration."""
     request.run(Up(most=1))
 
 
-def up_to(request: Request) -> None:
+def up_to(request: CommandContext) -> None:
     """Apply what is pending up to and including version N."""
     request.run(Up(to=request.target))
 
 
-def down(request: Request) -> None:
+def down(request: CommandContext) -> None:
     """Take back what was applied last."""
     request.run(Down())
 
 
-def down_to(request: Request) -> None:
+def down_to(request: CommandContext) -> None:
     """Take back what was applied, down to but not including version N."""
     request.run(Down(to=request.target))
 
 
-def redo(request: Request) -> None:
+def redo(request: CommandContext) -> None:
     """Take back what was applied last, and apply it again."""
     request.run(Redo())
 
 
-def reset(request: Request) -> None:
+def reset(request: CommandContext) -> None:
     """Take back every migration that has a file."""
     request.run(Reset())
 
 
-def baseline(request: Request) -> None:
+def baseline(request: CommandContext) -> None:
     """
     Record all up to version N as applied, without running anything.
 

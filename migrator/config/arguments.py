@@ -53,7 +53,7 @@ _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
-def arguments(argv: Sequence[str]) -> dict[str, str]:
+def parse_arguments(argv: Sequence[str]) -> dict[str, str]:
     """
     Return what *argv* sets, by the setting's field; empty values are unset.
 
@@ -85,7 +85,7 @@ def _flag(argument: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
         dashes = argument[: len(argument) - len(argument.lstrip("-"))]
         raise UsageError(f"unrecognized arguments: {dashes}{name.lstrip('-')}; {_SEE}")
     if not flag.value:
-        value = _switched(name, flag, value if equals else "true")
+        value = _parse_switch(name, flag, value if equals else "true")
     elif not equals:
         value = next(rest, "")
         if not value:
@@ -94,7 +94,7 @@ def _flag(argument: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
         yield flag.field, value
 
 
-def _switched(name: str, flag: Flag, value: str) -> str:
+def _parse_switch(name: str, flag: Flag, value: str) -> str:
     if value not in _TRUE | _FALSE:
         raise UsageError(f"-{name} is on or off: write -{name} or -{name}=false")
     return flag.on if value in _TRUE else flag.off

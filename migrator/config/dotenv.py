@@ -39,7 +39,7 @@ def read_env_file(path: Path) -> Mapping[str, str]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(f"cannot read the env file {path}: {reason}") from error
     found: dict[str, str] = {}
-    at = _skipped(text, 0)
+    at = _skip(text, 0)
     while at < len(text):
         name = _NAME.match(text, at)
         value = name and _VALUE.match(text, name.end())
@@ -47,11 +47,11 @@ def read_env_file(path: Path) -> Mapping[str, str]:
             line = text.count("\n", 0, at) + 1
             raise UsageError(f"{path}:{line}: this is no NAME=value")
         found[name["name"]] = _read(value, found)
-        at = _skipped(text, value.end())
+        at = _skip(text, value.end())
     return found
 
 
-def _skipped(text: str, at: int) -> int:
+def _skip(text: str, at: int) -> int:
     blank = _BLANK.match(text, at)
     return blank.end() if blank else at
 
@@ -60,16 +60,16 @@ def _read(value: re.Match[str], known: Mapping[str, str]) -> str:
     if value["single"] is not None:
         return value["single"]
     if value["double"] is not None:
-        return _expanded(_unescaped(value["double"]), known)
-    return _expanded(_COMMENT.sub("", value["bare"]).strip(), known)
+        return _expand(_unescape(value["double"]), known)
+    return _expand(_COMMENT.sub("", value["bare"]).strip(), known)
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     broken = text.replace(r"\n", "\n").replace(r"\r", "\r")
     return re.sub(r"\\([^$])", r"\1", broken)
 
 
-def _expanded(text: str, known: Mapping[str, str]) -> str:
+def _expand(text: str, known: Mapping[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
         escape, name = found.groups()
         if escape:

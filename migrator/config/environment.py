@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from migrator.config.arguments import POSTGRES, arguments
+from migrator.config.arguments import POSTGRES, parse_arguments
 from migrator.errors import UsageError
 
 
@@ -44,7 +44,7 @@ def is_text(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
 
 
-def variable(field: str) -> str:
+def variable_name(field: str) -> str:
     """Return the environment variable of a field."""
     return PREFIX + field.upper()
 
@@ -74,14 +74,14 @@ class Environment:
 
     def file(self, field: str) -> Path | None:
         """Return the file that holds the value of *field*, where one does."""
-        name = variable(field)
+        name = variable_name(field)
         if name in self._environ:
             return None
         given = self._environ.get(f"{name}_FILE")
         return Path(given) if given else self._secret_path(name)
 
     def _value(self, field: str) -> str | None:
-        name = variable(field)
+        name = variable_name(field)
         if name in self._environ and f"{name}_FILE" in self._environ:
             self.faults.append(f"set {name} or {name}_FILE, not both")
         readers: tuple[Callable[[], str | None], ...] = (
@@ -134,7 +134,7 @@ class Environment:
             return {}
 
     def _unknown(self) -> Iterator[str]:
-        names = [variable(field) for field in self._fields]
+        names = [variable_name(field) for field in self._fields]
         known = {*names, *(f"{name}_FILE" for name in names)}
         for name in sorted(set(self._environ) - known):
             if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(name):
@@ -169,7 +169,7 @@ def with_env_file(
     Raises:
         UsageError: The file cannot be read, or GOOSE_EXTRA_ARGS cannot.
     """
-    named = environ.get(variable("env_file"), "").strip()
+    named = environ.get(variable_name("env_file"), "").strip()
     path = given.get("env_file") or named or _extra_args(environ).get("env_file")
     if path is None or path == "none":
         return environ
@@ -185,22 +185,22 @@ def _extra_args(environ: Mapping[str, str]) -> Mapping[str, str]:
     import shlex  # noqa: PLC0415 - rare
 
     try:
-        return arguments(shlex.split(words))
+        return parse_arguments(shlex.split(words))
     except UsageError as error:
         raise UsageError(*(f"{_EXTRA_ARGS}: {f}" for f in error.faults)) from error
     except ValueError as error:
         raise UsageError(f"{_EXTRA_ARGS}: {str(error).lower()}") from error
 
 
-def unusable(values: Mapping[str, str]) -> Iterator[str]:
+def value_faults(values: Mapping[str, str]) -> Iterator[str]:
     """Yield a fault for each field's value that no server and no file system takes."""
     for name, text in values.items():
         if not is_text(text):
-            yield f"{variable(name)}: {_NO_TEXT}"
+            yield f"{variable_name(name)}: {_NO_TEXT}"
 
 
-def texts(values: Mapping[str, str]) -> Mapping[str, str]:
-    """Return those of *values* that `unusable` has nothing against."""
+def valid_values(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return those of *values* that `value_faults` has nothing against."""
     return {name: text for name, text in values.items() if is_text(text)}
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 from migrator.config.environment import SECRETS_DIR, Environment
 from migrator.config.settings import Settings
-from migrator.credentials.provider import Choice
+from migrator.credentials.provider import PasswordChoice
 from migrator.pg.connection.dsn import Dsn
 
 
-def password_of(
+def password_source(
     settings: Settings,
     dsn: Dsn,
     environ: Mapping[str, str],
@@ -26,5 +26,5 @@ def password_of(
     file = None if given is None else source.file("password")
     if given is not None and file is None:
         return given.get_secret_value
-    choice = Choice(file, settings.password_command, settings.password_provider)
+    choice = PasswordChoice(file, settings.password_command, settings.password_provider)
     return choice.source(dict(dsn.parameters), environ, learn=learn)

@@ -5,16 +5,28 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from migrator.config.environment import SECRETS_DIR, Environment, texts, unusable
+from migrator.config.environment import (
+    SECRETS_DIR,
+    Environment,
+    valid_values,
+    value_faults,
+)
 from migrator.config.types import (
     Addresses,
     Duration,
-    Places,
+    Paths,
     Secret,
     TableName,
-    certainly,
+    parse_strict,
 )
-from migrator.domain.model import HistoryTable, Invalid, Lock, SessionState, Split, When
+from migrator.domain.model import (
+    HistoryMode,
+    Lock,
+    OnInvalidIndex,
+    OnProblem,
+    SessionState,
+    Split,
+)
 from migrator.errors import UsageError
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.connection.embedded import SCHEME as EMBEDDED
@@ -42,7 +54,7 @@ _TARGETED = ("up-to", "down-to", "baseline")
 _VERSIONED = ("baseline", "status", "version", "wait")
 
 
-def _means(meaning: str, **limits: int) -> Mapping[str, Any]:
+def _setting(meaning: str, **limits: int) -> Mapping[str, Any]:
     """Return a setting's metadata: its meaning, and its limits in pydantic's words."""
     return {"meaning": meaning, "limits": limits}
 
@@ -53,47 +65,48 @@ class Settings:
 
     command: Command = field(
         default="up",
-        metadata=_means(
+        metadata=_setting(
             "what to do: `up`, `down`, `status` and so on, as listed above"
         ),
     )
     target: int | None = field(
-        default=None, metadata=_means("the version N of a command that has one", ge=0)
+        default=None, metadata=_setting("the version N of a command that has one", ge=0)
     )
     check: bool = field(
         default=False,
-        metadata=_means("`status` and `plan` exit with 3 when something is pending"),
+        metadata=_setting("`status` and `plan` exit with 3 when something is pending"),
     )
     name: str | None = field(
-        default=None, metadata=_means("what `create` calls the new file", min_length=1)
+        default=None,
+        metadata=_setting("what `create` calls the new file", min_length=1),
     )
     kind: Literal["sql", "py"] = field(
-        default="sql", metadata=_means("what `create` makes: `sql` or `py`")
+        default="sql", metadata=_setting("what `create` makes: `sql` or `py`")
     )
     sequential: bool = field(
         default=False,
-        metadata=_means("`create` gives the next number as version, not a timestamp"),
+        metadata=_setting("`create` gives the next number as version, not a timestamp"),
     )
     wait: Duration = field(
-        default=300.0, metadata=_means("how long `wait` waits for the version")
+        default=300.0, metadata=_setting("how long `wait` waits for the version")
     )
     database_url: Secret | None = field(
         default=None,
-        metadata=_means(
+        metadata=_setting(
             "where: a URL or keywords; without it libpq's `PG*` variables say;"
             " `embedded:DIR` starts a private PostgreSQL for development"
         ),
     )
     password: Secret | None = field(
         default=None,
-        metadata=_means(
+        metadata=_setting(
             "the password, in place of the URL's; with `MIGRATOR_PASSWORD_FILE` the"
             " file is read anew for each connection"
         ),
     )
     password_command: str | None = field(
         default=None,
-        metadata=_means(
+        metadata=_setting(
             "a program with its arguments, without a shell: the first line that it"
             " prints is the password; it runs anew for each connection",
             min_length=1,
@@ -101,64 +114,64 @@ class Settings:
     )
     password_provider: Literal["none", "rds-iam"] = field(
         default="none",
-        metadata=_means(
+        metadata=_setting(
             "`rds-iam` makes a token of AWS's IAM the password, anew for each"
             " connection"
         ),
     )
-    migrations_dir: Places = field(
+    migrations_dir: Paths = field(
         default=(Path("migrations"),),
-        metadata=_means(
+        metadata=_setting(
             "where the files are: a directory or a `.tar.gz`, several with `:` between"
             " them; in the image that is `/migrations`"
         ),
     )
-    base: Places = field(
+    base: Paths = field(
         default=(),
-        metadata=_means(
+        metadata=_setting(
             "where the base branch's files are, for `validate`: a directory or a"
             " `.tar.gz`"
         ),
     )
     table: TableName = field(
         default="goose_db_version",
-        metadata=_means("the tracking table, `schema.table` allowed"),
+        metadata=_setting("the tracking table, `schema.table` allowed"),
     )
     split: Split = field(
         default=Split.GOOSE,
-        metadata=_means(
+        metadata=_setting(
             "who says where a statement ends: `goose` (`;` at a line's end,"
             " StatementBegin/End) or `postgres` (PostgreSQL's own lexical rules)"
         ),
     )
     no_versioning: bool = field(
         default=False,
-        metadata=_means(
+        metadata=_setting(
             "run the files whatever was applied, and leave the table alone"
         ),
     )
     allow_missing: bool = field(
         default=False,
-        metadata=_means("apply files older than the newest applied version"),
+        metadata=_setting("apply files older than the newest applied version"),
     )
-    on_db_ahead: When = field(
-        default=When.WARN,
-        metadata=_means("database newer than the files: `warn`, `fail`, `ignore`"),
+    on_db_ahead: OnProblem = field(
+        default=OnProblem.WARN,
+        metadata=_setting("database newer than the files: `warn`, `fail`, `ignore`"),
     )
-    on_drift: When = field(
-        default=When.WARN,
-        metadata=_means("an applied file has changed: `warn`, `fail`, `ignore`"),
+    on_drift: OnProblem = field(
+        default=OnProblem.WARN,
+        metadata=_setting("an applied file has changed: `warn`, `fail`, `ignore`"),
     )
-    on_invalid_index: Invalid = field(
-        default=Invalid.DROP,
-        metadata=_means(
+    on_invalid_index: OnInvalidIndex = field(
+        default=OnInvalidIndex.DROP,
+        metadata=_setting(
             "what a concurrent build left INVALID, of an index that a file builds:"
             " `drop` and build again, `fail`"
         ),
     )
-    history: HistoryTable = field(
-        default=HistoryTable.AUTO,
-        metadata=_means(
+    history: HistoryMode = field(
+        default=HistoryMode.AUTO,
+        metadata=_setting(
             "keep a side table of our own, `migrator_history`, with content and times"
             " of what was applied: `true`, `false`, or `auto`: unless a publication of"
             " all tables would send it to subscribers that do not have it"
@@ -166,69 +179,71 @@ class Settings:
     )
     connect_wait: Duration = field(
         default=60.0,
-        metadata=_means(
+        metadata=_setting(
             "how long to wait for the server to take connections, at first and whenever"
             " one is lost: all waits of a run together"
         ),
     )
     lock: Lock = field(
         default=Lock.AUTO,
-        metadata=_means(
+        metadata=_setting(
             "how migrators exclude each other: `session` (goose's advisory lock),"
             " `table` (goose's lease), `none`, or `auto`: `table` behind a pooler, else"
             " `session`"
         ),
     )
     lock_wait: Duration = field(
-        default=300.0, metadata=_means("how long to wait for another migrator")
+        default=300.0, metadata=_setting("how long to wait for another migrator")
     )
     lock_timeout: Duration = field(
-        default=5.0, metadata=_means("PostgreSQL's `lock_timeout` for our statements")
+        default=5.0, metadata=_setting("PostgreSQL's `lock_timeout` for our statements")
     )
     lock_retry: Duration = field(
         default=300.0,
-        metadata=_means(
+        metadata=_setting(
             "how long to retry a migration that met lock timeouts, deadlocks,"
             " serialization failures"
         ),
     )
     pipeline: bool = field(
         default=True,
-        metadata=_means(
+        metadata=_setting(
             "send statements without waiting for each answer; `false` runs them one by"
             " one"
         ),
     )
     statement_timeout: Duration = field(
         default=0.0,
-        metadata=_means(
+        metadata=_setting(
             "PostgreSQL's `statement_timeout` for our statements; 0 is none"
         ),
     )
     deadline: Duration = field(
-        default=0.0, metadata=_means("for the whole run; 0 is none")
+        default=0.0, metadata=_setting("for the whole run; 0 is none")
     )
     linger: bool = field(
         default=False,
-        metadata=_means(
+        metadata=_setting(
             "stay after `up`, `up-by-one`, `up-to` or `wait` came through, until"
             " SIGTERM: for `docker compose up --wait`"
         ),
     )
     env_file: str | None = field(
         default=None,
-        metadata=_means("a file of `NAME=value` lines for what the environment lacks"),
+        metadata=_setting(
+            "a file of `NAME=value` lines for what the environment lacks"
+        ),
     )
     role: str | None = field(
-        default=None, metadata=_means("`SET ROLE` on our sessions", min_length=1)
+        default=None, metadata=_setting("`SET ROLE` on our sessions", min_length=1)
     )
     search_path: str | None = field(
         default=None,
-        metadata=_means("`search_path` of our sessions, as `SET` takes it"),
+        metadata=_setting("`search_path` of our sessions, as `SET` takes it"),
     )
     session: SessionState = field(
         default=SessionState.RESET,
-        metadata=_means(
+        metadata=_setting(
             "session state between the files of a run: `reset` gives each file the same"
             " settings and role, `keep` leaves those of one file to the next, as goose"
             " does"
@@ -236,18 +251,18 @@ class Settings:
     )
     log_format: Literal["auto", "json", "console"] = field(
         default="auto",
-        metadata=_means("`json`, `console`, or `auto`: console on a terminal"),
+        metadata=_setting("`json`, `console`, or `auto`: console on a terminal"),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(
-        default="info", metadata=_means("`debug`, `info`, `warning`, `error`")
+        default="info", metadata=_setting("`debug`, `info`, `warning`, `error`")
     )
     termination_log: Path = field(
         default=Path("/dev/termination-log"),
-        metadata=_means("the termination message; written where the file exists"),
+        metadata=_setting("the termination message; written where the file exists"),
     )
     shutdown_urls: Addresses = field(
         default=(),
-        metadata=_means(
+        metadata=_setting(
             "what gets a POST when the run is over, such as a proxy's"
             " `http://127.0.0.1:15020/quitquitquit`; several with commas"
         ),
@@ -277,9 +292,9 @@ def read_settings(
     argument = environ.get("GOOSE_COMMAND_ARG", "").strip()
     if values.get("command") == "create" and values.get("target") == argument:
         del values["target"]  # there it is a name
-    faults: list[str] = [*source.faults, *unusable(values)]
+    faults: list[str] = [*source.faults, *value_faults(values)]
     try:
-        faults += _incomplete(settings := _read(texts(values)))
+        faults += _incomplete(settings := _read(valid_values(values)))
     except UsageError as error:
         faults += error.faults
     if faults:
@@ -289,11 +304,11 @@ def read_settings(
 
 def _read(values: Mapping[str, str]) -> Settings:
     try:
-        return certainly(Settings, values)
+        return parse_strict(Settings, values)
     except ValueError:
-        from migrator.config.validation import judged  # noqa: PLC0415 - it takes long
+        from migrator.config.validation import validate  # noqa: PLC0415 - it takes long
 
-        return judged(Settings, values)
+        return validate(Settings, values)
 
 
 def _incomplete(settings: Settings) -> Iterator[str]:

@@ -35,7 +35,7 @@ _ADDRESS = (
 _DIGITS = 18
 
 
-def seconds(text: object) -> object:
+def parse_duration(text: object) -> object:
     """
     Read a duration: `30s`, `5m`, `1h30m`, `500ms`, or a number of seconds.
 
@@ -44,7 +44,7 @@ def seconds(text: object) -> object:
             part of a millisecond would be PostgreSQL's 0, which is no limit.
     """
     written = str(text).strip()
-    number = _number_of_seconds(written)
+    number = _parse_seconds(written)
     # 1e-400 is 0 only because a float cannot be as small
     none = number == 0 and not re.search("[1-9]", written.lower().partition("e")[0])
     if not (none or 1 <= round(number * 1000, 6) <= _MOST_MS):
@@ -55,7 +55,7 @@ def seconds(text: object) -> object:
     return number or 0.0
 
 
-def _number_of_seconds(written: str) -> float:
+def _parse_seconds(written: str) -> float:
     """Return what *written* says, NaN when it says nothing."""
     if _DURATION.fullmatch(written):
         parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", written)
@@ -66,11 +66,11 @@ def _number_of_seconds(written: str) -> float:
         return float("nan")
 
 
-Duration = Annotated[float, seconds]
+Duration = Annotated[float, parse_duration]
 """Seconds; what stands beside the type reads them."""
 
 
-def addresses(text: object) -> tuple[str, ...]:
+def parse_addresses(text: object) -> tuple[str, ...]:
     """
     Read HTTP URLs, with commas or blanks between them.
 
@@ -91,11 +91,11 @@ def _is_address(text: str) -> bool:
     return re.fullmatch(_ADDRESS, text, re.IGNORECASE) is not None
 
 
-Addresses = Annotated[tuple[str, ...], addresses]
+Addresses = Annotated[tuple[str, ...], parse_addresses]
 """URLs; what stands beside the type reads them."""
 
 
-def places(text: object) -> tuple[Path, ...]:
+def parse_paths(text: object) -> tuple[Path, ...]:
     """
     Read paths with colons between them, as in PATH.
 
@@ -110,7 +110,7 @@ def places(text: object) -> tuple[Path, ...]:
     return found
 
 
-Places = Annotated[tuple[Path, ...], places]
+Paths = Annotated[tuple[Path, ...], parse_paths]
 """Paths; what stands beside the type reads them."""
 
 TableName = Annotated[str, check_table]
@@ -128,7 +128,7 @@ class Secret:
         return self._text
 
 
-def certain(kind: Any, text: str) -> object:
+def parse_value(kind: Any, text: str) -> object:
     """
     Return what *text* says to a field that is declared as *kind*.
 
@@ -142,11 +142,11 @@ def certain(kind: Any, text: str) -> object:
     if not text or not text.isprintable():
         raise ValueError(text)
     if get_origin(kind) is Literal:
-        return _word(text, get_args(kind))
+        return _parse_choice(text, get_args(kind))
     return _READERS.get(kind, kind)(text)  # an enum is called with its value
 
 
-def certainly(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
+def parse_strict(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
     """
     Return the settings that *texts*, by field, ask for, where all are certain.
 
@@ -156,20 +156,22 @@ def certainly(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
     kinds = {each.name: each.type for each in fields(kind)}
     if not texts.keys() <= kinds.keys():
         raise ValueError(texts.keys() - kinds.keys())
-    return kind(**{name: certain(kinds[name], text) for name, text in texts.items()})
+    return kind(
+        **{name: parse_value(kinds[name], text) for name, text in texts.items()}
+    )
 
 
-def _word(text: str, known: tuple[str, ...]) -> str:
+def _parse_choice(text: str, known: tuple[str, ...]) -> str:
     if text not in known:
         raise ValueError(text)
     return text
 
 
-def _switch(text: str) -> bool:
-    return _word(text, ("true", "false")) == "true"
+def _parse_bool(text: str) -> bool:
+    return _parse_choice(text, ("true", "false")) == "true"
 
 
-def _number(text: str) -> int:
+def _parse_int(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
         raise ValueError(text)
     return int(text)
@@ -178,12 +180,12 @@ def _number(text: str) -> int:
 _READERS: Mapping[Any, Callable[[str], object]] = {
     str: str,
     str | None: str,
-    int | None: _number,
-    bool: _switch,
+    int | None: _parse_int,
+    bool: _parse_bool,
     Path: Path,
-    Places: places,
+    Paths: parse_paths,
     Secret | None: Secret,
-    Duration: seconds,
-    Addresses: addresses,
+    Duration: parse_duration,
+    Addresses: parse_addresses,
     TableName: check_table,
 }

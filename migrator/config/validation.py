@@ -17,7 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from migrator.config.environment import variable
+from migrator.config.environment import variable_name
 from migrator.config.types import Secret
 from migrator.errors import UsageError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
-def judged(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
+def validate(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
     """
     Return the settings of a dataclass that *texts*, by field, ask for.
 
@@ -38,7 +38,7 @@ def judged(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
     try:
         found = _model(kind, texts)()
     except ValidationError as error:
-        raise UsageError(*map(_told, error.errors())) from None
+        raise UsageError(*map(_error_text, error.errors())) from None
     return kind(
         **{each.name: _plain(getattr(found, each.name)) for each in fields(kind)}
     )
@@ -105,7 +105,7 @@ def _plain(value: object) -> object:
     return Secret(value.get_secret_value()) if isinstance(value, SecretStr) else value
 
 
-def _told(error: ErrorDetails) -> str:
-    name = variable(str(error["loc"][0]))
+def _error_text(error: ErrorDetails) -> str:
+    name = variable_name(str(error["loc"][0]))
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -12,6 +12,6 @@ Password = Callable[[], str]
 A source of passwords, asked before each connection.
 
 Raises:
-    NoPasswordError: It has none; it may have one later.
+    PasswordUnavailableError: It has none; it may have one later.
     UsageError: It cannot have one, until somebody changes the environment.
 """

@@ -16,8 +16,8 @@ from xml.etree import ElementTree as ET
 
 from migrator.credentials.sigv4 import Keys
 from migrator.domain.urls import http_url
-from migrator.errors import NoPasswordError, UsageError
-from migrator.process.http import Answer, ask, why
+from migrator.errors import PasswordUnavailableError, UsageError
+from migrator.process.http import Response, error_reason, send_request
 
 
 TIMEOUT_S = 10.0
@@ -56,7 +56,7 @@ def keys(environ: Mapping[str, str], region: str) -> Keys:
     Return the keys that *environ* has or leads to; *region* is for asking STS.
 
     Raises:
-        NoPasswordError: Who was asked does not answer, or says no.
+        PasswordUnavailableError: Who was asked does not answer, or says no.
         UsageError: There is nobody to ask.
     """
     access, secret = (environ.get(name) for name in _VARIABLES)
@@ -85,7 +85,7 @@ def _from_web_identity(environ: Mapping[str, str], region: str) -> Keys:
     endpoint = f"https://sts.{region}.{domain}"
     if given := environ.get("AWS_ENDPOINT_URL_STS"):
         endpoint = _usable("AWS_ENDPOINT_URL_STS", given)
-    answer = _asked(
+    answer = _request(
         endpoint,
         method="POST",
         headers={"Content-Type": "application/x-www-form-urlencoded"},
@@ -94,7 +94,7 @@ def _from_web_identity(environ: Mapping[str, str], region: str) -> Keys:
     found = _elements(answer.body)
     if answer.status != _OK:
         code, message = found.get("Code", ""), found.get("Message", "")
-        raise _refused("STS", answer, f"{code}: {message}".strip(": "))
+        raise _refusal_error("STS", answer, f"{code}: {message}".strip(": "))
     return _keys(found, "SessionToken", "STS")
 
 
@@ -148,13 +148,15 @@ def _from_container(url: str, environ: Mapping[str, str]) -> Keys:
         token = _text(path)
     if token:
         if not (token.isascii() and token.isprintable()):
-            raise NoPasswordError("the authorization token is not a line of ASCII text")
+            raise PasswordUnavailableError(
+                "the authorization token is not a line of ASCII text"
+            )
         headers["Authorization"] = token
-    answer = _asked(url, method="GET", headers=headers)
+    answer = _request(url, method="GET", headers=headers)
     found = _object(answer.body)
     if answer.status != _OK:
         said = f"{found.get('code', '')}: {found.get('message', '')}".strip(": ")
-        raise _refused("the credentials agent", answer, said)
+        raise _refusal_error("the credentials agent", answer, said)
     return _keys(found, "Token", "the credentials agent")
 
 
@@ -170,23 +172,23 @@ def _keys(found: Mapping[str, Any], token: str, who: str) -> Keys:
     names = ("AccessKeyId", "SecretAccessKey", token)
     texts = [found.get(name) for name in names]
     if not all(isinstance(text, str) and text for text in texts):
-        raise NoPasswordError(f"{who} answered without credentials")
+        raise PasswordUnavailableError(f"{who} answered without credentials")
     return Keys(*map(str, texts))
 
 
-def _asked(url: str, **request: Any) -> Answer:
+def _request(url: str, **request: Any) -> Response:
     try:
-        return ask(url, timeout_s=TIMEOUT_S, **request)
+        return send_request(url, timeout_s=TIMEOUT_S, **request)
     except OSError as error:
         place = urlsplit(url).netloc
-        raise NoPasswordError(
-            f"{place} does not answer: {why(error)}", silent=True
+        raise PasswordUnavailableError(
+            f"{place} does not answer: {error_reason(error)}", silent=True
         ) from error
 
 
-def _refused(who: str, answer: Answer, said: str) -> NoPasswordError:
+def _refusal_error(who: str, answer: Response, said: str) -> PasswordUnavailableError:
     told = said or answer.reason
-    return NoPasswordError(
+    return PasswordUnavailableError(
         f"{who} answered {answer.status}: {told}",
         silent=answer.status >= _SERVER_ERROR,
     )
@@ -197,4 +199,4 @@ def _text(path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise NoPasswordError(f"cannot read {path}: {reason}") from error
+        raise PasswordUnavailableError(f"cannot read {path}: {reason}") from error

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrator.errors import NoPasswordError, UsageError
+from migrator.errors import PasswordUnavailableError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class FromFile:
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise NoPasswordError(f"cannot read {self.path}: {why}") from error
-        return usable(text.strip(), f"{self.path} holds no password")
+            raise PasswordUnavailableError(f"cannot read {self.path}: {why}") from error
+        return check_password(text.strip(), f"{self.path} holds no password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,18 @@ class FromCommand:
             )
         except subprocess.TimeoutExpired:
             why = f"{words[0]} did not end within {self.timeout_s:g} s"
-            raise NoPasswordError(why, silent=True) from None
+            raise PasswordUnavailableError(why, silent=True) from None
         except OSError as error:
             raise UsageError(_NO_PROGRAM.format(words[0], error.strerror)) from error
         if done.returncode:
             self.learn(done.stdout[:_MOST_LEARNED].decode(errors="replace"))
-            raise NoPasswordError(_failure(words[0], done.returncode, done.stderr))
+            raise PasswordUnavailableError(
+                _failure(words[0], done.returncode, done.stderr)
+            )
         first = done.stdout.split(b"\n", 1)[0].removesuffix(b"\r")
-        return usable(first.decode(errors="replace"), f"{words[0]} printed no password")
+        return check_password(
+            first.decode(errors="replace"), f"{words[0]} printed no password"
+        )
 
 
 _NO_PROGRAM = (
@@ -67,17 +71,17 @@ _MOST_SHOWN = 200
 _MOST_LEARNED = 1 << 13
 
 
-def usable(password: str, lacking: str) -> str:
+def check_password(password: str, lacking: str) -> str:
     """
     Return *password*.
 
     Raises:
-        NoPasswordError: It is empty, as *lacking* says, or libpq cannot take it.
+        PasswordUnavailableError: It is empty, as *lacking* says, or libpq cannot take it.
     """
     if not password:
-        raise NoPasswordError(lacking)
+        raise PasswordUnavailableError(lacking)
     if "\0" in password or "\ufffd" in password:
-        raise NoPasswordError("the password is no text")
+        raise PasswordUnavailableError("the password is no text")
     return password
 
 

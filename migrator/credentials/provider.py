@@ -8,7 +8,7 @@ from typing import NamedTuple
 from migrator.credentials import Password
 
 
-class Choice(NamedTuple):
+class PasswordChoice(NamedTuple):
     """What the settings say; at most one of them says something."""
 
     file: Path | None = None

@@ -45,9 +45,9 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         place = ":".join(str(n) for n in (self.line, self.column) if n)
-        return f"{self.path}:{place}: {self.message}" if place else self._bare()
+        return f"{self.path}:{place}: {self.message}" if place else self._location()
 
-    def _bare(self) -> str:
+    def _location(self) -> str:
         return f"{self.path}: {self.message}"
 
 
@@ -101,12 +101,12 @@ TRACKING = "recording its progress in migrator_history"
 INSPECTING = "querying the catalogs"
 
 
-class Begun(NamedTuple):
+class OpenIntent(NamedTuple):
     """A migration without a transaction that has begun and is not recorded."""
 
     version: int
     direction: str
-    through: int
+    completed: int
     """How many of its statements are in effect, for certain."""
 
 

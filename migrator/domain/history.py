@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from migrator.domain.facts import Begun
+from migrator.domain.facts import OpenIntent
 from migrator.domain.model import Direction, Step
 
 
-class Row(NamedTuple):
+class VersionRow(NamedTuple):
     """One row of the tracking table."""
 
     version: int
     is_applied: bool
     """False only in tables that goose before v2 has written."""
 
-    at: str | None
+    applied_at: str | None
     """
     When, in UTC as RFC 3339 has it.
 
@@ -26,9 +26,9 @@ class Row(NamedTuple):
 class History(NamedTuple):
     """What the tracking table says, oldest row first."""
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[VersionRow, ...] = ()
     exists: bool = False
-    begun: tuple[Begun, ...] = ()
+    open_intents: tuple[OpenIntent, ...] = ()
 
     @property
     def versions(self) -> frozenset[int]:
@@ -67,6 +67,6 @@ class History(NamedTuple):
         """Return what the table says once *step* is recorded."""
         version = step.migration.version
         if step.direction is Direction.UP:
-            return self._replace(rows=(*self.rows, Row(version, True, None)))
+            return self._replace(rows=(*self.rows, VersionRow(version, True, None)))
         kept = tuple(row for row in self.rows if row.version != version)
         return self._replace(rows=kept)

@@ -27,7 +27,7 @@ class Split(Enum):
     POSTGRES = "postgres"
 
 
-class When(Enum):
+class OnProblem(Enum):
     """What to do about something that is odd and may be right."""
 
     WARN = "warn"
@@ -35,14 +35,14 @@ class When(Enum):
     IGNORE = "ignore"
 
 
-class Invalid(Enum):
+class OnInvalidIndex(Enum):
     """What to do about an index that a concurrent build has left INVALID."""
 
     DROP = "drop"
     FAIL = "fail"
 
 
-class HistoryTable(Enum):
+class HistoryMode(Enum):
     """Whether to keep a side table of our own, `migrator_history`."""
 
     AUTO = "auto"
@@ -52,7 +52,7 @@ class HistoryTable(Enum):
     FALSE = "false"
 
     @classmethod
-    def _missing_(cls, value: object) -> "HistoryTable | None":
+    def _missing_(cls, value: object) -> "HistoryMode | None":
         """Take the words that stand for a switch elsewhere, too."""
         word = str(value).lower()
         if word in {"auto", "true", "t", "yes", "y", "on", "1"}:
@@ -177,7 +177,7 @@ class Section(NamedTuple):
     """What is odd about it, and stops nothing."""
 
     @property
-    def told(self) -> Statements:
+    def listed_statements(self) -> Statements:
         """Return what is listed and counted: the statements, or the script's call."""
         return self.statements if self.script is None else (self.script.call,)
 
@@ -267,9 +267,9 @@ class Step(NamedTuple):
         return self.migration.section(self.direction).begin
 
     @property
-    def told(self) -> Statements:
+    def listed_statements(self) -> Statements:
         """Return what is listed and counted of what this step runs."""
-        return self.migration.section(self.direction).told
+        return self.migration.section(self.direction).listed_statements
 
     @property
     def faults(self) -> tuple[Fault, ...]:

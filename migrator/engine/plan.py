@@ -4,29 +4,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import assert_never
 
-from migrator.domain.facts import Begun, Drift
-from migrator.domain.history import History, Row
+from migrator.domain.facts import Drift, OpenIntent
+from migrator.domain.history import History, VersionRow
 from migrator.domain.model import (
     Direction,
     Down,
     Files,
     Goal,
     Migration,
+    OnProblem,
     Redo,
     Reset,
     Statement,
     Step,
     Up,
-    When,
 )
 from migrator.errors import (
     DatabaseAheadError,
     FilesInvalidError,
-    MissingMigrationsError,
-    NoFileError,
-    PartialError,
+    MigrationFileMissingError,
+    OutOfOrderError,
+    PartiallyAppliedError,
 )
-from migrator.sql.riding import why_alone
+from migrator.sql.riding import not_pipelined_reason
 
 
 def make_plan(
@@ -35,7 +35,7 @@ def make_plan(
     goal: Goal,
     *,
     allow_missing: bool = False,
-    when_ahead: When = When.WARN,
+    when_ahead: OnProblem = OnProblem.WARN,
 ) -> tuple[Step, ...]:
     """
     Return the steps that lead from *history* to *goal*, in running order.
@@ -53,18 +53,18 @@ def make_plan(
     Raises:
         FilesInvalidError: A file that would have to run has faults, or the
             directory has.
-        MissingMigrationsError: A file is older than the newest applied version.
+        OutOfOrderError: A file is older than the newest applied version.
         DatabaseAheadError: *when_ahead* is FAIL and the table has newer versions.
-        NoFileError: What is to be taken back has no file.
+        MigrationFileMissingError: What is to be taken back has no file.
     """
     match goal:
         case Up():
             _check_ahead(files, history, when_ahead)
             steps = _up(files, history, goal, allow_missing=allow_missing)
         case Down():
-            steps = _down(files, _to_take_back(history, goal))
+            steps = _down(files, _steps_to_revert(history, goal))
         case Redo():
-            down = _down(files, _to_take_back(history, Down()))
+            down = _down(files, _steps_to_revert(history, Down()))
             steps = (*down, *(Step(s.migration, Direction.UP) for s in down))
         case Reset():
             on_disk = {m.version for m in files.migrations} & set(history.latest)
@@ -75,7 +75,7 @@ def make_plan(
     return steps
 
 
-def assumed(files: Files, goal: Goal) -> History:
+def assumed_history(files: Files, goal: Goal) -> History:
     """
     Return what *goal* goes by when nobody asks the tracking table.
 
@@ -84,15 +84,15 @@ def assumed(files: Files, goal: Goal) -> History:
     """
     if isinstance(goal, Up):
         return History()
-    return History(tuple(Row(m.version, True, None) for m in files.migrations))
+    return History(tuple(VersionRow(m.version, True, None) for m in files.migrations))
 
 
-def rides(step: Step) -> bool:
+def is_pipelineable(step: Step) -> bool:
     """Tell whether *step* may be sent in one stream with the steps beside it."""
     return step.migration.transaction and step.script is None
 
 
-def apart(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, str]:
+def not_pipelined(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, str]:
     """
     Return the files that wait for answers, and why; the others go in one stream.
 
@@ -102,22 +102,22 @@ def apart(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, str]:
     """
     if why_all:
         return {"*": why_all}
-    found = ((s.migration.path, _why_apart(s)) for s in steps)
+    found = ((s.migration.path, _not_pipelined_reason(s)) for s in steps)
     return {path: reason for path, reason in found if reason}
 
 
-def _why_apart(step: Step) -> str:
+def _not_pipelined_reason(step: Step) -> str:
     if step.script is not None:
         return "it is written in Python"
     if not step.migration.transaction:
         return "it runs without a transaction"
     if not isinstance(step.statements, tuple):
         return ""  # a large file would be read once more
-    reasons = ((n, why_alone(s)) for n, s in enumerate(step.statements, 1))
+    reasons = ((n, not_pipelined_reason(s)) for n, s in enumerate(step.statements, 1))
     return next((f"statement {n}: {why}" for n, why in reasons if why), "")
 
 
-def ahead(files: Files, history: History) -> tuple[int, ...]:
+def versions_ahead(files: Files, history: History) -> tuple[int, ...]:
     """Return the applied versions that are newer than every file, ascending."""
     return tuple(sorted(v for v in history.versions if v > files.newest))
 
@@ -150,29 +150,31 @@ def before(files: Files, step: Step) -> tuple[Step, ...]:
     return tuple(Step(m, side) for m in found if m.section(side).script is None)
 
 
-def outdated(history: History) -> tuple[Begun, ...]:
+def outdated_intents(history: History) -> tuple[OpenIntent, ...]:
     """Return what was stopped half way once, and has been done since by others."""
     versions = history.versions
     return tuple(
         begun
-        for begun in history.begun
+        for begun in history.open_intents
         if (begun.version in versions) is (begun.direction == Direction.UP.value)
     )
 
 
-def check_begun(steps: Iterable[Step], history: History) -> None:
+def check_intents(steps: Iterable[Step], history: History) -> None:
     """
     See that nothing is begun anew of which a part is in effect.
 
     Raises:
-        PartialError: A migration was stopped half way when it had no transaction, and
+        PartiallyAppliedError: A migration was stopped half way when it had no transaction, and
             now it wants one.
     """
-    begun = {(each.version, each.direction): each.through for each in history.begun}
+    begun = {
+        (each.version, each.direction): each.completed for each in history.open_intents
+    }
     for step in steps:
         through = begun.get((step.migration.version, step.direction.value), 0)
         if through and step.migration.transaction:
-            raise PartialError(
+            raise PartiallyAppliedError(
                 step.migration.place(Statement("", 1), 0),
                 reason=f"{through} of its statements are in effect, from a run in which"
                 " it had no transaction",
@@ -181,7 +183,7 @@ def check_begun(steps: Iterable[Step], history: History) -> None:
             )
 
 
-def drifted(files: Files, applied: Mapping[int, str]) -> tuple[Drift, ...]:
+def find_drift(files: Files, applied: Mapping[int, str]) -> tuple[Drift, ...]:
     """Return the files whose checksum is not the one they were *applied* with."""
     return tuple(
         Drift(m.version, m.path, applied[m.version], m.checksum)
@@ -190,9 +192,9 @@ def drifted(files: Files, applied: Mapping[int, str]) -> tuple[Drift, ...]:
     )
 
 
-def _check_ahead(files: Files, history: History, when_ahead: When) -> None:
-    surplus = ahead(files, history)
-    if surplus and when_ahead is When.FAIL:
+def _check_ahead(files: Files, history: History, when_ahead: OnProblem) -> None:
+    surplus = versions_ahead(files, history)
+    if surplus and when_ahead is OnProblem.FAIL:
         raise DatabaseAheadError(surplus, newest_file=files.newest)
 
 
@@ -208,11 +210,11 @@ def _up(
     ]
     missing = tuple(m.path for m in pending if m.version < newest)
     if missing and not allow_missing:
-        raise MissingMigrationsError(missing, newest=newest)
+        raise OutOfOrderError(missing, newest=newest)
     return tuple(Step(m, Direction.UP) for m in pending[: goal.most])
 
 
-def _to_take_back(history: History, goal: Down) -> Sequence[int]:
+def _steps_to_revert(history: History, goal: Down) -> Sequence[int]:
     limit = goal.to or 0
     found = tuple(takewhile(lambda version: version > limit, history.latest))
     return found[:1] if goal.to is None else found
@@ -225,7 +227,7 @@ def _down(files: Files, versions: Iterable[int]) -> tuple[Step, ...]:
 
 def _known(known: Mapping[int, Migration], version: int) -> Migration:
     if version not in known:
-        raise NoFileError(version, newest_file=max(known, default=0))
+        raise MigrationFileMissingError(version, newest_file=max(known, default=0))
     return known[version]
 
 

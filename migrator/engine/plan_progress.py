@@ -10,20 +10,20 @@ from migrator.domain.model import Direction, Step
 _Key = tuple[int, Direction]
 
 
-class News(NamedTuple):
+class PlanDiff(NamedTuple):
     """What the table says of a plan, as far as our own count does not."""
 
-    vanished: tuple[Step, ...]
+    lost: tuple[Step, ...]
     """They were through, and are in effect no more."""
 
-    found: tuple[Step, ...]
+    confirmed: tuple[Step, ...]
     """They are through, and we have sent all of them."""
 
     others: tuple[Step, ...]
     """They are through, and it was not we who have done it."""
 
 
-class Progress:
+class PlanProgress:
     """Counts the steps of *plan*, which was made from the history *before* it."""
 
     def __init__(self, plan: tuple[Step, ...], before: History) -> None:
@@ -56,33 +56,31 @@ class Progress:
         """Count *step* as through, and as *ours* or another run's."""
         self._done[_key(step)] = ours
 
-    def news(self, now: History) -> News:
+    def diff(self, now: History) -> PlanDiff:
         """Return what the history *now* says that is not counted."""
-        through = {_key(step) for step in self._through(now)}
+        through = {_key(step) for step in self._recorded_steps(now)}
         fresh = [s for s in self._plan if _key(s) in through - self._done.keys()]
-        return News(
-            vanished=tuple(
-                s for s in self._plan if _key(s) in self._done.keys() - through
-            ),
-            found=tuple(s for s in fresh if _key(s) in self._sent),
+        return PlanDiff(
+            lost=tuple(s for s in self._plan if _key(s) in self._done.keys() - through),
+            confirmed=tuple(s for s in fresh if _key(s) in self._sent),
             others=tuple(s for s in fresh if _key(s) not in self._sent),
         )
 
     def complete(self, now: History) -> bool:
         """Tell whether all of the plan is through by what the history *now* says."""
-        return len(tuple(self._through(now))) == len(self._plan)
+        return len(tuple(self._recorded_steps(now))) == len(self._plan)
 
-    def learn(self, news: News) -> None:
+    def apply(self, news: PlanDiff) -> None:
         """Count *news*; what was sent before is decided then."""
-        for step in news.vanished:
+        for step in news.lost:
             del self._done[_key(step)]
-        for step in news.found:
+        for step in news.confirmed:
             self.end(step, ours=True)
         for step in news.others:
             self.end(step, ours=False)
         self._sent.clear()
 
-    def _through(self, now: History) -> Iterable[Step]:
+    def _recorded_steps(self, now: History) -> Iterable[Step]:
         """
         Yield the steps that are in effect by what the history *now* says.
 

@@ -4,37 +4,37 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from migrator.domain.model import Step
-from migrator.engine.wait_budget import Allowance
+from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
-    BusyTableError,
     ConnectionLostError,
     MigratorError,
     ReadOnlyServerError,
+    TrackingTableLockedError,
     UnavailableError,
 )
 from migrator.events.base import Event
-from migrator.events.database import DatabaseLost, DatabaseWaited
+from migrator.events.database import ConnectionLost, ConnectionRetried
 
 
 ATTEMPTS = 3
 """How often one migration is begun whose session dies: it may be what kills it."""
 
-Lost = ConnectionLostError | UnavailableError | BusyTableError
+Lost = ConnectionLostError | UnavailableError | TrackingTableLockedError
 
 
-def lost(work: Callable[[], None]) -> Lost | None:
+def catch_loss(work: Callable[[], None]) -> Lost | None:
     """Do *work*, and return what ended it, if it may go on in another session."""
     try:
         work()
-    except (ConnectionLostError, UnavailableError, BusyTableError) as error:
+    except (ConnectionLostError, UnavailableError, TrackingTableLockedError) as error:
         return error
     return None
 
 
-class Losses:
+class ReconnectPolicy:
     """Counts the losses of one run, and spaces what follows them by *allowance*."""
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: WaitBudget) -> None:
         self._allowance = allowance
         self._last: ConnectionLostError | None = None
         self._met = 0
@@ -60,31 +60,35 @@ class Losses:
         Raises:
             ConnectionLostError: A session has died for good; or the third one at the
                 same step.
-            UnavailableError, BusyTableError: As *error* says, and the allowance is
+            UnavailableError, TrackingTableLockedError: As *error* says, and the allowance is
                 spent or no session has died.
         """
         self._met += 1
-        if isinstance(error, BusyTableError) and (going or self._last is None):
+        if isinstance(error, TrackingTableLockedError) and (
+            going or self._last is None
+        ):
             raise error
         if isinstance(error, ConnectionLostError):
             self._count(error, done=done, going=going)
         with self._allowance.waiting():
-            delay = next(self._spaced(done), None)
+            delay = next(self._growing_delays(done), None)
         if delay is None:
-            raise self._ending(error, taken=taken) from error
+            raise self._final_error(error, taken=taken) from error
         return delay
 
-    def told(self, error: Lost, delay: float, *, done: int, step: Step | None) -> Event:
+    def lost_event(
+        self, error: Lost, delay: float, *, done: int, step: Step | None
+    ) -> Event:
         """Return the event of *error*, met at *step*, after which *delay* is waited."""
         if step is None and not isinstance(error, ConnectionLostError):
-            return DatabaseWaited(
+            return ConnectionRetried(
                 attempt=self._met,
                 waited_s=round(self._allowance.spent_s, 3),
                 next_attempt_s=round(delay, 3),
                 reason=error.server.message,
                 sqlstate=error.server.sqlstate,
             )
-        return DatabaseLost(
+        return ConnectionLost(
             reason=error.server.message,
             sqlstate=error.server.sqlstate,
             version=step.migration.version if step else None,
@@ -96,21 +100,23 @@ class Losses:
     def _count(self, error: ConnectionLostError, *, done: int, going: bool) -> None:
         self._last = error
         self._deaths[done] += going
-        if not error.passes:
+        if not error.is_recoverable:
             raise error
         if self._deaths[done] == ATTEMPTS:
-            raise error.ending(_KILLING) from error
+            raise error.with_consequence(_KILLING) from error
 
-    def _spaced(self, done: int) -> Iterator[float]:
+    def _growing_delays(self, done: int) -> Iterator[float]:
         """Return delays that grow until another step is done."""
         if self._delays is None or self._delays_at != done:
             self._delays, self._delays_at = self._allowance.delays(), done
         return self._delays
 
-    def _ending(self, error: Lost, *, taken: bool) -> MigratorError:
+    def _final_error(self, error: Lost, *, taken: bool) -> MigratorError:
         if self._last is not None and isinstance(error, UnavailableError):
             spent_s = self._allowance.spent_s
-            return self._last.ending(_NO_OTHER.format(spent_s, error.server.message))
+            return self._last.with_consequence(
+                _NO_OTHER.format(spent_s, error.server.message)
+            )
         if isinstance(error, ReadOnlyServerError) and taken:
             return ConnectionLostError(error.server, doing=_SEEKING)
         return error

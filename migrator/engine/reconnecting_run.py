@@ -23,71 +23,72 @@ from migrator.domain.facts import BEGINNING, ServerMessage
 from migrator.domain.history import History
 from migrator.domain.model import Files, SessionState, Step
 from migrator.engine.plan import before, session_left
-from migrator.engine.reconnect_policy import Losses, Lost, lost
-from migrator.engine.step_runner import Walk
-from migrator.engine.wait_budget import Allowance
+from migrator.engine.reconnect_policy import Lost, ReconnectPolicy, catch_loss
+from migrator.engine.step_runner import StepRunner
+from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
     ConnectionLostError,
     MigratorError,
-    PartialError,
+    PartiallyAppliedError,
     ReadOnlyServerError,
     StatementFailedError,
 )
 from migrator.events.base import Observer
 from migrator.pg.connection.database import Database
-from migrator.pg.errors.tracking_errors import troubled
+from migrator.pg.errors.tracking_errors import translate_errors
 from migrator.pg.errors.translate import READ_ONLY_TRANSACTION
-from migrator.pg.execution.partial_errors import nowhere
+from migrator.pg.execution.partial_errors import file_place
 from migrator.pg.execution.statements import Executor
-from migrator.pg.locking.held_lock import NO_LOCK, Hold
-from migrator.pg.tracking.snapshot import Seen
-from migrator.pg.tracking.store import Store
-from migrator.pg.tracking.unversioned import Unversioned
+from migrator.pg.locking.held_lock import NO_LOCK, HeldLock
+from migrator.pg.tracking.snapshot import DatabaseState
+from migrator.pg.tracking.store import TrackingStore
+from migrator.pg.tracking.unversioned import NoTrackingStore
 from migrator.process.cancellation import Cancellation
 
 
 Locked = Callable[
-    [psycopg.Connection, Seen, Callable[[], bool]], AbstractContextManager[Hold | None]
+    [psycopg.Connection, DatabaseState, Callable[[], bool]],
+    AbstractContextManager[HeldLock | None],
 ]
 
 
 @dataclass(slots=True, kw_only=True)
-class Course:
+class ReconnectingRun:
     """One run's work, from the first look to its end."""
 
     database: Database
-    store: Store | Unversioned
+    store: TrackingStore | NoTrackingStore
     files: Files
     locked: Locked
-    planned: Callable[[psycopg.Connection, Seen], tuple[Step, ...]]
+    planned: Callable[[psycopg.Connection, DatabaseState], tuple[Step, ...]]
     """Makes the plan of what was seen under the lock, and tells it."""
 
     idle: Callable[[psycopg.Connection, History], bool]
     """Whether a history leaves nothing to plan; then it tells so."""
 
-    why_apart: Callable[[psycopg.Connection], str]
+    not_pipelined_reason: Callable[[psycopg.Connection], str]
     """Why every statement waits for its answer; empty when none has to."""
 
     drop_invalid: bool
     """What `Executor` does with what a concurrent build left behind."""
-    patience: Backoff
+    backoff: Backoff
     """For other sessions' locks."""
 
-    allowance: Allowance
+    wait_budget: WaitBudget
     observe: Observer
     cancellation: Cancellation
-    _losses: Losses = field(init=False)
-    _walk: Walk | None = None
-    _hold: Hold = NO_LOCK
+    _reconnect_policy: ReconnectPolicy = field(init=False)
+    _steps: StepRunner | None = None
+    _lock: HeldLock = NO_LOCK
     """The lock as it was held last: what of it is left, once sessions are lost."""
 
-    _going: bool = False
+    _is_going: bool = False
     """Whether steps are taken: sessions that die before or between are not counted."""
 
     def __post_init__(self) -> None:
-        self._losses = Losses(self.allowance)
+        self._reconnect_policy = ReconnectPolicy(self.wait_budget)
 
-    def run(self, conn: psycopg.Connection, seen: Seen) -> tuple[Step, ...]:
+    def run(self, conn: psycopg.Connection, seen: DatabaseState) -> tuple[Step, ...]:
         """
         Do what the goal asks for, begun on *conn* after what was *seen* there.
 
@@ -102,86 +103,90 @@ class Course:
         except MigratorError as error:
             self._explain_existing(error, seen)
             self._explain_session(error)
-            if self._walk is not None:
-                self._walk.failed(error)
+            if self._steps is not None:
+                self._steps.emit_failure(error)
             raise
 
-    def _explain_existing(self, error: MigratorError, before: Seen) -> None:
+    def _explain_existing(self, error: MigratorError, before: DatabaseState) -> None:
         """Say of what exists already how a database without a history gets one."""
-        if before.history.versions or not isinstance(self.store, Store):
+        if before.history.versions or not isinstance(self.store, TrackingStore):
             return
-        if not isinstance(error, (StatementFailedError, PartialError)):
+        if not isinstance(error, (StatementFailedError, PartiallyAppliedError)):
             return
-        from migrator.pg.errors.remedies import remedy_of_existing  # noqa: PLC0415 - rare
+        from migrator.pg.errors.remedies import find_existing_remedy  # noqa: PLC0415 - rare
 
-        recorded = self._walk is not None and bool(self._walk.taken)
+        recorded = self._steps is not None and bool(self._steps.steps_taken)
         if error.server is not None:
-            remedy = remedy_of_existing(
+            remedy = find_existing_remedy(
                 error.server, self.store.name, recorded=recorded
             )
-            error.sequel = "; ".join(filter(None, (error.sequel, remedy)))
+            error.advice = "; ".join(filter(None, (error.advice, remedy)))
 
     def _explain_session(self, error: MigratorError) -> None:
         """Say of what is not there that an earlier file may have led to it."""
-        step = self._walk.next if self._walk is not None else None
-        if step is None or not isinstance(error, (StatementFailedError, PartialError)):
+        step = self._steps.next_step if self._steps is not None else None
+        if step is None or not isinstance(
+            error, (StatementFailedError, PartiallyAppliedError)
+        ):
             return
         from migrator.pg.errors.remedies import remedy_of_session  # noqa: PLC0415 - rare
 
         left = session_left(before(self.files, step))
         state = self.database.session.state
         remedy = remedy_of_session(error.server, left, state) if error.server else ""
-        error.sequel = "; ".join(filter(None, (error.sequel, remedy)))
+        error.advice = "; ".join(filter(None, (error.advice, remedy)))
 
-    def _run(self, conn: psycopg.Connection, seen: Seen) -> tuple[Step, ...]:
-        error = lost(partial(self._work, conn, seen))
+    def _run(self, conn: psycopg.Connection, seen: DatabaseState) -> tuple[Step, ...]:
+        error = catch_loss(partial(self._work, conn, seen))
         while error is not None:
-            error = lost(partial(self._work_again, self._lost(error)))
-        return () if self._walk is None else self._walk.taken
+            error = catch_loss(partial(self._work_again, self._handle_loss(error)))
+        return () if self._steps is None else self._steps.steps_taken
 
     def _work_again(self, pause: float) -> None:
-        with self.allowance.waiting():
+        with self.wait_budget.waiting():
             self.cancellation.sleep(pause)
-            conn, answers = self.database._replace(patience=self.allowance.left).ask(
-                self.store.question, self.observe, self.cancellation
+            conn, answers = self.database._replace(
+                backoff=self.wait_budget.remaining
+            ).connect_and_query(
+                self.store.snapshot_sql, self.observe, self.cancellation
             )
         with closing(conn):
-            read, look = self.store.read, self.store.look
+            read, look = self.store.parse_state, self.store.read_state
             seen = look(conn) if answers is None else read(answers)
-            if self._walk is not None or not self.idle(conn, seen.history):
+            if self._steps is not None or not self.idle(conn, seen.history):
                 self._work(conn, seen)
 
-    def _work(self, conn: psycopg.Connection, seen: Seen) -> None:
+    def _work(self, conn: psycopg.Connection, seen: DatabaseState) -> None:
         with closing(conn):
             _check_writable(conn)
-            self._free(conn)
-            with self.locked(conn, seen, partial(self._done, conn)) as hold:
+            self._end_stale_sessions(conn)
+            with self.locked(conn, seen, partial(self._is_done, conn)) as hold:
                 if hold is not None:
-                    self._hold = hold
-                    self._walk_on(conn, seen)
+                    self._lock = hold
+                    self._run_steps(conn, seen)
 
-    def _walk_on(self, conn: psycopg.Connection, seen: Seen) -> None:
-        with self.allowance.waiting(), self.cancellation.armed():
+    def _run_steps(self, conn: psycopg.Connection, seen: DatabaseState) -> None:
+        with self.wait_budget.waiting(), self.cancellation.interruptible():
             now = self.store.ensure(conn, seen)
-        if self._walk is None:
-            self._walk = self._begun(conn, now)
-        elif isinstance(self.store, Store):
-            self._walk.resume(now.history)
-            self._check_session(self._walk)
+        if self._steps is None:
+            self._steps = self._start_steps(conn, now)
+        elif isinstance(self.store, TrackingStore):
+            self._steps.resume(now.history)
+            self._check_session(self._steps)
         executor = Executor(
             conn,
             now.table,
             self.database.session,
             self.observe,
             self.cancellation,
-            self._hold,
+            self._lock,
             drop_invalid=self.drop_invalid,
             mask=self.database.mask,
         )
-        self._going = True
-        self._walk.go(executor, pipeline=not self.why_apart(conn))
+        self._is_going = True
+        self._steps.run(executor, pipeline=not self.not_pipelined_reason(conn))
 
-    def _check_session(self, walk: Walk) -> None:
+    def _check_session(self, walk: StepRunner) -> None:
         """
         See that what is left needs nothing of the session that was lost.
 
@@ -189,61 +194,63 @@ class Course:
             StatementFailedError: The session was to be kept, and earlier files of the
                 run have left something in it.
         """
-        if walk.next is None or self.database.session.state is SessionState.RESET:
+        if walk.next_step is None or self.database.session.state is SessionState.RESET:
             return
-        if left := session_left(walk.taken):
+        if left := session_left(walk.steps_taken):
             from migrator.pg.errors.remedies import session_lost  # noqa: PLC0415 - rare
 
-            raise session_lost(nowhere(walk.next, BEGINNING), left)
+            raise session_lost(file_place(walk.next_step, BEGINNING), left)
 
-    def _begun(self, conn: psycopg.Connection, now: Seen) -> Walk:
-        return Walk(
+    def _start_steps(self, conn: psycopg.Connection, now: DatabaseState) -> StepRunner:
+        return StepRunner(
             self.planned(conn, now),
             now.history,
-            patience=self.patience,
+            patience=self.backoff,
             observe=self.observe,
             cancellation=self.cancellation,
         )
 
-    def _done(self, conn: psycopg.Connection) -> bool:
-        history = self.store.look(conn).history
-        if self._walk is None:
+    def _is_done(self, conn: psycopg.Connection) -> bool:
+        history = self.store.read_state(conn).history
+        if self._steps is None:
             return self.idle(conn, history)
-        if not self._walk.complete(history):
+        if not self._steps.complete(history):
             return False
-        self._walk.resume(history)
+        self._steps.resume(history)
         return True
 
-    def _free(self, conn: psycopg.Connection) -> None:
+    def _end_stale_sessions(self, conn: psycopg.Connection) -> None:
         """
         End what lost sessions of ours still do.
 
         Raises:
             ConnectionLostError: They go on for longer than the allowance is.
         """
-        delays = self.allowance.left.delays()
-        while not self._freed(conn):
+        delays = self.wait_budget.remaining.delays()
+        while not self._are_stale_sessions_gone(conn):
             delay = next(delays, None)
             if delay is None:
                 raise ConnectionLostError(_GOES_ON, doing=_ENDING)
-            with self.allowance.waiting():
+            with self.wait_budget.waiting():
                 self.cancellation.sleep(delay)
 
-    def _freed(self, conn: psycopg.Connection) -> bool:
-        with troubled(_ENDING), self.cancellation.armed():
-            return self._hold.free(conn)
+    def _are_stale_sessions_gone(self, conn: psycopg.Connection) -> bool:
+        with translate_errors(_ENDING), self.cancellation.interruptible():
+            return self._lock.end_stale_sessions(conn)
 
-    def _lost(self, error: Lost) -> float:
+    def _handle_loss(self, error: Lost) -> float:
         """Return how long to wait before another session, or raise what it comes to."""
         self.cancellation.check()
-        if isinstance(self.store, Unversioned):
+        if isinstance(self.store, NoTrackingStore):
             raise error
-        going, self._going, walk = self._going, False, self._walk
-        done = walk.done if walk else -1
-        taken = walk is not None and bool(walk.taken)
-        delay = self._losses.delay(error, done=done, going=going, taken=taken)
-        step = walk.next if walk else None
-        self.observe(self._losses.told(error, delay, done=done, step=step))
+        going, self._is_going, walk = self._is_going, False, self._steps
+        done = walk.steps_done if walk else -1
+        taken = walk is not None and bool(walk.steps_taken)
+        delay = self._reconnect_policy.delay(error, done=done, going=going, taken=taken)
+        step = walk.next_step if walk else None
+        self.observe(
+            self._reconnect_policy.lost_event(error, delay, done=done, step=step)
+        )
         return delay
 
 

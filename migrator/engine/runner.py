@@ -7,7 +7,7 @@ The main loop: look, lock, look again, plan, do.
         seen = store.ensure(conn)       what the table says now
         walk.go(make_plan(...))         each step its own transaction, with its row
 
-From the lock on it is `Course`, which a lost session does not end.
+From the lock on it is `ReconnectingRun`, which a lost session does not end.
 """
 
 import time
@@ -21,63 +21,63 @@ import psycopg
 
 from migrator.domain.backoff import HEARTBEAT_S, WATCH_S, Backoff
 from migrator.domain.history import History
-from migrator.domain.model import Files, Goal, Invalid, Lock, Step, When
+from migrator.domain.model import Files, Goal, Lock, OnInvalidIndex, OnProblem, Step
 from migrator.engine.plan import (
-    ahead,
-    apart,
-    assumed,
-    check_begun,
-    drifted,
+    assumed_history,
+    check_intents,
+    find_drift,
     make_plan,
-    outdated,
+    not_pipelined,
+    outdated_intents,
+    versions_ahead,
 )
 from migrator.errors import (
-    BusyTableError,
     ConnectionLostError,
     DriftError,
     HistoryExistsError,
     MigratorError,
+    TrackingTableLockedError,
 )
-from migrator.events.base import Observer, nobody
+from migrator.events.base import Observer, ignore_events
 from migrator.events.factories import (
-    ahead_found,
+    database_ahead_detected,
     drift_found,
-    fault_found,
+    file_rejected,
     history_found_elsewhere,
-    recorded,
+    migration_recorded,
     setting_ignored,
 )
 from migrator.events.run import PlanMade
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.pooler import warn_of_settings
-from migrator.pg.connection.session import streams
-from migrator.pg.tracking.snapshot import Seen
-from migrator.pg.tracking.store import Store
-from migrator.pg.tracking.unversioned import Unversioned
+from migrator.pg.connection.session import supports_pipeline
+from migrator.pg.tracking.snapshot import DatabaseState
+from migrator.pg.tracking.store import TrackingStore
+from migrator.pg.tracking.unversioned import NoTrackingStore
 from migrator.process.cancellation import Cancellation
 
 
 if TYPE_CHECKING:
-    from migrator.engine.reconnecting_run import Course
-    from migrator.pg.locking.held_lock import Hold
+    from migrator.engine.reconnecting_run import ReconnectingRun
+    from migrator.pg.locking.held_lock import HeldLock
 
 
 class Policy(NamedTuple):
     """How a run decides and how long it is patient."""
 
     allow_missing: bool = False
-    when_ahead: When = When.WARN
-    when_drifted: When = When.WARN
-    when_invalid: Invalid = Invalid.DROP
+    on_db_ahead: OnProblem = OnProblem.WARN
+    on_drift: OnProblem = OnProblem.WARN
+    on_invalid_index: OnInvalidIndex = OnInvalidIndex.DROP
     pipeline: bool = True
     """Whether statements are sent before those in front of them are answered."""
 
     lock: Lock = Lock.AUTO
-    lock_patience: Backoff = Backoff(total_s=300)
+    lock_backoff: Backoff = Backoff(total_s=300)
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    retry_patience: Backoff = Backoff(total_s=300, first_s=0.5, most_s=30)
+    retry_backoff: Backoff = Backoff(total_s=300, first_s=0.5, most_s=30)
     watch_s: tuple[float, float] = WATCH_S
 
 
@@ -86,27 +86,32 @@ class Runner:
     """Brings one database to a goal."""
 
     database: Database
-    store: Store | Unversioned = field(default_factory=Store)
+    store: TrackingStore | NoTrackingStore = field(default_factory=TrackingStore)
     policy: Policy = field(default_factory=Policy)
-    observe: Observer = nobody
+    observe: Observer = ignore_events
     cancellation: Cancellation = field(default_factory=Cancellation)
 
     @contextmanager
-    def look(self) -> Iterator[tuple[psycopg.Connection, History]]:
+    def read_state(self) -> Iterator[tuple[psycopg.Connection, History]]:
         """Connect and yield what the tracking table says; nothing is created."""
-        with self._looked() as (conn, seen):
+        with self._connect_and_read() as (conn, seen):
             yield conn, seen.history
 
     @contextmanager
-    def _looked(self) -> Iterator[tuple[psycopg.Connection, Seen]]:
+    def _connect_and_read(self) -> Iterator[tuple[psycopg.Connection, DatabaseState]]:
         store = self.store
-        conn, answers = self.database.ask(
-            store.question, self.observe, self.cancellation
+        conn, answers = self.database.connect_and_query(
+            store.snapshot_sql, self.observe, self.cancellation
         )
         with closing(conn):
-            yield conn, store.look(conn) if answers is None else store.read(answers)
+            yield (
+                conn,
+                store.read_state(conn)
+                if answers is None
+                else store.parse_state(answers),
+            )
 
-    def watch(self) -> Iterator[History | MigratorError]:
+    def poll_state(self) -> Iterator[History | MigratorError]:
         """
         Yield what the tracking table says, as often as somebody asks.
 
@@ -115,23 +120,23 @@ class Runner:
         """
         while True:
             try:
-                with self.look() as (conn, history):
+                with self.read_state() as (conn, history):
                     yield history
                     while True:
-                        yield self.store.look(conn).history
-            except (ConnectionLostError, BusyTableError) as error:
+                        yield self.store.read_state(conn).history
+            except (ConnectionLostError, TrackingTableLockedError) as error:
                 yield error
 
     def plan(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """Return what `run` would do now; raises what it would, and changes nothing."""
-        with self._looked() as (conn, seen):
+        with self._connect_and_read() as (conn, seen):
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
-        self._tell_ahead(files, seen.history)
-        self._tell_faults(files, plan)
+        self._emit_ahead(files, seen.history)
+        self._emit_faults(files, plan)
         if plan:
-            self._tell_elsewhere(seen)
-        self._tell_plan(conn, seen.history, plan)
+            self._emit_elsewhere(seen)
+        self._emit_plan(conn, seen.history, plan)
         return plan
 
     def baseline(self, files: Files, target: int) -> None:
@@ -143,16 +148,16 @@ class Runner:
         """
         adopted = [m for m in files.migrations if m.version <= target]
         with (
-            self._looked() as (conn, before),
-            self._locked(conn, before, lambda: False) as lock,
+            self._connect_and_read() as (conn, before),
+            self._run_locked(conn, before, lambda: False) as lock,
         ):
-            self._tell_elsewhere(before)
+            self._emit_elsewhere(before)
             seen = self.store.ensure(conn, before)
             if lock is None or seen.table is None or seen.history.versions:
                 raise HistoryExistsError(sorted(seen.history.versions))
-            seen.table.adopt(conn, adopted)
+            seen.table.record_baseline(conn, adopted)
         for migration in adopted:
-            self.observe(recorded(migration))
+            self.observe(migration_recorded(migration))
 
     def run(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """
@@ -165,100 +170,104 @@ class Runner:
             MigratorError: As the parts do; what was committed before stays.
         """
         began = time.monotonic()
-        with self._looked() as (conn, seen):
+        with self._connect_and_read() as (conn, seen):
             spent_s = time.monotonic() - began
             plan = self._plan(files, seen.history, goal)
             self._check_drift(files, seen)
-            self._tell_ahead(files, seen.history)
-            self._tell_faults(files, plan)
+            self._emit_ahead(files, seen.history)
+            self._emit_faults(files, plan)
             if plan:
-                self._tell_elsewhere(seen)
-                from migrator.events.serialized import Voice  # noqa: PLC0415 - there is work to do
+                self._emit_elsewhere(seen)
+                from migrator.events.serialized import SerializedObserver  # noqa: PLC0415 - there is work to do
 
-                us = replace(self, observe=Voice(self.observe))  # two threads tell now
-                return us._course(files, goal, spent_s).run(conn, seen)  # noqa: SLF001
-            self._tell_plan(conn, seen.history, plan)
+                us = replace(
+                    self, observe=SerializedObserver(self.observe)
+                )  # two threads tell now
+                return us._reconnecting_run(files, goal, spent_s).run(conn, seen)  # noqa: SLF001
+            self._emit_plan(conn, seen.history, plan)
             return ()
 
-    def _course(self, files: Files, goal: Goal, spent_s: float) -> "Course":
-        from migrator.engine.reconnecting_run import Course  # noqa: PLC0415 - the same
-        from migrator.engine.wait_budget import Allowance  # noqa: PLC0415 - the same
+    def _reconnecting_run(
+        self, files: Files, goal: Goal, spent_s: float
+    ) -> "ReconnectingRun":
+        from migrator.engine.reconnecting_run import ReconnectingRun  # noqa: PLC0415 - the same
+        from migrator.engine.wait_budget import WaitBudget  # noqa: PLC0415 - the same
 
-        return Course(
+        return ReconnectingRun(
             database=self.database,
             store=self.store,
             files=files,
-            locked=self._locked,
-            planned=partial(self._planned, files, goal),
-            idle=partial(self._idle, files, goal),
-            why_apart=self.why_apart,
-            drop_invalid=self.policy.when_invalid is Invalid.DROP,
-            patience=self.policy.retry_patience,
-            allowance=Allowance(self.database.patience, spent_s=spent_s),
+            locked=self._run_locked,
+            planned=partial(self._make_plan, files, goal),
+            idle=partial(self._is_idle, files, goal),
+            not_pipelined_reason=self.not_pipelined_reason,
+            drop_invalid=self.policy.on_invalid_index is OnInvalidIndex.DROP,
+            backoff=self.policy.retry_backoff,
+            wait_budget=WaitBudget(self.database.backoff, spent_s=spent_s),
             observe=self.observe,
             cancellation=self.cancellation,
         )
 
-    def _planned(
-        self, files: Files, goal: Goal, conn: psycopg.Connection, seen: Seen
+    def _make_plan(
+        self, files: Files, goal: Goal, conn: psycopg.Connection, seen: DatabaseState
     ) -> tuple[Step, ...]:
         """Make and tell the plan of what was *seen* under the lock."""
-        self._tell_ledger(seen)
+        self._emit_history_table(seen)
         plan = self._plan(files, seen.history, goal)
-        check_begun(plan, seen.history)
-        self._tell_plan(conn, seen.history, plan)
+        check_intents(plan, seen.history)
+        self._emit_plan(conn, seen.history, plan)
         warn_of_settings(conn, plan, self.observe, self.database.session.state)
         if seen.table is not None:
-            seen.table.forget(conn, outdated(seen.history))
+            seen.table.close_intents(conn, outdated_intents(seen.history))
         return plan
 
-    def _idle(
+    def _is_idle(
         self, files: Files, goal: Goal, conn: psycopg.Connection, history: History
     ) -> bool:
         """Tell whether *history* leaves nothing to do, and if so, tell so."""
         plan = self._plan(files, history, goal)
         if not plan:
-            self._tell_plan(conn, history, plan)
+            self._emit_plan(conn, history, plan)
         return not plan
 
     def _plan(self, files: Files, history: History, goal: Goal) -> tuple[Step, ...]:
-        unversioned = isinstance(self.store, Unversioned)
+        unversioned = isinstance(self.store, NoTrackingStore)
         return make_plan(
             files,
-            assumed(files, goal) if unversioned else history,
+            assumed_history(files, goal) if unversioned else history,
             goal,
             allow_missing=self.policy.allow_missing,
-            when_ahead=self.policy.when_ahead,
+            when_ahead=self.policy.on_db_ahead,
         )
 
-    def _locked(
-        self, conn: psycopg.Connection, seen: Seen, done: Callable[[], bool]
-    ) -> "AbstractContextManager[Hold | None]":
+    def _run_locked(
+        self, conn: psycopg.Connection, seen: DatabaseState, done: Callable[[], bool]
+    ) -> "AbstractContextManager[HeldLock | None]":
         """Hold the lock for what *conn* does; yield None when *done* says so."""
-        from migrator.pg.locking.acquire import Exclusion  # noqa: PLC0415 - the same
+        from migrator.pg.locking.acquire import LockAcquisition  # noqa: PLC0415 - the same
 
-        exclusion = Exclusion(
+        exclusion = LockAcquisition(
             lock=self.policy.lock,
-            patience=self.policy.lock_patience,
+            backoff=self.policy.lock_backoff,
             heartbeat_s=self.policy.heartbeat_s,
             watch_s=self.policy.watch_s,
         )
-        return exclusion.held(
+        return exclusion.run_locked(
             self.database,
             conn,
-            schema=seen.home,
+            schema=seen.schema,
             done=done,
             observe=self.observe,
             cancellation=self.cancellation,
         )
 
-    def why_apart(self, conn: psycopg.Connection) -> str:
+    def not_pipelined_reason(self, conn: psycopg.Connection) -> str:
         """Return why every statement waits for its answer; empty when none has to."""
         if not self.policy.pipeline:
             return "MIGRATOR_PIPELINE is false"
-        return "" if streams(conn) else "a pooler or proxy is in between"
+        return "" if supports_pipeline(conn) else "a pooler or proxy is in between"
 
-    def _tell_plan(
+    def _emit_plan(
         self, conn: psycopg.Connection, history: History, plan: tuple[Step, ...]
     ) -> None:
         self.observe(
@@ -266,40 +275,44 @@ class Runner:
                 version=history.current,
                 target=reduce(History.after, plan, history).current,
                 pending=tuple(step.migration.path for step in plan),
-                apart=apart(plan, why_all=self.why_apart(conn) if plan else ""),
+                apart=not_pipelined(
+                    plan, why_all=self.not_pipelined_reason(conn) if plan else ""
+                ),
             )
         )
 
-    def _tell_ledger(self, seen: Seen) -> None:
-        if seen.no_ledger:
-            self.observe(setting_ignored("MIGRATOR_HISTORY", reason=seen.no_ledger))
+    def _emit_history_table(self, seen: DatabaseState) -> None:
+        if seen.no_history_reason:
+            self.observe(
+                setting_ignored("MIGRATOR_HISTORY", reason=seen.no_history_reason)
+            )
 
-    def _check_drift(self, files: Files, seen: Seen) -> None:
+    def _check_drift(self, files: Files, seen: DatabaseState) -> None:
         """
         Tell of applied files that have changed.
 
         Raises:
             DriftError: There are some, and the policy says that there must not be.
         """
-        if self.policy.when_drifted is When.IGNORE:
+        if self.policy.on_drift is OnProblem.IGNORE:
             return
-        drifts = drifted(files, seen.checksums)
+        drifts = find_drift(files, seen.checksums)
         for drift in drifts:
             self.observe(drift_found(drift))
-        if drifts and self.policy.when_drifted is When.FAIL:
+        if drifts and self.policy.on_drift is OnProblem.FAIL:
             raise DriftError(drifts)
 
-    def _tell_ahead(self, files: Files, history: History) -> None:
-        surplus = ahead(files, history)
-        if surplus and self.policy.when_ahead is When.WARN:
-            self.observe(ahead_found(surplus, newest_file=files.newest))
+    def _emit_ahead(self, files: Files, history: History) -> None:
+        surplus = versions_ahead(files, history)
+        if surplus and self.policy.on_db_ahead is OnProblem.WARN:
+            self.observe(database_ahead_detected(surplus, newest_file=files.newest))
 
-    def _tell_elsewhere(self, seen: Seen) -> None:
+    def _emit_elsewhere(self, seen: DatabaseState) -> None:
         if seen.elsewhere and seen.place is not None:
             schema, table = seen.place
             self.observe(history_found_elsewhere(table, schema, seen.elsewhere))
 
-    def _tell_faults(self, files: Files, plan: tuple[Step, ...]) -> None:
+    def _emit_faults(self, files: Files, plan: tuple[Step, ...]) -> None:
         """
         Warn about faults in what does not run, and of what is odd about what does.
 
@@ -307,4 +320,4 @@ class Runner:
         """
         odd = dict.fromkeys(fault for step in plan for fault in step.warnings)
         for fault in (*files.all_faults, *odd):
-            self.observe(fault_found(fault, fatal=False))
+            self.observe(file_rejected(fault, fatal=False))

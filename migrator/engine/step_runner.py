@@ -6,8 +6,8 @@ from itertools import groupby
 from migrator.domain.backoff import Backoff
 from migrator.domain.history import History
 from migrator.domain.model import Step
-from migrator.engine.plan import rides
-from migrator.engine.plan_progress import Progress
+from migrator.engine.plan import is_pipelineable
+from migrator.engine.plan_progress import PlanProgress
 from migrator.errors import (
     ConnectionLostError,
     ContentionError,
@@ -16,25 +16,25 @@ from migrator.errors import (
 )
 from migrator.events.base import Observer
 from migrator.events.factories import (
-    commit_found,
-    commit_vanished,
+    commit_confirmed,
+    commit_lost,
     step_failed,
+    step_finished,
     step_skipped,
     step_started,
-    step_taken,
 )
-from migrator.pg.execution.pipelined import Alone, Streamer
-from migrator.pg.execution.retry import retrying
-from migrator.pg.execution.server_messages import hushed
+from migrator.pg.execution.pipelined import NotPipelined, PipelinedExecutor
+from migrator.pg.execution.retry import retry_on_contention
+from migrator.pg.execution.server_messages import deduplicate
 from migrator.pg.execution.statements import Executor
 from migrator.process.cancellation import Cancellation
 
 
-class Walk:
+class StepRunner:
     """
     Takes the steps of *plan*, which was made from *history*; one for each run.
 
-    A session may die under it. Then the next `go` takes up what is left, by another
+    A session may die under it. Then the next `run` takes up what is left, by another
     executor, once `resume` has said what the table says.
     """
 
@@ -47,7 +47,7 @@ class Walk:
         observe: Observer,
         cancellation: Cancellation,
     ) -> None:
-        self._progress = Progress(plan, history)
+        self._progress = PlanProgress(plan, history)
         self._history = history
         self._patience = patience
         self._observe = observe
@@ -58,37 +58,39 @@ class Walk:
         """Whether nothing has run yet: lock and session are as they were made."""
 
     @property
-    def taken(self) -> tuple[Step, ...]:
+    def steps_taken(self) -> tuple[Step, ...]:
         """Return the steps that we have taken."""
         return self._progress.taken
 
     @property
-    def done(self) -> int:
+    def steps_done(self) -> int:
         """Return how many steps are through, whoever has taken them."""
         return self._progress.done
 
     @property
-    def next(self) -> Step | None:
+    def next_step(self) -> Step | None:
         """Return the step that runs or would run next; None at the end."""
         return self._current or next(iter(self._progress.left), None)
 
-    def go(self, executor: Executor, *, pipeline: bool) -> None:
+    def run(self, executor: Executor, *, pipeline: bool) -> None:
         """
         Take all steps that are left.
 
         Raises:
-            MigratorError: As `Executor.take`; what was committed before stays.
+            MigratorError: As `Executor.execute`; what was committed before stays.
         """
         self._fresh = True
         left = self._progress.left
-        for ride, steps in groupby(left, lambda step: pipeline and rides(step)):
+        for ride, steps in groupby(
+            left, lambda step: pipeline and is_pipelineable(step)
+        ):
             if ride:
-                self._stream(executor, tuple(steps))
+                self._run_pipelined(executor, tuple(steps))
             else:
                 for step in steps:
                     self._prepare(executor, step)
-                    self._begun(step)
-                    self._alone(executor, step)
+                    self._step_started(step)
+                    self._run_one(executor, step)
 
     def complete(self, now: History) -> bool:
         """Tell whether nothing is left by what the table says *now*."""
@@ -100,53 +102,55 @@ class Walk:
 
         It is to be believed only when none of our lost sessions can change it any more.
         """
-        news, self._history = self._progress.news(now), now
-        self._progress.learn(news)
-        for step in news.vanished:
-            self._observe(commit_vanished(step))
-        for step in news.found:
-            self._found(step)
+        news, self._history = self._progress.diff(now), now
+        self._progress.apply(news)
+        for step in news.lost:
+            self._observe(commit_lost(step))
+        for step in news.confirmed:
+            self._commit_confirmed(step)
         for step in news.others:
             self._observe(step_skipped(step, now.current, ran=False))
         self._current = None
 
-    def failed(self, error: MigratorError) -> None:
+    def emit_failure(self, error: MigratorError) -> None:
         """Tell that the current step, if there is one, has failed with *error*."""
         if self._current is not None:
             took_s = time.monotonic() - self._since
             self._observe(step_failed(self._current, error, took_s))
             self._current = None
 
-    def _stream(self, executor: Executor, steps: tuple[Step, ...]) -> None:
-        streamer = Streamer(executor, self._begun, self._progress.send, self._ended)
+    def _run_pipelined(self, executor: Executor, steps: tuple[Step, ...]) -> None:
+        streamer = PipelinedExecutor(
+            executor, self._step_started, self._progress.send, self._step_finished
+        )
         while steps:
             self._prepare(executor, steps[0])
             try:
-                alone = streamer.take(steps)
+                alone = streamer.run(steps)
             except MigratorError as error:
-                self._stopped(error)
+                self._step_failed(error)
                 raise
             if alone is None:
                 return
-            self._again(executor, alone)
+            self._rerun(executor, alone)
             steps = steps[steps.index(alone.step) + 1 :]
 
     def _prepare(self, executor: Executor, step: Step) -> None:
         """See that the lock is ours still, and put the session right."""
         if not self._fresh:
-            executor.hold.check()
-            executor.settle(step)
+            executor.lock.check()
+            executor.reset_session(step)
         self._fresh = False
 
-    def _again(self, executor: Executor, alone: Alone) -> None:
+    def _rerun(self, executor: Executor, alone: NotPipelined) -> None:
         """Take by itself a step that was begun in a stream and rolled back."""
-        executor.settle(alone.step)
+        executor.reset_session(alone.step)
         observe = self._observe
         if alone.error is None:
-            observe = hushed(observe, alone.told)
-        self._alone(executor._replace(observe=observe), alone.step, met=alone.error)
+            observe = deduplicate(observe, alone.finished_statements)
+        self._run_one(executor._replace(observe=observe), alone.step, met=alone.error)
 
-    def _alone(
+    def _run_one(
         self,
         executor: Executor,
         step: Step,
@@ -155,8 +159,8 @@ class Walk:
     ) -> None:
         self._progress.send(step)
         try:
-            taken = retrying(
-                executor.take,
+            taken = retry_on_contention(
+                executor.execute,
                 step,
                 patience=self._patience,
                 observe=self._observe,
@@ -165,35 +169,35 @@ class Walk:
                 met=met,
             )
         except MigratorError as error:
-            self._stopped(error)
+            self._step_failed(error)
             raise
         if taken:
-            self._ended(step)
+            self._step_finished(step)
         else:
             self._progress.end(step, ours=False)
             self._current, self._history = None, self._history.after(step)
             self._observe(step_skipped(step, self._history.current))
 
-    def _begun(self, step: Step) -> None:
+    def _step_started(self, step: Step) -> None:
         self._current, self._since = step, time.monotonic()
         self._observe(step_started(step))
 
-    def _ended(self, step: Step) -> None:
+    def _step_finished(self, step: Step) -> None:
         self._progress.end(step, ours=True)
         self._current, self._history = None, self._history.after(step)
-        self._tell_taken(step)
+        self._emit_applied(step)
 
-    def _found(self, step: Step) -> None:
+    def _commit_confirmed(self, step: Step) -> None:
         if step is not self._current:
-            self._begun(step)
-        self._observe(commit_found(step))
-        self._tell_taken(step)
+            self._step_started(step)
+        self._observe(commit_confirmed(step))
+        self._emit_applied(step)
 
-    def _tell_taken(self, step: Step) -> None:
+    def _emit_applied(self, step: Step) -> None:
         took_s = time.monotonic() - self._since
-        self._observe(step_taken(step, self._history.current, took_s))
+        self._observe(step_finished(step, self._history.current, took_s))
 
-    def _stopped(self, error: MigratorError) -> None:
+    def _step_failed(self, error: MigratorError) -> None:
         """Tell that the current step has failed, unless a new session may take it."""
         if not isinstance(error, (ConnectionLostError, ReadOnlyServerError)):
-            self.failed(error)
+            self.emit_failure(error)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from migrator.domain.backoff import Backoff
 
 
-class Allowance:
+class WaitBudget:
     """
     What is left of *patience* when *spent_s* of it is spent; only waiting spends it.
 
@@ -34,7 +34,7 @@ class Allowance:
         return self._spent_s + now
 
     @property
-    def left(self) -> Backoff:
+    def remaining(self) -> Backoff:
         """Return how to space attempts from now on."""
         total_s = max(0.0, self._patience.total_s - self.spent_s)
         return self._patience._replace(total_s=total_s)
@@ -50,7 +50,7 @@ class Allowance:
 
     def delays(self) -> Iterator[float]:
         """Yield seconds to sleep before each attempt, while some are left; 0 first."""
-        if self.left.total_s > 0:
+        if self.remaining.total_s > 0:
             yield 0.0
         # by now the first attempt has spent some of it
-        yield from self.left.delays(clock=lambda: self.spent_s)
+        yield from self.remaining.delays(clock=lambda: self.spent_s)

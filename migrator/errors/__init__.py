@@ -6,16 +6,16 @@ Everything that can go wrong, by what the operator has to do about it.
     - UnsupportedServerError
   x PendingError            nothing is wrong: migrations are pending
     - WaitTimeoutError      wait again: another run may apply them
-  x NotThroughError         nothing is wrong: a health check came before the end
+  x NotReadyError         nothing is wrong: a health check came before the end
   x FilesInvalidError       fix the migration files
     - FileChangedError      let nobody write them while they run
   x HistoryConflictError    files and table disagree: decide
-    - MissingMigrationsError
+    - OutOfOrderError
     - DatabaseAheadError
     - UnknownTargetError
     - HistoryExistsError
-    - NoFileError
-    - BadTableError
+    - MigrationFileMissingError
+    - InvalidTrackingTableError
     - MissingSchemaError    create the schema of the table
     - ForeignObjectError    a role that is not trusted owns the table, or code in it
     - RowNotWrittenError    something redirects what is written to the table
@@ -23,18 +23,18 @@ Everything that can go wrong, by what the operator has to do about it.
   x DriftError              applied files have changed: restore them, or decide
   x StatementFailedError    fix the SQL; nothing of its migration is applied
     - OutOfResourcesError   give the server room: disk, memory, locks
-  x PartialError            a human must look at the database
+  x PartiallyAppliedError            a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
-  x NoPasswordError         mend where the password comes from
+  x PasswordUnavailableError         mend where the password comes from
   x UnavailableError        try again: the server did not answer
     - ReadOnlyServerError
     - BrokenAnswerError     what answers is perhaps no PostgreSQL
-  x LockedError             try again: another migrator works
+  x LockWaitTimeoutError             try again: another migrator works
   x ContentionError         try again: the application held the locks
   x ConnectionLostError     try again: the session died
     - LockLostError
-  x BookkeepingError        mend what the server names: our own tables
-  x BusyTableError          try again: our own tables are locked
+  x TrackingTableError        mend what the server names: our own tables
+  x TrackingTableLockedError          try again: our own tables are locked
   x StatementTimeoutError   try again, with a longer statement timeout
   x StoppedRunError         try again: the run was asked to stop
     - DeadlineError         our own deadline came first
@@ -45,17 +45,17 @@ Messages end with the way out. `exits.py` gives each branch its exit code.
 
 from migrator.errors.base import MigratorError
 from migrator.errors.preflight import (
-    BadTableError,
     DatabaseAheadError,
     DriftError,
     FilesInvalidError,
     ForeignObjectError,
     HistoryConflictError,
     HistoryExistsError,
-    MissingMigrationsError,
+    InvalidTrackingTableError,
+    MigrationFileMissingError,
     MissingSchemaError,
-    NoFileError,
-    NotThroughError,
+    NotReadyError,
+    OutOfOrderError,
     PendingError,
     RowNotWrittenError,
     UnknownTargetError,
@@ -65,22 +65,22 @@ from migrator.errors.preflight import (
 )
 from migrator.errors.runtime import (
     AccessDeniedError,
-    BookkeepingError,
     BrokenAnswerError,
-    BusyTableError,
     ConnectionLostError,
     ContentionError,
     FileChangedError,
-    LockedError,
     LockLostError,
-    NoPasswordError,
+    LockWaitTimeoutError,
     NotAppliedError,
     NotRecordedError,
     OutOfResourcesError,
-    PartialError,
+    PartiallyAppliedError,
+    PasswordUnavailableError,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,
+    TrackingTableError,
+    TrackingTableLockedError,
     UnavailableError,
 )
 from migrator.errors.stopping import (
@@ -92,10 +92,7 @@ from migrator.errors.stopping import (
 
 __all__ = [
     "AccessDeniedError",
-    "BadTableError",
-    "BookkeepingError",
     "BrokenAnswerError",
-    "BusyTableError",
     "ConnectionLostError",
     "ContentionError",
     "DatabaseAheadError",
@@ -107,24 +104,27 @@ __all__ = [
     "HistoryConflictError",
     "HistoryExistsError",
     "InterruptedRunError",
+    "InvalidTrackingTableError",
     "LockLostError",
-    "LockedError",
+    "LockWaitTimeoutError",
+    "MigrationFileMissingError",
     "MigratorError",
-    "MissingMigrationsError",
     "MissingSchemaError",
-    "NoFileError",
-    "NoPasswordError",
     "NotAppliedError",
+    "NotReadyError",
     "NotRecordedError",
-    "NotThroughError",
+    "OutOfOrderError",
     "OutOfResourcesError",
-    "PartialError",
+    "PartiallyAppliedError",
+    "PasswordUnavailableError",
     "PendingError",
     "ReadOnlyServerError",
     "RowNotWrittenError",
     "StatementFailedError",
     "StatementTimeoutError",
     "StoppedRunError",
+    "TrackingTableError",
+    "TrackingTableLockedError",
     "UnavailableError",
     "UnknownTargetError",
     "UnsupportedServerError",

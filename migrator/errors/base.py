@@ -8,7 +8,7 @@ from migrator.domain.facts import ServerMessage
 class MigratorError(Exception):
     """The root: every error that the core raises on purpose."""
 
-    sequel: str = ""
+    advice: str = ""
     """What else there is to say; the message ends with it."""
 
     @property
@@ -17,7 +17,7 @@ class MigratorError(Exception):
         return super().__str__()
 
     def __str__(self) -> str:
-        return f"{self.text}; {self.sequel}" if self.sequel else self.text
+        return f"{self.text}; {self.advice}" if self.advice else self.text
 
 
 _SHOWN = 5
@@ -25,7 +25,7 @@ _MOST = 500
 """How many characters of DETAIL, and of CONTEXT, a message shows."""
 
 
-def words(server: ServerMessage) -> str:
+def server_text(server: ServerMessage) -> str:
     """
     Return message, DETAIL, CONTEXT and SQLSTATE of *server* in one line.
 
@@ -36,7 +36,7 @@ def words(server: ServerMessage) -> str:
     context = _in_one_line(server.context) if server.sqlstate else ""
     told = f"{server.message}: {detail}" if detail else server.message
     told = f"{told}; {context}" if context else told
-    return f"{told}{sqlstate(server)}"
+    return f"{told}{sqlstate_text(server)}"
 
 
 def _in_one_line(text: str | None) -> str:
@@ -44,12 +44,12 @@ def _in_one_line(text: str | None) -> str:
     return f"{line[:_MOST]}…" if len(line) > _MOST else line
 
 
-def sqlstate(server: ServerMessage) -> str:
+def sqlstate_text(server: ServerMessage) -> str:
     """Return the SQLSTATE as a message shows it; empty when there is none."""
     return f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
 
 
-def listed(values: Sequence[object]) -> str:
+def list_values(values: Sequence[object]) -> str:
     """Return the first five of *values*, and how many more there are."""
     shown = ", ".join(str(value) for value in values[:_SHOWN])
     more = len(values) - _SHOWN

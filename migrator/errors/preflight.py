@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from migrator.domain.facts import Drift, Fault
-from migrator.errors.base import MigratorError, listed
+from migrator.errors.base import MigratorError, list_values
 
 
 class UsageError(MigratorError):
@@ -33,7 +33,9 @@ class PendingError(MigratorError):
 
     def __init__(self, pending: Sequence[int]) -> None:
         self.pending = tuple(pending)
-        super().__init__(f"not applied: {listed(self.pending)}; run `up` to apply them")
+        super().__init__(
+            f"not applied: {list_values(self.pending)}; run `up` to apply them"
+        )
 
 
 class WaitTimeoutError(PendingError):
@@ -44,12 +46,12 @@ class WaitTimeoutError(PendingError):
         self.waited_s = waited_s
         MigratorError.__init__(
             self,
-            f"not applied within {waited_s:.0f} s: {listed(self.pending)}; check the"
+            f"not applied within {waited_s:.0f} s: {list_values(self.pending)}; check the"
             " run that applies them; wait again, or raise MIGRATOR_WAIT",
         )
 
 
-class NotThroughError(MigratorError):
+class NotReadyError(MigratorError):
     """A health check was asked for, and no run has come through and lingers."""
 
     def __init__(self) -> None:
@@ -73,7 +75,7 @@ class HistoryConflictError(MigratorError):
     """What the files say and what the tracking table says do not go together."""
 
 
-class MissingMigrationsError(HistoryConflictError):
+class OutOfOrderError(HistoryConflictError):
     """Files are older than the newest applied version, and were never applied."""
 
     def __init__(self, paths: Sequence[str], *, newest: int) -> None:
@@ -81,7 +83,7 @@ class MissingMigrationsError(HistoryConflictError):
         self.newest = newest
         super().__init__(
             f"not applied, but older than the database's version {newest}:"
-            f" {listed(self.paths)}; give them newer versions,"
+            f" {list_values(self.paths)}; give them newer versions,"
             " or set MIGRATOR_ALLOW_MISSING=true to apply them now"
         )
 
@@ -93,7 +95,7 @@ class DatabaseAheadError(HistoryConflictError):
         self.versions = tuple(versions)
         self.newest_file = newest_file
         super().__init__(
-            f"the database is ahead of the files: it has {listed(self.versions)},"
+            f"the database is ahead of the files: it has {list_values(self.versions)},"
             f" the newest file is {newest_file}; deploy the newer files,"
             " or set MIGRATOR_ON_DB_AHEAD=warn when this is a rollback"
         )
@@ -106,7 +108,7 @@ class UnknownTargetError(HistoryConflictError):
         self.target = target
         near = sorted(versions, key=lambda version: abs(version - target))[:3]
         super().__init__(
-            f"no file has version {target}; the nearest are {listed(sorted(near))}"
+            f"no file has version {target}; the nearest are {list_values(sorted(near))}"
         )
 
 
@@ -116,12 +118,12 @@ class HistoryExistsError(HistoryConflictError):
     def __init__(self, versions: Sequence[int]) -> None:
         self.versions = tuple(versions)
         super().__init__(
-            f"the tracking table has versions already: {listed(self.versions)};"
+            f"the tracking table has versions already: {list_values(self.versions)};"
             " a baseline is for a database without any: run `status` and `up`"
         )
 
 
-class NoFileError(HistoryConflictError):
+class MigrationFileMissingError(HistoryConflictError):
     """A version is to be taken back, and no file says how."""
 
     def __init__(self, version: int, *, newest_file: int) -> None:
@@ -132,7 +134,7 @@ class NoFileError(HistoryConflictError):
         )
 
 
-class BadTableError(HistoryConflictError):
+class InvalidTrackingTableError(HistoryConflictError):
     """The tracking table is not one that goose made."""
 
     def __init__(self, table: str, *, reason: str, mend: str = "") -> None:
@@ -189,7 +191,7 @@ class DriftError(MigratorError):
 
     def __init__(self, drifts: Sequence[Drift]) -> None:
         self.drifts = tuple(drifts)
-        paths = listed([drift.path for drift in self.drifts])
+        paths = list_values([drift.path for drift in self.drifts])
         super().__init__(
             f"applied, and changed since: {paths}; restore the files and put the"
             " change into a new one, or set MIGRATOR_ON_DRIFT=warn"

@@ -1,7 +1,7 @@
 """What ends a run on its way: the server, other sessions, the file itself."""
 
 from migrator.domain.facts import Fault, Place, ServerMessage
-from migrator.errors.base import MigratorError, words
+from migrator.errors.base import MigratorError, server_text
 from migrator.errors.preflight import FilesInvalidError, HistoryConflictError
 
 
@@ -20,12 +20,12 @@ class NotAppliedError(MigratorError):
         self.place = place
         self.server = server
         self.mend = mend or self.mend
-        super().__init__(words(server))
+        super().__init__(server_text(server))
 
     @property
     def text(self) -> str:
         """The message without its sequel."""
-        return f"{self.place}: {words(self.server)}; {self.state}; {self.mend}"
+        return f"{self.place}: {server_text(self.server)}; {self.state}; {self.mend}"
 
 
 class StatementFailedError(NotAppliedError):
@@ -63,7 +63,7 @@ _WHY = (
 )
 
 
-class PartialError(MigratorError):
+class PartiallyAppliedError(MigratorError):
     """Part of a migration is in the database without its version row."""
 
     def __init__(
@@ -89,10 +89,10 @@ class AccessDeniedError(MigratorError):
         self.server = server
         self.place = place
         where = f"{place}: " if place else ""
-        super().__init__(f"{where}{words(server)}; {mend}")
+        super().__init__(f"{where}{server_text(server)}; {mend}")
 
 
-class NoPasswordError(MigratorError):
+class PasswordUnavailableError(MigratorError):
     """Where the password comes from gave none; time may heal that."""
 
     def __init__(self, reason: str, *, silent: bool = False) -> None:
@@ -110,7 +110,7 @@ class UnavailableError(MigratorError):
         self.server = server
         self.waited_s = waited_s
         super().__init__(
-            f"no connection within {waited_s:.0f} s: {words(server)};"
+            f"no connection within {waited_s:.0f} s: {server_text(server)};"
             f" {_WAYS_IN.get(server.sqlstate or '', _WAY_IN)},"
             " or raise MIGRATOR_CONNECT_WAIT"
         )
@@ -135,7 +135,7 @@ class ReadOnlyServerError(UnavailableError):
         self.waited_s = 0.0
         MigratorError.__init__(
             self,
-            f"the server is read-only: {words(server)};"
+            f"the server is read-only: {server_text(server)};"
             " connect to the primary, or run again when the failover is over",
         )
 
@@ -150,7 +150,7 @@ class BrokenAnswerError(UnavailableError):
         MigratorError.__init__(self, f"{reason}; is it PostgreSQL? check host and port")
 
 
-class LockedError(MigratorError):
+class LockWaitTimeoutError(MigratorError):
     """Another migrator held the lock for as long as we were willing to wait."""
 
     def __init__(self, *, waited_s: float, holder: str | None) -> None:
@@ -180,7 +180,7 @@ class ContentionError(MigratorError):
         self.blocker = blocker
         blocked = f", blocked by {blocker}" if blocker else ""
         super().__init__(
-            f"{place}: {words(server)} in {attempts} attempts"
+            f"{place}: {server_text(server)} in {attempts} attempts"
             f"{blocked};"
             " run again when the table is less busy, or raise MIGRATOR_LOCK_RETRY"
         )
@@ -206,16 +206,16 @@ class ConnectionLostError(MigratorError):
         )
 
     @property
-    def passes(self) -> bool:
+    def is_recoverable(self) -> bool:
         """Tell whether a new session can take up the work."""
         return True
 
-    def ending(self, after: str) -> "ConnectionLostError":
+    def with_consequence(self, after: str) -> "ConnectionLostError":
         """Return the same error, which also says what has come *after* it."""
         ended = ConnectionLostError(
             self.server, doing=self.doing, place=self.place, after=after
         )
-        ended.sequel = self.sequel
+        ended.advice = self.advice
         return ended
 
 
@@ -236,14 +236,14 @@ class LockLostError(ConnectionLostError):
         )
 
     @property
-    def passes(self) -> bool:
+    def is_recoverable(self) -> bool:
         """Tell whether a new session can take up the work."""
         return self.died
 
-    def ending(self, after: str) -> "LockLostError":
+    def with_consequence(self, after: str) -> "LockLostError":
         """Return the same error, which also says what has come *after* it."""
         ended = LockLostError(self.server.message, died=self.died, after=after)
-        ended.sequel = self.sequel
+        ended.advice = self.advice
         return ended
 
 
@@ -254,28 +254,28 @@ class StatementTimeoutError(MigratorError):
         self.place = place
         self.server = server
         super().__init__(
-            f"{place}: {words(server)};"
+            f"{place}: {server_text(server)};"
             " it was rolled back: raise MIGRATOR_STATEMENT_TIMEOUT,"
             " or make the statement smaller"
         )
 
 
-class BusyTableError(MigratorError):
+class TrackingTableLockedError(MigratorError):
     """Another session's lock stood before our own tables."""
 
     def __init__(self, server: ServerMessage, *, doing: str) -> None:
         self.server = server
         super().__init__(
-            f"{words(server)} while {doing};"
+            f"{server_text(server)} while {doing};"
             " run again when nobody holds that table's lock"
         )
 
 
-class BookkeepingError(MigratorError):
+class TrackingTableError(MigratorError):
     """The server refused what we asked of our own tables."""
 
     def __init__(self, server: ServerMessage, *, doing: str) -> None:
         self.server = server
         super().__init__(
-            f"{words(server)} while {doing}; mend what the server names and run again"
+            f"{server_text(server)} while {doing}; mend what the server names and run again"
         )

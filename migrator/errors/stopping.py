@@ -28,7 +28,7 @@ class StoppedRunError(MigratorError):
     def __str__(self) -> str:
         done = self._done if self.answered() else _UNANSWERED
         message = f"{self.reason}{self._link}{done}; {self._mend}"
-        return f"{message}; {self.sequel}" if self.sequel else message
+        return f"{message}; {self.advice}" if self.advice else message
 
 
 _UNANSWERED = (

@@ -59,5 +59,5 @@ class Event:
 Observer = Callable[[Event], None]
 
 
-def nobody(event: Event) -> None:
+def ignore_events(event: Event) -> None:
     """Listen to nothing."""

@@ -6,7 +6,7 @@ from migrator.domain.facts import Word
 from migrator.events.base import Event
 
 
-class DatabaseWaited(Event):
+class ConnectionRetried(Event):
     """The server did not take a connection yet; the next attempt follows."""
 
     name: ClassVar[str] = "connection.retried"
@@ -19,7 +19,7 @@ class DatabaseWaited(Event):
     sqlstate: Word | None
 
 
-class DatabaseLost(Event):
+class ConnectionLost(Event):
     """The session has died; a new one takes up the work where the table says."""
 
     name: ClassVar[str] = "connection.lost"
@@ -58,7 +58,7 @@ class LockAcquired(Event):
     waited_s: float
 
 
-class SettingsSkipped(Event):
+class SessionSettingsNotApplied(Event):
     """Our settings do not hold for a NO TRANSACTION file: a pooler is in between."""
 
     name: ClassVar[str] = "session_settings.not_applied"

@@ -15,14 +15,14 @@ from migrator.errors import MigratorError
 
 if TYPE_CHECKING:
     from migrator.events.finding import (
-        AheadFound,
+        DatabaseAheadDetected,
         DriftFound,
         FaultFound,
         HistoryFoundElsewhere,
     )
     from migrator.events.migration import (
-        CommitFound,
-        CommitVanished,
+        CommitConfirmed,
+        CommitLost,
         MigrationApplied,
         MigrationFailed,
         MigrationRecorded,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from migrator.events.run import SettingIgnored
 
 
-def fault_found(fault: Fault, *, fatal: bool) -> "FaultFound":
+def file_rejected(fault: Fault, *, fatal: bool) -> "FaultFound":
     """Return the event that tells *fault*."""
     from migrator.events.finding import FaultFound
 
@@ -54,11 +54,13 @@ def drift_found(drift: Drift) -> "DriftFound":
     return DriftFound(**drift._asdict())
 
 
-def ahead_found(versions: Sequence[int], *, newest_file: int) -> "AheadFound":
+def database_ahead_detected(
+    versions: Sequence[int], *, newest_file: int
+) -> "DatabaseAheadDetected":
     """Return the event that the table has *versions*, and the files have not."""
-    from migrator.events.finding import AheadFound
+    from migrator.events.finding import DatabaseAheadDetected
 
-    return AheadFound(versions=tuple(versions), newest_file=newest_file)
+    return DatabaseAheadDetected(versions=tuple(versions), newest_file=newest_file)
 
 
 def history_found_elsewhere(
@@ -91,12 +93,12 @@ def step_started(step: Step) -> "MigrationStarted":
         version=step.migration.version,
         path=step.migration.path,
         direction=step.direction.value,
-        statements=len(step.told),
+        statements=len(step.listed_statements),
         transaction=step.migration.transaction,
     )
 
 
-def step_taken(
+def step_finished(
     step: Step, current: int, duration_s: float
 ) -> "MigrationApplied | MigrationReverted":
     """Return the event that *step* is committed, which leads to *current*."""
@@ -106,7 +108,7 @@ def step_taken(
     return (MigrationApplied if up else MigrationReverted)(
         version=step.migration.version,
         path=step.migration.path,
-        statements=len(step.told),
+        statements=len(step.listed_statements),
         current=current,
         duration_s=round(duration_s, 3),
     )
@@ -139,29 +141,29 @@ def step_skipped(step: Step, current: int, *, ran: bool = True) -> "MigrationSki
     )
 
 
-def commit_found(step: Step) -> "CommitFound":
+def commit_confirmed(step: Step) -> "CommitConfirmed":
     """Return the event that *step* came through, although no answer did."""
-    from migrator.events.migration import CommitFound
+    from migrator.events.migration import CommitConfirmed
 
-    return CommitFound(
+    return CommitConfirmed(
         version=step.migration.version,
         path=step.migration.path,
         direction=step.direction.value,
     )
 
 
-def commit_vanished(step: Step) -> "CommitVanished":
+def commit_lost(step: Step) -> "CommitLost":
     """Return the event that *step* was committed, and is not any more."""
-    from migrator.events.migration import CommitVanished
+    from migrator.events.migration import CommitLost
 
-    return CommitVanished(
+    return CommitLost(
         version=step.migration.version,
         path=step.migration.path,
         direction=step.direction.value,
     )
 
 
-def recorded(migration: Migration) -> "MigrationRecorded":
+def migration_recorded(migration: Migration) -> "MigrationRecorded":
     """Return the event that *migration* is applied in the table's eyes."""
     from migrator.events.migration import MigrationRecorded
 

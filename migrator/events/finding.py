@@ -24,7 +24,7 @@ class FaultFound(Event):
         return "error" if self.fatal else "warning"
 
 
-class AheadFound(Event):
+class DatabaseAheadDetected(Event):
     """The database has versions that are newer than every file."""
 
     name: ClassVar[str] = "database.ahead_detected"

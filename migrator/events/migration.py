@@ -147,7 +147,7 @@ class MigrationSkipped(Event):
     """What the database is at now."""
 
 
-class CommitFound(Event):
+class CommitConfirmed(Event):
     """Nobody saw the answer to a COMMIT, and the table says that it came through."""
 
     name: ClassVar[str] = "commit.confirmed"
@@ -158,7 +158,7 @@ class CommitFound(Event):
     direction: Word
 
 
-class CommitVanished(Event):
+class CommitLost(Event):
     """
     A step that was committed is in the table no more, so it runs again.
 

@@ -20,7 +20,7 @@ class RunStarted(Event):
     migrations_dir: str
 
 
-class DatabaseConnected(Event):
+class ConnectionOpened(Event):
     """A connection to work on stands: the first, or one in place of a lost one."""
 
     name: ClassVar[str] = "connection.opened"

@@ -11,7 +11,7 @@ from typing import TextIO
 from migrator.events.base import Event, Observer
 
 
-class Voice:
+class SerializedObserver:
     """
     Hands events on to *observe*, and knows when it did.
 
@@ -19,24 +19,24 @@ class Voice:
     """
 
     def __init__(self, observe: Observer) -> None:
-        self.told_at = time.monotonic()
+        self.reported_at = time.monotonic()
         """When something was told last that is not for debugging."""
 
-        self.turn = threading.RLock()
+        self.lock = threading.RLock()
         """For whoever has to be sure of something while it tells."""
 
-        self._observe = out_of_print(observe)
+        self._observe = bypass_capture(observe)
 
     @classmethod
-    def of(cls, observe: Observer) -> "Voice":
+    def of(cls, observe: Observer) -> "SerializedObserver":
         """Return *observe* itself when it is a voice, else one of its own."""
-        return observe if isinstance(observe, Voice) else cls(observe)
+        return observe if isinstance(observe, SerializedObserver) else cls(observe)
 
     def __call__(self, event: Event) -> None:
         """Tell *event*."""
-        with self.turn:
+        with self.lock:
             if event.severity != "debug":
-                self.told_at = time.monotonic()
+                self.reported_at = time.monotonic()
             self._observe(event)
 
 
@@ -49,7 +49,7 @@ _telling = _Telling()
 
 
 @contextmanager
-def printed(tell: Callable[[str], None]) -> Iterator[None]:
+def capture_stdout(tell: Callable[[str], None]) -> Iterator[None]:
     """Hand on what the block prints, line by line and without blank lines."""
     stdout = _Lines(tell, sys.stdout)
     try:
@@ -59,7 +59,7 @@ def printed(tell: Callable[[str], None]) -> Iterator[None]:
         stdout.end()
 
 
-def out_of_print(observe: Observer) -> Observer:
+def bypass_capture(observe: Observer) -> Observer:
     """Return *observe*, which may print what it likes while a script runs."""
 
     def tell(event: Event) -> None:

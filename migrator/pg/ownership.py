@@ -134,7 +134,7 @@ _KINDS = {
 }
 
 
-class Finding(NamedTuple):
+class OwnershipFinding(NamedTuple):
     """One reason not to use a table of our name."""
 
     id: int
@@ -188,12 +188,12 @@ _SEE_ALL = (
 )
 
 
-def read_findings(text: object) -> tuple[Finding, ...]:
+def read_findings(text: object) -> tuple[OwnershipFinding, ...]:
     """Return what CHECK has left in `migrator.foreign`."""
-    return tuple(Finding(**each) for each in json.loads(str(text)))
+    return tuple(OwnershipFinding(**each) for each in json.loads(str(text)))
 
 
-def check_findings(findings: Iterable[Finding], table: int) -> None:
+def check_findings(findings: Iterable[OwnershipFinding], table: int) -> None:
     """
     Raise what is found about the relation with OID *table*.
 

@@ -1,10 +1,10 @@
 """
 How a signal or the deadline stops a run: at once where we wait, never in between.
 
-`request` is called from a signal handler. Inside `armed` it raises there and then,
+`request` is called from a signal handler. Inside `interruptible` it raises there and then,
 which psycopg answers by cancelling the running statement on the server and waiting
 for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check` or
-`armed` raises. Rollback and unlock are not armed: they are let finish. A COMMIT is
+`interruptible` raises. Rollback and unlock are not armed: they are let finish. A COMMIT is
 cancelled too, but its answer counts (`migrator.pg.connection.queries`).
 
 A server that does not answer lets nothing finish. `cut_off` ends all waits for it, in
@@ -53,7 +53,7 @@ class Line(Socket, Protocol):
         ...
 
 
-def shut(line: Socket) -> None:
+def shut_down(line: Socket) -> None:
     """End *line* for whoever waits for it; its owner still has to close it."""
     # whatever it is, it must not come out of a signal handler
     with suppress(Exception), socket.socket(fileno=os.dup(line.fileno())) as end:
@@ -122,7 +122,7 @@ class Cancellation:
         for ref in self._lines:
             line = ref()
             if line is not None and not line.closed:
-                shut(line)
+                shut_down(line)
 
     def _answered(self) -> bool:
         return not self._cut and not any(line.failed for line in self._open)
@@ -138,7 +138,7 @@ class Cancellation:
             raise self._reason
 
     @contextmanager
-    def armed(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """
         Let `request` interrupt the block.
 
@@ -158,5 +158,5 @@ class Cancellation:
         """Sleep, but not past the moment when the run is asked to stop."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            with self.armed():
+            with self.interruptible():
                 time.sleep(min(left, LOOK_UP_S))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from migrator.domain.urls import http_url
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What a server said; a redirection is an answer like any other."""
 
     status: int
@@ -20,14 +20,14 @@ _MOST_BYTES = 1 << 20
 """More is not read: what is asked for here is smaller by far."""
 
 
-def ask(
+def send_request(
     url: str,
     *,
     method: str,
     timeout_s: float,
     headers: Mapping[str, str] | None = None,
     body: str | None = None,
-) -> Answer:
+) -> Response:
     """
     Return what the server at *url*, http or https, answers.
 
@@ -45,11 +45,11 @@ def ask(
         try:
             to.request(method, path, body=body, headers=dict(headers or {}))
             answer = to.getresponse()
-            return Answer(answer.status, answer.reason, answer.read(_MOST_BYTES))
+            return Response(answer.status, answer.reason, answer.read(_MOST_BYTES))
         except HTTPException as error:
             raise OSError(f"the answer is not HTTP: {type(error).__name__}") from error
 
 
-def why(error: OSError) -> str:
+def error_reason(error: OSError) -> str:
     """Return what *error* says, without its number."""
     return error.strerror or str(error) or type(error).__name__

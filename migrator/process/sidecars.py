@@ -14,7 +14,7 @@ from migrator.errors import MigratorError
 from migrator.events.base import Event, Observer
 from migrator.events.run import SidecarFailed, SidecarStopped
 from migrator.process.cancellation import Cancellation
-from migrator.process.http import ask, why
+from migrator.process.http import error_reason, send_request
 from migrator.sql.secrets import MASK
 
 
@@ -39,7 +39,7 @@ def stop(
     """
     calls = [_Call(url, patience_s) for url in urls]
     end = time.monotonic() + patience_s
-    with suppress(MigratorError), cancellation.armed():
+    with suppress(MigratorError), cancellation.interruptible():
         for call in calls:
             with suppress(RuntimeError):  # no thread to be had: told as no answer
                 call.start()
@@ -64,10 +64,10 @@ class _Call(Thread):
     def run(self) -> None:
         """Ask, and note the answer."""
         try:
-            answer = ask(self._url, method="POST", timeout_s=self._patience_s)
+            answer = send_request(self._url, method="POST", timeout_s=self._patience_s)
             self._outcome = answer.status
         except OSError as error:
-            self._outcome = why(error)
+            self._outcome = error_reason(error)
         except Exception as error:  # noqa: BLE001 - such as a host name that IDNA refuses
             self._outcome = f"{type(error).__name__}: {error}"
 

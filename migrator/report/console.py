@@ -1,7 +1,7 @@
 """
 Events for a person at a terminal: one short line each, a table for `status`.
 
-All foreign text passes one filter (`readable`) before a sentence is made of it: no
+All foreign text passes one filter (`readable_fields`) before a sentence is made of it: no
 escape sequence in it reaches the terminal, and no line break in it makes a line that
 looks like one of ours.
 """
@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from migrator.events.watching import Blocker
 from migrator.report.escape import visible, visible_lines
-from migrator.report.progress_bar import Terminal, progress
+from migrator.report.progress_bar import ProgressLine, progress_text
 from migrator.report.stdout import Lines, is_terminal
 
 
@@ -32,7 +32,7 @@ def printer(stream: TextIO) -> tuple[Any, Callable[[Any, str, Any], Any]]:
         bar = fields["event"] == "statement.progressed"
         return (line(logger, method, fields),), {"bar": bar}
 
-    return Terminal(stream), render
+    return ProgressLine(stream), render
 
 
 def renderer(*, colors: bool) -> Callable[[Any, str, Any], str]:
@@ -40,14 +40,14 @@ def renderer(*, colors: bool) -> Callable[[Any, str, Any], str]:
     colors = colors and not os.environ.get("NO_COLOR")
 
     def render(logger: Any, method: str, fields: Mapping[str, Any]) -> str:
-        line = sentence(readable(fields))
+        line = sentence(readable_fields(fields))
         colour = _COLOURS.get(fields["level"], "") if colors else ""
         return f"{colour}{line}{_PLAIN}" if colour else line
 
     return render
 
 
-def readable(fields: Mapping[str, Any]) -> dict[str, Any]:
+def readable_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return *fields* with every text in them as one that prints, and nothing else."""
     return {
         name: (visible_lines if name in _OF_LINES else _readable)(value)
@@ -163,7 +163,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "statement.planned": lambda f: f"-- {f['path']}:{f['line']}\n{f['text']}",
     "statement.blocked": _blocked,
-    "statement.progressed": lambda f: f"..    {progress(f)}",
+    "statement.progressed": lambda f: f"..    {progress_text(f)}",
     "script.printed": lambda f: str(f["message"]),
     "file.created": lambda f: f"created  {f['path']}",
     "file.renamed": lambda f: f"renamed  {f['before']} -> {f['path']}",

@@ -16,7 +16,7 @@ _HOUR_S = 3600
 _MINUTE_S = 60
 
 
-def progress(f: Mapping[str, Any]) -> str:
+def progress_text(f: Mapping[str, Any]) -> str:
     """Return the line of a `statement.progressed`; a bar for a percentage."""
     where, took = f"{f['path']}:{f['line']}", _duration(f["elapsed_s"])
     known = (_bar(f["percent"]), f["phase"], _count(f), _left(f["left_s"]))
@@ -52,7 +52,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds // _HOUR_S:.0f} h {seconds % _HOUR_S // _MINUTE_S:.0f} min"
 
 
-class Terminal:
+class ProgressLine:
     """
     Writes lines to a terminal, the last of them over again while it is a bar.
 

@@ -11,10 +11,10 @@ from migrator.events.base import Event
 from migrator.sql.secrets import (
     MASK,
     SHORT,
+    find_passwords,
     is_secret,
-    masking,
-    passwords,
-    without_passwords,
+    mask_passwords,
+    mask_pattern,
 )
 
 
@@ -36,11 +36,11 @@ def secret_values(environ: Mapping[str, str]) -> set[str]:
     every `app`.
     """
     named = {value for name, value in environ.items() if _SECRET.search(name)}
-    held = {p for value in environ.values() for p in passwords(value)}
+    held = {p for value in environ.values() for p in find_passwords(value)}
     return named | {password for password in held if len(password) >= SHORT}
 
 
-def queries(urls: Iterable[str]) -> tuple[str, ...]:
+def query_values(urls: Iterable[str]) -> tuple[str, ...]:
     """Return the query of each of *urls* that has one, and each value in it."""
     found = [query for url in urls if (query := urlsplit(url).query)]
     values = (value for query in found for _, value in parse_qsl(query))
@@ -77,7 +77,7 @@ class Redactor:
         Long ones come first, which may have quotes and blanks in them; short ones come
         last, which may be part of what gives others away, such as the x of `$x$`.
         """
-        found = without_passwords(self._long.sub(MASK, value))
+        found = mask_passwords(self._long.sub(MASK, value))
         return self._short.sub(MASK, found)
 
     def fields(self, event: Event) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _patterns(secrets: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]
     parts = {part for secret in secrets for part in (secret, *secret.splitlines())}
     forms = {form for part in filter(is_secret, parts) for form in _forms(part)}
     long = {form for form in forms if len(form) >= SHORT}
-    return masking(long), masking(forms - long)
+    return mask_pattern(long), mask_pattern(forms - long)
 
 
 def _forms(secret: str) -> Iterator[str]:

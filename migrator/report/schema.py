@@ -29,7 +29,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A log line of migrator",
-        "oneOf": [_case(event) for event in catalogue()],
+        "oneOf": [_case(event) for event in all_events()],
     }
 
 
@@ -57,7 +57,7 @@ def _typed(hint: Any) -> dict[str, Any]:
     return {"type": _SIMPLE[hint]}
 
 
-def catalogue() -> tuple[type[Event], ...]:
+def all_events() -> tuple[type[Event], ...]:
     """Return every event there is, by name."""
     found = {
         each.name: each

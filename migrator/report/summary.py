@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.domain.facts import Place, ServerMessage
 from migrator.errors import FilesInvalidError, MigratorError
 from migrator.events.base import Event, Observer
-from migrator.events.factories import fault_found
+from migrator.events.factories import file_rejected
 from migrator.events.run import RunFinished
 from migrator.exit_codes import ExitCode, exit_code, is_retryable
 
@@ -15,7 +15,7 @@ from migrator.exit_codes import ExitCode, exit_code, is_retryable
 if TYPE_CHECKING:
     from migrator.events.finding import VersionRead
     from migrator.events.migration import (
-        CommitVanished,
+        CommitLost,
         MigrationApplied,
         MigrationReverted,
         MigrationSkipped,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from migrator.events.run import PlanMade
 
 
-class Tally:
+class RunSummary:
     """Listens to one run and says at its end how it went."""
 
     def __init__(self, command: str) -> None:
@@ -65,7 +65,7 @@ class Tally:
         self._skipped += 1
         self._after = event.current
 
-    def vanished(self, event: "CommitVanished") -> None:
+    def vanished(self, event: "CommitLost") -> None:
         """Take back what was counted for a step that is in effect no more."""
         counted = self._applied if event.direction == "up" else self._reverted
         if event.version in counted:
@@ -95,17 +95,17 @@ class Tally:
 
 
 # By name: an event's class need not be there before the event is
-_COUNTS: Mapping[str, Callable[[Tally, Any], None]] = {
-    "plan.made": Tally.planned,
-    "version.read": Tally.read,
-    "migration.applied": Tally.applied,
-    "migration.reverted": Tally.reverted,
-    "migration.skipped": Tally.skipped,
-    "commit.lost": Tally.vanished,
+_COUNTS: Mapping[str, Callable[[RunSummary, Any], None]] = {
+    "plan.made": RunSummary.planned,
+    "version.read": RunSummary.read,
+    "migration.applied": RunSummary.applied,
+    "migration.reverted": RunSummary.reverted,
+    "migration.skipped": RunSummary.skipped,
+    "commit.lost": RunSummary.vanished,
 }
 
 
-def tell_end(error: BaseException, observe: Observer, *, interrupted: bool) -> None:
+def emit_end(error: BaseException, observe: Observer, *, interrupted: bool) -> None:
     """Report to *observe* what *error*, which ended a run, says beside the verdict."""
     from migrator.events.run import RunCrashed, RunInterrupted  # noqa: PLC0415 - as it says
 
@@ -113,7 +113,7 @@ def tell_end(error: BaseException, observe: Observer, *, interrupted: bool) -> N
         observe(RunInterrupted(reason=str(error)))
     if isinstance(error, FilesInvalidError):
         for fault in error.faults:
-            observe(fault_found(fault, fatal=True))
+            observe(file_rejected(fault, fatal=True))
     if exit_code(error) is ExitCode.INTERNAL:
         observe(RunCrashed(traceback="".join(traceback.format_exception(error))))
 

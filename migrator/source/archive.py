@@ -18,7 +18,7 @@ from pathlib import Path
 from migrator.domain.facts import Fault
 from migrator.errors import FilesInvalidError
 from migrator.source.entries import Member
-from migrator.source.large_blocks import Blocks
+from migrator.source.large_blocks import FileBlocks
 
 
 MOST_BYTES = 32 * 1024 * 1024
@@ -48,7 +48,7 @@ def members(path: Path, *, most_bytes: int = MOST_BYTES) -> tuple[Member, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def blocks(content: bytes, name: str) -> Blocks:
+def blocks(content: bytes, name: str) -> FileBlocks:
     """Return a large member in blocks, from a file that only memory holds."""
     if sys.platform == "linux":
         descriptor = os.memfd_create("migration")
@@ -57,7 +57,7 @@ def blocks(content: bytes, name: str) -> Blocks:
             descriptor = os.dup(file.fileno())
     with os.fdopen(os.dup(descriptor), "wb") as file:
         file.write(content)
-    return Blocks(descriptor, name)
+    return FileBlocks(descriptor, name)
 
 
 def _unpacked(path: Path, most_bytes: int) -> bytes:

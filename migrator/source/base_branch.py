@@ -14,7 +14,7 @@ from migrator.domain.facts import Fault
 from migrator.domain.model import Files
 from migrator.errors import FilesInvalidError
 from migrator.source.create import TIMESTAMP, is_timestamp
-from migrator.source.discover import survey
+from migrator.source.discover import find_files
 from migrator.source.entries import Candidate, Directory
 from migrator.source.load import checksum_of
 
@@ -52,7 +52,7 @@ def compare(
     Raises:
         FilesInvalidError: A place is not there, or a file of the base cannot be read.
     """
-    here, there = survey(*branch), survey(*base, setting="MIGRATOR_BASE")
+    here, there = find_files(*branch), find_files(*base, setting="MIGRATOR_BASE")
     return _Branch(files, here, there, allow_missing=allow_missing).comparison()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from migrator.domain.facts import Fault
 from migrator.errors import FilesInvalidError, UsageError
-from migrator.source.discover import discover, survey
+from migrator.source.discover import find_files, find_migrations
 from migrator.source.entries import Candidate
 
 
@@ -85,14 +85,14 @@ def create(
     return path.name
 
 
-def renamings(directory: Path) -> tuple[Renaming, ...]:
+def plan_renames(directory: Path) -> tuple[Renaming, ...]:
     """
     Return the new names that give timestamped files the next sequential versions.
 
     Raises:
         FilesInvalidError: There is no migration in it, or names have faults.
     """
-    found = discover(directory)
+    found = find_migrations(directory)
     if found.faults:
         raise FilesInvalidError(found.faults)
     version = _newest_sequential(found.candidates)
@@ -157,7 +157,7 @@ def _names(candidates: Iterable[Candidate]) -> Iterable[str]:
 
 
 def _sequential(directory: Path) -> str:
-    found = survey(directory)
+    found = find_files(directory)
     if found.faults:
         raise FilesInvalidError(found.faults)
     return f"{_newest_sequential(found.candidates) + 1:05d}"
@@ -169,7 +169,7 @@ def _newest_sequential(candidates: Iterable[Candidate]) -> int:
 
 
 def _timestamp(directory: Path, now: datetime) -> str:
-    taken = {each.version for each in survey(directory).candidates}
+    taken = {each.version for each in find_files(directory).candidates}
     while int(now.strftime(TIMESTAMP)) in taken:
         now += timedelta(seconds=1)
     return now.strftime(TIMESTAMP)

@@ -20,7 +20,7 @@ _LAST_VERSION = (1 << 63) - 1
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
-def discover(*places: Path) -> Directory:
+def find_migrations(*places: Path) -> Directory:
     """
     Return the migrations of *places*, which are one set, whatever their order.
 
@@ -31,15 +31,15 @@ def discover(*places: Path) -> Directory:
         FilesInvalidError: A place is not there or cannot be read; or nothing in any
             of them is or wants to be a migration.
     """
-    found = survey(*places)
+    found = find_files(*places)
     if not found.candidates and not found.faults:
         raise FilesInvalidError([_no_files(places)])
     return found
 
 
-def survey(*places: Path, setting: str = "MIGRATOR_MIGRATIONS_DIR") -> Directory:
+def find_files(*places: Path, setting: str = "MIGRATOR_MIGRATIONS_DIR") -> Directory:
     """
-    Return what `discover` does, also when there is nothing in *places*.
+    Return what `find_migrations` does, also when there is nothing in *places*.
 
     *setting* names them.
 

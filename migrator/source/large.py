@@ -10,14 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from migrator.domain.model import Direction, Migration, Section, Split, Statement
-from migrator.source.large_blocks import Blocks
-from migrator.sql.goose.faults import BOTH, Findings
+from migrator.source.large_blocks import FileBlocks
+from migrator.sql.goose.faults import BOTH, FaultCollector
 from migrator.sql.goose.own_transaction import OwnTransaction
 from migrator.sql.goose.parser import Reader
 
 
 def parse_blocks(
-    blocks: Blocks, *, version: int, path: str, split: Split, environ: Mapping[str, str]
+    blocks: FileBlocks,
+    *,
+    version: int,
+    path: str,
+    split: Split,
+    environ: Mapping[str, str],
 ) -> Migration:
     """
     Return the migration that *blocks* hold, as `parse_file` does.
@@ -25,7 +30,7 @@ def parse_blocks(
     Raises:
         FileChangedError: The file is being written.
     """
-    findings = Findings(path)
+    findings = FaultCollector(path)
     if blocks.has_bom or blocks.is_utf16:
         findings.add("bom", 1)
     split = Split.POSTGRES if blocks.is_dump else split
@@ -45,12 +50,12 @@ def parse_blocks(
     )
 
 
-def _with(findings: Findings, side: Direction, section: Section) -> Section:
+def _with(findings: FaultCollector, side: Direction, section: Section) -> Section:
     faults, warnings = findings.of(side), findings.warnings_of(side)
     return section._replace(faults=faults, warnings=warnings)
 
 
-def _note_lines(blocks: Blocks, split: Split, findings: Findings) -> None:
+def _note_lines(blocks: FileBlocks, split: Split, findings: FaultCollector) -> None:
     if split is Split.GOOSE:
         for line in blocks.long_lines:
             findings.add("line_too_long", line)
@@ -67,7 +72,7 @@ class LargeStatements:
         FileChangedError: On iteration, as soon as the content is not what it was.
     """
 
-    blocks: Blocks
+    blocks: FileBlocks
     split: Split
     environ: Mapping[str, str]
     path: str
@@ -85,7 +90,7 @@ class LargeStatements:
         return self.own.without_ends(self._all()) if self.own else self._all()
 
     def _all(self) -> Iterator[Statement]:
-        unheard = Findings(self.path)
+        unheard = FaultCollector(self.path)
         reading = _Reading(self.blocks, self.split, self.environ, unheard, again=True)
         left = self.count
         for found in reading.pieces():
@@ -100,10 +105,10 @@ class _Reading:
 
     def __init__(
         self,
-        blocks: Blocks,
+        blocks: FileBlocks,
         split: Split,
         environ: Mapping[str, str],
-        findings: Findings,
+        findings: FaultCollector,
         *,
         again: bool = False,
     ) -> None:
@@ -169,7 +174,7 @@ class _Reading:
 class _Tail:
     """What a file holds from a line on, as often as it is asked for."""
 
-    blocks: Blocks
+    blocks: FileBlocks
     index: int
     skipped: int
     """How many lines of the first block come before."""

@@ -30,7 +30,7 @@ class _Block:
     digest: bytes
 
 
-class Blocks:
+class FileBlocks:
     """
     The content of an open file, whose descriptor is closed with the last reference.
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from migrator.domain.model import Files, Migration, Split
 from migrator.source.checksum import checksum
-from migrator.source.discover import discover
+from migrator.source.discover import find_migrations
 from migrator.source.entries import Candidate
 from migrator.source.parse import go_file, parse_file, unreadable
 
 
 if TYPE_CHECKING:
-    from migrator.source.large_blocks import Blocks
+    from migrator.source.large_blocks import FileBlocks
 
 LARGE = 1024 * 1024
 """
@@ -44,7 +44,7 @@ def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
         FilesInvalidError: A place is not there or cannot be read; nothing in any of
             them is or wants to be a migration; or a file is being written.
     """
-    found = discover(*places)
+    found = find_migrations(*places)
     migrations = tuple(_read(each, split, environ) for each in found.candidates)
     unread = (fault for m in migrations if not m.checksum for fault in m.up.faults)
     return Files(migrations, (*found.faults, *unread))
@@ -77,7 +77,7 @@ def checksum_of(found: Candidate) -> str:
     return checksum(content) if isinstance(content, bytes) else content.checksum
 
 
-def _content(found: Candidate) -> "bytes | Blocks":
+def _content(found: Candidate) -> "bytes | FileBlocks":
     if found.content is not None:
         if len(found.content) <= LARGE or found.path.endswith(_NOT_SQL):
             return found.content
@@ -88,9 +88,9 @@ def _content(found: Candidate) -> "bytes | Blocks":
         size = os.fstat(file.fileno()).st_size
         if size <= LARGE or found.path.endswith(_NOT_SQL):
             return file.readall()
-        from migrator.source.large_blocks import Blocks  # noqa: PLC0415 - rare
+        from migrator.source.large_blocks import FileBlocks  # noqa: PLC0415 - rare
 
-        return Blocks(os.dup(file.fileno()), found.name)
+        return FileBlocks(os.dup(file.fileno()), found.name)
 
 
 def _parsed(

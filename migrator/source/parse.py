@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from migrator.domain.model import Migration, Section, Split
-from migrator.sql.goose.faults import Findings
+from migrator.sql.goose.faults import FaultCollector
 from migrator.sql.goose.parser import parse
 
 
@@ -29,7 +29,7 @@ def parse_file(
 
     What `pg_dump` wrote is split by PostgreSQL's rules whatever *split* is.
     """
-    findings = Findings(path)
+    findings = FaultCollector(path)
     if data.startswith(UTF16):
         findings.add("bom", 1)
         return _faulty(findings, version=version, path=path)
@@ -60,7 +60,7 @@ def parse_file(
 
 def unreadable(error: OSError, *, version: int, path: str) -> Migration:
     """Return a migration of which only the name could be read."""
-    findings = Findings(path)
+    findings = FaultCollector(path)
     findings.add("unreadable", 0, 0, why=error.strerror or type(error).__name__)
     return _faulty(findings, version=version, path=path)
 
@@ -71,18 +71,18 @@ def go_file(*, version: int, path: str) -> Migration:
 
     That does no harm where it is applied already: its fault stops what would run it.
     """
-    findings = Findings(path)
+    findings = FaultCollector(path)
     findings.add("go_file", 0, 0)
     return _faulty(findings, version=version, path=path)
 
 
-def _faulty(findings: Findings, *, version: int, path: str) -> Migration:
+def _faulty(findings: FaultCollector, *, version: int, path: str) -> Migration:
     up, down = (Section((), findings.of(side)) for side in findings.sides)
     return Migration(version=version, path=path, up=up, down=down)
 
 
 # bufio.ScanLines, dropCR: one CR before the line end, and one at the file's end
-def _without_cr(data: bytes, findings: Findings) -> bytes:
+def _without_cr(data: bytes, findings: FaultCollector) -> bytes:
     inner = data.rstrip(b"\r\n")
     if b"\r" in inner and b"\n" not in inner:
         findings.add("carriage_return", 0, 0)

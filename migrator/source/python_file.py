@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from migrator.domain.model import Direction, Migration, Script, Section
-from migrator.sql.goose.faults import BOTH, Findings
+from migrator.sql.goose.faults import BOTH, FaultCollector
 
 
 _TEXTS = {
@@ -55,7 +55,7 @@ def parse_module(data: bytes, *, version: int, path: str, file: str) -> Migratio
 
     What is wrong with it is in its sections.
     """
-    findings = Findings(path, _TEXTS)
+    findings = FaultCollector(path, _TEXTS)
     up, down, transaction = Section(), Section(), True
     parsed = _parsed(data, file, findings)
     if parsed is not None:
@@ -75,7 +75,7 @@ def parse_module(data: bytes, *, version: int, path: str, file: str) -> Migratio
 
 
 def _parsed(
-    data: bytes, file: str, findings: Findings
+    data: bytes, file: str, findings: FaultCollector
 ) -> tuple[ast.Module, str] | None:
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
@@ -102,7 +102,7 @@ def _parsed(
     return None
 
 
-def _add_syntax(findings: Findings, line: int, column: int, why: str) -> None:
+def _add_syntax(findings: FaultCollector, line: int, column: int, why: str) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     findings.add("syntax", line, column, version=version, why=why)
 
@@ -115,7 +115,7 @@ class _Module:
     """A module's syntax tree, and the faults that are found in it."""
 
     def __init__(
-        self, tree: ast.Module, text: str, file: str, findings: Findings
+        self, tree: ast.Module, text: str, file: str, findings: FaultCollector
     ) -> None:
         self._tree = tree
         self._text = text

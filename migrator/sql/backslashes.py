@@ -8,7 +8,7 @@ exec_simple_query, pg_parse_query), so a SET takes effect for the next one.
 import re
 
 from migrator.sql.lexer import Kind, tokenize
-from migrator.sql.split import Stop, parts
+from migrator.sql.split import Stop, split_statements
 
 
 def may_set_escapes(text: str) -> bool:
@@ -21,7 +21,7 @@ def sets_escapes(text: str) -> bool | None:
     found: bool | None = None
     if _NAME not in text.lower():
         return None
-    for part in parts(text):
+    for part in split_statements(text):
         match = _SETS.match(text, part.start)
         if match is not None:
             value = match["value"] or match["config"] or ""
@@ -50,7 +50,9 @@ def backslash_hint(text: str) -> str:
     """Return what to say of *text*, which never closes something, if `\\'` is why."""
     if "\\'" not in text:
         return ""
-    closed = all(part.stop is not Stop.OPEN for part in parts(conforming(text)))
+    closed = all(
+        part.stop is not Stop.OPEN for part in split_statements(conforming(text))
+    )
     return _HINT if closed else ""
 
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from migrator.sql.keywords import BLANK_KINDS, ends_transaction, refuses_transaction
 from migrator.sql.lexer import Kind, Token, tokenize
-from migrator.sql.split import is_plain, parts
+from migrator.sql.split import is_plain, split_statements
 
 
-class Nature(Enum):
+class Effect(Enum):
     """How a statement runs by itself, and what is known of it afterwards."""
 
     BLOCK = "in a transaction block, where it means the same"
@@ -28,10 +28,10 @@ class Nature(Enum):
     OPAQUE = "commits as it likes, and nothing tells how far it came"
 
 
-class Act(NamedTuple):
+class StatementClass(NamedTuple):
     """A statement's nature, and what the catalogs have to be asked about."""
 
-    nature: Nature
+    nature: Effect
     verb: str = ""
     """What a TRACED one does: `create index`, `detach partition` and so on."""
 
@@ -45,25 +45,25 @@ class Act(NamedTuple):
     """Whether what follows needs something that the session keeps, beyond settings."""
 
 
-def act_of(text: str) -> Act:
+def classify(text: str) -> StatementClass:
     """Return what the statement *text* is; several commands in it are one act."""
     if is_plain(text):
         return _act(text)
-    acts = [_act(text[part.start : part.end]) for part in parts(text)]
+    acts = [_act(text[part.start : part.end]) for part in split_statements(text)]
     if len(acts) == 1:
         return acts[0]
     # one message is one transaction, unless it ends that by itself
     simple = all(act.nature in _SIMPLE for act in acts)
-    keeps = any(act.keeps or act.nature is Nature.SESSION for act in acts)
-    return Act(Nature.BLOCK if simple else Nature.OPAQUE, keeps=keeps)
+    keeps = any(act.keeps or act.nature is Effect.SESSION for act in acts)
+    return StatementClass(Effect.BLOCK if simple else Effect.OPAQUE, keeps=keeps)
 
 
-def act_apart(text: str) -> Act:
+def classify_outside_block(text: str) -> StatementClass:
     """Return what *text* is, of which the server says that it must stand alone."""
     return _apart(" ".join(_words(text)))
 
 
-_SIMPLE = (Nature.BLOCK, Nature.SESSION)
+_SIMPLE = (Effect.BLOCK, Effect.SESSION)
 
 
 class Applied:
@@ -82,12 +82,12 @@ class Applied:
     def add(self, text: str) -> None:
         """Count the next statement, *text*, which has succeeded."""
         self._number += 1
-        nature = act_of(text).nature
-        if nature is Nature.CONTROL:
+        nature = classify(text).nature
+        if nature is Effect.CONTROL:
             self._control(text)
         elif self._open and nature in _WITHIN:
             self.pending = True
-        elif nature is not Nature.SESSION:
+        elif nature is not Effect.SESSION:
             self.through = self._number
 
     def _control(self, text: str) -> None:
@@ -101,7 +101,7 @@ class Applied:
 
 
 _COMMITS = ("commit", "end")
-_WITHIN = (Nature.BLOCK, Nature.TRACED, Nature.AGAIN)
+_WITHIN = (Effect.BLOCK, Effect.TRACED, Effect.AGAIN)
 _BEGIN = r"(?:begin|start transaction)\b"
 _CHAIN = r".* and chain$"
 
@@ -116,16 +116,16 @@ def _ending(text: str) -> str:
     return "" if first is None else ends_transaction(text, first.start).lower()
 
 
-def _act(text: str) -> Act:
+def _act(text: str) -> StatementClass:
     said = " ".join(_words(text))
     for pattern, nature in _NATURES:
         if re.match(pattern, said, re.DOTALL):
-            return Act(nature)
+            return StatementClass(nature)
     if said.startswith("do ") and re.search(_TRANSACTION_CONTROL, text, re.IGNORECASE):
-        return Act(Nature.OPAQUE)
+        return StatementClass(Effect.OPAQUE)
     if refuses_transaction(text):
         return _apart(said)
-    return Act(Nature.BLOCK, keeps=re.match(_KEEPS, said) is not None)
+    return StatementClass(Effect.BLOCK, keeps=re.match(_KEEPS, said) is not None)
 
 
 # SET LOCAL and the like only warn outside of a transaction, LOCK and SAVEPOINT fail
@@ -144,10 +144,10 @@ _SESSION = (
 _REFRESH = r'call (?:\S+ \. )?"?refresh_continuous_aggregate"? \('
 _OPAQUE = r"call\b|prepare transaction\b|(?:commit|rollback) prepared\b"
 _NATURES = (
-    (_CONTROL, Nature.CONTROL),
-    (_SESSION, Nature.SESSION),
-    (_REFRESH, Nature.AGAIN),
-    (_OPAQUE, Nature.OPAQUE),
+    (_CONTROL, Effect.CONTROL),
+    (_SESSION, Effect.SESSION),
+    (_REFRESH, Effect.AGAIN),
+    (_OPAQUE, Effect.OPAQUE),
 )
 _KEEPS = r"declare\b|create (?:(?:local|global) )?temp(?:orary)?\b"
 # plpgsql's stmt_commit, stmt_rollback, stmt_call; a DO that only raises has none
@@ -181,15 +181,15 @@ _TRACES = (
 _AGAIN = r"(?:vacuum|cluster|reindex|alter system|alter database)\b"
 
 
-def _apart(said: str) -> Act:
+def _apart(said: str) -> StatementClass:
     """Return what a statement is that cannot run in a transaction block."""
     match = next(filter(None, (re.match(trace, said) for trace in _TRACES)), None)
     if match is None:
         again = re.match(_AGAIN, said) is not None
-        return Act(Nature.AGAIN if again else Nature.OPAQUE)
+        return StatementClass(Effect.AGAIN if again else Effect.OPAQUE)
     verb, kind = match["verb"], match["kind"]
-    return Act(
-        Nature.TRACED,
+    return StatementClass(
+        Effect.TRACED,
         "reindex" if verb == "re" else f"{verb} {kind}",
         _written(match["name"]),
         _written(match["table"]),

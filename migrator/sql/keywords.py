@@ -19,12 +19,12 @@ def is_routine(text: str, start: int) -> bool:
     match = _CREATE.match(text, start)
     if match is None or (match[1] and match[1].lower() not in _ROUTINE):
         return False
-    head = words(text, start, limit=_ROUTINE_WORDS)
+    head = first_words(text, start, limit=_ROUTINE_WORDS)
     kind = head[3:4] if head[1:3] == ["or", "replace"] else head[1:2]
     return head[0] == "create" and kind in (["function"], ["procedure"])
 
 
-def words(text: str, start: int = 0, *, limit: int) -> list[str]:
+def first_words(text: str, start: int = 0, *, limit: int) -> list[str]:
     """Return the first words of a statement in lower case, up to its first `;`."""
     found: list[str] = []
     for token in tokenize(text, start):
@@ -119,7 +119,7 @@ def ends_transaction(text: str, start: int = 0) -> str:
     match = _ENDING.match(text, start)
     if match is None:
         return ""
-    said = " ".join(words(text, start, limit=_ENDING_WORDS))
+    said = " ".join(first_words(text, start, limit=_ENDING_WORDS))
     return match[0] if re.match(_ENDS, said) else ""
 
 
@@ -156,7 +156,7 @@ _TRANSACTION_WORDS = 40
 
 def refuses_transaction(text: str, start: int = 0) -> bool:
     """Say whether the statement at *start* cannot run inside a transaction block."""
-    said = " ".join(words(text, start, limit=_TRANSACTION_WORDS))
+    said = " ".join(first_words(text, start, limit=_TRANSACTION_WORDS))
     if re.match(_OWN_TRANSACTION, said) is None:
         return False
     return not (said.startswith(_FILLED_LATER) and _is_filled_later(text, start))
@@ -166,7 +166,7 @@ _FILLED_LATER = ("create materialized", "create or replace materialized")
 
 
 def _is_filled_later(text: str, start: int) -> bool:
-    return words(text, start, limit=len(text))[-3:] == ["with", "no", "data"]
+    return first_words(text, start, limit=len(text))[-3:] == ["with", "no", "data"]
 
 
 _SETS_SESSION = ("set", "listen", "prepare", "declare", "load")

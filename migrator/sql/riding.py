@@ -4,10 +4,10 @@ from itertools import islice
 
 from migrator.domain.model import Statement
 from migrator.sql.keywords import ends_transaction, has_parameter, starts_copy
-from migrator.sql.split import is_plain, parts
+from migrator.sql.split import is_plain, split_statements
 
 
-def why_alone(statement: Statement) -> str:
+def not_pipelined_reason(statement: Statement) -> str:
     """
     Return why *statement* has to be sent by itself; empty when it may ride along.
 
@@ -19,7 +19,7 @@ def why_alone(statement: Statement) -> str:
         return "COPY"
     if is_plain(text):
         return ""
-    found = list(islice(parts(text), 2))
+    found = list(islice(split_statements(text), 2))
     if len(found) > 1:
         return "several commands in one statement"
     # one without a command is an empty query, which the extended protocol has, too

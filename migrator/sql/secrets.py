@@ -61,7 +61,7 @@ _HINT = re.compile(
 )
 
 
-def without_passwords(text: str) -> str:
+def mask_passwords(text: str) -> str:
     """Return *text* with a mask for each password that its own words give away."""
     if not _HINT.search(text):
         return text
@@ -100,13 +100,13 @@ def _password_words(text: str) -> Iterator[tuple[int, int]]:
             yield name.start(), end
 
 
-def masked(sql: str) -> str:
+def mask_everywhere(sql: str) -> str:
     """Return *sql* with a mask for each password in it, wherever it stands again."""
-    found = passwords(sql)
-    return masking(found).sub(MASK, without_passwords(sql)) if found else sql
+    found = find_passwords(sql)
+    return mask_pattern(found).sub(MASK, mask_passwords(sql)) if found else sql
 
 
-def passwords(text: str) -> frozenset[str]:
+def find_passwords(text: str) -> frozenset[str]:
     """
     Return the passwords in *text*, as a server may repeat them without those words.
 
@@ -163,7 +163,7 @@ def is_secret(text: str) -> bool:
     return len(bare) >= _FEWEST and bare.lower() not in _NO_SECRETS
 
 
-def masking(secrets: Iterable[str]) -> re.Pattern[str]:
+def mask_pattern(secrets: Iterable[str]) -> re.Pattern[str]:
     """
     Return a pattern that finds *secrets*, the longest first, in small letters too.
 

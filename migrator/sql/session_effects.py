@@ -13,7 +13,7 @@ from typing import NamedTuple
 from migrator.domain.model import Statement
 from migrator.sql.keywords import BLANK_KINDS, ends_transaction
 from migrator.sql.lexer import Kind, Token, tokenize
-from migrator.sql.split import parts
+from migrator.sql.split import split_statements
 
 
 class SessionLeft(NamedTuple):
@@ -71,7 +71,7 @@ class SessionEffects:
     def take(self, statements: Iterable[Statement]) -> None:
         """Read the next statements of the half."""
         for statement in statements:
-            for part in parts(statement.text):
+            for part in split_statements(statement.text):
                 place = statement.locate(part.start + 1)
                 self._take(statement.text[part.start : part.end], place)
 

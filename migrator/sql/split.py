@@ -57,7 +57,7 @@ INSIDE = {
 }
 
 
-class Part(NamedTuple):
+class StatementSpan(NamedTuple):
     """One statement in a text: from its first token to behind its `;`."""
 
     start: int
@@ -168,7 +168,7 @@ def is_plain(text: str) -> bool:
     return match is not None and _REST.match(text, match.end()) is not None
 
 
-def parts(text: str, start: int = 0) -> Iterator[Part]:
+def split_statements(text: str, start: int = 0) -> Iterator[StatementSpan]:
     """
     Yield the statements of *text* in order; comments alone are none.
 
@@ -177,7 +177,7 @@ def parts(text: str, start: int = 0) -> Iterator[Part]:
     start, unclosed = skip_blank(text, start)
     while start < len(text):
         if unclosed:
-            yield Part(start, len(text), Stop.OPEN, Inside.BLOCK, start)
+            yield StatementSpan(start, len(text), Stop.OPEN, Inside.BLOCK, start)
             return
         part = part_at(text, start)
         if part.end - start > 1 or part.stop is not Stop.SEMICOLON:
@@ -196,11 +196,11 @@ def block_comments(text: str, start: int, end: int) -> Iterator[Token]:
             yield token
 
 
-def copy_part(text: str) -> Part | None:
+def copy_part(text: str) -> StatementSpan | None:
     """Return the first `COPY … FROM stdin;` of *text*, if there is one."""
     if not _COPY_ANYWHERE.search(text):
         return None
-    for part in parts(text):
+    for part in split_statements(text):
         if part.stop is Stop.SEMICOLON and copies_in(text, part.start, part.end):
             return part
     return None
@@ -231,7 +231,7 @@ def _blank_end(text: str, start: int, end: int) -> int:
     return match.end() if match else start
 
 
-def part_at(text: str, start: int, *, escapes: bool = False) -> Part:
+def part_at(text: str, start: int, *, escapes: bool = False) -> StatementSpan:
     """
     Return the statement whose first token stands at *start*.
 
@@ -240,14 +240,14 @@ def part_at(text: str, start: int, *, escapes: bool = False) -> Part:
     if not escapes:
         match = whole_at(text, start)
         if match is not None:
-            return Part(start, match.end(), Stop.SEMICOLON)
+            return StatementSpan(start, match.end(), Stop.SEMICOLON)
     if is_routine(text, start):
         return _routine(text, start, escapes=escapes)
     return _simple(text, start, escapes=escapes)
 
 
 # In psqlscan.l: paren_depth; a `)` too many does not count
-def _simple(text: str, start: int, *, escapes: bool) -> Part:
+def _simple(text: str, start: int, *, escapes: bool) -> StatementSpan:
     at, depth, opened, run = start, 0, start, _run(escapes=escapes)
     while True:
         match = run.match(text, at)
@@ -256,7 +256,7 @@ def _simple(text: str, start: int, *, escapes: bool) -> Part:
             return _unfinished(start, at, depth, opened)
         match text[at]:
             case ";" if not depth:
-                return Part(start, at + 1, Stop.SEMICOLON)
+                return StatementSpan(start, at + 1, Stop.SEMICOLON)
             case ";":
                 at += 1
             case "(":
@@ -266,14 +266,16 @@ def _simple(text: str, start: int, *, escapes: bool) -> Part:
             case _:
                 token = token_at(text, at, escapes=escapes)
                 if not token.closed:
-                    return Part(start, len(text), Stop.OPEN, INSIDE[token.kind], at)
+                    return StatementSpan(
+                        start, len(text), Stop.OPEN, INSIDE[token.kind], at
+                    )
                 at = token.end
 
 
-def _unfinished(start: int, end: int, depth: int, opened: int) -> Part:
+def _unfinished(start: int, end: int, depth: int, opened: int) -> StatementSpan:
     if depth:
-        return Part(start, end, Stop.OPEN, Inside.PARENTHESES, opened)
-    return Part(start, end, Stop.TEXT)
+        return StatementSpan(start, end, Stop.OPEN, Inside.PARENTHESES, opened)
+    return StatementSpan(start, end, Stop.TEXT)
 
 
 class _Depth:
@@ -321,23 +323,25 @@ class _Depth:
         return bool(self.parentheses or self.body)
 
 
-def _routine(text: str, start: int, *, escapes: bool) -> Part:
+def _routine(text: str, start: int, *, escapes: bool) -> StatementSpan:
     part = _simple(text, start, escapes=escapes)
     if not _ATOMIC.search(text, start, part.end):
         return part
     depth = _Depth()
     for token in tokenize(text, start, escapes=escapes):
         if not token.closed:
-            return Part(start, len(text), Stop.OPEN, INSIDE[token.kind], token.start)
+            return StatementSpan(
+                start, len(text), Stop.OPEN, INSIDE[token.kind], token.start
+            )
         if token.kind is Kind.SEMICOLON and not depth:
-            return Part(start, token.end, Stop.SEMICOLON)
+            return StatementSpan(start, token.end, Stop.SEMICOLON)
         depth.take(text, token)
     if depth.body:
-        return Part(start, len(text), Stop.OPEN, Inside.BODY, depth.opened)
+        return StatementSpan(start, len(text), Stop.OPEN, Inside.BODY, depth.opened)
     return _unfinished(start, len(text), depth.parentheses, depth.opened)
 
 
-def inside(text: str, part: Part, at: int) -> Inside | None:
+def inside(text: str, part: StatementSpan, at: int) -> Inside | None:
     """Return what the character at *at* of a statement is inside of, if anything."""
     depth = _Depth()
     for token in tokenize(text, part.start):

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Lock, Up
 from migrator.engine.runner import Policy, Runner
-from migrator.errors import LockedError
+from migrator.errors import LockWaitTimeoutError
 from migrator.events.base import Event
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
@@ -85,8 +85,8 @@ def let_go(process: subprocess.Popen[str]) -> None:
 
 def runner(dsn: str, patience_s: float, observe: list[Event]) -> Runner:
     """A runner that takes the lease; what it tells goes into a list."""
-    policy = Policy(lock=Lock.TABLE, lock_patience=Backoff(total_s=patience_s))
-    database = Database(dsn=parse_dsn(dsn), patience=Backoff(total_s=5))
+    policy = Policy(lock=Lock.TABLE, lock_backoff=Backoff(total_s=patience_s))
+    database = Database(dsn=parse_dsn(dsn), backoff=Backoff(total_s=5))
     return Runner(database=database, policy=policy, observe=observe.append)
 
 
@@ -96,7 +96,7 @@ def test_a_go_service_keeps_us_out(
     """While it holds its lock we wait and say who it is; then we go on."""
     with service(locker, database) as process:
         first = line(process)
-        with pytest.raises(LockedError) as caught:
+        with pytest.raises(LockWaitTimeoutError) as caught:
             runner(database, 0.3, []).run(ONE, Up())
         row = conn.execute("SELECT locked_by FROM goose_lock").fetchone()
         let_go(process)

@@ -12,8 +12,8 @@ import pytest
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Lock, Split, Up
 from migrator.engine.runner import Policy, Runner
-from migrator.errors import LockedError
-from migrator.events.database import DatabaseLost
+from migrator.errors import LockWaitTimeoutError
+from migrator.events.database import ConnectionLost
 from migrator.pg.connection import database, queries
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
@@ -88,9 +88,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def runner(proxy: HalfDead, told: Recorder, lock: Lock = Lock.SESSION) -> Runner:
     """What looks early, and often."""
     policy = Policy(lock=lock, watch_s=(0.1, 0.2), heartbeat_s=0.1)
-    policy = policy._replace(lock_patience=Backoff(total_s=2))
+    policy = policy._replace(lock_backoff=Backoff(total_s=2))
     return Runner(
-        database=Database(parse_dsn(proxy.dsn), patience=Backoff(total_s=20)),
+        database=Database(parse_dsn(proxy.dsn), backoff=Backoff(total_s=20)),
         policy=policy,
         observe=told,
         cancellation=Cancellation(),
@@ -144,7 +144,7 @@ def test_a_working_connection_that_is_half_dead_is_recovered(
 
     reasons = {
         event.reason.partition(" while ")[0].partition(" in ")[0]
-        for event in told.of(DatabaseLost.name)
+        for event in told.of(ConnectionLost.name)
     }
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
     assert len(reasons) == 1
@@ -163,7 +163,7 @@ def test_so_it_is_under_every_lock(
         found = migrate(runner(proxy, told, lock), directory)
 
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
-    assert len(told.of(DatabaseLost.name)) == 1
+    assert len(told.of(ConnectionLost.name)) == 1
 
 
 @pytest.mark.usefixtures("quick", "both_ways")
@@ -197,7 +197,7 @@ def test_the_first_question_of_the_other_connection_has_an_end(
     directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
     proxy.mute = _OTHER
 
-    with pytest.raises(LockedError, match="application migrator"):
+    with pytest.raises(LockWaitTimeoutError, match="application migrator"):
         migrate(runner(proxy, Recorder()), directory)
 
 
@@ -210,7 +210,7 @@ def test_a_function_that_computes_or_copies_is_not_lost(
 
     found = migrate(runner(proxy, told), directory)
 
-    assert (found, told.of(DatabaseLost.name)) == ([1], [])
+    assert (found, told.of(ConnectionLost.name)) == ([1], [])
 
 
 @pytest.mark.usefixtures("both_ways")
@@ -245,6 +245,6 @@ def test_a_question_that_nobody_answers_has_an_end(
     with place.connect_again(Cancellation()) as link:
         proxy.kill(1, death=Death.SILENT)
         with pytest.raises(psycopg.OperationalError, match="did not answer"):
-            queries.rows(link, b"SELECT 1")
+            queries.query_rows(link, b"SELECT 1")
 
         assert (link.closed, link.failed) == (True, True)

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from migrator.domain.backoff import Backoff
 from migrator.errors import AccessDeniedError, UnavailableError, UsageError
 from migrator.events.base import Observer
-from migrator.events.database import DatabaseWaited
+from migrator.events.database import ConnectionRetried
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.process.cancellation import Cancellation
@@ -29,7 +29,7 @@ def connect(
     patience: float = 0.3,
 ) -> psycopg.Connection:
     """Connect as a run does."""
-    database = Database(dsn=parse_dsn(dsn), patience=Backoff(total_s=patience))
+    database = Database(dsn=parse_dsn(dsn), backoff=Backoff(total_s=patience))
     return database.connect(observe, Cancellation())
 
 
@@ -85,7 +85,7 @@ def test_a_server_that_starts_is_waited_for_in_any_language(sqlstate: str) -> No
 
     assert caught.value.server.sqlstate == sqlstate
     assert caught.value.server.message == message
-    waited = [e for e in recorder.events if isinstance(e, DatabaseWaited)]
+    waited = [e for e in recorder.events if isinstance(e, ConnectionRetried)]
     assert {e.sqlstate for e in waited} == {sqlstate}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.pg.connection.server_product import engine_of
+from migrator.pg.connection.server_product import detect_product
 from tests.helpers.imitation import Imitation, imitating
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.postgres import (
@@ -89,7 +89,7 @@ def test_what_version_names_is_refused_in_the_look(
 ) -> None:
     """The first message asks, and is the last one."""
     imitation = Imitation(version=version)
-    engine = engine_of(version, {})
+    engine = detect_product(version, {})
     assert engine is not None
 
     with imitating(database, imitation) as dsn:
@@ -128,7 +128,7 @@ def test_what_refuses_the_first_message_is_asked_what_it_is(
 ) -> None:
     """The error of a function that it lacks is not the reason to tell."""
     imitation = Imitation(version=version, refuses=True)
-    engine = engine_of(version, {})
+    engine = detect_product(version, {})
     assert engine is not None
 
     with imitating(database, imitation) as dsn:

@@ -102,7 +102,7 @@ class Failing(Recorder):
 def runner(server: Server, recorder: Recorder, patience_s: float = 20) -> Runner:
     """A runner with that patience for the server."""
     patience = Backoff(total_s=patience_s, most_s=0.5)
-    database = Database(dsn=parse_dsn(server.dsn), patience=patience)
+    database = Database(dsn=parse_dsn(server.dsn), backoff=patience)
     return Runner(database=database, observe=recorder)
 
 
@@ -167,7 +167,7 @@ def test_a_standby_that_is_promoted(own: Server) -> None:
 def test_serializable_by_default_on_a_standby_is_unavailable(own: Server) -> None:
     """A standby has no such transactions (xact.c), and is a primary after a failover."""
     dsn = parse_dsn(f"{own.dsn} default_transaction_isolation=serializable")
-    database = Database(dsn, patience=Backoff(total_s=0))
+    database = Database(dsn, backoff=Backoff(total_s=0))
     own.stand_by()
 
     try:

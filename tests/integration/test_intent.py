@@ -10,14 +10,21 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.facts import Place, ServerMessage
-from migrator.domain.model import Down, Files, HistoryTable, Invalid, Statement, Up
+from migrator.domain.model import (
+    Down,
+    Files,
+    HistoryMode,
+    OnInvalidIndex,
+    Statement,
+    Up,
+)
 from migrator.engine.runner import Policy, Runner
 from migrator.errors import (
     ConnectionLostError,
     ContentionError,
     LockLostError,
     MigratorError,
-    PartialError,
+    PartiallyAppliedError,
     StatementFailedError,
 )
 from migrator.events.base import Event
@@ -25,7 +32,7 @@ from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.execution.statements import Executor
-from migrator.pg.tracking.store import Store
+from migrator.pg.tracking.store import TrackingStore
 from tests.helpers.support import (
     Recorder,
     ended,
@@ -38,7 +45,7 @@ from tests.helpers.support import (
 )
 
 
-QUICK = Policy(retry_patience=Backoff(total_s=0.3, first_s=0.05))
+QUICK = Policy(retry_backoff=Backoff(total_s=0.3, first_s=0.05))
 RESUMED, DROPPED = "migration.resumed", "index.dropped"
 
 
@@ -49,7 +56,7 @@ def runner(
     database = Database(
         dsn=parse_dsn(dsn),
         session=Session(lock_timeout_s=0.2),
-        patience=Backoff(total_s=patience_s),
+        backoff=Backoff(total_s=patience_s),
     )
     observe = recorder or (lambda event: None)
     return Runner(database=database, policy=QUICK, observe=observe)
@@ -102,7 +109,7 @@ def test_the_next_run_goes_on_behind_what_is_in_effect(
         "SELECT 1 / count(*) FROM go",
         "INSERT INTO a VALUES (2)",
     )
-    with pytest.raises(PartialError, match="statement 2 of 3"):
+    with pytest.raises(PartiallyAppliedError, match="statement 2 of 3"):
         runner(database).run(half, Up())
     assert history(conn) == [("up", "open", 1, None)]
     conn.execute("INSERT INTO go VALUES (1)")
@@ -120,7 +127,7 @@ def test_the_failed_statement_may_be_mended(
 ) -> None:
     """Only what is in effect has to be as it was."""
     conn.execute("CREATE TABLE a (x int)")
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(loose("INSERT INTO a VALUES (1)", "SELECT 1 / 0"), Up())
 
     runner(database).run(
@@ -138,10 +145,10 @@ def test_a_file_that_changed_in_what_is_in_effect_is_refused(
 ) -> None:
     """Nothing is run, and the words say who began it and what to do."""
     conn.execute("CREATE TABLE a (x int)")
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(loose("INSERT INTO a VALUES (1)", "SELECT 1 / 0"), Up())
 
-    with pytest.raises(PartialError) as caught:
+    with pytest.raises(PartiallyAppliedError) as caught:
         runner(database).run(loose(*changed), Up())
 
     assert "1 of its statements are in effect since" in str(caught.value)
@@ -210,7 +217,7 @@ def test_a_unique_index_over_duplicates(
     """It is left INVALID and said so; when they are gone the next run builds it."""
     conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
     building = loose(UNIQUE.format(unless), "INSERT INTO a VALUES (3)")
-    with pytest.raises(PartialError) as caught:
+    with pytest.raises(PartiallyAppliedError) as caught:
         runner(database).run(building, Up())
     assert one(conn, VALID) is False
     conn.execute("TRUNCATE a")
@@ -230,7 +237,7 @@ def test_the_index_may_become_another_one(
 ) -> None:
     """The statement that failed is mended: what it left is removed all the same."""
     conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(loose(UNIQUE.format("")), Up())
 
     runner(database).run(loose("CREATE INDEX CONCURRENTLY j ON a (x)"), Up())
@@ -262,13 +269,13 @@ def test_an_invalid_index_is_left_when_the_settings_say_so(
     """Then a human must look."""
     conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
     keeping = replace(
-        runner(database), policy=QUICK._replace(when_invalid=Invalid.FAIL)
+        runner(database), policy=QUICK._replace(on_invalid_index=OnInvalidIndex.FAIL)
     )
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         keeping.run(loose(UNIQUE.format("")), Up())
     conn.execute("TRUNCATE a")
 
-    with pytest.raises(PartialError, match="MIGRATOR_ON_INVALID_INDEX=drop"):
+    with pytest.raises(PartiallyAppliedError, match="MIGRATOR_ON_INVALID_INDEX=drop"):
         keeping.run(loose(UNIQUE.format("")), Up())
 
     assert one(conn, VALID) is False
@@ -416,7 +423,7 @@ def test_a_continuous_aggregate_that_was_not_made_is_no_riddle(
     conn.execute("CREATE TABLE a (x int)")
     step = loose("INSERT INTO a VALUES (1)", AGGREGATE)
 
-    with pytest.raises(PartialError, match="parameter namespace") as caught:
+    with pytest.raises(PartiallyAppliedError, match="parameter namespace") as caught:
         runner(database).run(step, Up())
 
     assert "UPDATE" not in str(caught.value)
@@ -438,7 +445,7 @@ def test_a_continuous_aggregate_is_there_before_it_is_filled(
     with pytest.raises(ConnectionLostError):
         runner(database, patience_s=0).run(loose(AGGREGATE), Up())
 
-    with pytest.raises(PartialError, match="statement 1 of 1"):
+    with pytest.raises(PartiallyAppliedError, match="statement 1 of 1"):
         runner(database).run(loose(AGGREGATE), Up())
 
     assert history(conn) == [("up", "sent", 0, None)]
@@ -520,7 +527,7 @@ def test_a_transaction_of_the_files_own_is_noted_with_its_commit(
         "SELECT 1 / count(*) FROM go",
         "COMMIT",
     )
-    with pytest.raises(PartialError, match="statement 6 of 7"):
+    with pytest.raises(PartiallyAppliedError, match="statement 6 of 7"):
         runner(database).run(own, Up())
     assert history(conn) == [("up", "open", 3, None)]
     conn.execute("INSERT INTO go VALUES (1)")
@@ -545,7 +552,7 @@ def test_a_procedure_that_commits_stays_open_until_a_human_says(
     conn.execute(PROCEDURE)
     step = loose("CALL p()", "INSERT INTO a VALUES (2)")
     for _ in range(2):
-        with pytest.raises(PartialError) as caught:
+        with pytest.raises(PartiallyAppliedError) as caught:
             runner(database).run(step, Up())
     told = str(caught.value).split("re-run: ")[1]
     assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1]
@@ -572,7 +579,7 @@ def test_what_the_file_has_set_holds_where_it_goes_on(
         "SELECT 1 / count(*) FROM go",
         "CREATE TABLE b ()",
     )
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(setting, Up())
     conn.execute("INSERT INTO t.go VALUES (1)")
 
@@ -587,11 +594,13 @@ def test_a_temporary_table_cannot_be_had_back(
     """What is gone with the session is not missed in silence."""
     conn.execute("CREATE TABLE go (x int)")
     temporary = loose("CREATE TEMP TABLE a ()", "SELECT 1 / count(*) FROM go")
-    with pytest.raises(PartialError, match="division by zero"):
+    with pytest.raises(PartiallyAppliedError, match="division by zero"):
         runner(database).run(temporary, Up())
     conn.execute("INSERT INTO go VALUES (1)")
 
-    with pytest.raises(PartialError, match="something that is gone with its session"):
+    with pytest.raises(
+        PartiallyAppliedError, match="something that is gone with its session"
+    ):
         runner(database).run(temporary, Up())
 
 
@@ -621,10 +630,10 @@ def test_a_file_that_wants_a_transaction_by_now_is_refused(
     """What is in effect would run a second time."""
     conn.execute("CREATE TABLE a (x int)")
     statements = ("INSERT INTO a VALUES (1)", "SELECT 1 / 0")
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(loose(*statements), Up())
 
-    with pytest.raises(PartialError, match="make it NO TRANSACTION again"):
+    with pytest.raises(PartiallyAppliedError, match="make it NO TRANSACTION again"):
         runner(database).run(files(migration(1, *statements)), Up())
 
     assert one(conn, "SELECT array_agg(x) FROM a") == [1]
@@ -636,7 +645,7 @@ def test_what_others_have_done_since_is_not_gone_on_with(
     """A row of goose's ends the intent, also when it is taken back later."""
     conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
     half = loose("INSERT INTO a VALUES (1)", "SELECT 1 / count(*) FROM go")
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(half, Up())
     conn.execute(
         "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
@@ -660,7 +669,7 @@ def test_two_runs_without_a_lock_do_nothing_twice(
         "INSERT INTO a SELECT 1 + 1 / count(*) FROM go",
         "INSERT INTO a VALUES (3)",
     )
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(step, Up())
     conn.execute("INSERT INTO go VALUES (1)")
 
@@ -715,7 +724,7 @@ def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
     down = migration(1, "INSERT INTO a VALUES (1)", "SELECT 1 / count(*) FROM go").up
     both = both._replace(down=down)
     runner(database).run(files(both), Up())
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(files(both), Down())
     conn.execute("INSERT INTO go VALUES (1)")
 
@@ -728,23 +737,23 @@ def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
 @pytest.mark.parametrize(
     ("keep", "state", "noted"),
     [
-        (HistoryTable.AUTO, None, [("up", None, None, 2)]),
-        (HistoryTable.FALSE, "open", []),
+        (HistoryMode.AUTO, None, [("up", None, None, 2)]),
+        (HistoryMode.FALSE, "open", []),
     ],
 )
 def test_what_was_recorded_by_hand_since_is_closed(
     database: str,
     conn: psycopg.Connection,
-    keep: HistoryTable,
+    keep: HistoryMode,
     state: str | None,
     noted: list[tuple[object, ...]],
 ) -> None:
     """Its intent is of no use any more; without a history of ours it is left alone."""
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(loose("SELECT 1", "SELECT 1 / 0"), Up())
     row = "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
     conn.execute(row)
-    again = replace(runner(database), store=Store(keep=keep))
+    again = replace(runner(database), store=TrackingStore(keep=keep))
 
     again.run(files(migration(1, "SELECT 1"), migration(2, "SELECT 1")), Up())
 
@@ -757,11 +766,11 @@ def test_without_a_history_nothing_is_noted(
 ) -> None:
     """Then what stopped half way is for a human, and the next run begins anew."""
     conn.execute(PROCEDURE)
-    bare = replace(runner(database), store=Store(keep=HistoryTable.FALSE))
+    bare = replace(runner(database), store=TrackingStore(keep=HistoryMode.FALSE))
     half = loose("CREATE TABLE IF NOT EXISTS b ()", text)
 
     for _ in range(2):
-        with pytest.raises(PartialError, match="finish or undo it by hand"):
+        with pytest.raises(PartiallyAppliedError, match="finish or undo it by hand"):
             bare.run(half, Up())
 
     assert one(conn, "SELECT to_regclass('migrator_history')") is None

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from migrator.domain.model import Down, Split, Up
-from migrator.errors import FileChangedError, PartialError
+from migrator.errors import FileChangedError, PartiallyAppliedError
 from migrator.events.base import Event
 from migrator.events.migration import StatementFinished
 from migrator.source.load import load
@@ -189,7 +189,9 @@ def test_a_file_without_a_transaction_that_changes(
         if isinstance(event, StatementFinished):
             overwrite(path, path.stat().st_size - 1000)
 
-    with pytest.raises(PartialError, match=f"{what}.* did not come through: 1_a.sql"):
+    with pytest.raises(
+        PartiallyAppliedError, match=f"{what}.* did not come through: 1_a.sql"
+    ):
         runner(database, observe=change).run(files, Up())
 
     assert conn.execute("SELECT to_regclass('big')").fetchone() == ("big",)

@@ -20,8 +20,8 @@ from migrator.engine.runner import Policy, Runner
 from migrator.errors import (
     AccessDeniedError,
     ForeignObjectError,
-    LockedError,
     LockLostError,
+    LockWaitTimeoutError,
     StatementFailedError,
 )
 from migrator.events.base import Event, Observer
@@ -32,7 +32,7 @@ from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.locking import lease
 from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
-from migrator.pg.tracking.store import Store
+from migrator.pg.tracking.store import TrackingStore
 from tests.compat.goose import MODULE
 from tests.helpers.support import (
     Recorder,
@@ -49,10 +49,10 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 QUICK = Policy(
-    lock=Lock.TABLE, lock_patience=Backoff(total_s=0.3, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=0.3, most_s=0.1), heartbeat_s=0.05
 )
 PATIENT = Policy(
-    lock=Lock.TABLE, lock_patience=Backoff(total_s=30, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=30, most_s=0.1), heartbeat_s=0.05
 )
 TWO = files(migration(1, "CREATE TABLE a (x int)"), migration(2, "CREATE TABLE b ()"))
 STOLEN = "UPDATE goose_lock SET locked_by = 'thief-1-00'"
@@ -70,9 +70,11 @@ def runner(
     database = Database(
         dsn=parse_dsn(dsn),
         session=session or Session(),
-        patience=Backoff(total_s=1),
+        backoff=Backoff(total_s=1),
     )
-    return Runner(database=database, store=Store(), policy=policy, observe=observe)
+    return Runner(
+        database=database, store=TrackingStore(), policy=policy, observe=observe
+    )
 
 
 def versions(conn: psycopg.Connection) -> list[int]:
@@ -217,7 +219,7 @@ def test_a_holder_is_told(database: str, conn: psycopg.Connection) -> None:
     held(conn, "api-7-0a1b2c3d", until="1 hour")
     recorder = Recorder()
 
-    with pytest.raises(LockedError) as caught:
+    with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database, observe=recorder).run(TWO, Up())
 
     told = {e.holder for e in recorder.events if isinstance(e, LockContended)}
@@ -251,7 +253,7 @@ def test_leases_of_other_locks_that_have_ended_are_freed(
         " (VALUES (1, interval '-1 second'), (2, interval '1 hour')) others (id, until)"
     )
 
-    with pytest.raises(LockedError):
+    with pytest.raises(LockWaitTimeoutError):
         runner(database).run(TWO, Up())
 
     rows = conn.execute("SELECT lock_id, locked, locked_by FROM goose_lock ORDER BY 1")
@@ -325,7 +327,7 @@ def test_a_session_lock_is_respected(database: str, conn: psycopg.Connection) ->
     """Who takes the lease waits for goose's session locker too, and leaves no lease."""
     conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
 
-    with pytest.raises(LockedError) as caught:
+    with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database).run(TWO, Up())
 
     assert f"pid {conn.info.backend_pid}, user " in str(caught.value)
@@ -337,9 +339,9 @@ def test_a_lease_is_respected_by_the_session_lock(
 ) -> None:
     """Who takes the session lock waits for a lease too, and keeps no lock meanwhile."""
     held(conn, "api-7-0a1b2c3d", until="1 hour")
-    policy = Policy(lock=Lock.SESSION, lock_patience=Backoff(total_s=0.3))
+    policy = Policy(lock=Lock.SESSION, lock_backoff=Backoff(total_s=0.3))
 
-    with pytest.raises(LockedError) as caught:
+    with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database, policy=policy).run(TWO, Up())
 
     row = conn.execute("SELECT pg_try_advisory_lock(%s)", [GOOSE_LOCK_KEY]).fetchone()

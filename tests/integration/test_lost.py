@@ -17,7 +17,12 @@ from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.connection.session import Row
 from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
-from migrator.pg.locking.stale_sessions import Process, asked, ended, processes
+from migrator.pg.locking.stale_sessions import (
+    ServerProcess,
+    end_sessions,
+    query_processes,
+    read_processes,
+)
 from migrator.source.load import load
 from tests.helpers import support
 from tests.helpers.cut import When, cutting
@@ -86,7 +91,7 @@ def applied(conn: psycopg.Connection) -> list[int]:
 
 def runner(dsn: str, observe: Observer) -> Runner:
     """A runner with little patience."""
-    database = Database(dsn=parse_dsn(dsn), patience=Backoff(total_s=10))
+    database = Database(dsn=parse_dsn(dsn), backoff=Backoff(total_s=10))
     return Runner(database=database, observe=observe)
 
 
@@ -365,7 +370,7 @@ def test_all_is_done_while_somebody_keeps_the_lock(
             assert migrate(database, directory).exit_code == 0
             conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
 
-    impatient = Policy(lock_patience=Backoff(total_s=0.3))
+    impatient = Policy(lock_backoff=Backoff(total_s=0.3))
     steps = replace(runner(database, finish), policy=impatient).run(
         loaded(directory), Up()
     )
@@ -405,14 +410,14 @@ def test_a_commit_that_a_failover_has_lost(
     [
         (None, ()),
         ((None,), ()),
-        (("7 1.5,8 2.5",), (Process("7 1.5"), Process("8 2.5"))),
+        (("7 1.5,8 2.5",), (ServerProcess("7 1.5"), ServerProcess("8 2.5"))),
     ],
 )
 def test_processes_of_an_answer(
-    answer: Row | None, expected: tuple[Process, ...]
+    answer: Row | None, expected: tuple[ServerProcess, ...]
 ) -> None:
     """Neither a session that sees none nor a proxy without an answer is a bug."""
-    assert processes(answer) == expected
+    assert read_processes(answer) == expected
 
 
 def test_a_process_of_somebody_else_is_let_be(
@@ -420,13 +425,13 @@ def test_a_process_of_somebody_else_is_let_be(
 ) -> None:
     """The same number, begun at another time, is another process."""
     with psycopg.connect(database, autocommit=True) as ours:
-        (known,) = asked(ours, ours)
-        stranger = Process(f"{ours.info.backend_pid} 1.000000")
+        (known,) = query_processes(ours, ours)
+        stranger = ServerProcess(f"{ours.info.backend_pid} 1.000000")
 
-        assert known.told.startswith(f"{ours.info.backend_pid} ")
-        assert ended(conn, (stranger,))
+        assert known.description.startswith(f"{ours.info.backend_pid} ")
+        assert end_sessions(conn, (stranger,))
         assert ours.execute("SELECT 1").fetchone() == (1,)
-        while not ended(conn, (known,)):
+        while not end_sessions(conn, (known,)):
             pass
         with pytest.raises(psycopg.OperationalError):
             ours.execute("SELECT 1")

@@ -12,8 +12,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrator.credentials.file_or_command import FromCommand, FromFile
-from migrator.errors import NoPasswordError
-from migrator.events.base import nobody
+from migrator.errors import PasswordUnavailableError
+from migrator.events.base import ignore_events
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.process.cancellation import Cancellation
@@ -93,7 +93,7 @@ def test_a_file_is_read_anew(
     file.write_text(f"{HUNTER2}\n")
     database = Database(dsn=parse_dsn(dsn), password=FromFile(file))
 
-    with database.connect(nobody, Cancellation()) as first:
+    with database.connect(ignore_events, Cancellation()) as first:
         conn.execute(
             sql.SQL("ALTER ROLE {} PASSWORD 'rotated'").format(sql.Identifier(role))
         )
@@ -218,7 +218,9 @@ def test_a_command_that_hangs() -> None:
         printing("import time; time.sleep(60)"), lambda _: None, timeout_s=0.2
     )
 
-    with pytest.raises(NoPasswordError, match=r"did not end within 0\.2 s") as caught:
+    with pytest.raises(
+        PasswordUnavailableError, match=r"did not end within 0\.2 s"
+    ) as caught:
         ask()
 
     assert caught.value.silent
@@ -229,7 +231,9 @@ def test_a_file_that_is_gone(directory: Path, tmp_path: Path) -> None:
     path = tmp_path / "password"
     result = up("host=h", directory, MIGRATOR_PASSWORD_FILE=str(path))
 
-    with pytest.raises(NoPasswordError, match="password: No such file or directory"):
+    with pytest.raises(
+        PasswordUnavailableError, match="password: No such file or directory"
+    ):
         FromFile(path)()
     assert result.exit_code == 2
 

@@ -15,12 +15,12 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrator.domain.backoff import Backoff
-from migrator.events.base import nobody
+from migrator.events.base import ignore_events
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import COURTESIES, parse_dsn
 from migrator.pg.connection.embedded import embedded_server
-from migrator.pg.connection.session import accepted
-from migrator.pg.connection.tcp_liveness import Peer
+from migrator.pg.connection.session import accepted_settings
+from migrator.pg.connection.tcp_liveness import SlowReader
 from migrator.process.cancellation import Cancellation
 from tests.helpers.peers import answering, fatal, relay
 from tests.helpers.support import run, started, until, write
@@ -34,8 +34,8 @@ def changed(dsn: str, **parameters: str) -> str:
 
 def connect(dsn: str) -> psycopg.Connection:
     """Connect as a run does."""
-    database = Database(dsn=parse_dsn(dsn), patience=Backoff(total_s=0))
-    return database.connect(nobody, Cancellation())
+    database = Database(dsn=parse_dsn(dsn), backoff=Backoff(total_s=0))
+    return database.connect(ignore_events, Cancellation())
 
 
 def sessions(conn: psycopg.Connection) -> int:
@@ -284,7 +284,7 @@ def test_a_server_takes_what_it_can(conn: psycopg.Connection) -> None:
     """What its platform does not know is left out, and nothing is set by trying."""
     wanted = {**COURTESIES, "tcp_user_timeout": "-1", "no_such_setting": "1"}
 
-    taken = accepted(conn, wanted)
+    taken = accepted_settings(conn, wanted)
 
     assert taken == {n: v for n, v in COURTESIES.items() if n != "tcp_user_timeout"}
     assert shown(conn, ["client_connection_check_interval"]) == {
@@ -330,7 +330,7 @@ class Line:
 
 def test_a_server_that_confirms_nothing_is_dead() -> None:
     """Once its time is over, and not before."""
-    peer = Peer(cast("socket.socket", Line()), 0.2)
+    peer = SlowReader(cast("socket.socket", Line()), 0.2)
 
     peer.check()
     peer.check()

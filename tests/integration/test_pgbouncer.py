@@ -9,15 +9,15 @@ import pytest
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, Lock, Split, Up
 from migrator.engine.runner import Policy, Runner
-from migrator.errors import LockedError, LockLostError, UsageError
+from migrator.errors import LockLostError, LockWaitTimeoutError, UsageError
 from migrator.events.base import Observer
-from migrator.events.database import LockAcquired, SettingsSkipped
-from migrator.events.run import DatabaseConnected
+from migrator.events.database import LockAcquired, SessionSettingsNotApplied
+from migrator.events.run import ConnectionOpened
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
-from migrator.pg.tracking.store import Store
+from migrator.pg.tracking.store import TrackingStore
 from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
 from tests.helpers.pgbouncer import pgbouncer
@@ -46,10 +46,13 @@ def runner(
     database = Database(
         dsn=parse_dsn(dsn),
         session=session or Session(),
-        patience=Backoff(total_s=5),
+        backoff=Backoff(total_s=5),
     )
     return Runner(
-        database=database, store=Store(), policy=policy or Policy(), observe=observe
+        database=database,
+        store=TrackingStore(),
+        policy=policy or Policy(),
+        observe=observe,
     )
 
 
@@ -129,9 +132,9 @@ def test_a_pooler_is_noticed(
         runner(dsn, observe=recorder).run(TWO, Up())
 
     told = [
-        event.pooler if isinstance(event, DatabaseConnected) else event.kind
+        event.pooler if isinstance(event, ConnectionOpened) else event.kind
         for event in recorder.events
-        if isinstance(event, DatabaseConnected | LockAcquired)
+        if isinstance(event, ConnectionOpened | LockAcquired)
     ]
     assert told == [True, "table"]
     assert versions(conn) == [0, 1, 2]
@@ -145,9 +148,9 @@ def test_without_a_pooler(database: str, conn: psycopg.Connection) -> None:
     runner(database, observe=recorder).run(TWO, Up())
 
     told = [
-        event.pooler if isinstance(event, DatabaseConnected) else event.kind
+        event.pooler if isinstance(event, ConnectionOpened) else event.kind
         for event in recorder.events
-        if isinstance(event, DatabaseConnected | LockAcquired)
+        if isinstance(event, ConnectionOpened | LockAcquired)
     ]
     assert told == [False, "session"]
     assert conn.execute("SELECT to_regclass('goose_lock')").fetchone() == (None,)
@@ -286,7 +289,7 @@ def test_without_a_transaction_settings_do_not_hold(
     with pgbouncer(database) as dsn:
         runner(dsn, observe=recorder).run(alone, Up())
 
-    (told,) = [e for e in recorder.events if isinstance(e, SettingsSkipped)]
+    (told,) = [e for e in recorder.events if isinstance(e, SessionSettingsNotApplied)]
     assert (told.version, told.path) == (1, "00001_test.sql")
     assert {"lock_timeout", "statement_timeout"} < set(told.settings)
     assert versions(conn) == [0, 1]
@@ -331,12 +334,12 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
 
 def test_a_lock_that_is_stuck_in_the_pool(database: str) -> None:
     """A session lock that another program left there is told, not ignored."""
-    policy = Policy(lock_patience=Backoff(total_s=0.2))
+    policy = Policy(lock_backoff=Backoff(total_s=0.2))
 
     with pgbouncer(database, size=2) as dsn:
         with psycopg.connect(dsn, autocommit=True) as careless:
             careless.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
-        with pytest.raises(LockedError) as caught:
+        with pytest.raises(LockWaitTimeoutError) as caught:
             runner(dsn, policy=policy).run(TWO, Up())
 
     assert (caught.value.holder or "").startswith("pid ")
@@ -351,7 +354,7 @@ def test_looking_reads_with_role_and_search_path(
 
     with pgbouncer(database) as dsn:
         runner(dsn, session=session).run(TWO, Up())
-        with runner(dsn, session=session).look() as (_, history):
+        with runner(dsn, session=session).read_state() as (_, history):
             seen = history.current
 
     assert seen == 2
@@ -379,7 +382,7 @@ def test_the_command_through_a_pooler(database: str, tmp_path: Path) -> None:
 def test_the_connection_of_a_pooler_knows_it(database: str) -> None:
     """Detection costs no statement of its own: the first one answers it."""
     with pgbouncer(database, size=1) as dsn:
-        settings = Database(dsn=parse_dsn(dsn), patience=Backoff(total_s=1))
+        settings = Database(dsn=parse_dsn(dsn), backoff=Backoff(total_s=1))
         with settings.connect(lambda event: None, Cancellation()) as conn:
             shown = conn.execute("SHOW lock_timeout").fetchone()
 

@@ -11,11 +11,11 @@ import pytest
 
 from migrator.domain.model import Direction, SessionState, Step
 from migrator.errors import DeadlineError, LockLostError, MigratorError
-from migrator.pg.execution.messages import Kind, Stream, own_statements
+from migrator.pg.execution.messages import Kind, MessageStream, own_statements
 from migrator.pg.execution.pipeline import Pipeline, QueryFailedError
 from migrator.pg.locking.held_lock import NO_LOCK
-from migrator.pg.tracking.history_table import Ledger
-from migrator.pg.tracking.version_table import Table
+from migrator.pg.tracking.history_table import HistoryTable
+from migrator.pg.tracking.version_table import VersionTable
 from migrator.process.cancellation import Cancellation
 from tests.helpers.support import Query, migration, until
 
@@ -292,8 +292,10 @@ def test_which_messages_of_the_stream_are_answered_early(
 ) -> None:
     """Statements of a file and each COMMIT; what is ours comes with the next of them."""
     steps = [Step(migration(n, "SELECT 1", "SELECT 2"), Direction.UP) for n in (1, 2)]
-    table = Table("public", "goose_db_version", Ledger("public", "goose_db_version"))
-    sent = list(Stream(conn, table, NO_LOCK, SessionState.RESET).messages(steps))
+    table = VersionTable(
+        "public", "goose_db_version", HistoryTable("public", "goose_db_version")
+    )
+    sent = list(MessageStream(conn, table, NO_LOCK, SessionState.RESET).messages(steps))
 
     early = {kind: {m.flush for m in sent if m.kind is kind} for kind in Kind}
 

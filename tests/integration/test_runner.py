@@ -7,27 +7,27 @@ import psycopg
 import pytest
 
 from migrator.domain.backoff import Backoff
-from migrator.domain.model import Files, HistoryTable, Lock, Up
+from migrator.domain.model import Files, HistoryMode, Lock, Up
 from migrator.engine.runner import Policy, Runner
 from migrator.errors import (
     AccessDeniedError,
-    BadTableError,
-    BusyTableError,
     ContentionError,
-    LockedError,
+    InvalidTrackingTableError,
     LockLostError,
-    MissingMigrationsError,
+    LockWaitTimeoutError,
     MissingSchemaError,
-    PartialError,
+    OutOfOrderError,
+    PartiallyAppliedError,
     StatementFailedError,
     StatementTimeoutError,
+    TrackingTableLockedError,
 )
 from migrator.events.base import Event, Observer
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
-from migrator.pg.tracking.store import Store
+from migrator.pg.tracking.store import TrackingStore
 from tests.helpers.support import Recorder, files, migration
 
 
@@ -35,8 +35,8 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 QUICK = Policy(
-    lock_patience=Backoff(total_s=0.3),
-    retry_patience=Backoff(total_s=0.3, first_s=0.05),
+    lock_backoff=Backoff(total_s=0.3),
+    retry_backoff=Backoff(total_s=0.3, first_s=0.05),
 )
 
 
@@ -52,9 +52,11 @@ def runner(
     database = Database(
         dsn=parse_dsn(dsn),
         session=session or Session(lock_timeout_s=0.2),
-        patience=Backoff(total_s=1),
+        backoff=Backoff(total_s=1),
     )
-    return Runner(database=database, store=Store(table), policy=policy, observe=observe)
+    return Runner(
+        database=database, store=TrackingStore(table), policy=policy, observe=observe
+    )
 
 
 def versions(
@@ -194,7 +196,7 @@ def test_a_table_of_somebody_else_is_refused(
     """A table without goose's columns is not written to."""
     conn.execute("CREATE TABLE goose_db_version (x int)")
 
-    with pytest.raises(BadTableError):
+    with pytest.raises(InvalidTrackingTableError):
         runner(database).run(TWO, Up())
 
     assert relations(conn) == set()
@@ -294,7 +296,7 @@ def test_no_transaction_half_way_is_partial(
     """What ran before the failing statement stays, and the error says so."""
     half = files(migration(1, "CREATE TABLE a ()", "SELECT 1 / 0", transaction=False))
 
-    with pytest.raises(PartialError) as caught:
+    with pytest.raises(PartiallyAppliedError) as caught:
         runner(database).run(half, Up())
 
     assert str(caught.value) == (
@@ -324,7 +326,7 @@ def test_a_failed_concurrent_index_is_partial(
         migration(1, "CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)", transaction=False)
     )
 
-    with pytest.raises(PartialError):
+    with pytest.raises(PartiallyAppliedError):
         runner(database).run(broken, Up())
 
     assert relations(conn) == {"a", "i"}
@@ -337,7 +339,7 @@ def test_a_file_that_ends_our_transaction_is_caught(
     """Nothing after it runs, and it is not recorded as applied."""
     commits = files(migration(1, "CREATE TABLE a ()", ending, "CREATE TABLE b ()"))
 
-    with pytest.raises(PartialError) as caught:
+    with pytest.raises(PartiallyAppliedError) as caught:
         runner(database).run(commits, Up())
 
     assert caught.value.reason == "the file ended the migration's transaction by itself"
@@ -508,7 +510,7 @@ def test_a_lock_that_is_released_in_time_is_waited_for(
     conn.execute("CREATE TABLE a (x int)")
     other = psycopg.connect(database)
     other.execute("LOCK TABLE a IN ACCESS SHARE MODE")
-    patient = Policy(retry_patience=Backoff(total_s=30, first_s=0.05))
+    patient = Policy(retry_backoff=Backoff(total_s=30, first_s=0.05))
     recorder = Recorder()
 
     def observe(event: Event) -> None:
@@ -554,7 +556,7 @@ def test_missing_files_are_refused_and_then_allowed(
     runner(database).run(Files(TWO.migrations[1:]), Up())
     three = Files((*TWO.migrations, migration(3, "CREATE TABLE c ()")))
 
-    with pytest.raises(MissingMigrationsError) as caught:
+    with pytest.raises(OutOfOrderError) as caught:
         runner(database).run(three, Up())
     runner(database, policy=Policy(allow_missing=True)).run(three, Up())
 
@@ -601,7 +603,7 @@ def test_a_lock_that_is_released_after_a_refusal_is_taken(
         if event.name == "lock.contended":
             conn.execute("SELECT pg_advisory_unlock_all()")
 
-    patient = Policy(lock_patience=Backoff(total_s=10, most_s=0.1))
+    patient = Policy(lock_backoff=Backoff(total_s=10, most_s=0.1))
     steps = runner(database, policy=patient, observe=release).run(TWO, Up())
 
     assert len(steps) == 2
@@ -612,7 +614,7 @@ def test_a_held_lock_names_its_holder(database: str, conn: psycopg.Connection) -
     """The error says which session it is."""
     conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
 
-    with pytest.raises(LockedError) as caught:
+    with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database).run(TWO, Up())
 
     assert f"pid {conn.info.backend_pid}, user " in str(caught.value)
@@ -673,8 +675,10 @@ def test_a_row_that_cannot_be_written_is_told_as_that(
 
         policy = QUICK._replace(allow_missing=True)
         again = runner(database, policy=policy, observe=intrude)
-        again = replace(again, store=Store(keep=HistoryTable(str(history))))
-        with pytest.raises(ContentionError if history else PartialError) as caught:
+        again = replace(again, store=TrackingStore(keep=HistoryMode(str(history))))
+        with pytest.raises(
+            ContentionError if history else PartiallyAppliedError
+        ) as caught:
             again.run(whole, Up())
 
     assert (
@@ -701,13 +705,13 @@ def test_a_locked_table_is_busy_and_not_a_lost_connection(database: str) -> None
 
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE goose_db_version")
-        with pytest.raises(BusyTableError):
+        with pytest.raises(TrackingTableLockedError):
             runner(database).run(TWO, Up())
 
 
 def test_a_name_that_is_no_name_is_refused(database: str) -> None:
     """As a bad table, not as a bug of ours."""
-    with pytest.raises(BadTableError):
+    with pytest.raises(InvalidTrackingTableError):
         runner(database, table="my-table").run(TWO, Up())
 
 
@@ -726,7 +730,7 @@ def test_looking_needs_to_read_only(database: str, conn: psycopg.Connection) -> 
     role = f"reader_{conn.info.backend_pid}"
     conn.execute(f"CREATE ROLE {role}; GRANT SELECT ON goose_db_version TO {role}")
 
-    with runner(database, session=Session(role=role)).look() as (_, history):
+    with runner(database, session=Session(role=role)).read_state() as (_, history):
         seen = history.current
 
     conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -737,7 +741,7 @@ def test_looking_at_an_empty_database_creates_nothing(
     database: str, conn: psycopg.Connection
 ) -> None:
     """No table means version 0."""
-    with runner(database).look() as (_, history):
+    with runner(database).read_state() as (_, history):
         seen = (history.exists, history.current)
 
     assert seen == (False, 0)

@@ -241,7 +241,7 @@ def test_other_places(
 def crash_with_all(self: runner.Runner, *_: object) -> None:
     """A bug that tells everything that is known of the database."""
     dsn = self.database.dsn
-    raise KeyError(dsn.conninfo, dict(dsn.elsewhere))
+    raise KeyError(dsn.conninfo, dict(dsn.defaults))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from migrator import cli, job
 from migrator.exit_codes import ExitCode
 from migrator.process import linger
 from migrator.report import log
-from migrator.report.summary import Tally
+from migrator.report.summary import RunSummary
 from tests.helpers.support import ROOT, Result, run, started, until, write
 
 
@@ -76,7 +76,7 @@ ERRORS = (
         *((cli, n) for n in ("arguments", "with_env_file", "read_settings")),
         *((cli, n) for n in ("secrets_of", "work_of")),
         *((job, n) for n in ("_started", "_database", "_runner", "command")),
-        (Tally, "see"),
+        (RunSummary, "see"),
     ],
     ids=lambda it: getattr(it, "__name__", it),
 )

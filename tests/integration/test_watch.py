@@ -19,9 +19,9 @@ from migrator.events.watching import StatementBlocked, StatementProgressed
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
-from migrator.pg.connection.queries import GiveUp, Row, rows
-from migrator.pg.monitor.current_statement import Watch
-from migrator.pg.monitor.lookout import lookout
+from migrator.pg.connection.queries import GiveUp, Row, query_rows
+from migrator.pg.monitor.current_statement import CurrentStatement
+from migrator.pg.monitor.lookout import run_monitor
 from migrator.source.load import load
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.support import (
@@ -57,7 +57,7 @@ def runner(
     """A runner that tells early what a statement does."""
     return Runner(
         database=Database(parse_dsn(dsn), session or Session()),
-        policy=Policy(lock=lock, watch_s=watch_s, retry_patience=Backoff(total_s=0)),
+        policy=Policy(lock=lock, watch_s=watch_s, retry_backoff=Backoff(total_s=0)),
         observe=observe,
     )
 
@@ -498,15 +498,15 @@ def test_a_signal_while_somebody_looks(
 
 def test_a_look_that_hangs_holds_up_no_end(conn: psycopg.Connection) -> None:
     """The thread ends with the block, and its question with it."""
-    watch, asked = Watch(pid=1), threading.Event()
+    watch, asked = CurrentStatement(pid=1), threading.Event()
     threads = set(threading.enumerate())
 
     def ask(query: bytes, give_up: GiveUp) -> list[Row]:
         asked.set()
-        return rows(conn, b"SELECT pg_sleep(60)", give_up)
+        return query_rows(conn, b"SELECT pg_sleep(60)", give_up)
 
     place = ALTER.migrations[0].place(Statement("", 1), 1)
-    with watch.at(place, -1e9), lookout(watch, ask):
+    with watch.running_at(place, -1e9), run_monitor(watch, ask):
         assert asked.wait(20)
 
     assert set(threading.enumerate()) == threads

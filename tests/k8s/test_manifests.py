@@ -8,7 +8,7 @@ import pytest
 import yaml
 from kubernetes_validate import ValidationError, validate
 
-from migrator.config.arguments import arguments
+from migrator.config.arguments import parse_arguments
 from migrator.config.settings import Settings, read_settings
 from migrator.config.types import Secret
 from migrator.exit_codes import PERMANENT, ExitCode
@@ -52,7 +52,7 @@ def settings(container: Object) -> Settings:
     for name in [name for name in environ if name.endswith("_FILE")]:
         assert str(Path(environ.pop(name)).parent) in mounted
         environ[name.removesuffix("_FILE")] = DSN
-    given = arguments(container.get("args", []))
+    given = parse_arguments(container.get("args", []))
     return read_settings(environ, given, secrets_dir=Path("/nonexistent"))
 
 

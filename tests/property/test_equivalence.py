@@ -138,7 +138,7 @@ def outcome(dsn: str, files: Files, *, pipeline: bool) -> Outcome:
             dsn=parse_dsn(dsn),
             session=Session(lock_timeout_s=0.05, statement_timeout_s=1),
         ),
-        policy=Policy(pipeline=pipeline, retry_patience=Backoff(total_s=0)),
+        policy=Policy(pipeline=pipeline, retry_backoff=Backoff(total_s=0)),
         observe=recorder,
     )
     with psycopg.connect(dsn, autocommit=True) as conn, psycopg.connect(dsn) as other:

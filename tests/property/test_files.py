@@ -10,7 +10,7 @@ from migrator.domain.model import Migration, Split, Statement, Statements
 from migrator.source.parse import parse_file
 from migrator.sql.keywords import BLANK_KINDS
 from migrator.sql.lexer import tokenize
-from migrator.sql.split import parts
+from migrator.sql.split import split_statements
 from tests.compat.fragments import ENVIRON, random_file
 from tests.property import sqltext
 
@@ -61,7 +61,9 @@ def test_the_lexers_split_of_a_file_is_that_of_its_text(seed: int) -> None:
         migration = _parsed(content.encode(), Split.POSTGRES)
 
         for half, text in ((migration.up, up), (migration.down, down)):
-            texts = tuple(text[part.start : part.end].rstrip() for part in parts(text))
+            texts = tuple(
+                text[part.start : part.end].rstrip() for part in split_statements(text)
+            )
             assert (tuple(each.text for each in half.statements), half.faults) == (
                 texts,
                 (),
@@ -82,13 +84,15 @@ def test_a_half_without_faults_is_split_as_the_server_would(seed: int) -> None:
                 continue
             texts = [each.text for each in half.statements]
             each = [
-                text[part.start : part.end] for text in texts for part in parts(text)
+                text[part.start : part.end]
+                for text in texts
+                for part in split_statements(text)
             ]
             whole = "\n".join(texts)
 
-            assert [whole[part.start : part.end] for part in parts(whole)] == each, (
-                content
-            )
+            assert [
+                whole[part.start : part.end] for part in split_statements(whole)
+            ] == each, content
 
 
 _UP = b"-- +goose Up\n"
@@ -117,7 +121,7 @@ def _parts(statements: Statements) -> list[tuple[list[str], object]]:
     return [
         (_tokens(each.text[part.start : part.end]), each.data)
         for each in statements
-        for part in parts(each.text)
+        for part in split_statements(each.text)
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from migrator.sql import split
 from migrator.sql.lexer import tokenize
-from migrator.sql.split import Part, part_at, parts
+from migrator.sql.split import StatementSpan, part_at, split_statements
 from tests.property import sqltext
 
 
@@ -53,11 +53,14 @@ def test_statements_lose_only_blanks_comments_and_lone_semicolons(seed: int) -> 
     rng = random.Random(seed)
     for _ in range(_INPUTS):
         text, at = sqltext.noise(rng), 0
-        for part in (*parts(text), Part(len(text), len(text), split.Stop.TEXT)):
+        for part in (
+            *split_statements(text),
+            StatementSpan(len(text), len(text), split.Stop.TEXT),
+        ):
             between = text[at : part.start]
             at = part.end
 
-            assert [*parts(between)] == [], (text, between)
+            assert [*split_statements(between)] == [], (text, between)
 
 
 @pytest.mark.parametrize("seed", range(4))

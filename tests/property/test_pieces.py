@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from migrator.domain.model import Direction, Migration, Section, Split, Statement
 from migrator.source.checksum import Checksum, checksum
 from migrator.source.large import parse_blocks
-from migrator.source.large_blocks import Blocks
+from migrator.source.large_blocks import FileBlocks
 from migrator.source.parse import LONGEST_LINE, parse_file
 from tests.compat.fragments import ENVIRON, random_file
 from tests.property import sqltext
@@ -42,7 +42,7 @@ def _whole(content: bytes, split: Split, environ: Mapping[str, str]) -> Migratio
 def _in_pieces(scratch: int, content: bytes, split: Split, piece: int) -> Migration:
     os.ftruncate(scratch, 0)
     os.pwrite(scratch, content, 0)
-    blocks = Blocks(os.dup(scratch), "1_a.sql", piece=piece)
+    blocks = FileBlocks(os.dup(scratch), "1_a.sql", piece=piece)
     return parse_blocks(blocks, version=1, path="1_a.sql", split=split, environ=ENVIRON)
 
 

@@ -13,7 +13,7 @@ from migrator.events.base import Event
 from migrator.report import termination
 from migrator.report.log import log_to
 from migrator.report.redact import Redactor
-from migrator.report.schema import catalogue
+from migrator.report.schema import all_events
 from migrator.sql.secrets import is_secret
 
 
@@ -41,7 +41,7 @@ FORMS = (
     lambda text: json.dumps(text, ensure_ascii=False),
     lambda text: text.replace("'", "''"),
 )
-EVENTS = {event.name: event for event in catalogue()}
+EVENTS = {event.name: event for event in all_events()}
 
 
 def is_word(declared: object) -> bool:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.pq import ExecStatus
 
-from migrator.sql.split import Stop, parts
+from migrator.sql.split import Stop, split_statements
 from tests.property import sqltext
 
 
@@ -43,7 +43,7 @@ def test_as_many_statements_as_the_server_returns_results(
     rng = random.Random(seed)
     for _ in range(_SCRIPTS):
         text = sqltext.script(rng)
-        found = [text[part.start : part.end] for part in parts(text)]
+        found = [text[part.start : part.end] for part in split_statements(text)]
 
         assert _results(asked, text) == (len(found), ""), (text, found)
 
@@ -53,7 +53,7 @@ def test_each_statement_stands_alone(asked: psycopg.Connection) -> None:
     rng = random.Random(5)
     for _ in range(_SCRIPTS // 3):
         text = sqltext.script(rng)
-        for part in parts(text):
+        for part in split_statements(text):
             statement = text[part.start : part.end]
 
             assert _results(asked, statement) == (1, ""), (text, statement)
@@ -65,7 +65,7 @@ def test_what_the_server_calls_unterminated_is_open(asked: psycopg.Connection) -
     for _ in range(_NOISES):
         text = sqltext.near_sql(rng)
         done, error = _results(asked, text)
-        found = list(parts(text))
+        found = list(split_statements(text))
 
         if "unterminated" in error:
             assert found[-1].stop is Stop.OPEN, (text, error)

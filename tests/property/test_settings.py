@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from migrator.config.settings import Settings
-from migrator.config.types import Addresses, Duration, Places, certainly
-from migrator.config.validation import judged
+from migrator.config.types import Addresses, Duration, Paths, parse_strict
+from migrator.config.validation import validate
 
 
 FIELDS = {field.name: field for field in fields(Settings)}
@@ -26,7 +26,7 @@ DOUBTFUL = (
 PATTERNS: Mapping[Any, str] = {
     Duration: r"\A([0-9]{1,3}(\.[0-9])?(h|m|s|ms)){0,2}[0-9]?\Z",
     Addresses: r"\A(https?://[a-z0-9.]{1,9}(:[0-9]{1,6})?/?[, ]?){0,2}\Z",
-    Places: r"\A(/?[a-z .]{0,3}:?){0,3}\Z",
+    Paths: r"\A(/?[a-z .]{0,3}:?){0,3}\Z",
 }
 
 
@@ -74,11 +74,11 @@ TEXTS = st.fixed_dictionaries(
 def test_certain_values_are_those_of_pydantic(texts: Mapping[str, str]) -> None:
     """Whenever there is a direct answer, it is the one that the judge gives."""
     try:
-        directly = certainly(Settings, texts)
+        directly = parse_strict(Settings, texts)
     except ValueError:
         return
 
-    assert directly == judged(Settings, texts)
+    assert directly == validate(Settings, texts)
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -88,11 +88,11 @@ def test_each_value_by_itself(name: str, data: st.DataObject) -> None:
     kind = likely(FIELDS[name].type) | st.sampled_from(DOUBTFUL)
     texts = {name: data.draw(kind)}
     try:
-        directly = certainly(Settings, texts)
+        directly = parse_strict(Settings, texts)
     except ValueError:
         return
 
-    assert directly == judged(Settings, texts)
+    assert directly == validate(Settings, texts)
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -100,4 +100,4 @@ def test_what_people_write_is_certain(name: str) -> None:
     """Each field is read directly in the form in which the README shows its default."""
     texts = {name: written(FIELDS[name].default)}
 
-    assert certainly(Settings, texts) == judged(Settings, texts)
+    assert parse_strict(Settings, texts) == validate(Settings, texts)

@@ -10,7 +10,7 @@ import pytest
 
 from migrator import __version__
 from migrator.cli import main
-from migrator.config.arguments import FLAGS, arguments
+from migrator.config.arguments import FLAGS, parse_arguments
 from migrator.config.dotenv import read_env_file
 from migrator.config.settings import Settings, read_settings
 from migrator.errors import UsageError
@@ -23,7 +23,7 @@ DSN = "postgresql://u:hunter2@h:1/d"
 
 def read(line: str, **environ: str) -> Settings:
     """Settings of a command line and an environment."""
-    return read_settings(environ, arguments(line.split()), secrets_dir=NOWHERE)
+    return read_settings(environ, parse_arguments(line.split()), secrets_dir=NOWHERE)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def read(line: str, **environ: str) -> Settings:
 )  # fmt: skip
 def test_lines_that_goose_takes(line: str, expected: Mapping[str, str]) -> None:
     """Flags stand anywhere, have one dash or two; words are told by their shape."""
-    assert arguments(line.split()) == expected
+    assert parse_arguments(line.split()) == expected
 
 
 def test_an_empty_dsn_is_libpqs_business() -> None:
     """`goose postgres "" up`: the variables of libpq say where."""
-    assert arguments(["postgres", "", "up"]) == {"command": "up"}
+    assert parse_arguments(["postgres", "", "up"]) == {"command": "up"}
 
 
 @pytest.mark.parametrize(

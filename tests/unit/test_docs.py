@@ -23,9 +23,9 @@ from migrator import MigrationRunner
 from migrator.cli import main
 from migrator.commands import COMMANDS, command
 from migrator.config.arguments import FLAGS
-from migrator.config.environment import FALLBACKS, variable
+from migrator.config.environment import FALLBACKS, variable_name
 from migrator.config.settings import Command, Settings
-from migrator.config.types import seconds
+from migrator.config.types import parse_duration
 from migrator.domain.model import Split
 from migrator.engine.runner import Policy
 from migrator.events.base import Event
@@ -33,7 +33,7 @@ from migrator.events.finding import MigrationListed
 from migrator.events.watching import Blocker
 from migrator.exit_codes import MEANINGS, ExitCode
 from migrator.pg.tracking import history_table
-from migrator.report.schema import catalogue, schema
+from migrator.report.schema import all_events, schema
 from migrator.source.parse import parse_file
 from migrator.source.python_file import parse_module
 from migrator.sql.goose.faults import HAZARDS
@@ -83,7 +83,7 @@ def flags() -> str:
         (
             f"`-{name} {flag.value}`".replace(" `", "`"),
             flag.meaning,
-            f"`{variable(flag.field)}`" if flag.field in SETTINGS else "-",
+            f"`{variable_name(flag.field)}`" if flag.field in SETTINGS else "-",
         )
         for name, flag in FLAGS.items()
     )
@@ -117,7 +117,7 @@ def duration(number: float) -> str:
 def settings() -> str:
     """Return the table of settings."""
     rows = (
-        (f"`{variable(name)}`", shown(field.default), field.metadata["meaning"])
+        (f"`{variable_name(name)}`", shown(field.default), field.metadata["meaning"])
         for name, field in SETTINGS.items()
     )
     return table(("variable", "default", "meaning"), rows)
@@ -126,7 +126,7 @@ def settings() -> str:
 def fallbacks() -> str:
     """Return the table of other tools' names for our settings."""
     rows = (
-        (f"`{variable(name)}`", ", ".join(f"`{other}`" for other in others))
+        (f"`{variable_name(name)}`", ", ".join(f"`{other}`" for other in others))
         for name, others in FALLBACKS.items()
     )
     return table(("variable", "then"), rows)
@@ -150,7 +150,9 @@ def levels(event: type[Event]) -> str:
 
 def events() -> str:
     """Return the table of events."""
-    rows = ((f"`{event.name}`", levels(event), summary(event)) for event in catalogue())
+    rows = (
+        (f"`{event.name}`", levels(event), summary(event)) for event in all_events()
+    )
     return table(("event", "level", "what happened"), rows)
 
 
@@ -248,7 +250,7 @@ def test_durations_are_shown_as_they_are_read() -> None:
         field.default for field in SETTINGS.values() if isinstance(field.default, float)
     ]
 
-    assert [seconds(duration(default)) for default in defaults] == defaults
+    assert [parse_duration(duration(default)) for default in defaults] == defaults
     assert [duration(x) for x in (0.0, 5.0, 60.0, 300.0)] == ["0", "5s", "60s", "5m"]
 
 
@@ -272,7 +274,7 @@ def test_every_event_is_in_the_schema() -> None:
         for case in found["oneOf"]
     ]
 
-    assert cases == [(event.name, True) for event in catalogue()]
+    assert cases == [(event.name, True) for event in all_events()]
 
 
 def test_the_log_in_the_readme_is_valid() -> None:
@@ -387,7 +389,7 @@ def test_the_waiting_container_is_one_that_runs() -> None:
     """The README's init container calls a command and sets variables that exist."""
     (snippet,) = (text for text in fenced("yaml") if text.startswith("initContainers:"))
     (container,) = yaml.safe_load(snippet)["initContainers"]
-    known = {variable(name) for name in SETTINGS}
+    known = {variable_name(name) for name in SETTINGS}
 
     assert container["args"][0] in COMMANDS
     assert {each["name"].removesuffix("_FILE") for each in container["env"]} <= known
@@ -397,7 +399,7 @@ def test_the_waiting_container_is_one_that_runs() -> None:
 def test_only_settings_are_named(path: Path) -> None:
     """No text names a variable that is not read, but as an example of one."""
     named = set(re.findall(r"\bMIGRATOR_[A-Z_]+[A-Z]\b", path.read_text()))
-    known = {variable(name) for name in SETTINGS}
+    known = {variable_name(name) for name in SETTINGS}
 
     unknown = {name.removesuffix("_FILE") for name in named - known} - known
 
@@ -476,7 +478,7 @@ def test_the_readme_names_every_state() -> None:
 
 def test_the_readme_says_how_often_waiters_look() -> None:
     """For the lock, and for a version; a pause is between half and all of its step."""
-    lock = Policy().lock_patience
+    lock = Policy().lock_backoff
     first, most = lock.first_s, lock.most_s
 
     assert (

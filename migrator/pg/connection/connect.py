@@ -17,10 +17,10 @@ from migrator.errors import (
     UnsupportedServerError,
     UsageError,
 )
-from migrator.errors.base import words
+from migrator.errors.base import server_text
 from migrator.events.base import Observer
 from migrator.pg.connection.error_verbosity import SQLSTATE, PasswordRefusedError
-from migrator.pg.connection.memory_limit import FloodError
+from migrator.pg.connection.memory_limit import AnswerTooLargeError
 from migrator.pg.connection.pooler import Link
 from migrator.pg.connection.startup_options import option_names
 
@@ -101,7 +101,7 @@ def open_connection(dsn: Dsn, session: Session) -> Link:
         ConnectFailedError: It did not work now, and may later.
         AccessDeniedError: Credentials, TLS, or no such database.
         UsageError: The server refuses a parameter of the DSN.
-        FloodError: It sends more than can be an answer.
+        AnswerTooLargeError: It sends more than can be an answer.
     """
     try:
         return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
@@ -109,15 +109,17 @@ def open_connection(dsn: Dsn, session: Session) -> Link:
         raise UsageError(_UNUSABLE.format(error)) from error
     except UnicodeError as error:  # of the codec idna, for one: its labels have limits
         raise UsageError(_UNUSABLE.format(_NO_NAME)) from error
-    except FloodError:
+    except AnswerTooLargeError:
         raise
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
     except PasswordRefusedError as refused:
         (cause,) = refused.args
-        raise classified(_refusal(cause), session, ()) from cause
+        raise translate_connect_error(_server_message_of(cause), session, ()) from cause
     except psycopg.OperationalError as error:
-        raise classified(_refusal(error), session, option_names(dsn)) from error
+        raise translate_connect_error(
+            _server_message_of(error), session, option_names(dsn)
+        ) from error
 
 
 class ConnectFailedError(MigratorError):
@@ -128,7 +130,7 @@ class ConnectFailedError(MigratorError):
         super().__init__(server.message)
 
     @property
-    def known(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether it is known to pass; else a proxy may refuse so what it is sent."""
         state = self.server.sqlstate
         return state is None or state.startswith(_TRANSIENT)
@@ -142,8 +144,8 @@ def server_message(
 
     Where we have ended *conn* ourselves, it is why.
     """
-    if isinstance(conn, Link) and conn.lost and error.sqlstate is None:
-        return ServerMessage(sqlstate=None, message=conn.lost)
+    if isinstance(conn, Link) and conn.loss_reason and error.sqlstate is None:
+        return ServerMessage(sqlstate=None, message=conn.loss_reason)
     diag = error.diag
     return ServerMessage(
         sqlstate=error.sqlstate,
@@ -157,7 +159,7 @@ def server_message(
     )
 
 
-def classified(
+def translate_connect_error(
     server: ServerMessage, session: Session, options: Iterable[str]
 ) -> MigratorError:
     """
@@ -168,14 +170,14 @@ def classified(
     """
     state = server.sqlstate
     if state is None:
-        return _classified_by_words(server)
+        return _translate_by_text(server)
     if state == "42501":
-        return _forbidden(server, session, options)
-    if state == "42704" and _quotes(server, _NEW_IN_14):
+        return _privilege_error(server, session, options)
+    if state == "42704" and _is_quoted(server, _NEW_IN_14):
         reason = f"it does not know {_NEW_IN_14!r}"
         return UnsupportedServerError("older than PostgreSQL 14", reason=reason)
     if state in _ABOUT_PARAMETERS:
-        return _parameter_refused(server, session)
+        return _parameter_error(server, session)
     mend = next((m for start, m in _MENDS.items() if state.startswith(start)), None)
     if mend is not None:
         return AccessDeniedError(server, mend=mend)
@@ -198,41 +200,45 @@ _SETTINGS = {
 }
 
 
-def _forbidden(
+def _privilege_error(
     server: ServerMessage, session: Session, options: Iterable[str]
 ) -> MigratorError:
     """Return what a missing privilege means: of a parameter, a role or the database."""
-    if any(_quotes(server, name) for name in options):
-        return _parameter_refused(server, session)
+    if any(_is_quoted(server, name) for name in options):
+        return _parameter_error(server, session)
     mend = "grant CONNECT on the database to this role"
-    if session.role and _quotes(server, session.role) and not _of_database(server):
+    if (
+        session.role
+        and _is_quoted(server, session.role)
+        and not _is_about_database(server)
+    ):
         mend = "grant that role to the login role, or correct MIGRATOR_ROLE"
     return AccessDeniedError(server, mend=mend)
 
 
-def _of_database(server: ServerMessage) -> bool:
+def _is_about_database(server: ServerMessage) -> bool:
     return "database" in server.message  # a role may have the same name
 
 
-def _parameter_refused(server: ServerMessage, session: Session) -> UsageError:
+def _parameter_error(server: ServerMessage, session: Session) -> UsageError:
     ours = (name for name in _SETTINGS if name in session.settings)
-    found = next((_SETTINGS[name] for name in ours if _quotes(server, name)), None)
-    if session.role and _quotes(server, session.role):
+    found = next((_SETTINGS[name] for name in ours if _is_quoted(server, name)), None)
+    if session.role and _is_quoted(server, session.role):
         found = "MIGRATOR_ROLE"
     if found is not None:
-        return UsageError(f"{found}: {words(server)}; correct the setting")
+        return UsageError(f"{found}: {server_text(server)}; correct the setting")
     return UsageError(
-        f"the server refused a parameter of the connection: {words(server)}; remove or"
+        f"the server refused a parameter of the connection: {server_text(server)}; remove or"
         " correct it among the parameters of the URL, in PGOPTIONS or the service file"
     )
 
 
-def _quotes(server: ServerMessage, word: str) -> bool:
+def _is_quoted(server: ServerMessage, word: str) -> bool:
     """Tell whether *server* has *word* in quotes, which every language has its own."""
     return bool(re.search(rf"[^\w\s]{re.escape(word)}[^\w\s]", server.message))
 
 
-def _classified_by_words(server: ServerMessage) -> MigratorError:
+def _translate_by_text(server: ServerMessage) -> MigratorError:
     if _OPTION.match(server.message):
         return UsageError(_UNUSABLE.format(server.message))
     if _TOO_WEAK.search(server.message):
@@ -249,7 +255,7 @@ def _classified_by_words(server: ServerMessage) -> MigratorError:
     return ConnectFailedError(server)
 
 
-def _refusal(error: psycopg.Error) -> ServerMessage:
+def _server_message_of(error: psycopg.Error) -> ServerMessage:
     """Return what a server or libpq said of a connection, which `connecting` began."""
     found = SQLSTATE.search(str(error))
     if found is None:
@@ -298,7 +304,7 @@ def warn_of_password_file(dsn: Dsn, observe: Observer) -> None:
 
 def _reason(dsn: Dsn) -> str:
     """Return what libpq prints; empty where it reads the file or needs none."""
-    told = {**dsn.elsewhere, **dict(dsn.parameters)}
+    told = {**dsn.defaults, **dict(dsn.parameters)}
     if told.get("password"):
         return ""
     path = told.get("passfile") or "~/.pgpass"

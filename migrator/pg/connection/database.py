@@ -13,31 +13,31 @@ from migrator.domain.backoff import Backoff
 from migrator.errors import (
     AccessDeniedError,
     MigratorError,
-    NoPasswordError,
+    PasswordUnavailableError,
     UnavailableError,
     UsageError,
 )
-from migrator.events.base import Event, Observer, nobody
-from migrator.events.run import DatabaseConnected
+from migrator.events.base import Event, Observer, ignore_events
+from migrator.events.run import ConnectionOpened
 from migrator.pg.connection.connect import (
     ConnectFailedError,
     Session,
-    classified,
     open_connection,
     server_message,
+    translate_connect_error,
 )
 from migrator.pg.connection.dsn import COURTESIES, Dsn
-from migrator.pg.connection.memory_limit import FloodError
-from migrator.pg.connection.pooler import Link, pooled
-from migrator.pg.connection.server_product import ask_version, check_engine
-from migrator.pg.connection.session import SENTINEL, Answers, greet
+from migrator.pg.connection.memory_limit import AnswerTooLargeError
+from migrator.pg.connection.pooler import Link, is_pooled
+from migrator.pg.connection.server_product import check_product, query_version
+from migrator.pg.connection.session import SENTINEL, Answers, open_session
 from migrator.pg.connection.startup_options import (
     REFUSED,
     with_options,
     without_options,
 )
 from migrator.process.cancellation import Cancellation
-from migrator.sql.secrets import without_passwords
+from migrator.sql.secrets import mask_passwords
 
 
 ANSWER_S = 15.0
@@ -53,21 +53,21 @@ class Database(NamedTuple):
 
     dsn: Dsn
     session: Session = Session()
-    patience: Backoff = Backoff(total_s=60, most_s=5)
+    backoff: Backoff = Backoff(total_s=60, most_s=5)
     password: Callable[[], str] | None = None
     """Asked before each connection, where the address's own password is not meant."""
 
-    mask: Callable[[str], str] = without_passwords
+    mask: Callable[[str], str] = mask_passwords
     """Hides secrets in what is kept in a table of ours."""
 
     limit_s: float = math.inf
     """How long the server may take for an answer to a question of ours."""
 
     def connect(self, observe: Observer, cancellation: Cancellation) -> Link:
-        """Return what `ask` does, with no question and so without answers."""
-        return self.ask(NOTHING, observe, cancellation)[0]
+        """Return what `connect_and_query` does, with no question and so without answers."""
+        return self.connect_and_query(NOTHING, observe, cancellation)[0]
 
-    def ask(
+    def connect_and_query(
         self,
         question: sql.Composable,
         observe: Observer,
@@ -93,22 +93,24 @@ class Database(NamedTuple):
                 at once. Or there is no source of passwords where one is named.
         """
         started, attempt = time.monotonic(), 1
-        delays = self.patience.delays()
+        delays = self.backoff.delays()
         while True:
-            within = self._within(started)
+            within = self._with_remaining_time(started)
             try:
-                with cancellation.armed():
-                    conn, answers = within.once(question, cancellation, bare=bare)
-            except (ConnectFailedError, NoPasswordError) as error:
+                with cancellation.interruptible():
+                    conn, answers = within.connect_once(
+                        question, cancellation, bare=bare
+                    )
+            except (ConnectFailedError, PasswordUnavailableError) as error:
                 waited = time.monotonic() - started
                 delay = next(delays, None)
                 if delay is None:
-                    raise _lasting(error, waited) from error
-                observe(_waited(error, attempt, waited, delay))
+                    raise _final_error(error, waited) from error
+                observe(_retry_event(error, attempt, waited, delay))
                 cancellation.sleep(delay)
                 attempt += 1
             else:
-                observe(_connected(conn, attempt, time.monotonic() - started))
+                observe(_connection_event(conn, attempt, time.monotonic() - started))
                 return conn, answers
 
     def connect_again(self, cancellation: Cancellation) -> Link:
@@ -118,9 +120,9 @@ class Database(NamedTuple):
         Raises:
             MigratorError: As `connect`, without waiting as long.
         """
-        return self._quick.connect(nobody, cancellation)
+        return self._for_small_queries.connect(ignore_events, cancellation)
 
-    def ask_again(
+    def connect_again_and_query(
         self,
         question: sql.Composable,
         cancellation: Cancellation,
@@ -132,11 +134,13 @@ class Database(NamedTuple):
         Raises:
             MigratorError: As `connect_again`.
         """
-        bare = isinstance(like, Link) and like.bare
-        return self._quick.ask(question, nobody, cancellation, bare=bare)
+        bare = isinstance(like, Link) and like.without_options
+        return self._for_small_queries.connect_and_query(
+            question, ignore_events, cancellation, bare=bare
+        )
 
     @property
-    def _quick(self) -> "Database":
+    def _for_small_queries(self) -> "Database":
         """
         Return it for a connection beside the first one, which asks small questions.
 
@@ -144,83 +148,85 @@ class Database(NamedTuple):
         """
         locks_s = self.session.lock_timeout_s
         return self._replace(
-            patience=Backoff(total_s=min(self.patience.total_s, 10)),
+            backoff=Backoff(total_s=min(self.backoff.total_s, 10)),
             limit_s=ANSWER_S + locks_s if locks_s else math.inf,
         )
 
-    def _within(self, started: float) -> "Database":
+    def _with_remaining_time(self, started: float) -> "Database":
         """Return it with no more time for connecting than is left of the patience."""
-        if not self.patience.total_s:
+        if not self.backoff.total_s:
             return self
-        left = self.patience.total_s - (time.monotonic() - started)
-        return self._replace(dsn=self.dsn.within(left))
+        left = self.backoff.total_s - (time.monotonic() - started)
+        return self._replace(dsn=self.dsn.with_connect_timeout(left))
 
-    def once(
+    def connect_once(
         self, question: sql.Composable, cancellation: Cancellation, *, bare: bool
     ) -> tuple[Link, Answers | None]:
         """
-        Return what `ask` does, without waiting for a server that may come.
+        Return what `connect_and_query` does, without waiting for a server that may come.
 
         Raises:
-            ConnectFailedError, NoPasswordError: A later attempt may work.
-            MigratorError: As `ask`.
+            ConnectFailedError, PasswordUnavailableError: A later attempt may work.
+            MigratorError: As `connect_and_query`.
         """
         with _refusing_floods():
-            conn, options = self._bare() if bare else self._opened()
+            conn, options = self._connect_without_options() if bare else self._connect()
         cancellation.attach(conn)
         conn.limit_s = self.limit_s
         try:
-            check_engine(conn)
+            check_product(conn)
             with _refusing_floods():
-                answers = self._greeted(conn, options, question)
+                answers = self._open_session(conn, options, question)
         except BaseException:
             conn.close()
             raise
         return conn, answers
 
-    def _greeted(
+    def _open_session(
         self, conn: Link, options: Mapping[str, str], question: sql.Composable
     ) -> Answers | None:
         try:
-            return greet(conn, {**options, **self.session.settings}, question)
-        except FloodError:
+            return open_session(conn, {**options, **self.session.settings}, question)
+        except AnswerTooLargeError:
             raise
         except psycopg.Error as error:
             # what is not PostgreSQL may refuse the message that asks what it is
-            version = ask_version(conn)
+            version = query_version(conn)
             if not conn.closed:
-                check_engine(conn, version)
-            raise classified(server_message(error), self.session, options) from error
+                check_product(conn, version)
+            raise translate_connect_error(
+                server_message(error), self.session, options
+            ) from error
 
-    def _opened(self) -> tuple[Link, Mapping[str, str]]:
+    def _connect(self) -> tuple[Link, Mapping[str, str]]:
         """Connect; return also the options that a pooler or proxy did not take."""
         for courtesies in (COURTESIES, {}):
             try:
-                return self._optioned(courtesies), {}
+                return self._connect_with_options(courtesies), {}
             except MigratorError as error:
                 refused = error
-                if not _about_options(error):
+                if not _is_about_options(error):
                     raise
                 if not any(name in str(error) for name in courtesies):
                     break
         try:
-            return self._bare()
+            return self._connect_without_options()
         except UsageError as error:
             # the options of a server that has said what is wrong with them
             raise error if REFUSED in str(refused) else refused from None
 
-    def _optioned(self, courtesies: Mapping[str, str]) -> Link:
+    def _connect_with_options(self, courtesies: Mapping[str, str]) -> Link:
         settings = {SENTINEL: "on", **self.session.settings}
-        dsn = with_options(self._located(), settings, defaults=courtesies)
+        dsn = with_options(self._resolve_dsn(), settings, defaults=courtesies)
         return open_connection(dsn, self.session)
 
-    def _bare(self) -> tuple[Link, Mapping[str, str]]:
-        dsn, options = without_options(self._located())
+    def _connect_without_options(self) -> tuple[Link, Mapping[str, str]]:
+        dsn, options = without_options(self._resolve_dsn())
         conn = open_connection(dsn, self.session)
-        conn.bare = True
+        conn.without_options = True
         return conn, options
 
-    def _located(self) -> Dsn:
+    def _resolve_dsn(self) -> Dsn:
         if self.password is None:
             return self.dsn
         return self.dsn.with_password(self.password())
@@ -231,24 +237,24 @@ def _refusing_floods() -> Iterator[None]:
     """Turn what is more than an answer into our error."""
     try:
         yield
-    except FloodError as error:
+    except AnswerTooLargeError as error:
         raise UsageError(_FLOOD.format(error)) from error
 
 
-def _about_options(error: MigratorError) -> bool:
+def _is_about_options(error: MigratorError) -> bool:
     """Tell whether a connection without `options` may be taken after *error*."""
     if REFUSED in str(error):
         return True
     if isinstance(error, ConnectFailedError):
-        return not error.known
+        return not error.is_transient
     return isinstance(error, UsageError)
 
 
-def _lasting(
-    error: ConnectFailedError | NoPasswordError, waited: float
+def _final_error(
+    error: ConnectFailedError | PasswordUnavailableError, waited: float
 ) -> MigratorError:
     """Return what a failure means that time has not healed."""
-    if isinstance(error, NoPasswordError) and not error.silent:
+    if isinstance(error, PasswordUnavailableError) and not error.silent:
         return AccessDeniedError(error.server, mend=_MEND)
     return UnavailableError(error.server, waited_s=waited)
 
@@ -256,15 +262,15 @@ def _lasting(
 _MEND = "mend where the password comes from"
 
 
-def _waited(
-    error: ConnectFailedError | NoPasswordError,
+def _retry_event(
+    error: ConnectFailedError | PasswordUnavailableError,
     attempt: int,
     waited: float,
     delay: float,
 ) -> Event:
-    from migrator.events.database import DatabaseWaited  # noqa: PLC0415 - rare
+    from migrator.events.database import ConnectionRetried  # noqa: PLC0415 - rare
 
-    return DatabaseWaited(
+    return ConnectionRetried(
         attempt=attempt,
         waited_s=round(waited, 3),
         next_attempt_s=round(delay, 3),
@@ -273,17 +279,17 @@ def _waited(
     )
 
 
-def _connected(
+def _connection_event(
     conn: psycopg.Connection, attempts: int, waited: float
-) -> DatabaseConnected:
-    return DatabaseConnected(
+) -> ConnectionOpened:
+    return ConnectionOpened(
         host=conn.info.host,
         port=conn.info.port,
         dbname=conn.info.dbname,
         user=conn.info.user,
         server_version=conn.info.parameter_status("server_version") or "",
         backend_pid=conn.info.backend_pid,
-        pooler=pooled(conn),
+        pooler=is_pooled(conn),
         attempts=attempts,
         waited_s=round(waited, 3),
     )

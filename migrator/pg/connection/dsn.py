@@ -105,11 +105,11 @@ class Dsn(NamedTuple):
     def conninfo(self) -> str:
         """Return libpq's connection string, secrets included."""
         # also what libpq finds by itself: psycopg has no timeout of a service's
-        calm = {**_CALM, **{n: v for n, v in self.elsewhere.items() if n in _CALM}}
+        calm = {**_CALM, **{n: v for n, v in self.defaults.items() if n in _CALM}}
         return make_conninfo("", **{**calm, **dict(self.parameters), **_OURS})
 
     @property
-    def elsewhere(self) -> Mapping[str, str]:
+    def defaults(self) -> Mapping[str, str]:
         """
         Return what libpq takes from its variables, its defaults and a service file.
 
@@ -146,7 +146,7 @@ class Dsn(NamedTuple):
         """Return the same place, with another password."""
         return Dsn(tuple({**dict(self.parameters), "password": password}.items()))
 
-    def within(self, seconds: float) -> "Dsn":
+    def with_connect_timeout(self, seconds: float) -> "Dsn":
         """Return it with at most so much time for connecting; 2 s at least."""
         told = dict(self.parameters)
         own = told.get("connect_timeout") or str(_CONNECT_TIMEOUT_S)
@@ -165,7 +165,7 @@ class Dsn(NamedTuple):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be printed; what is public too is no secret."""
-        told = (*self.parameters, *self.elsewhere.items())
+        told = (*self.parameters, *self.defaults.items())
         hidden = (value for name, value in told if name in _secret_names())
         return tuple(value for value in hidden if value and value not in self.public)
 
@@ -201,10 +201,10 @@ def parse_dsn(text: str) -> Dsn:
         known = conninfo_to_dict(_from_url(text) if url else _from_keywords(text))
     except (ProgrammingError, ValueError):
         # libpq repeats what it could not read, and a traceback shows every cause
-        raise UsageError(_unreadable(text)) from None
+        raise UsageError(_fault(text)) from None
     if not _PORTS.fullmatch(str(known.get("port", ""))):
         # a password with an unencoded slash: its first half would be told as the port
-        raise UsageError(_unreadable(text))
+        raise UsageError(_fault(text))
     check_ports(str(known.get("port", "")), "the database URL")
     return Dsn(tuple((name, str(value)) for name, value in known.items()))
 
@@ -234,7 +234,7 @@ def from_environment(environ: Mapping[str, str]) -> Dsn | None:
 _NAMING = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGUSER")
 
 
-def _unreadable(text: str) -> str:
+def _fault(text: str) -> str:
     if "://" in text:
         return (
             "the database URL cannot be read: write postgresql://user:password@host:5432"
@@ -264,10 +264,10 @@ def _from_url(text: str) -> str:
     if "@" in path or "#" in rest:
         raise ValueError(_AMBIGUOUS)
     userinfo, at, host = authority.rpartition("@")
-    libpq, options = _sort(list(_query_pairs(query)))
+    libpq, options = _split_parameters(list(_query_pairs(query)))
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in libpq.items())
     place = f"{userinfo.replace('@', '%40')}{at}{host}{path}"
-    return make_conninfo(f"{scheme}://{place}?{pairs}", **_merged(libpq, options))
+    return make_conninfo(f"{scheme}://{place}?{pairs}", **_merge(libpq, options))
 
 
 def _query_pairs(query: str) -> Iterator[tuple[str, str]]:
@@ -286,8 +286,8 @@ def _query_pairs(query: str) -> Iterator[tuple[str, str]]:
 def _from_keywords(text: str) -> str:
     if not text:
         return ""
-    libpq, options = _sort(_keyword_pairs(text))
-    return make_conninfo("", **{**libpq, **_merged(libpq, options)})
+    libpq, options = _split_parameters(_keyword_pairs(text))
+    return make_conninfo("", **{**libpq, **_merge(libpq, options)})
 
 
 def _keyword_pairs(text: str) -> list[tuple[str, str]]:
@@ -335,7 +335,9 @@ def _keyword_value(rest: str) -> tuple[str, str]:
     return value, rest[at + 1 :] if quoted else rest[at:]
 
 
-def _sort(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+def _split_parameters(
+    pairs: list[tuple[str, str]],
+) -> tuple[dict[str, str], dict[str, str]]:
     """Tell libpq's own parameters from run-time parameters of the session."""
     libpq: dict[str, str] = {}
     options: dict[str, str] = {}
@@ -351,14 +353,14 @@ def _sort(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]
     return libpq, options
 
 
-def _merged(libpq: Mapping[str, str], options: Mapping[str, str]) -> dict[str, str]:
+def _merge(libpq: Mapping[str, str], options: Mapping[str, str]) -> dict[str, str]:
     if not options:
         return {}
-    added = [f"-c {name}={escaped(value)}" for name, value in options.items()]
+    added = [f"-c {name}={escape_option(value)}" for name, value in options.items()]
     return {"options": " ".join(filter(None, [libpq.get("options", ""), *added]))}
 
 
-def escaped(value: str) -> str:
+def escape_option(value: str) -> str:
     """
     Return *value* as a part of one word of `options`.
 

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import pq
 from psycopg.waiting import Ready, Wait
 
-from migrator.pg.connection.memory_limit import Growth, memory_limit
+from migrator.pg.connection.memory_limit import MemoryGrowth, memory_limit
 
 
 SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
@@ -34,7 +34,7 @@ _WAITS: Mapping[int, Wait] = {
 }
 
 
-def connecting(
+def connect_verbosely(
     conninfo: str, timeout_s: float
 ) -> Generator[tuple[int, Wait], Ready | int, pq.abc.PGconn]:
     """
@@ -44,10 +44,10 @@ def connecting(
 
     Raises:
         PasswordRefusedError: A server has refused the password.
-        FloodError: The server sends more than LIMIT_MB.
+        AnswerTooLargeError: The server sends more than LIMIT_MB.
         psycopg.OperationalError: It failed, or took longer than *timeout_s*.
     """
-    conn, growth = pq.PGconn.connect_start(conninfo.encode()), Growth()
+    conn, growth = pq.PGconn.connect_start(conninfo.encode()), MemoryGrowth()
     end = time.monotonic() + timeout_s if timeout_s else None
     _set_verbosity(conn, _VERBOSE)
     heading = (
@@ -55,7 +55,7 @@ def connecting(
     )  # cleared by the next line (fe-exec.c: PQsetnonblocking)
     # or libpq waits by itself, for ever, until the server reads (fe-misc.c: pqSendSome)
     conn.nonblocking = 1
-    while (wanted := _polled(conn, heading)) is not None:
+    while (wanted := _poll(conn, heading)) is not None:
         growth.check()
         while not (yield conn.socket, wanted):
             if end is not None and time.monotonic() > end:
@@ -75,7 +75,7 @@ class PasswordRefusedError(Exception):
 
 
 @memory_limit()
-def _polled(conn: pq.abc.PGconn, heading: bytes) -> Wait | None:
+def _poll(conn: pq.abc.PGconn, heading: bytes) -> Wait | None:
     """
     Continue connecting; return what to wait for, None once it is done.
 
@@ -109,14 +109,14 @@ def _set_verbosity(conn: pq.abc.PGconn, verbosity: int) -> None:
 def _libpq() -> ctypes.CDLL | None:
     """Return the libpq that psycopg itself uses, or None where it cannot be found."""
     try:
-        library = ctypes.CDLL(_place())
+        library = ctypes.CDLL(_library_path())
         library.PQsetErrorVerbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
     except (OSError, AttributeError):
         return None
     return library
 
 
-def _place() -> str | None:
+def _library_path() -> str | None:
     """Return a library that is libpq or depends on it: dlsym(3) searches both."""
     if pq.__impl__ != "python":
         return sys.modules[pq.PGconn.__module__].__file__

@@ -30,15 +30,15 @@ _TOO_MUCH = (
 T = TypeVar("T")
 
 
-class UnusableError(psycopg.OperationalError):
+class UnusableServerError(psycopg.OperationalError):
     """The server does not answer as one that can be worked with."""
 
 
-class FloodError(UnusableError):
+class AnswerTooLargeError(UnusableServerError):
     """The server does not stop to send, or sends something enormous."""
 
 
-class Growth:
+class MemoryGrowth:
     """How much more memory this process has taken since the object was made."""
 
     def __init__(self) -> None:
@@ -49,10 +49,10 @@ class Growth:
         Go on, or stop here; called between two reads from the server.
 
         Raises:
-            FloodError: It is more than LIMIT_MB.
+            AnswerTooLargeError: It is more than LIMIT_MB.
         """
         if _resident_mb() > self._most_mb:
-            raise FloodError(_TOO_MUCH)
+            raise AnswerTooLargeError(_TOO_MUCH)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def memory_limit() -> Iterator[None]:
     returns. The limit is the whole process's, other threads' too.
 
     Raises:
-        FloodError: More was needed.
+        AnswerTooLargeError: More was needed.
     """
     if threading.active_count() > 1 or not _STATM.exists():
         yield
@@ -80,20 +80,22 @@ def memory_limit() -> Iterator[None]:
         yield
     except (MemoryError, psycopg.Error) as error:
         if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
-            raise FloodError(_TOO_MUCH) from error
+            raise AnswerTooLargeError(_TOO_MUCH) from error
         raise
     finally:
         resource.setrlimit(resource.RLIMIT_AS, usual)
 
 
-def bounded(reading: Generator[Any, Any, T], limit_s: float) -> Generator[Any, Any, T]:
+def limit_memory(
+    reading: Generator[Any, Any, T], limit_s: float
+) -> Generator[Any, Any, T]:
     """
     Read as *reading*, a generator of psycopg's, does.
 
     Raises:
-        UnusableError: As `Growth.check`, or there is no whole answer after *limit_s*.
+        UnusableServerError: As `MemoryGrowth.check`, or there is no whole answer after *limit_s*.
     """
-    growth, ready, end_s = Growth(), None, time.monotonic() + limit_s
+    growth, ready, end_s = MemoryGrowth(), None, time.monotonic() + limit_s
     while True:
         try:
             with memory_limit():
@@ -104,7 +106,7 @@ def bounded(reading: Generator[Any, Any, T], limit_s: float) -> Generator[Any, A
         ready = yield wanted
         growth.check()
         if time.monotonic() > end_s:
-            raise UnusableError(f"the server did not answer within {limit_s:g} s")
+            raise UnusableServerError(f"the server did not answer within {limit_s:g} s")
 
 
 def _resident_mb() -> int:

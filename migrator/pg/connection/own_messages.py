@@ -17,8 +17,8 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from migrator.pg.connection.pooler import Link, pooled, setting, settled
-from migrator.pg.connection.session import Answers, ask
+from migrator.pg.connection.pooler import Link, in_settings, is_pooled, with_settings
+from migrator.pg.connection.session import Answers, query_first_rows
 
 
 SEARCH_PATH = "pg_catalog, pg_temp"
@@ -50,10 +50,10 @@ _RESTORE = (
 _OWN = ", ".join(map(_SET.format, _SETTINGS))
 _KEPT = ", ".join(map(_KEEP.format, _SETTINGS))
 RESTORE = sql.SQL("SELECT " + ", ".join(map(_RESTORE.format, _SETTINGS)))
-"""What puts back the settings that `keep` found, for the rest of a transaction."""
+"""What puts back the settings that `own_settings_inside` found, for the rest of a transaction."""
 
 
-def as_own(query: sql.Composable) -> sql.Composed:
+def own_message(query: sql.Composable) -> sql.Composed:
     """Return *query* as a message of ours, for a session that no file uses."""
     return sql.SQL("; ").join([OWN, query])
 
@@ -63,12 +63,12 @@ def own_settings(conn: psycopg.Connection) -> sql.Composed:
     return sql.SQL("SELECT " + _OWN).format(**_values(conn))
 
 
-def keep(conn: psycopg.Connection) -> sql.Composed:
+def own_settings_inside(conn: psycopg.Connection) -> sql.Composed:
     """Return the same for a transaction of a file, to which RESTORE gives it back."""
     return sql.SQL(f"SELECT {_KEPT}, {_OWN}").format(**_values(conn))
 
 
-def ask_own(
+def query_own(
     conn: psycopg.Connection,
     query: sql.Composable,
     resolve: Sequence[sql.Composable] = (),
@@ -83,29 +83,41 @@ def ask_own(
         psycopg.Error: One of the statements has failed; then all of them are undone.
     """
     if conn.info.transaction_status is TransactionStatus.INTRANS:
-        return _ask_inside(conn, query, resolve)
+        return _query_inside(conn, query, resolve)
     if conn.info.encoding != "utf-8":  # a file has set another one for the session
-        with settled(conn), conn.transaction():
-            return _ask_inside(conn, query, resolve)
+        with in_settings(conn), conn.transaction():
+            return _query_inside(conn, query, resolve)
     message = sql.SQL("; ").join([*resolve, own_settings(conn), query]).as_bytes(conn)
-    return ask(conn, setting(conn, message))[pooled(conn) + len(resolve) + 1 :]
+    return query_first_rows(conn, with_settings(conn, message))[
+        is_pooled(conn) + len(resolve) + 1 :
+    ]
 
 
-def _ask_inside(
+def _query_inside(
     conn: psycopg.Connection, query: sql.Composable, resolve: Sequence[sql.Composable]
 ) -> Answers:
-    before: list[sql.Composable] = [*resolve, keep(conn)]
+    before: list[sql.Composable] = [*resolve, own_settings_inside(conn)]
     if conn.info.encoding != "utf-8":
         # a message is read in the encoding that holds when it arrives
-        ask(conn, sql.SQL("; ").join(before))
+        query_first_rows(conn, sql.SQL("; ").join(before))
         before = []
-    return ask(conn, sql.SQL("; ").join([*before, query, RESTORE]))[len(before) : -1]
+    return query_first_rows(conn, sql.SQL("; ").join([*before, query, RESTORE]))[
+        len(before) : -1
+    ]
 
 
 def _values(conn: psycopg.Connection) -> dict[str, sql.Composable]:
     """Return what each setting becomes; NULL is what the connection began with."""
     link = conn if isinstance(conn, Link) else None
-    known = (link.lacking if link.wanted is None else link.wanted) if link else {}
+    known = (
+        (
+            link.startup_settings
+            if link.transaction_settings is None
+            else link.transaction_settings
+        )
+        if link
+        else {}
+    )
     return {
         "session_authorization": sql.SQL("NULL"),
         "role": sql.Literal(known.get("role")),

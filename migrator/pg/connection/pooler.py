@@ -27,8 +27,8 @@ from psycopg.waiting import Ready, Wait
 from migrator.domain.model import SessionState, Step
 from migrator.errors import UsageError
 from migrator.events.base import Observer
-from migrator.pg.connection.error_verbosity import connecting
-from migrator.pg.connection.memory_limit import UnusableError, bounded
+from migrator.pg.connection.error_verbosity import connect_verbosely
+from migrator.pg.connection.memory_limit import UnusableServerError, limit_memory
 
 
 _KEPT_APART = (
@@ -82,28 +82,28 @@ T = TypeVar("T")
 class Link(psycopg.Connection):
     """A connection of ours, which knows whether its session is its own."""
 
-    wanted: Mapping[str, str] | None = None
+    transaction_settings: Mapping[str, str] | None = None
     """What each transaction sets for itself; None where the session keeps it."""
 
-    reported: Mapping[str, str] = MappingProxyType({})
+    reported_settings: Mapping[str, str] = MappingProxyType({})
     """What a pooler keeps for its client, as it was before any file changed it."""
 
-    lacking: Mapping[str, str] = MappingProxyType({})
+    startup_settings: Mapping[str, str] = MappingProxyType({})
     """What the session keeps, and did not get with its start-up packet."""
 
-    bare: bool = False
+    without_options: bool = False
     """Whether the start-up packet had to go without `options`."""
 
-    lost: str = ""
+    loss_reason: str = ""
     """Why we have ended it ourselves, where its server does not answer on it."""
 
-    bounded: bool = True
+    has_memory_limit: bool = True
     """Whether answers have to be small: not those to a migration's own statements."""
 
     limit_s: float = math.inf
     """How long the server may take for such an answer."""
 
-    _broke: bool = False
+    _failed: bool = False
 
     @classmethod
     def _connect_gen(
@@ -112,7 +112,7 @@ class Link(psycopg.Connection):
         """Connect as psycopg does; an error has its SQLSTATE in its text."""
         # private to psycopg, which passes `timeout` before 3.3: without it, errors
         # would have words alone
-        return cls((yield from connecting(conninfo, timeout)))
+        return cls((yield from connect_verbosely(conninfo, timeout)))
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
         """
@@ -122,79 +122,79 @@ class Link(psycopg.Connection):
             psycopg.Error: Also where the server sends more than fits, or is silent for
                 longer than is allowed: it is closed.
         """
-        if not self.bounded:
+        if not self.has_memory_limit:
             return super().wait(gen, *args, **options)
         try:
-            return super().wait(bounded(gen, self.limit_s), *args, **options)
-        except UnusableError as error:
-            self.lost = str(error)
+            return super().wait(limit_memory(gen, self.limit_s), *args, **options)
+        except UnusableServerError as error:
+            self.loss_reason = str(error)
             self.close()
             raise
 
     @property
     def failed(self) -> bool:
         """Whether it has ended otherwise than by our own goodbye."""
-        return bool(self.lost) or self._broke or self.broken
+        return bool(self.loss_reason) or self._failed or self.broken
 
     def close(self) -> None:
         """Say goodbye, if it has not failed."""
-        self._broke = self.failed
+        self._failed = self.failed
         super().close()
 
 
 @contextmanager
-def unbounded(conn: psycopg.Connection) -> Iterator[None]:
+def without_memory_limit(conn: psycopg.Connection) -> Iterator[None]:
     """Let the server answer as much as it likes within the block."""
     if not isinstance(conn, Link):
         yield
         return
-    conn.bounded = False
+    conn.has_memory_limit = False
     try:
         yield
     finally:
-        conn.bounded = True
+        conn.has_memory_limit = True
 
 
-def wanted(conn: psycopg.Connection) -> Mapping[str, str] | None:
+def transaction_settings(conn: psycopg.Connection) -> Mapping[str, str] | None:
     """Return what each transaction on *conn* sets for itself; None without a pooler."""
-    return conn.wanted if isinstance(conn, Link) else None
+    return conn.transaction_settings if isinstance(conn, Link) else None
 
 
-def pooled(conn: psycopg.Connection) -> bool:
+def is_pooled(conn: psycopg.Connection) -> bool:
     """Tell whether a pooler is between us and the server."""
-    return wanted(conn) is not None
+    return transaction_settings(conn) is not None
 
 
-def setting(conn: psycopg.Connection, query: bytes) -> bytes:
+def with_settings(conn: psycopg.Connection, query: bytes) -> bytes:
     """
     Return *query* with our settings before it, for one simple-protocol message.
 
     Such a message is one transaction, whatever is in it (PostgreSQL's "Multiple
     Statements in a Simple Query"). Without a pooler nothing is added.
     """
-    found = wanted(conn)
+    found = transaction_settings(conn)
     if found is None:
         return query
-    ours = calls({**_reported(conn), **found}, sql.SQL("true"))
+    ours = set_config_calls({**_reported(conn), **found}, sql.SQL("true"))
     return sql.SQL("SELECT {}; ").format(ours).as_bytes(conn) + query
 
 
 def _reported(conn: psycopg.Connection) -> Mapping[str, str]:
-    return conn.reported if isinstance(conn, Link) else {}
+    return conn.reported_settings if isinstance(conn, Link) else {}
 
 
-def reported(conn: psycopg.Connection) -> dict[str, str]:
+def reported_settings(conn: psycopg.Connection) -> dict[str, str]:
     """Return what PgBouncer keeps apart for each of its clients, as it is now."""
     found = {name: conn.info.parameter_status(name) for name in _KEPT_APART}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def answered(
+def query_with_settings(
     conn: psycopg.Connection, query: sql.Composable
 ) -> tuple[object, ...] | None:
     """Run *query* under our settings, in one message, and return its first row."""
     with conn.cursor() as cursor:
-        cursor.execute(setting(conn, query.as_bytes(conn)))
+        cursor.execute(with_settings(conn, query.as_bytes(conn)))
         while cursor.nextset():
             pass
         return cursor.fetchone() if cursor.description else None
@@ -202,27 +202,27 @@ def answered(
 
 def begin(conn: psycopg.Connection, command: str = "BEGIN") -> bytes:
     """Return what begins a transaction under our settings, in one message."""
-    return f"{command}; ".encode() + setting(conn, b"")
+    return f"{command}; ".encode() + with_settings(conn, b"")
 
 
 def commit(conn: psycopg.Connection) -> bytes:
     """Return what commits, and behind a pooler leaves its server session clean."""
-    return _CLEAN.encode() + b"; COMMIT" if pooled(conn) else b"COMMIT"
+    return _CLEAN.encode() + b"; COMMIT" if is_pooled(conn) else b"COMMIT"
 
 
 @contextmanager
-def settled(conn: psycopg.Connection) -> Iterator[None]:
+def in_settings(conn: psycopg.Connection) -> Iterator[None]:
     """
     Run the block under our settings, which behind a pooler means in a transaction.
 
     One that is open already is one of ours, and has them.
     """
     idle = conn.info.transaction_status is TransactionStatus.IDLE
-    if not pooled(conn) or not idle:
+    if not is_pooled(conn) or not idle:
         yield
         return
     with conn.transaction():
-        conn.execute(setting(conn, b""))
+        conn.execute(with_settings(conn, b""))
         yield
 
 
@@ -239,21 +239,25 @@ def warn_of_settings(
         UsageError: They would run as another role, or in another schema; or *state* is
             to be kept from file to file.
     """
-    if plan and pooled(conn) and state is SessionState.KEEP:
+    if plan and is_pooled(conn) and state is SessionState.KEEP:
         raise UsageError(_NEEDS_ITS_OWN)
-    names = tuple(sorted(wanted(conn) or ()))
+    names = tuple(sorted(transaction_settings(conn) or ()))
     loose = [step.migration for step in plan if not step.migration.transaction]
     if not names or not loose:
         return
     if not {"role", "search_path"}.isdisjoint(names):
         raise UsageError(_NEEDS_SESSION.format(loose[0].path))
-    from migrator.events.database import SettingsSkipped  # noqa: PLC0415 - rare
+    from migrator.events.database import SessionSettingsNotApplied  # noqa: PLC0415 - rare
 
     for each in loose:
-        observe(SettingsSkipped(version=each.version, path=each.path, settings=names))
+        observe(
+            SessionSettingsNotApplied(
+                version=each.version, path=each.path, settings=names
+            )
+        )
 
 
-def calls(wanted: Mapping[str, str], local: sql.Composable) -> sql.Composed:
+def set_config_calls(wanted: Mapping[str, str], local: sql.Composable) -> sql.Composed:
     """Return calls that set *wanted*; where *local* is true, for the transaction."""
     call = sql.SQL("pg_catalog.set_config({}, {}, {})")
     return sql.SQL(", ").join(

@@ -12,11 +12,11 @@ from psycopg.waiting import Wait
 
 from migrator.domain.model import Statement
 from migrator.errors import MigratorError
-from migrator.pg.connection.memory_limit import Growth
-from migrator.pg.connection.pooler import unbounded
+from migrator.pg.connection.memory_limit import MemoryGrowth
+from migrator.pg.connection.pooler import without_memory_limit
 from migrator.pg.connection.socket_poll import wait_ready
-from migrator.pg.connection.tcp_liveness import lose, unhurried
-from migrator.process.cancellation import LOOK_UP_S, PATIENCE_S, Cancellation, shut
+from migrator.pg.connection.tcp_liveness import allow_slow_reader, mark_lost
+from migrator.process.cancellation import LOOK_UP_S, PATIENCE_S, Cancellation, shut_down
 
 
 Row = tuple[bytes | None, ...]
@@ -36,7 +36,9 @@ def _never() -> bool:
     return False
 
 
-def rows(conn: psycopg.Connection, query: bytes, give_up: GiveUp = _never) -> list[Row]:
+def query_rows(
+    conn: psycopg.Connection, query: bytes, give_up: GiveUp = _never
+) -> list[Row]:
     """
     Send *query* as one message and return the rows of its last statement.
 
@@ -49,14 +51,14 @@ def rows(conn: psycopg.Connection, query: bytes, give_up: GiveUp = _never) -> li
     """
     end = time.monotonic() + LIMIT_S
 
-    growth = Growth()
+    growth = MemoryGrowth()
 
     def check() -> None:
         growth.check()
         if give_up():
             raise psycopg.OperationalError(_GIVEN_UP)
         if time.monotonic() >= end:
-            lose(conn, _UNANSWERED)
+            mark_lost(conn, _UNANSWERED)
             raise psycopg.OperationalError(_UNANSWERED)
 
     found: list[Row] = []
@@ -65,7 +67,7 @@ def rows(conn: psycopg.Connection, query: bytes, give_up: GiveUp = _never) -> li
         conn.pgconn.send_query(query)
         while (result := _result(conn.pgconn, check)) is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
-                refused = refusal(conn.pgconn, result)
+                refused = result_error(conn.pgconn, result)
             else:
                 found = _rows(result)
     except BaseException:
@@ -94,12 +96,12 @@ def _result(
     return pgconn.get_result()
 
 
-def encoded(statement: Statement) -> bytes:
+def encode_statement(statement: Statement) -> bytes:
     """Return what is sent of a statement; what is not UTF-8 goes as it was read."""
     return statement.text.encode(errors="surrogateescape")
 
 
-_command_AGAIN_S = 0.2
+_CANCEL_AGAIN_S = 0.2
 """What is quick is let finish, and a request to cancel may be lost."""
 
 
@@ -113,13 +115,13 @@ def run_command(
         MigratorError: Why the run was asked to stop: the command was cancelled.
         psycopg.Error: The server refused, or the session died.
     """
-    growth = Growth()
+    growth = MemoryGrowth()
     try:
         conn.pgconn.send_query(command)
         refused = None
-        while (result := _command_result(conn, cancellation, growth)) is not None:
+        while (result := _next_command_result(conn, cancellation, growth)) is not None:
             if result.status == ExecStatus.FATAL_ERROR:
-                refused = refused or refusal(conn.pgconn, result)
+                refused = refused or result_error(conn.pgconn, result)
         if refused is not None:
             raise refused
     except psycopg.errors.QueryCanceled:
@@ -127,7 +129,7 @@ def run_command(
         raise
 
 
-def refusal(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
+def result_error(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
     """Return the error that *result* is about."""
     if pgconn.status == ConnStatus.OK:
         return psycopg.errors.error_from_result(result)
@@ -135,8 +137,8 @@ def refusal(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
     return psycopg.OperationalError(result.error_message.decode(errors="replace"))
 
 
-def _command_result(
-    conn: psycopg.Connection, cancellation: Cancellation, growth: Growth
+def _next_command_result(
+    conn: psycopg.Connection, cancellation: Cancellation, growth: MemoryGrowth
 ) -> abc.PGresult | None:
     while conn.pgconn.is_busy():
         growth.check()
@@ -148,9 +150,9 @@ def _command_result(
 def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
     fileno = conn.pgconn.socket
     if not cancellation.requested:
-        with suppress(MigratorError), cancellation.armed():
+        with suppress(MigratorError), cancellation.interruptible():
             wait_ready(fileno, LOOK_UP_S)
-    elif not wait_ready(fileno, _command_AGAIN_S).reading:
+    elif not wait_ready(fileno, _CANCEL_AGAIN_S).reading:
         cancel(conn)
 
 
@@ -164,16 +166,16 @@ def cancel(conn: psycopg.Connection) -> None:
     try:
         conn.cancel_safe(timeout=PATIENCE_S)
     except psycopg.Error:
-        shut(conn)
+        shut_down(conn)
 
 
-def send(conn: psycopg.Connection, statement: Statement) -> tuple[str, ...]:
+def send_statement(conn: psycopg.Connection, statement: Statement) -> tuple[str, ...]:
     """Run *statement*, with its rows, and return the command tags of its results."""
-    text = encoded(statement)
+    text = encode_statement(statement)
     if statement.data is None:
-        with unbounded(conn):
+        with without_memory_limit(conn):
             return run_discarding(conn, text)
-    with unhurried(conn), conn.cursor() as cursor, cursor.copy(text) as copy:
+    with allow_slow_reader(conn), conn.cursor() as cursor, cursor.copy(text) as copy:
         for rows in statement.data:
             copy.write(rows.encode(errors="surrogateescape"))
     return (cursor.statusmessage or "",)
@@ -225,7 +227,7 @@ def run_discarding(conn: psycopg.Connection, text: bytes) -> tuple[str, ...]:
     tags: list[str] = []
     failed = conn.wait(_run(conn.pgconn, text, tags))
     if failed is not None:
-        raise refusal(conn.pgconn, failed)
+        raise result_error(conn.pgconn, failed)
     return tuple(tags)
 
 

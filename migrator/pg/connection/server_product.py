@@ -15,14 +15,14 @@ import psycopg
 from migrator.errors import UnsupportedServerError
 
 
-class Engine(NamedTuple):
+class ServerProduct(NamedTuple):
     """A database that is not PostgreSQL."""
 
     name: str
     reason: str
     """Why no migration runs there."""
 
-    signs: Mapping[str, str]
+    markers: Mapping[str, str]
     """What tells: a pattern for each name of what is known of the server."""
 
 
@@ -30,43 +30,43 @@ VERSION = "version()"
 """Among what is known of a server: what that function returns."""
 
 _FOREIGN = "its locks and transactions are not PostgreSQL's"
-ENGINES = (
+PRODUCTS = (
     # cockroachdb/cockroach#13546: pg_advisory_lock returns and locks nothing
-    Engine(
+    ServerProduct(
         "CockroachDB",
         "its advisory locks lock nothing, so two runs would migrate at the same time",
         {"crdb_version": "", VERSION: "^CockroachDB"},
     ),
     # yugabyte/yugabyte-db#2323, #7831: "catalog version mismatch"
-    Engine(
+    ServerProduct(
         "YugabyteDB",
         "its DDL fails when another session reads the catalogs, as a run does",
         {"server_version": "-YB-", VERSION: "-YB-|YugabyteDB"},
     ),
     # ariga/atlas#3539: "pg_try_advisory_lock not supported"; its endpoints' names are
     # in the user guide, its version() is PostgreSQL's number alone
-    Engine(
+    ServerProduct(
         "Aurora DSQL",
         "it has no advisory locks, and runs one DDL statement in a transaction",
         {"host": r"\.dsql(?:-[a-z]+)?\.[a-z0-9-]+\.on\.aws\.?$", VERSION: "DSQL"},
     ),
     # Redshift's "Unsupported PostgreSQL features", "functions"
-    Engine(
+    ServerProduct(
         "Amazon Redshift",
         "it has no advisory locks and no DO blocks",
         {"padb_version": "", VERSION: "Redshift"},
     ),
-    Engine("Materialize", _FOREIGN, {VERSION: "Materialize"}),
-    Engine("RisingWave", _FOREIGN, {VERSION: "RisingWave"}),
-    Engine("QuestDB", _FOREIGN, {VERSION: "QuestDB"}),
+    ServerProduct("Materialize", _FOREIGN, {VERSION: "Materialize"}),
+    ServerProduct("RisingWave", _FOREIGN, {VERSION: "RisingWave"}),
+    ServerProduct("QuestDB", _FOREIGN, {VERSION: "QuestDB"}),
     # In PostgresWireProtocol.java; Planner.java: "CrateDB has no transactions"
-    Engine(
+    ServerProduct(
         "CrateDB", "it has no transactions", {"crate_version": "", VERSION: "Crate"}
     ),
     # H2's documentation, "Transaction Isolation": DDL commits an open transaction
-    Engine("H2", "its DDL commits at once", {VERSION: "using H2"}),
+    ServerProduct("H2", "its DDL commits at once", {VERSION: "using H2"}),
 )
-_OTHER = Engine(
+_OTHER = ServerProduct(
     "not PostgreSQL", f"version() does not name a build, and {_FOREIGN}", {}
 )
 # In configure.ac and meson.build: PG_VERSION_STR, "PostgreSQL … on …, compiled by …";
@@ -74,7 +74,9 @@ _OTHER = Engine(
 _BUILT = "compiled by"
 
 
-def engine_of(version: str, parameters: Mapping[str, str | None]) -> Engine | None:
+def detect_product(
+    version: str, parameters: Mapping[str, str | None]
+) -> ServerProduct | None:
     """
     Return the engine of a server that is not PostgreSQL, None where it is.
 
@@ -82,15 +84,15 @@ def engine_of(version: str, parameters: Mapping[str, str | None]) -> Engine | No
     are the `host` of the connection, and what the server reports at its start.
     """
     known = {**parameters, VERSION: version or None}
-    for engine in ENGINES:
-        for name, sign in engine.signs.items():
+    for engine in PRODUCTS:
+        for name, sign in engine.markers.items():
             told = known.get(name)
             if told is not None and re.search(sign, told):
                 return engine
     return _OTHER if version and _BUILT not in version.lower() else None
 
 
-def check_engine(conn: psycopg.Connection, version: str = "") -> None:
+def check_product(conn: psycopg.Connection, version: str = "") -> None:
     """
     Go on where the server of *conn* is PostgreSQL; nothing is sent.
 
@@ -98,7 +100,7 @@ def check_engine(conn: psycopg.Connection, version: str = "") -> None:
         UnsupportedServerError: It is another one.
     """
     parameters = dict(_parameters(conn))
-    engine = engine_of(version, parameters)
+    engine = detect_product(version, parameters)
     if engine is not None:
         told = version or parameters.get("server_version") or ""
         raise UnsupportedServerError(engine.name, version=told, reason=engine.reason)
@@ -111,11 +113,11 @@ def _parameters(conn: psycopg.Connection) -> Iterator[tuple[str, str | None]]:
 
 
 _REPORTED = tuple(
-    name for each in ENGINES for name in each.signs if name.endswith("_version")
+    name for each in PRODUCTS for name in each.markers if name.endswith("_version")
 )
 
 
-def ask_version(conn: psycopg.Connection) -> str:
+def query_version(conn: psycopg.Connection) -> str:
     """Return what `version()` says, asked by itself; empty where it says nothing."""
     try:
         row = conn.execute("SELECT pg_catalog.version()").fetchone()

@@ -18,8 +18,13 @@ from psycopg import sql
 from migrator.domain.model import SessionState
 from migrator.events.base import Observer
 from migrator.pg.connection.dsn import COURTESIES, Dsn
-from migrator.pg.connection.pooler import Link, calls, pooled, reported
-from migrator.pg.connection.server_product import check_engine
+from migrator.pg.connection.pooler import (
+    Link,
+    is_pooled,
+    reported_settings,
+    set_config_calls,
+)
+from migrator.pg.connection.server_product import check_product
 
 
 SENTINEL = "migrator.settled"
@@ -51,15 +56,15 @@ class _Facts(NamedTuple):
     own: bool
     """Whether the session is the one that the connection was given: no pooler."""
 
-    settled: bool
-    endless: bool
+    has_settings: bool
+    without_options: bool
     """Whether no transaction_timeout is inherited; unknown before PostgreSQL 17."""
 
     version: str
     """What `version()` says."""
 
 
-def greet(
+def open_session(
     conn: Link, settings: Mapping[str, str], question: sql.Composable
 ) -> Answers | None:
     """
@@ -74,18 +79,20 @@ def greet(
     """
     failed = False
     try:
-        facts, *answers = ask(conn, _facts(conn) + question)
+        facts, *answers = query_first_rows(conn, _facts(conn) + question)
     except psycopg.Error:
         if conn.closed:
             raise
-        facts, answers, failed = ask(conn, _facts(conn))[0], [], True
+        facts, answers, failed = query_first_rows(conn, _facts(conn))[0], [], True
     known = _read(facts)
-    check_engine(conn, known.version)
-    settled = _settle(conn, settings, known)
+    check_product(conn, known.version)
+    settled = _apply_settings(conn, settings, known)
     return tuple(answers) if settled and not failed else None
 
 
-def ask(conn: psycopg.Connection, query: sql.Composable | bytes) -> Answers:
+def query_first_rows(
+    conn: psycopg.Connection, query: sql.Composable | bytes
+) -> Answers:
     """
     Send *query* as one message and return the first row of each of its statements.
 
@@ -102,9 +109,9 @@ def ask(conn: psycopg.Connection, query: sql.Composable | bytes) -> Answers:
                 return tuple(rows)
 
 
-def asked(conn: psycopg.Connection, question: sql.Composable) -> Answers:
-    """Return the answers to *question*, which may use ANSWERED_BY_OWN; as `ask`."""
-    return ask(conn, _facts(conn) + question)[1:]
+def query_as_caller(conn: psycopg.Connection, question: sql.Composable) -> Answers:
+    """Return the answers to *question*, which may use ANSWERED_BY_OWN; as `query_first_rows`."""
+    return query_first_rows(conn, _facts(conn) + question)[1:]
 
 
 def _facts(conn: psycopg.Connection) -> sql.Composed:
@@ -119,40 +126,44 @@ def _read(row: Row | None) -> _Facts:
     return _Facts(*row)
 
 
-def _settle(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
+def _apply_settings(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
     """Make up for what is missing; say whether the start-up packet was enough."""
     known = conn.info.server_version >= _ITS_FIRST_VERSION
     wanted = {**settings, **(_TRANSACTION_TIMEOUT if known else {})}
     if not facts.own:
         # the other ones are about the network, which is the pooler's here
-        conn.reported = reported(conn)
-        conn.wanted = _tried(conn, wanted)
+        conn.reported_settings = reported_settings(conn)
+        conn.transaction_settings = _check_settings(conn, wanted)
         return False
-    if not facts.settled:
-        conn.lacking = {**accepted(conn, COURTESIES), **wanted}
-    elif not facts.endless:
-        conn.lacking = _TRANSACTION_TIMEOUT
-    restore(conn)
-    return facts.settled
+    if not facts.has_settings:
+        conn.startup_settings = {**accepted_settings(conn, COURTESIES), **wanted}
+    elif not facts.without_options:
+        conn.startup_settings = _TRANSACTION_TIMEOUT
+    restore_settings(conn)
+    return facts.has_settings
 
 
-def _tried(conn: Link, wanted: Mapping[str, str]) -> Mapping[str, str]:
+def _check_settings(conn: Link, wanted: Mapping[str, str]) -> Mapping[str, str]:
     """Return what each transaction sets; raises where the server refuses *wanted*."""
     both = {**_CHECKING, **wanted}
     if _accepts(conn, both):
         return both
-    conn.execute(sql.SQL("SELECT {}").format(calls(wanted, sql.SQL("true"))))
+    conn.execute(sql.SQL("SELECT {}").format(set_config_calls(wanted, sql.SQL("true"))))
     return wanted
 
 
-def accepted(conn: psycopg.Connection, settings: Mapping[str, str]) -> dict[str, str]:
+def accepted_settings(
+    conn: psycopg.Connection, settings: Mapping[str, str]
+) -> dict[str, str]:
     """Return those of *settings* that the server takes, each of them tried for once."""
     return {n: v for n, v in settings.items() if _accepts(conn, {n: v})}
 
 
 def _accepts(conn: psycopg.Connection, settings: Mapping[str, str]) -> bool:
     try:
-        conn.execute(sql.SQL("SELECT {}").format(calls(settings, sql.SQL("true"))))
+        conn.execute(
+            sql.SQL("SELECT {}").format(set_config_calls(settings, sql.SQL("true")))
+        )
     except psycopg.Error:
         if conn.closed:
             raise
@@ -160,14 +171,16 @@ def _accepts(conn: psycopg.Connection, settings: Mapping[str, str]) -> bool:
     return True
 
 
-def restore(conn: psycopg.Connection, state: SessionState = SessionState.RESET) -> None:
+def restore_settings(
+    conn: psycopg.Connection, state: SessionState = SessionState.RESET
+) -> None:
     """Set for the session what its start-up packet could not; nothing, mostly."""
-    lacking = dict(conn.lacking) if isinstance(conn, Link) else {}
+    lacking = dict(conn.startup_settings) if isinstance(conn, Link) else {}
     if state is SessionState.KEEP:
         lacking = {n: v for n, v in lacking.items() if n not in _OF_THE_FILES}
     if lacking:
         local = sql.SQL("false")
-        conn.execute(sql.SQL("SELECT {}").format(calls(lacking, local)))
+        conn.execute(sql.SQL("SELECT {}").format(set_config_calls(lacking, local)))
 
 
 RESET = ("RESET SESSION AUTHORIZATION", "RESET ALL", "RESET ROLE")
@@ -206,21 +219,25 @@ def resetting(conn: psycopg.Connection, state: SessionState) -> tuple[str, ...]:
     return tuple(f"RESET {name}" for name in names)
 
 
-def settle(conn: psycopg.Connection, state: SessionState) -> None:
+def reset_session(conn: psycopg.Connection, state: SessionState) -> None:
     """
     Put *conn* into the state that a migration begins in, behind another one.
 
     One round trip; none behind a pooler, where the transactions do it
     (`migrator.pg.connection.pooler`).
     """
-    if not pooled(conn):
+    if not is_pooled(conn):
         conn.execute("; ".join(resetting(conn, state)).encode())
-        restore(conn, state)
+        restore_settings(conn, state)
 
 
-def streams(conn: psycopg.Connection) -> bool:
+def supports_pipeline(conn: psycopg.Connection) -> bool:
     """Tell whether RESET alone brings a session of *conn* back to our settings."""
-    return isinstance(conn, Link) and conn.wanted is None and not conn.lacking
+    return (
+        isinstance(conn, Link)
+        and conn.transaction_settings is None
+        and not conn.startup_settings
+    )
 
 
 _HINT = "set sslmode=verify-full and sslrootcert in the database URL"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from migrator.errors import UsageError
-from migrator.pg.connection.dsn import Dsn, escaped
+from migrator.pg.connection.dsn import Dsn, escape_option
 
 
 REFUSED = "unsupported startup parameter"
@@ -50,11 +50,11 @@ def _with(dsn: Dsn, options: str) -> Dsn:
 
 
 def _words(settings: Mapping[str, str]) -> str:
-    return " ".join(f"-c {name}={escaped(v)}" for name, v in settings.items())
+    return " ".join(f"-c {name}={escape_option(v)}" for name, v in settings.items())
 
 
 def _options(dsn: Dsn) -> str:
-    return dict(dsn.parameters).get("options") or dsn.elsewhere.get("options", "")
+    return dict(dsn.parameters).get("options") or dsn.defaults.get("options", "")
 
 
 def _parameters(options: str) -> Iterator[tuple[str, str]]:

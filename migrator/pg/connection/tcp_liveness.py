@@ -17,7 +17,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from migrator.pg.connection.pooler import Link
-from migrator.process.cancellation import shut
+from migrator.process.cancellation import shut_down
 
 
 ASKED_EVERY_S = 2.0
@@ -30,7 +30,7 @@ _INFO: int | None = getattr(socket, "TCP_INFO", None)
 _HEAD, _COUNTS = 8, slice(2, 4)
 
 
-class Peer:
+class SlowReader:
     """The other end of a connection, which may read as late as it likes."""
 
     def __init__(self, line: socket.socket, limit_s: float) -> None:
@@ -47,7 +47,7 @@ class Peer:
                 that was sent was confirmed.
         """
         now = time.monotonic()
-        if not self._unanswered():
+        if not self._is_silent():
             self._unanswered_since = None
         elif self._unanswered_since is None:
             self._unanswered_since = now
@@ -56,11 +56,11 @@ class Peer:
                 f"the server has confirmed nothing for {self._limit_s:g} s"
             )
 
-    def heard(self) -> None:
+    def note_activity(self) -> None:
         """Note that something has arrived."""
         self._unanswered_since = None
 
-    def _unanswered(self) -> bool:
+    def _is_silent(self) -> bool:
         if _INFO is None or self._limit_s == 0:
             return False
         info = self._line.getsockopt(socket.IPPROTO_TCP, _INFO, _HEAD)
@@ -68,14 +68,14 @@ class Peer:
 
 
 @contextmanager
-def unhurried(conn: psycopg.Connection) -> Iterator[Peer]:
+def allow_slow_reader(conn: psycopg.Connection) -> Iterator[SlowReader]:
     """Let the server of *conn* read as late as it likes within the block."""
     with socket.socket(fileno=os.dup(conn.fileno())) as line:
         limit_ms = _limit(line)
         if limit_ms:
             _set_limit(line, 0)
         try:
-            yield Peer(line, limit_ms / 1000)
+            yield SlowReader(line, limit_ms / 1000)
         finally:
             if limit_ms:
                 _set_limit(line, limit_ms)
@@ -93,13 +93,13 @@ def _set_limit(line: socket.socket, limit_ms: int) -> None:
             line.setsockopt(socket.IPPROTO_TCP, _LIMIT, limit_ms)
 
 
-def lose(conn: psycopg.Connection, reason: str) -> None:
+def mark_lost(conn: psycopg.Connection, reason: str) -> None:
     """End *conn* for whoever waits on it, who is told *reason*."""
     if isinstance(conn, Link):
-        conn.lost = reason
-    shut(conn)
+        conn.loss_reason = reason
+    shut_down(conn)
 
 
-def is_awaited(conn: psycopg.Connection) -> bool:
+def is_awaiting_answer(conn: psycopg.Connection) -> bool:
     """Tell whether an answer of the server is awaited on *conn*."""
     return conn.info.transaction_status is TransactionStatus.ACTIVE

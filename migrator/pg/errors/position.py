@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from psycopg.errors import Diagnostic
 
-from migrator.sql.keywords import BLANK_KINDS, words
+from migrator.sql.keywords import BLANK_KINDS, first_words
 from migrator.sql.lexer import Kind, tokenize
-from migrator.sql.split import parts
+from migrator.sql.split import split_statements
 
 
 # "PL/pgSQL function inline_code_block line 3 at RAISE", in the server's language
@@ -42,8 +42,8 @@ def error_position(text: str, diag: Diagnostic) -> int | None:
 
 def _bodies(text: str) -> Iterator[int]:
     """Yield where the body of each DO block begins, behind its quote."""
-    for part in parts(text):
-        if words(text, part.start, limit=1) == ["do"]:
+    for part in split_statements(text):
+        if first_words(text, part.start, limit=1) == ["do"]:
             yield from _body(text, part.start)
 
 

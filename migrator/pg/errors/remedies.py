@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from migrator.domain.facts import Place, ServerMessage
 from migrator.domain.model import SessionState, Statement
 from migrator.errors import StatementFailedError
-from migrator.errors.base import listed
+from migrator.errors.base import list_values
 from migrator.errors.runtime import NOT_APPLIED
-from migrator.sql.keywords import words
+from migrator.sql.keywords import first_words
 
 
 _NO_BLOCK = "25001"
@@ -40,11 +40,11 @@ _ALONE = (
 )
 
 
-def remedy_of(server: ServerMessage, statement: Statement, place: Place) -> str:
+def find_remedy(server: ServerMessage, statement: Statement, place: Place) -> str:
     """Return what to do about *server*'s error of *statement*; empty if unknown."""
     if _PARALLEL.search(f"{server.message}\n{server.hint or ''}"):
         return _SEQUENTIAL
-    if _stands_alone(server, statement.text):
+    if _refuses_transaction(server, statement.text):
         python = place.path.endswith(".py")
         return _ALONE.format(
             "TRANSACTION = False" if python else "-- +goose NO TRANSACTION"
@@ -52,7 +52,7 @@ def remedy_of(server: ServerMessage, statement: Statement, place: Place) -> str:
     return ""
 
 
-def remedy_of_existing(server: ServerMessage, table: str, *, recorded: bool) -> str:
+def find_existing_remedy(server: ServerMessage, table: str, *, recorded: bool) -> str:
     """
     Return what to do where *server* found what a file creates; empty for other errors.
 
@@ -86,13 +86,13 @@ def remedy_of_session(
     if not left or server.sqlstate not in _NOT_THERE:
         return ""
     return _LEFT_BEFORE.format(
-        listed(left), _OR_KEEP if state is SessionState.RESET else ""
+        list_values(left), _OR_KEEP if state is SessionState.RESET else ""
     )
 
 
 def session_lost(place: Place, left: Sequence[str]) -> StatementFailedError:
     """Return the error that *place* begins in a session without what was *left*."""
-    words = f"the connection was lost, and with it what {listed(left)} left in it"
+    words = f"the connection was lost, and with it what {list_values(left)} left in it"
     error = StatementFailedError(place, ServerMessage(None, words), mend=_WITHOUT)
     error.state = NOT_APPLIED
     return error
@@ -105,9 +105,9 @@ _WITHOUT = (
 )
 
 
-def _stands_alone(server: ServerMessage, text: str) -> bool:
+def _refuses_transaction(server: ServerMessage, text: str) -> bool:
     """Tell whether *text*, empty where nobody knows it, is refused in a transaction."""
-    first = words(text, limit=1)
+    first = first_words(text, limit=1)
     if server.sqlstate == _NO_COMMIT:
         return first in (["call"], ["do"])
     if server.sqlstate != _NO_BLOCK or first == ["set"]:

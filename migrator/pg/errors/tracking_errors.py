@@ -7,21 +7,21 @@ import psycopg
 
 from migrator.errors import (
     AccessDeniedError,
-    BadTableError,
-    BookkeepingError,
-    BusyTableError,
     ConnectionLostError,
+    InvalidTrackingTableError,
     MigratorError,
     MissingSchemaError,
+    TrackingTableError,
+    TrackingTableLockedError,
 )
-from migrator.errors.base import words
+from migrator.errors.base import server_text
 from migrator.pg.connection.connect import server_message
 from migrator.pg.errors.translate import (
     READ_ONLY_TRANSACTION,
     is_contention,
-    read_only,
-    session_is_gone,
-    unfit,
+    is_session_gone,
+    read_only_error,
+    tracking_table_advice,
 )
 
 
@@ -37,27 +37,31 @@ _UNFIT = frozenset(
 
 
 @contextmanager
-def explaining(name: str, conn: psycopg.Connection) -> Iterator[None]:
+def translate_table_errors(name: str, conn: psycopg.Connection) -> Iterator[None]:
     """Turn the server's errors on *conn* about the tracking table *name* into ours."""
     try:
         yield
     except psycopg.Error as error:
-        raise _explained(name, error, conn) from error
+        raise _translate(name, error, conn) from error
 
 
-def _explained(
+def _translate(
     name: str, error: psycopg.Error, conn: psycopg.Connection
 ) -> MigratorError:
     server = server_message(error)
     if server.sqlstate == "42501":
         return AccessDeniedError(server, mend=_grant(name))
     if server.sqlstate == _NO_SCHEMA:
-        return MissingSchemaError(name, reason=words(server), setting="MIGRATOR_TABLE")
+        return MissingSchemaError(
+            name, reason=server_text(server), setting="MIGRATOR_TABLE"
+        )
     if server.sqlstate in _NOT_GOOSES:
-        return BadTableError(name, reason=words(server))
+        return InvalidTrackingTableError(name, reason=server_text(server))
     if server.sqlstate in _UNFIT:
-        return BadTableError(name, reason=words(server), mend=unfit(server, name))
-    return trouble(error, doing=f"reading or writing {name}", conn=conn)
+        return InvalidTrackingTableError(
+            name, reason=server_text(server), mend=tracking_table_advice(server, name)
+        )
+    return translate_own_error(error, doing=f"reading or writing {name}", conn=conn)
 
 
 def _grant(name: str) -> str:
@@ -69,23 +73,23 @@ def _grant(name: str) -> str:
 
 
 @contextmanager
-def troubled(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Turn the server's errors while *doing* what is no migration's own into ours."""
     try:
         yield
     except psycopg.Error as error:
-        raise trouble(error, doing=doing) from error
+        raise translate_own_error(error, doing=doing) from error
 
 
-def trouble(
+def translate_own_error(
     error: psycopg.Error, *, doing: str, conn: psycopg.Connection | None = None
 ) -> MigratorError:
     """Return what *error* means, met while *doing* what is no migration's own."""
     server = server_message(error, conn)
     if server.sqlstate == READ_ONLY_TRANSACTION:
-        return read_only(server, conn) or BookkeepingError(server, doing=doing)
-    if session_is_gone(error):
+        return read_only_error(server, conn) or TrackingTableError(server, doing=doing)
+    if is_session_gone(error):
         return ConnectionLostError(server, doing=doing)
     if is_contention(server):
-        return BusyTableError(server, doing=doing)
-    return BookkeepingError(server, doing=doing)
+        return TrackingTableLockedError(server, doing=doing)
+    return TrackingTableError(server, doing=doing)

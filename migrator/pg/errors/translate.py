@@ -21,7 +21,7 @@ from migrator.errors import (
     StatementTimeoutError,
 )
 from migrator.pg.connection.connect import server_message
-from migrator.sql.secrets import MASK, masking, passwords
+from migrator.sql.secrets import MASK, find_passwords, mask_pattern
 
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -34,7 +34,7 @@ READ_ONLY_TRANSACTION = "25006"
 CONTENTION = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZATION_FAILURE})
 
 
-def explained(
+def translate(
     error: psycopg.Error,
     place: Place,
     statement: Statement,
@@ -54,21 +54,25 @@ def explained(
     last seen in its way. *table* is the tracking table, as SQL names it: it may be what
     refuses the version's row.
     """
-    server = discreet(server_message(error, conn), source or statement.text)
-    place = _pointed(place, statement, error)
-    if session_is_gone(error):
+    server = mask_server_message(server_message(error, conn), source or statement.text)
+    place = _exact_place(place, statement, error)
+    if is_session_gone(error):
         return ConnectionLostError(server, doing=f"running {place}", place=place)
     if is_contention(server):
         return ContentionError(place, server, attempts=1, blocker=blocker)
     if server.sqlstate == INSUFFICIENT_PRIVILEGE:
         return AccessDeniedError(server, mend=_grant(place, table), place=place)
     if server.sqlstate == READ_ONLY_TRANSACTION:
-        return read_only(server, conn, place) or _failed(place, server, table)
+        return read_only_error(server, conn, place) or _statement_failed(
+            place, server, table
+        )
     if server.sqlstate == QUERY_CANCELED and timed_out:
         return StatementTimeoutError(place, server)
-    from migrator.pg.errors.remedies import remedy_of  # noqa: PLC0415 - rare
+    from migrator.pg.errors.remedies import find_remedy  # noqa: PLC0415 - rare
 
-    return _failed(place, server, table, remedy_of(server, statement, place))
+    return _statement_failed(
+        place, server, table, find_remedy(server, statement, place)
+    )
 
 
 def is_contention(server: ServerMessage) -> bool:
@@ -96,7 +100,7 @@ def _grant(place: Place, table: str) -> str:
     )
 
 
-def discreet(server: ServerMessage, source: str) -> ServerMessage:
+def mask_server_message(server: ServerMessage, source: str) -> ServerMessage:
     """Return *server*'s words without the passwords that *source* gives away."""
     pattern = _mask(source)
     if pattern is None:
@@ -108,11 +112,11 @@ def discreet(server: ServerMessage, source: str) -> ServerMessage:
 @lru_cache(maxsize=1)
 def _mask(source: str) -> re.Pattern[str] | None:
     """Return what finds the passwords of *source*: it may send many notices."""
-    found = passwords(source)
-    return masking(found) if found else None
+    found = find_passwords(source)
+    return mask_pattern(found) if found else None
 
 
-def _failed(
+def _statement_failed(
     place: Place, server: ServerMessage, table: str, remedy: str = ""
 ) -> NotAppliedError:
     state = server.sqlstate or ""
@@ -121,21 +125,21 @@ def _failed(
     if mend is not None:
         return OutOfResourcesError(place, server, mend=mend)
     if place.phase in _OUR_ROWS:
-        return _unrecorded(place, server, table)
+        return _not_recorded(place, server, table)
     if place.phase == AT_COMMIT:
         return StatementFailedError(place, server, mend=remedy or _DEFERRED)
     return StatementFailedError(place, server, mend=remedy)
 
 
-def _unrecorded(place: Place, server: ServerMessage, table: str) -> NotAppliedError:
+def _not_recorded(place: Place, server: ServerMessage, table: str) -> NotAppliedError:
     """Return the error of a version's row, or of its progress, that was refused."""
     state = server.sqlstate or ""
     if state in _BY_THE_FILE:
         return StatementFailedError(place, server, mend=_BY_THE_FILE[state])
-    return NotRecordedError(place, server, mend=unfit(server, table))
+    return NotRecordedError(place, server, mend=tracking_table_advice(server, table))
 
 
-def unfit(server: ServerMessage, table: str) -> str:
+def tracking_table_advice(server: ServerMessage, table: str) -> str:
     """Return what to do about *table*, whose row *server* has refused."""
     mend = _UNFIT.get(server.sqlstate or "", _UNFIT_ANYHOW)
     return mend.format(table=table)
@@ -177,7 +181,7 @@ _ROOM = {
 }
 
 
-def read_only(
+def read_only_error(
     server: ServerMessage,
     conn: psycopg.Connection | None,
     place: Place | None = None,
@@ -188,7 +192,7 @@ def read_only(
     Both parameters are told without being asked for (protocol-flow, "Asynchronous
     Operations"); a pooler may keep them to itself.
     """
-    told = conn.info.parameter_status if conn is not None else _nothing
+    told = conn.info.parameter_status if conn is not None else _no_advice
     if told("in_hot_standby") != "off":
         return ReadOnlyServerError(server)
     if told("default_transaction_read_only") != "on":
@@ -210,12 +214,12 @@ def without_file_settings(
         return error
     with suppress(psycopg.Error):
         conn.execute("RESET default_transaction_read_only")
-    if read_only(server, conn) is not None:
+    if read_only_error(server, conn) is not None:
         return error
     return StatementFailedError(place, server, mend=_BY_THE_FILE[READ_ONLY_TRANSACTION])
 
 
-def _nothing(name: str) -> None:
+def _no_advice(name: str) -> None:
     """Tell nothing about *name*."""
 
 
@@ -226,7 +230,7 @@ _WRITABLE = (
 )
 
 
-def session_is_gone(error: psycopg.Error) -> bool:
+def is_session_gone(error: psycopg.Error) -> bool:
     """
     Tell whether the session died with the statement.
 
@@ -239,7 +243,7 @@ def session_is_gone(error: psycopg.Error) -> bool:
     return error.sqlstate.startswith("57P")
 
 
-def _pointed(place: Place, statement: Statement, error: psycopg.Error) -> Place:
+def _exact_place(place: Place, statement: Statement, error: psycopg.Error) -> Place:
     """Return *place*, moved to the character that the server points at."""
     if place.phase:
         return place

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from migrator.pg.connection.own_messages import ask_own
-from migrator.sql.classify import Act
+from migrator.pg.connection.own_messages import query_own
+from migrator.sql.classify import StatementClass
 
 
-class Leftover(NamedTuple):
+class InvalidIndex(NamedTuple):
     """An index that nobody can use."""
 
     name: str
@@ -28,13 +28,13 @@ class Leftover(NamedTuple):
     """The session that has the table's lock and may still be building it."""
 
 
-class Outcome(NamedTuple):
+class StatementOutcome(NamedTuple):
     """What has become of a statement."""
 
     done: bool | None
     """None where nothing can tell."""
 
-    leftovers: tuple[Leftover, ...] = ()
+    leftovers: tuple[InvalidIndex, ...] = ()
     """What has to go before it can run again."""
 
     detaching: bool = False
@@ -111,110 +111,128 @@ NOT i.indisvalid AND c.relname ~ '_cc(new|old)\d*$' AND n.nspname <> 'pg_toast'
 """
 
 
-def before(conn: psycopg.Connection, act: Act) -> Facts:
-    """Return what `outcome` has to know from before the statement of *act* was sent."""
+def read_catalogs_before(conn: psycopg.Connection, act: StatementClass) -> Facts:
+    """Return what `read_outcome` has to know from before the statement of *act* was sent."""
     question = _BEFORE.get(act.verb) or _BEFORE[act.verb.split()[-1]]
-    return dict(_fact(conn, question, act))
+    return dict(_query_json(conn, question, act))
 
 
-def outcome(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+def read_outcome(
+    conn: psycopg.Connection, act: StatementClass, known: Facts
+) -> StatementOutcome:
     """Return what has become of a statement before which the catalogs said *known*."""
     look = _LOOKS.get(act.verb)
     if look is not None:
         return look(conn, act, known)
     if act.verb in {"", AGAIN}:
-        return Outcome(done=False if act.verb else None)
-    return _there_or_not(conn, act, known)
+        return StatementOutcome(done=False if act.verb else None)
+    return _read_existence(conn, act, known)
 
 
-def obstacle(conn: psycopg.Connection, act: Act) -> Outcome:
+def find_obstacle(conn: psycopg.Connection, act: StatementClass) -> StatementOutcome:
     """Return what an earlier attempt, of whomever, has left in the statement's way."""
     match act.verb:
         case "create index" if act.name:
-            found = outcome(conn, act, before(conn, act))
-            return Outcome(done=False, leftovers=found.leftovers)
+            found = read_outcome(conn, act, read_catalogs_before(conn, act))
+            return StatementOutcome(done=False, leftovers=found.leftovers)
         case "detach partition":
-            return outcome(conn, act, before(conn, act))
+            return read_outcome(conn, act, read_catalogs_before(conn, act))
         case _:
-            return Outcome(done=False)
+            return StatementOutcome(done=False)
 
 
-def _created(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+def _read_created(
+    conn: psycopg.Connection, act: StatementClass, known: Facts
+) -> StatementOutcome:
     table = sql.Literal(known["table"])
     which = sql.SQL(_NAMED).format(table=table, name=sql.Literal(act.name))
     found = _indexes(conn, which)
     new = [each for each in found if each["id"] not in known["indexes"]]
     valid = [each for each in new if each["valid"]]
     left = [each for each in (found if act.name else new) if not each["valid"]]
-    return Outcome(
+    return StatementOutcome(
         done=None if len(valid) > 1 else bool(valid), leftovers=_leftovers(left)
     )
 
 
-def _reindexed(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+def _read_reindexed(
+    conn: psycopg.Connection, act: StatementClass, known: Facts
+) -> StatementOutcome:
     which = sql.SQL(_LEFT_BY_REINDEX).format(before=sql.Literal(known["invalid"]))
-    return Outcome(done=False, leftovers=_leftovers(_indexes(conn, which)))
+    return StatementOutcome(done=False, leftovers=_leftovers(_indexes(conn, which)))
 
 
-def _dropped(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+def _read_dropped(
+    conn: psycopg.Connection, act: StatementClass, known: Facts
+) -> StatementOutcome:
     query = "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid = {index}))"
     if known["index"] is None:
-        return Outcome(done=False)
-    return Outcome(done=not _fact(conn, query, act, index=sql.Literal(known["index"])))
+        return StatementOutcome(done=False)
+    return StatementOutcome(
+        done=not _query_json(conn, query, act, index=sql.Literal(known["index"]))
+    )
 
 
-def _aggregated(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+def _read_aggregate(
+    conn: psycopg.Connection, act: StatementClass, known: Facts
+) -> StatementOutcome:
     """
     Return what has become of TimescaleDB's continuous aggregate.
 
     It is there before it is filled, in another transaction: only its absence tells.
     """
-    made = known["view"] is None and before(conn, act)["view"] is not None
-    return Outcome(done=None if made else False)
+    made = known["view"] is None and read_catalogs_before(conn, act)["view"] is not None
+    return StatementOutcome(done=None if made else False)
 
 
-def _detached(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+def _read_detached(
+    conn: psycopg.Connection, act: StatementClass, known: Facts
+) -> StatementOutcome:
     if not known:
-        return Outcome(done=False)
-    pending = _fact(
+        return StatementOutcome(done=False)
+    pending = _query_json(
         conn,
         "SELECT to_json(inhdetachpending) FROM pg_inherits"
         " WHERE inhparent = {parent} AND inhrelid = {child}",
         act,
         **{name: sql.Literal(value) for name, value in known.items()},
     )
-    return Outcome(done=pending == {}, detaching=pending is True)
+    return StatementOutcome(done=pending == {}, detaching=pending is True)
 
 
-def _there_or_not(conn: psycopg.Connection, act: Act, known: Facts) -> Outcome:
+def _read_existence(
+    conn: psycopg.Connection, act: StatementClass, known: Facts
+) -> StatementOutcome:
     """Return what has become of what is not in a schema: made, or dropped."""
-    was, now = bool(known["id"]), before(conn, act)
+    was, now = bool(known["id"]), read_catalogs_before(conn, act)
     if not now["whole"]:
-        return Outcome(None)
+        return StatementOutcome(None)
     made = act.verb.startswith("create")
-    return Outcome(done=bool(now["id"]) == made and was != made)
+    return StatementOutcome(done=bool(now["id"]) == made and was != made)
 
 
-_LOOKS: Mapping[str, Callable[[psycopg.Connection, Act, Facts], Outcome]] = {
-    "create index": _created,
-    "create view": _aggregated,
-    "drop index": _dropped,
-    "detach partition": _detached,
-    "reindex": _reindexed,
+_LOOKS: Mapping[
+    str, Callable[[psycopg.Connection, StatementClass, Facts], StatementOutcome]
+] = {
+    "create index": _read_created,
+    "create view": _read_aggregate,
+    "drop index": _read_dropped,
+    "detach partition": _read_detached,
+    "reindex": _read_reindexed,
 }
 
 
 def _indexes(conn: psycopg.Connection, which: sql.Composable) -> list[dict[str, Any]]:
-    *_, row = ask_own(conn, sql.SQL(_INDEXES).format(which=which))
+    *_, row = query_own(conn, sql.SQL(_INDEXES).format(which=which))
     return (row[0] if row else None) or []
 
 
-def _leftovers(found: list[dict[str, Any]]) -> tuple[Leftover, ...]:
-    return tuple(Leftover(e["index"], e["table"], e["holder"]) for e in found)
+def _leftovers(found: list[dict[str, Any]]) -> tuple[InvalidIndex, ...]:
+    return tuple(InvalidIndex(e["index"], e["table"], e["holder"]) for e in found)
 
 
-def _fact(
-    conn: psycopg.Connection, query: str, act: Act, **more: sql.Composable
+def _query_json(
+    conn: psycopg.Connection, query: str, act: StatementClass, **more: sql.Composable
 ) -> Any:
     """Return the one JSON value that *query* asks; {} when there is no row."""
     names = {"name": sql.Literal(act.name), "table": sql.Literal(act.table)}
@@ -223,5 +241,5 @@ def _fact(
         for name in _NAMES.get(act.verb, ())
     ]
     question = sql.SQL(query).format(**names, **_OIDS, **more)
-    *_, row = ask_own(conn, question, resolve)
+    *_, row = query_own(conn, question, resolve)
     return row[0] if row else {}

@@ -8,64 +8,70 @@ from migrator.errors import ContentionError
 from migrator.events.migration import IndexDropped
 from migrator.pg.execution.catalog_state import (
     Facts,
-    Leftover,
-    Outcome,
-    before,
-    obstacle,
-    outcome,
+    InvalidIndex,
+    StatementOutcome,
+    find_obstacle,
+    read_catalogs_before,
+    read_outcome,
 )
-from migrator.pg.execution.partial_errors import Progress, invalid_index, nowhere
+from migrator.pg.execution.partial_errors import (
+    FileProgress,
+    file_place,
+    invalid_index_error,
+)
 from migrator.pg.execution.statements import Executor
-from migrator.sql.classify import Act
+from migrator.sql.classify import StatementClass
 
 
-class Unfinished(NamedTuple):
+class InvalidIndexes(NamedTuple):
     """Asks the catalogs on *executor*'s connection, and clears what *step* meets."""
 
     executor: Executor
     step: Step
 
-    def known(self, act: Act) -> Facts:
-        """Return what `outcome` has to know from before. Raises as `Executor.take`."""
+    def read_before(self, act: StatementClass) -> Facts:
+        """Return what `outcome` has to know from before. Raises as `Executor.execute`."""
         if not act.verb:
             return {}
-        with self.executor.explaining(nowhere(self.step, INSPECTING)):
-            return before(self.executor.conn, act)
+        with self.executor.translate_errors(file_place(self.step, INSPECTING)):
+            return read_catalogs_before(self.executor.conn, act)
 
-    def outcome(self, act: Act, known: Facts) -> Outcome:
-        """Return what has become of a statement. Raises as `Executor.take`."""
-        with self.executor.explaining(nowhere(self.step, INSPECTING)):
-            return outcome(self.executor.conn, act, known)
+    def outcome(self, act: StatementClass, known: Facts) -> StatementOutcome:
+        """Return what has become of a statement. Raises as `Executor.execute`."""
+        with self.executor.translate_errors(file_place(self.step, INSPECTING)):
+            return read_outcome(self.executor.conn, act, known)
 
-    def cleared(self, statement: Statement, act: Act, progress: Progress) -> Statement:
+    def clear_obstacles(
+        self, statement: Statement, act: StatementClass, progress: FileProgress
+    ) -> Statement:
         """
         Clear what is in the way; return what to send, which may be the rest of it.
 
         Raises:
-            MigratorError: As `clear`.
+            MigratorError: As `drop_index`.
         """
         found = self._obstacle(act)
         for leftover in found.leftovers:
-            self.clear(leftover, progress)
+            self.drop_index(leftover, progress)
         if found.detaching:
             text = f"ALTER TABLE {act.table} DETACH PARTITION {act.name} FINALIZE"
             return statement._replace(text=text)
         return statement
 
-    def clear(self, leftover: Leftover, progress: Progress) -> None:
+    def drop_index(self, leftover: InvalidIndex, progress: FileProgress) -> None:
         """
         Drop an index that an unfinished build has left.
 
         Raises:
             ContentionError: A session is building it.
-            PartialError: It is not ours to drop, by the settings.
-            MigratorError: As `Executor.take`.
+            PartiallyAppliedError: It is not ours to drop, by the settings.
+            MigratorError: As `Executor.execute`.
         """
         place = progress.place
         if leftover.holder is not None:
-            raise _built_by_another(leftover, place)
+            raise _concurrent_build_error(leftover, place)
         if not self.executor.drop_invalid:
-            raise invalid_index(leftover.name, leftover.table, progress)
+            raise invalid_index_error(leftover.name, leftover.table, progress)
         text = f"DROP INDEX CONCURRENTLY {leftover.name}"
         self.executor.send(Statement(text, place.line), place)
         self.executor.observe(
@@ -77,7 +83,7 @@ class Unfinished(NamedTuple):
             )
         )
 
-    def check(self, act: Act, place: Place) -> None:
+    def check(self, act: StatementClass, place: Place) -> None:
         """
         See that an index that was to be built is there.
 
@@ -87,14 +93,14 @@ class Unfinished(NamedTuple):
         """
         if act.verb == "create index":
             for leftover in self._obstacle(act).leftovers:
-                raise _built_by_another(leftover, place)
+                raise _concurrent_build_error(leftover, place)
 
-    def _obstacle(self, act: Act) -> Outcome:
-        with self.executor.explaining(nowhere(self.step, INSPECTING)):
-            return obstacle(self.executor.conn, act)
+    def _obstacle(self, act: StatementClass) -> StatementOutcome:
+        with self.executor.translate_errors(file_place(self.step, INSPECTING)):
+            return find_obstacle(self.executor.conn, act)
 
 
-def _built_by_another(leftover: Leftover, place: Place) -> ContentionError:
+def _concurrent_build_error(leftover: InvalidIndex, place: Place) -> ContentionError:
     who = f"session {leftover.holder}" if leftover.holder else "another session"
     words = f"index {leftover.name} on {leftover.table} is INVALID, and {who} builds it"
     return ContentionError(place, ServerMessage(None, words), attempts=1)

@@ -11,11 +11,11 @@ from psycopg.pq.abc import PGconn
 
 from migrator.domain.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Place
 from migrator.domain.model import Direction, SessionState, Statement, Step
-from migrator.pg.connection.own_messages import RESTORE, keep
-from migrator.pg.connection.queries import encoded
+from migrator.pg.connection.own_messages import RESTORE, own_settings_inside
+from migrator.pg.connection.queries import encode_statement
 from migrator.pg.connection.session import resetting
-from migrator.pg.locking.held_lock import Hold
-from migrator.pg.tracking.version_table import Table
+from migrator.pg.locking.held_lock import HeldLock
+from migrator.pg.tracking.version_table import VersionTable
 
 
 class Kind(Enum):
@@ -91,7 +91,9 @@ def own_statements(step: Step) -> Iterator[Message]:
         was, row = row, after is not None and after.text[:6].upper() == "INSERT"
         if statement is not None:
             flush = not (was and row) or not number % _OFTEN
-            yield Message(step, kind, encoded(statement), flush, statement, number)
+            yield Message(
+                step, kind, encode_statement(statement), flush, statement, number
+            )
 
 
 # Without a Sync between them all statements are one implicit transaction, whose
@@ -106,14 +108,14 @@ _numbers = count(1)
 """Of what is prepared: a session keeps a name until it ends."""
 
 
-class Stream:
+class MessageStream:
     """How whole migrations are sent in one stream, each in its own transaction."""
 
     def __init__(
         self,
         conn: psycopg.Connection,
-        table: Table | None,
-        hold: Hold,
+        table: VersionTable | None,
+        hold: HeldLock,
         state: SessionState,
     ) -> None:
         self._conn = conn
@@ -142,15 +144,15 @@ class Stream:
         table = self._table
         if table is None:
             return
-        held = self._hold.proof
-        yield from self._run(step, "keep", lambda: keep(self._conn))
-        for query in table.locking:
+        held = self._hold.still_held_sql
+        yield from self._run(step, "keep", lambda: own_settings_inside(self._conn))
+        for query in table.lock_statements:
             yield Message(step, Kind.ENTER, query.as_bytes(self._conn))
         yield from self._run(
             step,
             step.direction,
-            lambda: table.strict_entry(step.direction, held),
-            table.values(step.migration),
+            lambda: table.prepared_record_sql(step.direction, held),
+            table.record_parameters(step.migration),
         )
         yield from self._run(step, "restore", lambda: RESTORE)
 

@@ -24,31 +24,42 @@ from migrator.errors import (
     MigratorError,
     StatementFailedError,
 )
-from migrator.pg.connection.pooler import begin, commit, settled
+from migrator.pg.connection.pooler import begin, commit, in_settings
 from migrator.pg.connection.queries import roll_back
 from migrator.pg.execution.catalog_state import AGAIN
-from migrator.pg.execution.invalid_indexes import Unfinished
+from migrator.pg.execution.invalid_indexes import InvalidIndexes
 from migrator.pg.execution.partial_errors import (
     ANSWERED,
     CALL_AGAIN,
     HEALS,
-    Failure,
-    half_way,
-    invalid_index,
-    nowhere,
-    only_noted,
-    placed,
-    stopped,
-    undecided,
-    unrecorded,
-    with_words,
+    RecordedFailure,
+    append_text,
+    applied_unrecorded_error,
+    file_place,
+    half_applied_error,
+    invalid_index_error,
+    located_statements,
+    not_recorded_error,
+    stopped_error,
+    undecided_error,
 )
 from migrator.pg.execution.python_script import Function, ScriptCall
-from migrator.pg.execution.resume import Notes, Resumption
+from migrator.pg.execution.resume import IntentWriter, Resumption
 from migrator.pg.execution.statements import Executor
-from migrator.pg.tracking.intent_log import Mark, Prefix, Sent, digest
+from migrator.pg.tracking.intent_log import (
+    IntentState,
+    PrefixDigest,
+    SentStatement,
+    statement_digest,
+)
 from migrator.pg.tracking.version_table import ALWAYS
-from migrator.sql.classify import Act, Nature, act_apart, act_of, is_commit
+from migrator.sql.classify import (
+    Effect,
+    StatementClass,
+    classify,
+    classify_outside_block,
+    is_commit,
+)
 
 
 _PATIENCE = Backoff(total_s=30)
@@ -57,244 +68,272 @@ _PATIENCE = Backoff(total_s=30)
 _NO_BLOCK = "25001"
 """ERRCODE_ACTIVE_SQL_TRANSACTION (PostgreSQL's xact.c: PreventInTransactionBlock)."""
 
-_TRANSIENT = (Nature.SESSION, Nature.CONTROL)
+_TRANSIENT = (Effect.SESSION, Effect.CONTROL)
 _LEFT_OPEN = "the file leaves a transaction open"
-_NONE = Mark(0, "")
+_NONE = IntentState(0, "")
 
 
-class Autocommit:
+class NoTransactionRun:
     """One step without a transaction, taken by *executor*; for one attempt."""
 
     def __init__(self, executor: Executor, step: Step) -> None:
         self._executor = executor
         self._conn = executor.conn
         self._step = step
-        self._notes = Notes(executor, step)
-        self._unfinished = Unfinished(executor, step)
-        self._total = len(step.told)
+        self._notes = IntentWriter(executor, step)
+        self._unfinished = InvalidIndexes(executor, step)
+        self._total = len(step.listed_statements)
         self._since = time.monotonic()
-        self._recording = nowhere(step, RECORDING)
+        self._recording = file_place(step, RECORDING)
 
-    def take(self) -> bool:
+    def run(self) -> bool:
         """
-        Run what is not in effect yet, and record the step; False as `Executor.take`.
+        Run what is not in effect yet, and record the step; False as `Executor.execute`.
 
         Raises:
-            MigratorError: As `Executor.take`. One that time heals is raised as it is,
+            MigratorError: As `Executor.execute`. One that time heals is raised as it is,
                 for the step can be taken again.
         """
         self._executor.cancellation.check()
         self._resume()
-        recorded, prefix, through = None, Prefix(), self._notes.reached.through
+        recorded, prefix, through = None, PrefixDigest(), self._notes.reached.completed
         for place, statement in self._statements():
-            mark = Mark(place.statement, prefix.add(statement))
-            if mark.through > through:
-                recorded = self._one(place, statement, mark)
-            elif mark.through == through:
+            mark = IntentState(place.statement, prefix.add(statement))
+            if mark.completed > through:
+                recorded = self._run_statement(place, statement, mark)
+            elif mark.completed == through:
                 self._notes.reached = mark  # its digest may be nobody's yet
-        return self._enter_alone() if recorded is None else recorded
+        return self._record_with_retries() if recorded is None else recorded
 
-    def call(self, call: ScriptCall, function: Function) -> bool:
-        """Call *function* and record the step. Raises as `take`."""
+    def run_script(self, call: ScriptCall, function: Function) -> bool:
+        """Call *function* and record the step. Raises as `run`."""
         self._resume()
-        if not self._notes.reached.through:
-            self._call(call, function)
-        self._notes.ran(call.script.call)
-        return self._enter_alone()
+        if not self._notes.reached.completed:
+            self._run_function(call, function)
+        self._notes.count(call.script.call)
+        return self._record_with_retries()
 
-    def _call(self, call: ScriptCall, function: Function) -> None:
+    def _run_function(self, call: ScriptCall, function: Function) -> None:
         verb = AGAIN if call.script.repeatable else ""
-        sent = Sent(verb, "", "", digest(call.script.call), {})
-        self._notes.write(Mark(0, "", sent))
+        sent = SentStatement(verb, "", "", statement_digest(call.script.call), {})
+        self._notes.write(IntentState(0, "", sent))
         try:
-            self._executor.hold.held()
+            self._executor.lock.check_known()
             call.run_outside(function)
         except MigratorError as error:
             roll_back(self._conn)
-            raise self._uncalled(error, call, sent) from error
+            raise self._translate_script_failure(error, call, sent) from error
         try:
-            self._notes.write(Mark(1, ""))
+            self._notes.write(IntentState(1, ""))
         except MigratorError as error:
             raise (
-                error if isinstance(error, HEALS) else self._unnoted(error)
+                error if isinstance(error, HEALS) else self._untracked_error(error)
             ) from error
 
     def _statements(self) -> Iterator[tuple[Place, Statement]]:
         try:
-            yield from placed(self._step)
+            yield from located_statements(self._step)
         except FileChangedError as error:
             through = self._notes.applied.through
             if not through:
                 raise
-            here = nowhere(self._step)._replace(statement=through)
+            here = file_place(self._step)._replace(statement=through)
             progress = self._notes.progress(here)
-            raise half_way(
+            raise half_applied_error(
                 error, progress.place, f"what follows {progress.part}"
             ) from error
 
-    def _one(self, place: Place, statement: Statement, mark: Mark) -> bool | None:
+    def _run_statement(
+        self, place: Place, statement: Statement, mark: IntentState
+    ) -> bool | None:
         """Run one statement; tell whether the step is recorded, if it is the last."""
-        act = act_of(statement.text)
-        with self._stopping(place, statement):
-            if self._inside or act.nature in _TRANSIENT:
-                self._plain(place, statement, mark)
-            elif act.nature is Nature.BLOCK:
-                return self._in_block_if_allowed(place, statement, mark)
+        act = classify(statement.text)
+        with self._translate_errors(place, statement):
+            if self._in_open_transaction or act.nature in _TRANSIENT:
+                self._run_session_statement(place, statement, mark)
+            elif act.nature is Effect.BLOCK:
+                return self._run_in_block_if_allowed(place, statement, mark)
             else:
-                self._apart(place, statement, act, mark)
+                self._run_outside_block(place, statement, act, mark)
         return None
 
     @property
-    def _inside(self) -> bool:
+    def _in_open_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._conn.info.transaction_status is TransactionStatus.INTRANS
 
-    def _plain(self, place: Place, statement: Statement, mark: Mark) -> None:
+    def _run_session_statement(
+        self, place: Place, statement: Statement, mark: IntentState
+    ) -> None:
         commits = is_commit(statement.text)
-        if self._inside and commits and self._notes.applied.pending:
+        if self._in_open_transaction and commits and self._notes.applied.pending:
             self._notes.write(mark)
         self._executor.run(statement, place)
-        self._notes.ran(statement, None if self._inside and not commits else mark)
-        if self._inside and mark.through == self._total:
+        self._notes.count(
+            statement, None if self._in_open_transaction and not commits else mark
+        )
+        if self._in_open_transaction and mark.completed == self._total:
             raise StatementFailedError(place, ServerMessage(None, _LEFT_OPEN))
 
-    def _in_block_if_allowed(
-        self, place: Place, statement: Statement, mark: Mark
+    def _run_in_block_if_allowed(
+        self, place: Place, statement: Statement, mark: IntentState
     ) -> bool | None:
         """What refuses the block although its words did not say so runs without one."""
         try:
-            return self._in_block(place, statement, mark)
+            return self._run_in_block(place, statement, mark)
         except StatementFailedError as error:
             if error.server.sqlstate != _NO_BLOCK:
                 raise
             roll_back(self._conn)
-            self._apart(place, statement, act_apart(statement.text), mark)
+            self._run_outside_block(
+                place, statement, classify_outside_block(statement.text), mark
+            )
             return None
 
-    def _in_block(self, place: Place, statement: Statement, mark: Mark) -> bool | None:
+    def _run_in_block(
+        self, place: Place, statement: Statement, mark: IntentState
+    ) -> bool | None:
         executor, recorded = self._executor, None
-        executor.command(begin(self._conn), nowhere(self._step, BEGINNING))
+        executor.run_command(begin(self._conn), file_place(self._step, BEGINNING))
         executor.run_inside(statement, place)
         # a large file has still to be seen to its end
-        if mark.through == self._total and isinstance(self._step.statements, tuple):
-            recorded = self._enter(executor.hold.proof)
+        if mark.completed == self._total and isinstance(self._step.statements, tuple):
+            recorded = self._record(executor.lock.still_held_sql)
         else:
             self._notes.write(mark)
-        executor.hold.held()
+        executor.lock.check_known()
         end = b"ROLLBACK" if recorded is False else commit(self._conn)
-        executor.command(end, place, statement)
-        self._notes.ran(statement, mark)
+        executor.run_command(end, place, statement)
+        self._notes.count(statement, mark)
         return recorded
 
-    def _apart(self, place: Place, written: Statement, act: Act, mark: Mark) -> None:
-        statement = self._unfinished.cleared(written, act, self._notes.progress(place))
-        known = self._unfinished.known(act)
-        verb = AGAIN if act.nature is Nature.AGAIN else act.verb
-        sent = Sent(verb, act.name, act.table, digest(written), known)
-        self._notes.write(self._notes.reached._replace(sent=sent))
+    def _run_outside_block(
+        self, place: Place, written: Statement, act: StatementClass, mark: IntentState
+    ) -> None:
+        statement = self._unfinished.clear_obstacles(
+            written, act, self._notes.progress(place)
+        )
+        known = self._unfinished.read_before(act)
+        verb = AGAIN if act.nature is Effect.AGAIN else act.verb
+        sent = SentStatement(
+            verb, act.name, act.table, statement_digest(written), known
+        )
+        self._notes.write(self._notes.reached._replace(in_flight=sent))
         try:
             self._executor.run(statement, place)
             self._unfinished.check(act, place)
         except MigratorError as error:
-            raise self._after(error, place, act, sent) from error
-        self._notes.ran(written, mark)
+            raise self._translate_failure(error, place, act, sent) from error
+        self._notes.count(written, mark)
         self._notes.write(mark)
 
-    def _after(
-        self, error: MigratorError, place: Place, act: Act, sent: Sent
+    def _translate_failure(
+        self,
+        error: MigratorError,
+        place: Place,
+        act: StatementClass,
+        sent: SentStatement,
     ) -> MigratorError:
         """Return what *error* means of a statement that commits in pieces."""
         if self._conn.closed:
             return error
-        if act.nature is Nature.OPAQUE:
-            return self._unsure(error, place, self._notes.reached._replace(sent=sent))
+        if act.nature is Effect.OPAQUE:
+            return self._undecided_error(
+                error, place, self._notes.reached._replace(in_flight=sent)
+            )
         if not isinstance(error, ANSWERED) or isinstance(error, ContentionError):
             return error
-        found = self._unfinished.outcome(sent.act, sent.before)
+        found = self._unfinished.outcome(sent.statement_class, sent.before)
         for left in found.leftovers:
-            return invalid_index(
+            return invalid_index_error(
                 left.name, left.table, self._notes.progress(place), error
             )
         if found.done is None:
-            return self._unsure(error, place, self._notes.reached._replace(sent=sent))
+            return self._undecided_error(
+                error, place, self._notes.reached._replace(in_flight=sent)
+            )
         self._notes.write(self._notes.reached if self._notes.applied.through else _NONE)
         return error
 
-    def _uncalled(
-        self, error: MigratorError, call: ScriptCall, sent: Sent
+    def _translate_script_failure(
+        self, error: MigratorError, call: ScriptCall, sent: SentStatement
     ) -> MigratorError:
         """Return what *error* means of a function that sees to its transactions."""
         if not call.script.repeatable:
-            return self._unsure(error, call.place, Mark(0, "", sent))
+            return self._undecided_error(error, call.place, IntentState(0, "", sent))
         if isinstance(error, HEALS):
             return error
         part = self._notes.progress(call.place).part
-        return half_way(error, call.place, part, mend=CALL_AGAIN)
+        return half_applied_error(error, call.place, part, mend=CALL_AGAIN)
 
-    def _unsure(self, error: MigratorError, place: Place, mark: Mark) -> MigratorError:
+    def _undecided_error(
+        self, error: MigratorError, place: Place, mark: IntentState
+    ) -> MigratorError:
         """Return the error of unknown outcome that *error* leads to, and keep why."""
         progress = self._notes.progress(place)
         if self._notes.journal is None:
-            return half_way(error, place, progress.part)
-        failure = Failure.of(error, place, self._executor.mask)
-        if mark.sent is not None and not self._conn.closed:
-            sent = mark.sent._replace(failure=failure.fields)
+            return half_applied_error(error, place, progress.part)
+        failure = RecordedFailure.of(error, place, self._executor.mask)
+        if mark.in_flight is not None and not self._conn.closed:
+            sent = mark.in_flight._replace(failure=failure.fields)
             with suppress(MigratorError):  # the run fails with its own error
-                self._notes.write(mark._replace(sent=sent))
-        return undecided(progress, failure)
+                self._notes.write(mark._replace(in_flight=sent))
+        return undecided_error(progress, failure)
 
     def _resume(self) -> None:
         """Find out where an earlier attempt has ended, and make the session like it."""
         resumption = Resumption(
             self._executor, self._step, self._notes, self._unfinished
         )
-        for place, statement in resumption.find():
-            with self._stopping(place, statement):
+        for place, statement in resumption.find_completed():
+            with self._translate_errors(place, statement):
                 self._executor.run(statement, place)
 
-    def _enter(self, held: sql.Composable) -> bool:
+    def _record(self, held: sql.Composable) -> bool:
         took_ms = sql.Literal(round((time.monotonic() - self._since) * 1000))
-        return self._executor.enter(self._step, took_ms, held, self._notes.row)
+        return self._executor.record(self._step, took_ms, held, self._notes.row)
 
-    def _enter_alone(self) -> bool:
+    def _record_with_retries(self) -> bool:
         """Enter the step by itself, again while locks stand in the way."""
         delays = _PATIENCE.delays()
         while True:
             try:
                 # what is in effect is recorded, whoever has the lock by now
                 with (
-                    self._executor.explaining(self._recording),
-                    settled(self._conn),
+                    self._executor.translate_errors(self._recording),
+                    in_settings(self._conn),
                     self._conn.transaction(),
                 ):
-                    return self._enter(ALWAYS)
+                    return self._record(ALWAYS)
             except MigratorError as error:
                 delay = next(delays, None)
                 if delay is None or not isinstance(error, ContentionError):
-                    raise self._unrecorded(error) from error
+                    raise self._unrecorded_error(error) from error
             self._executor.cancellation.sleep(delay)
 
-    def _unrecorded(self, error: MigratorError) -> MigratorError:
+    def _unrecorded_error(self, error: MigratorError) -> MigratorError:
         progress = self._notes.progress(self._recording)
-        if not progress.through:
+        if not progress.completed:
             return error
         if self._notes.row is None:
-            return self._unnoted(error)
+            return self._untracked_error(error)
         if isinstance(error, HEALS):
-            return with_words(error, str(progress))
-        return only_noted(error, progress)
+            return append_text(error, str(progress))
+        return not_recorded_error(error, progress)
 
-    def _unnoted(self, error: MigratorError) -> MigratorError:
+    def _untracked_error(self, error: MigratorError) -> MigratorError:
         table = self._executor.table
-        return unrecorded(
+        return applied_unrecorded_error(
             error, self._recording, self._step, table.name if table else ""
         )
 
     @contextmanager
-    def _stopping(self, place: Place, statement: Statement) -> Iterator[None]:
+    def _translate_errors(self, place: Place, statement: Statement) -> Iterator[None]:
         """Roll back what is open, and say what is in effect."""
         try:
             yield
         except MigratorError as error:
             roll_back(self._conn)
-            raise stopped(error, statement, self._notes.progress(place)) from error
+            raise stopped_error(
+                error, statement, self._notes.progress(place)
+            ) from error

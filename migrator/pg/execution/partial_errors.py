@@ -7,7 +7,6 @@ from migrator.domain.facts import Place, ServerMessage
 from migrator.domain.model import Direction, Script, Statement, Step
 from migrator.errors import (
     AccessDeniedError,
-    BusyTableError,
     ConnectionLostError,
     ContentionError,
     DeadlineError,
@@ -15,17 +14,18 @@ from migrator.errors import (
     InterruptedRunError,
     MigratorError,
     NotRecordedError,
-    PartialError,
+    PartiallyAppliedError,
     ReadOnlyServerError,
     StatementFailedError,
     StatementTimeoutError,
+    TrackingTableLockedError,
 )
-from migrator.errors.base import words
+from migrator.errors.base import server_text
 from migrator.pg.tracking.intent_log import Intent
-from migrator.sql.classify import Nature, act_of
+from migrator.sql.classify import Effect, classify
 
 
-class Failure(NamedTuple):
+class RecordedFailure(NamedTuple):
     """How a statement of unknown outcome failed; its intent keeps it for later runs."""
 
     line: int
@@ -37,18 +37,20 @@ class Failure(NamedTuple):
     @classmethod
     def of(
         cls, error: MigratorError, place: Place, mask: Callable[[str], str]
-    ) -> "Failure":
+    ) -> "RecordedFailure":
         """Return what is kept of *error*, met at *place*: bounded, secrets masked."""
         here = getattr(error, "place", None) or place
-        server = getattr(error, "server", None) or ServerMessage(None, words_of(error))
-        message = f"{server.message}{_blocker_of(error)}"
+        server = getattr(error, "server", None) or ServerMessage(
+            None, error_reason(error)
+        )
+        message = f"{server.message}{_blocker_text(error)}"
         kept = [text and mask(text)[:_KEPT] for text in (message, server.detail)]
         return cls(
             here.line, here.column, server.sqlstate, kept[0] or "", kept[1] or None
         )
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> "Failure":
+    def read(cls, fields: Mapping[str, Any]) -> "RecordedFailure":
         """Return what `fields` were made of."""
         texts = (fields["sqlstate"], fields["message"], fields["detail"])
         sqlstate, message, detail = map(_decoded, texts)
@@ -85,15 +87,15 @@ _KEPT = 1000
 """How many characters of a message, and of its DETAIL, are kept."""
 
 
-def words_of(error: MigratorError) -> str:
+def error_reason(error: MigratorError) -> str:
     """Return why *error* came, without what it says of the database."""
     server = getattr(error, "server", None)
     if server is None:
         return str(getattr(error, "reason", error))
-    return f"{words(server)}{_blocker_of(error)}"
+    return f"{server_text(server)}{_blocker_text(error)}"
 
 
-def _blocker_of(error: MigratorError) -> str:
+def _blocker_text(error: MigratorError) -> str:
     blocker = getattr(error, "blocker", None)
     return f", blocked by {blocker}" if blocker else ""
 
@@ -111,7 +113,7 @@ ANSWERED = (
 )
 # What another attempt may get past without a human
 HEALS = (
-    BusyTableError,
+    TrackingTableLockedError,
     ConnectionLostError,
     ContentionError,
     DeadlineError,
@@ -132,17 +134,17 @@ _GO_ON = (
 CALL_AGAIN = "mend the function, or what it met, and run again: it is called again"
 
 
-class Progress(NamedTuple):
+class FileProgress(NamedTuple):
     """How far a step without a transaction has come."""
 
     place: Place
     """Where it stopped."""
 
-    through: int
+    completed: int
     """The number of the last statement whose effect is committed; 0 for none."""
 
     total: int
-    ledger: str | None
+    history_table: str | None
     """The quoted name of the table that has it noted; None where nothing is noted."""
 
     row: int | None = None
@@ -151,7 +153,7 @@ class Progress(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.through} of {self.total} statements of {self.place.path} are in"
+            f"{self.completed} of {self.total} statements of {self.place.path} are in"
             " effect and noted, the next run goes on behind them"
         )
 
@@ -166,26 +168,28 @@ class Progress(NamedTuple):
 _KIND = "a NO TRANSACTION migration"
 
 
-def stopped(
-    error: MigratorError, statement: Statement, progress: Progress
+def stopped_error(
+    error: MigratorError, statement: Statement, progress: FileProgress
 ) -> MigratorError:
     """
     Return the error of a step that *error* of *statement* has stopped.
 
     *error* itself, where the step can simply be taken again or nothing is in effect.
     """
-    if isinstance(error, PartialError):
+    if isinstance(error, PartiallyAppliedError):
         return error
-    if progress.ledger is None:
+    if progress.history_table is None:
         return _unnoted(error, statement, progress)
-    if not progress.through:
+    if not progress.completed:
         return error
     if isinstance(error, HEALS):
-        return with_words(error, str(progress))
-    return half_way(error, progress.place, progress.part, mend=_going_on(error))
+        return append_text(error, str(progress))
+    return half_applied_error(
+        error, progress.place, progress.part, mend=_resume_advice(error)
+    )
 
 
-def _going_on(error: MigratorError) -> str:
+def _resume_advice(error: MigratorError) -> str:
     """Return what leads on after *error*, where what ran before it is noted."""
     place = getattr(error, "place", None)
     if place is None or not place.phase:
@@ -196,45 +200,49 @@ def _going_on(error: MigratorError) -> str:
     )
 
 
-def with_words(error: MigratorError, words: str) -> MigratorError:
+def append_text(error: MigratorError, words: str) -> MigratorError:
     """Return *error* with *words* at the end of its message."""
-    error.sequel = words
+    error.advice = words
     return error
 
 
 def _unnoted(
-    error: MigratorError, statement: Statement, progress: Progress
+    error: MigratorError, statement: Statement, progress: FileProgress
 ) -> MigratorError:
     """A lost connection or a cancel may have come after the statement's end."""
-    nature = act_of(statement.text).nature
-    refused = nature is not Nature.OPAQUE and isinstance(error, ANSWERED)
-    if not progress.through and (refused or nature is Nature.SESSION):
+    nature = classify(statement.text).nature
+    refused = nature is not Effect.OPAQUE and isinstance(error, ANSWERED)
+    if not progress.completed and (refused or nature is Effect.SESSION):
         return error
-    return half_way(error, progress.place, progress.part)
+    return half_applied_error(error, progress.place, progress.part)
 
 
-def half_way(
+def half_applied_error(
     error: MigratorError, place: Place, what: str, *, mend: str = FINISH
-) -> PartialError:
+) -> PartiallyAppliedError:
     """Return the error of a migration of which *what* did not come through."""
     doubt = "" if isinstance(error, ANSWERED) else "; it may be in effect all the same"
-    return PartialError(
+    return PartiallyAppliedError(
         getattr(error, "place", None) or place,
-        reason=f"{what} did not come through: {words_of(error)}{doubt}",
+        reason=f"{what} did not come through: {error_reason(error)}{doubt}",
         mend=mend,
         server=getattr(error, "server", None),
     )
 
 
-def invalid_index(
-    index: str, table: str, progress: Progress, error: MigratorError | None = None
-) -> PartialError:
+def invalid_index_error(
+    index: str, table: str, progress: FileProgress, error: MigratorError | None = None
+) -> PartiallyAppliedError:
     """Return the error that an unfinished index stands in the way, or is left now."""
-    why = f"{progress.part} did not come through: {words_of(error)}; " if error else ""
+    why = (
+        f"{progress.part} did not come through: {error_reason(error)}; "
+        if error
+        else ""
+    )
     mend = "make it possible and run again: that drops the index and builds it anew"
     if error is None:
         mend = "run again with MIGRATOR_ON_INVALID_INDEX=drop"
-    return PartialError(
+    return PartiallyAppliedError(
         getattr(error, "place", None) or progress.place,
         reason=f"{why}index {index} on {table} is left INVALID,"
         " which costs every write and helps no query",
@@ -243,18 +251,21 @@ def invalid_index(
     )
 
 
-def undecided(
-    progress: Progress, failure: Failure | None, *, earlier: Intent | None = None
-) -> PartialError:
+def undecided_error(
+    progress: FileProgress,
+    failure: RecordedFailure | None,
+    *,
+    earlier: Intent | None = None,
+) -> PartiallyAppliedError:
     """Return the error that only a human can say how far a statement came."""
-    told = f"UPDATE {progress.ledger} SET state = 'open', prefix = NULL, statement ="
+    told = f"UPDATE {progress.history_table} SET state = 'open', prefix = NULL, statement ="
     where, at = f"WHERE id = {progress.row}", progress.place.statement
     place, why = progress.place, _NO_ERROR
     if failure is not None:
         place = place._replace(line=failure.line, column=failure.column)
-        why = f"failed: {words(failure.server)}"
-    begun = f", begun {earlier.since} by {earlier.by}," if earlier else ""
-    return PartialError(
+        why = f"failed: {server_text(failure.server)}"
+    begun = f", begun {earlier.since} by {earlier.run_by}," if earlier else ""
+    return PartiallyAppliedError(
         place,
         reason=f"{progress.part}{begun} {why}; outcome unknown: all, a part or"
         " nothing of it may be applied",
@@ -284,15 +295,17 @@ def _in_part(script: Script | None) -> str:
     )
 
 
-def lost_track(intent: Intent, progress: Progress, why: str) -> PartialError:
+def mismatch_error(
+    intent: Intent, progress: FileProgress, why: str
+) -> PartiallyAppliedError:
     """Return the error that the file does not fit what is noted about it."""
-    begun = f"{intent.through} of its statements are in effect since {intent.since}"
-    return PartialError(
+    begun = f"{intent.completed} of its statements are in effect since {intent.since}"
+    return PartiallyAppliedError(
         progress.place,
-        reason=f"{begun}, by {intent.by}, and {why}",
+        reason=f"{begun}, by {intent.run_by}, and {why}",
         mend="restore the file as it was, or finish by hand and tell the table;"
         " to begin the file anew:"
-        f" DELETE FROM {progress.ledger} WHERE id = {intent.id}",
+        f" DELETE FROM {progress.history_table} WHERE id = {intent.id}",
     )
 
 
@@ -300,29 +313,31 @@ CHANGED = "what the file says up to there has changed since"
 KEEPS = "one of them made something that is gone with its session"
 
 
-def only_noted(error: MigratorError, progress: Progress) -> PartialError:
+def not_recorded_error(
+    error: MigratorError, progress: FileProgress
+) -> PartiallyAppliedError:
     """Return the error of a step that is applied and noted, but not recorded."""
-    return PartialError(
+    return PartiallyAppliedError(
         getattr(error, "place", None) or progress.place,
-        reason=f"{words_of(error)}; {progress}",
+        reason=f"{error_reason(error)}; {progress}",
         mend=getattr(error, "mend", "fix what the server names, then re-run"),
         server=getattr(error, "server", None),
     )
 
 
-def unrecorded(
+def applied_unrecorded_error(
     error: MigratorError, place: Place, step: Step, table: str
-) -> PartialError:
+) -> PartiallyAppliedError:
     """Return the error of a *step* that is whole in effect, but not in the table."""
     by_hand = {
         Direction.UP: f"INSERT INTO {table} (version_id, is_applied)"
         f" VALUES ({place.version}, true)",
         Direction.DOWN: f"DELETE FROM {table} WHERE version_id = {place.version}",
     }
-    return PartialError(
+    return PartiallyAppliedError(
         place,
         reason="all of this NO TRANSACTION migration is in effect, and only the table"
-        f" could not be told: {words_of(error)}",
+        f" could not be told: {error_reason(error)}",
         mend=f"do not run it again: {by_hand[step.direction]}",
         server=getattr(error, "server", None),
     )
@@ -332,7 +347,7 @@ NOTHING = Statement("", 1)
 """What has no words of the file."""
 
 
-def placed(step: Step) -> Iterator[tuple[Place, Statement]]:
+def located_statements(step: Step) -> Iterator[tuple[Place, Statement]]:
     """
     Yield the statements of *step* with their places.
 
@@ -343,6 +358,6 @@ def placed(step: Step) -> Iterator[tuple[Place, Statement]]:
         yield step.migration.place(statement, number), statement
 
 
-def nowhere(step: Step, phase: str = "") -> Place:
+def file_place(step: Step, phase: str = "") -> Place:
     """Return the place of what we send ourselves in *phase*, or of the whole file."""
     return step.migration.place(NOTHING, 0)._replace(phase=phase)

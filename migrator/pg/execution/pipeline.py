@@ -18,13 +18,17 @@ import psycopg
 from psycopg.pq import ConnStatus, ExecStatus, abc
 
 from migrator.errors import MigratorError
-from migrator.pg.connection.queries import ROWS, cancel, refusal, split_rows
+from migrator.pg.connection.queries import ROWS, cancel, result_error, split_rows
 from migrator.pg.connection.socket_poll import wait_ready
-from migrator.pg.connection.tcp_liveness import ASKED_EVERY_S, Peer, unhurried
+from migrator.pg.connection.tcp_liveness import (
+    ASKED_EVERY_S,
+    SlowReader,
+    allow_slow_reader,
+)
 from migrator.process.cancellation import Cancellation
 
 
-class Query(Protocol):
+class PipelineQuery(Protocol):
     """One statement to send: what it says, and how its answer is wanted."""
 
     @property
@@ -47,7 +51,7 @@ class Query(Protocol):
         ...
 
 
-Q = TypeVar("Q", bound=Query)
+Q = TypeVar("Q", bound=PipelineQuery)
 
 
 class QueryFailedError(Exception, Generic[Q]):
@@ -95,7 +99,7 @@ class Pipeline(Generic[Q]):
         self._cancellation = cancellation
         self._held = held
         self._last: Q | None = None
-        self._peer: Peer
+        self._peer: SlowReader
         self._unanswered = 0
         """How many bytes wait for their answers."""
 
@@ -118,7 +122,7 @@ class Pipeline(Generic[Q]):
             QueryFailedError: The first query that failed.
             MigratorError: Why the run was asked to stop, by a signal or by *held*.
         """
-        with unhurried(self._conn) as self._peer:
+        with allow_slow_reader(self._conn) as self._peer:
             self._pgconn.enter_pipeline_mode()
             try:
                 yield from self._answers()
@@ -133,12 +137,12 @@ class Pipeline(Generic[Q]):
         try:
             while not self._synced:
                 self._wait(unsent=self._send())
-                for query, tag in self._arrived():
+                for query, tag in self._available_results():
                     yield query, tag
                     if query.flush:
                         self._check()
         except psycopg.OperationalError as error:
-            self._lost(error)
+            self._note_loss(error)
 
     def _send(self) -> bool:
         """Hand over what the network takes; tell whether something is left to send."""
@@ -177,7 +181,7 @@ class Pipeline(Generic[Q]):
                 cancel(self._conn)
         else:
             try:
-                with self._cancellation.armed():
+                with self._cancellation.interruptible():
                     ready = wait_ready(fileno, ASKED_EVERY_S, writing=unsent)
             except MigratorError as reason:
                 self._stop(reason)
@@ -185,10 +189,10 @@ class Pipeline(Generic[Q]):
             if not any(ready):
                 self._peer.check()
         if ready.reading:
-            self._peer.heard()
+            self._peer.note_activity()
             self._pgconn.consume_input()
 
-    def _arrived(self) -> Iterator[tuple[Q, str]]:
+    def _available_results(self) -> Iterator[tuple[Q, str]]:
         while (result := self._result()) is not None:
             if result.status == ExecStatus.PIPELINE_SYNC:
                 self._synced = True
@@ -202,7 +206,9 @@ class Pipeline(Generic[Q]):
             if result.status in _GOOD:
                 yield query, (result.command_status or self._tag).decode()
             elif self._failure is None:
-                self._failure = QueryFailedError(query, refusal(self._pgconn, result))
+                self._failure = QueryFailedError(
+                    query, result_error(self._pgconn, result)
+                )
                 self._end()
 
     def _result(self) -> abc.PGresult | None:
@@ -234,7 +240,7 @@ class Pipeline(Generic[Q]):
         self._end()
         cancel(self._conn)
 
-    def _lost(self, error: psycopg.Error) -> None:
+    def _note_loss(self, error: psycopg.Error) -> None:
         """Note a connection that has died, unless all answers are here."""
         at = self.waiting[0] if self.waiting else self._last
         open_ends = self.waiting or self._sending
@@ -257,5 +263,5 @@ class Pipeline(Generic[Q]):
             unsent = self._send()
             if wait_ready(self._pgconn.socket, 1, writing=unsent).reading:
                 self._pgconn.consume_input()
-            for _ in self._arrived():
+            for _ in self._available_results():
                 pass

@@ -17,12 +17,12 @@ import psycopg
 from migrator.domain.model import Step
 from migrator.errors import ContentionError
 from migrator.pg.connection.queries import roll_back
-from migrator.pg.execution.messages import Kind, Message, Stream
+from migrator.pg.execution.messages import Kind, Message, MessageStream
 from migrator.pg.execution.pipeline import Pipeline, QueryFailedError
-from migrator.pg.execution.server_messages import Notices, statement_finished
+from migrator.pg.execution.server_messages import NoticeReporter, statement_finished
 from migrator.pg.execution.statements import Executor
-from migrator.pg.monitor.current_statement import Running
-from migrator.sql.riding import why_alone
+from migrator.pg.monitor.current_statement import RunningStatement
+from migrator.sql.riding import not_pipelined_reason
 
 
 Tell = Callable[[Step], None]
@@ -37,18 +37,18 @@ _OF_THE_PROTOCOL = ("exec_parse_message", "exec_bind_message")
 """PostgreSQL's postgres.c: what these two refuse, a simple query does not know."""
 
 
-class Alone(NamedTuple):
+class NotPipelined(NamedTuple):
     """A step that was rolled back and has to run by itself, and why."""
 
     step: Step
     error: ContentionError | None
     """What the first attempt met; None when only running it will tell."""
 
-    told: int
+    finished_statements: int
     """How many of its statements have been told."""
 
 
-class Streamer(NamedTuple):
+class PipelinedExecutor(NamedTuple):
     """Runs steps as *executor* does, without waiting for each answer."""
 
     executor: Executor
@@ -58,90 +58,92 @@ class Streamer(NamedTuple):
 
     ended: Tell
 
-    def take(self, steps: Sequence[Step]) -> Alone | None:
+    def run(self, steps: Sequence[Step]) -> NotPipelined | None:
         """
         Run *steps* and tell each as it begins and as it is committed.
 
         Return the one at which it ended too early, if there is one.
 
         Raises:
-            MigratorError: As `Executor.take`, about the step that was begun last.
+            MigratorError: As `Executor.execute`, about the step that was begun last.
         """
         try:
-            return _Run(self, steps).run()
+            return _PipelinedRun(self, steps).run()
         finally:
             roll_back(self.executor.conn)
 
 
-class _Run:
-    def __init__(self, streamer: Streamer, steps: Sequence[Step]) -> None:
+class _PipelinedRun:
+    def __init__(self, streamer: PipelinedExecutor, steps: Sequence[Step]) -> None:
         self._executor = executor = streamer.executor
         self._streamer = streamer
         self._steps = iter(steps)
-        stream = Stream(
-            executor.conn, executor.table, executor.hold, executor.session.state
+        stream = MessageStream(
+            executor.conn, executor.table, executor.lock, executor.session.state
         )
         self._messages = stream.messages(steps)
         self._apart: Message | None = None
         """A statement that waits for the answers to all before it."""
 
         self._pipeline: Pipeline[Message] | None = None
-        self._notices = Notices(executor.observe)
+        self._notices = NoticeReporter(executor.observe)
         self._since = self._surely_since = 0.0
         """When the last answer came; and the last one that was asked for early."""
 
-    def run(self) -> Alone | None:
+    def run(self) -> NotPipelined | None:
         self._begin()
         while True:
-            stopped = self._ride()
+            stopped = self._run_pipelineable()
             if stopped is not None or self._apart is None:
                 return stopped
             apart = self._apart
             try:
                 self._executor.run_inside(apart.statement, apart.place)
             except ContentionError as error:
-                return Alone(apart.step, error, 0)
+                return NotPipelined(apart.step, error, 0)
 
     def _begin(self) -> None:
         step = next(self._steps, None)
         if step is not None:
             self._streamer.begun(step)
 
-    def _ride(self) -> Alone | None:
+    def _run_pipelineable(self) -> NotPipelined | None:
         """Send what rides, up to the next statement that does not."""
         executor = self._executor
         self._apart = None
         self._since = self._surely_since = time.monotonic()
         self._pipeline = Pipeline(
             executor.conn,
-            self._riding(),
+            self._pipelineable_messages(),
             cancellation=executor.cancellation,
-            held=executor.hold.held,
+            held=executor.lock.check_known,
         )
         executor.conn.add_notice_handler(self._notice)
         try:
             with (
-                executor.watch.on(self._awaited),
+                executor.current.running_from(self._current_statement),
                 closing(self._pipeline.results()) as results,
             ):
                 for message, tag in results:
-                    self._answered(message, tag)
+                    self._handle_answer(message, tag)
         except QueryFailedError as failure:
-            return self._failed(failure.query, failure.error)
+            return self._handle_failure(failure.query, failure.error)
         finally:
             executor.conn.remove_notice_handler(self._notice)
         return None
 
-    def _riding(self) -> Iterator[Message]:
+    def _pipelineable_messages(self) -> Iterator[Message]:
         for message in self._messages:
-            if message.kind is Kind.STATEMENT and why_alone(message.statement):
+            if message.kind is Kind.STATEMENT and not_pipelined_reason(
+                message.statement
+            ):
                 self._apart = message
                 return
             if message.kind is Kind.COMMIT:
                 self._streamer.sent(message.step)
             yield message
 
-    def _answered(self, message: Message, tag: str) -> None:
+    def _handle_answer(self, message: Message, tag: str) -> None:
         now = time.monotonic()
         took_s = now - self._since
         if message.flush:
@@ -155,7 +157,7 @@ class _Run:
             self._streamer.ended(message.step)
             self._begin()
 
-    def _awaited(self) -> Running | None:
+    def _current_statement(self) -> RunningStatement | None:
         """Return what the server is at; called from the thread that watches."""
         sent = list(islice(self._pipeline.waiting, _AHEAD)) if self._pipeline else []
         if not sent:
@@ -163,25 +165,25 @@ class _Run:
         flushed = (number for number, each in enumerate(sent, 1) if each.flush)
         asked = sent[: next(flushed, None)]
         own = (each for each in asked if each.kind is Kind.STATEMENT)
-        return Running(next(own, sent[0]).place, self._since)
+        return RunningStatement(next(own, sent[0]).place, self._since)
 
     def _notice(self, diag: psycopg.errors.Diagnostic) -> None:
         waiting = self._pipeline.waiting if self._pipeline else ()
         if waiting and waiting[0].kind is Kind.STATEMENT:
             at = waiting[0]
-            self._notices.tell(diag, at.place, at.statement.text)
+            self._notices.emit(diag, at.place, at.statement.text)
 
-    def _failed(self, message: Message, error: psycopg.Error) -> Alone:
+    def _handle_failure(self, message: Message, error: psycopg.Error) -> NotPipelined:
         """Return the step that has to run by itself, or raise what *error* means."""
         executor, step = self._executor, message.step
-        executor.hold.held()
+        executor.lock.check_known()
         if _is_ours(message, error):
-            executor.hold.check()
-            return Alone(step, None, _told(message))
+            executor.lock.check()
+            return NotPipelined(step, None, _finished_before(message))
         since = self._surely_since
-        meant = executor.meant(error, message.place, message.statement, since)
+        meant = executor.translate(error, message.place, message.statement, since)
         if isinstance(meant, ContentionError):
-            return Alone(step, meant, 0)
+            return NotPipelined(step, meant, 0)
         raise meant from error
 
 
@@ -192,7 +194,7 @@ def _is_ours(message: Message, error: psycopg.Error) -> bool:
     return error.diag.source_function in _OF_THE_PROTOCOL
 
 
-def _told(message: Message) -> int:
+def _finished_before(message: Message) -> int:
     """Return how many statements of its step were answered before *message*."""
     entering = message.kind is Kind.ENTER
     return len(message.step.statements) if entering else max(message.number - 1, 0)

@@ -24,17 +24,17 @@ from migrator.domain.model import Script, Statement
 from migrator.errors import (
     ConnectionLostError,
     MigratorError,
-    PartialError,
+    PartiallyAppliedError,
     StatementFailedError,
 )
 from migrator.events.base import Observer
 from migrator.events.migration import ScriptPrinted, StatementFinished
-from migrator.events.serialized import printed
+from migrator.events.serialized import capture_stdout
 from migrator.pg.connection.connect import Session
-from migrator.pg.connection.pooler import pooled, unbounded
-from migrator.pg.connection.tcp_liveness import unhurried
-from migrator.pg.errors.translate import discreet, explained, session_is_gone
-from migrator.pg.monitor.current_statement import Watch
+from migrator.pg.connection.pooler import is_pooled, without_memory_limit
+from migrator.pg.connection.tcp_liveness import allow_slow_reader
+from migrator.pg.errors.translate import is_session_gone, mask_server_message, translate
+from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.process.cancellation import Cancellation, Interruption
 
 
@@ -50,10 +50,10 @@ class ScriptCall(NamedTuple):
     session: Session
     observe: Observer
     cancellation: Cancellation
-    watch: Watch
+    watch: CurrentStatement
 
     @contextmanager
-    def loaded(self) -> Iterator[Function]:
+    def load(self) -> Iterator[Function]:
         """
         Run the module's text as it was read, and yield its function.
 
@@ -71,8 +71,8 @@ class ScriptCall(NamedTuple):
         module.__file__ = file
         sys.modules[module.__name__] = module
         try:
-            with printed(self._tell):
-                with self.cancellation.armed(), self._explaining():
+            with capture_stdout(self._emit_line):
+                with self.cancellation.interruptible(), self._translate_errors():
                     code = compile(text, file, "exec", dont_inherit=True)
                     exec(code, vars(module))  # noqa: S102 - the migration itself
                     function = vars(module)[self.script.function]
@@ -85,10 +85,10 @@ class ScriptCall(NamedTuple):
         Call *function* in the transaction that is open.
 
         Raises:
-            PartialError: It has ended the transaction.
+            PartiallyAppliedError: It has ended the transaction.
             MigratorError: What it raised, explained.
         """
-        with _told(self), _holding(self.conn):
+        with _emit_finished(self), _forbid_commit(self.conn):
             self._run(function)
             self._check_inside()
 
@@ -99,34 +99,40 @@ class ScriptCall(NamedTuple):
         Raises:
             MigratorError: What it raised, explained; or it left a transaction open.
         """
-        with _told(self):
+        with _emit_finished(self):
             self._run(function)
             self._check_outside()
 
     def _run(self, function: Function) -> None:
         try:
-            with self.cancellation.armed(), self._explaining(), _unhurried(self.conn):
+            with (
+                self.cancellation.interruptible(),
+                self._translate_errors(),
+                _allow_slow_peers(self.conn),
+            ):
                 function(self.conn)
         finally:
-            _forget_habits(self.conn)
+            _reset_connection_object(self.conn)
         self.cancellation.check()  # the function may have swallowed the interruption
 
     @contextmanager
-    def _explaining(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         started = time.monotonic()
         try:
-            with self.watch.at(self.place, started):
+            with self.watch.running_at(self.place, started):
                 yield
         except psycopg.Error as error:
-            place = self._innermost(error)
+            place = self._innermost_place(error)
             if self.conn.closed and not self.conn.broken:
                 raise _closed_by_script(place) from error
-            if session_is_gone(error) and not self.conn.closed:
+            if is_session_gone(error) and not self.conn.closed:
                 # a connection of the script's own
-                raise StatementFailedError(place, self._said(error)) from error
+                raise StatementFailedError(
+                    place, self._server_message(error)
+                ) from error
             late = 0 < self.session.statement_timeout_s <= time.monotonic() - started
             here = Statement("", place.line, place.column)
-            raise explained(
+            raise translate(
                 error,
                 place,
                 here,
@@ -138,13 +144,15 @@ class ScriptCall(NamedTuple):
         except Interruption:
             raise
         except BaseException as error:  # asyncio's CancelledError is no Exception
-            place = self._innermost(error)
-            raise StatementFailedError(place, self._said(error)) from error
+            place = self._innermost_place(error)
+            raise StatementFailedError(place, self._server_message(error)) from error
 
-    def _said(self, error: BaseException) -> ServerMessage:
-        return discreet(_said(error, self.script.file), self.script.text)
+    def _server_message(self, error: BaseException) -> ServerMessage:
+        return mask_server_message(
+            _message_of(error, self.script.file), self.script.text
+        )
 
-    def _innermost(self, error: BaseException) -> Place:
+    def _innermost_place(self, error: BaseException) -> Place:
         """Return the place in the script from which *error* came."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if frame.filename == self.script.file]
@@ -158,14 +166,14 @@ class ScriptCall(NamedTuple):
             case TransactionStatus.INTRANS:
                 return
             case TransactionStatus.IDLE:
-                raise PartialError(self.place, reason=_ENDED, mend=_ENDED_MEND)
+                raise PartiallyAppliedError(self.place, reason=_ENDED, mend=_ENDED_MEND)
             case TransactionStatus.INERROR:
-                raise StatementFailedError(self.place, _own_words(_ABORTED))
+                raise StatementFailedError(self.place, _own_message(_ABORTED))
             case TransactionStatus.UNKNOWN:
-                raise self._gone()
+                raise self._connection_lost_error()
             case _:
                 self.conn.close()
-                raise StatementFailedError(self.place, _own_words(_UNFINISHED))
+                raise StatementFailedError(self.place, _own_message(_UNFINISHED))
 
     def _check_outside(self) -> None:
         match self.conn.info.transaction_status:
@@ -174,19 +182,19 @@ class ScriptCall(NamedTuple):
                 self.conn.isolation_level = None
                 self.conn.read_only = self.conn.deferrable = None
             case TransactionStatus.UNKNOWN:
-                raise self._gone()
+                raise self._connection_lost_error()
             case _:
-                raise StatementFailedError(self.place, _own_words(_LEFT_OPEN))
+                raise StatementFailedError(self.place, _own_message(_LEFT_OPEN))
 
-    def _gone(self) -> MigratorError:
+    def _connection_lost_error(self) -> MigratorError:
         if self.conn.broken:
-            words = _own_words("the session ended")
+            words = _own_message("the session ended")
             return ConnectionLostError(
                 words, doing=f"running {self.place}", place=self.place
             )
         return _closed_by_script(self.place)
 
-    def _tell(self, line: str) -> None:
+    def _emit_line(self, line: str) -> None:
         place = self.place
         self.observe(
             ScriptPrinted(version=place.version, path=place.path, message=line)
@@ -194,7 +202,7 @@ class ScriptCall(NamedTuple):
 
 
 @contextmanager
-def _told(call: ScriptCall) -> Iterator[None]:
+def _emit_finished(call: ScriptCall) -> Iterator[None]:
     """Tell that the block is through, as if it were a statement."""
     started, place = time.monotonic(), call.place
     yield
@@ -211,20 +219,20 @@ def _told(call: ScriptCall) -> Iterator[None]:
 
 
 @contextmanager
-def _unhurried(conn: psycopg.Connection) -> Iterator[None]:
+def _allow_slow_peers(conn: psycopg.Connection) -> Iterator[None]:
     """
     Let either end read as late as it likes, as when rows of COPY are worked on.
 
     The server's own limit comes back with the settings of the next migration.
     """
-    if not pooled(conn):
+    if not is_pooled(conn):
         conn.execute("SET tcp_user_timeout = 0")
-    with unhurried(conn), unbounded(conn):
+    with allow_slow_reader(conn), without_memory_limit(conn):
         yield
 
 
 @contextmanager
-def _holding(conn: psycopg.Connection) -> Iterator[None]:
+def _forbid_commit(conn: psycopg.Connection) -> Iterator[None]:
     """Let nobody end the transaction from Python, as in psycopg's own blocks."""
 
     def refuse() -> None:
@@ -237,14 +245,14 @@ def _holding(conn: psycopg.Connection) -> Iterator[None]:
         del vars(conn)["commit"], vars(conn)["rollback"]
 
 
-def _forget_habits(conn: psycopg.Connection[Any]) -> None:
+def _reset_connection_object(conn: psycopg.Connection[Any]) -> None:
     """Undo what a script may have set on the connection object; we read rows next."""
     conn.row_factory = psycopg.rows.tuple_row
     conn.cursor_factory = psycopg.Cursor
     conn.prepare_threshold = None
 
 
-def _said(error: BaseException, file: str) -> ServerMessage:
+def _message_of(error: BaseException, file: str) -> ServerMessage:
     """Return *error* in the form of what a server says, with the script's traceback."""
     name = type(error).__name__
     try:
@@ -254,7 +262,7 @@ def _said(error: BaseException, file: str) -> ServerMessage:
     lines = [line.strip() for line in whole.splitlines() if line.strip()]
     text = "; ".join(lines)
     shown = traceback.format_exception(
-        type(error), error, _from(error.__traceback__, file), chain=False
+        type(error), error, _traceback_from(error.__traceback__, file), chain=False
     )
     return ServerMessage(
         sqlstate=None,
@@ -263,7 +271,7 @@ def _said(error: BaseException, file: str) -> ServerMessage:
     )
 
 
-def _from(trace: TracebackType | None, file: str) -> TracebackType | None:
+def _traceback_from(trace: TracebackType | None, file: str) -> TracebackType | None:
     """Return the part of *trace* that begins in *file*."""
     while trace is not None and trace.tb_frame.f_code.co_filename != file:
         trace = trace.tb_next
@@ -271,10 +279,10 @@ def _from(trace: TracebackType | None, file: str) -> TracebackType | None:
 
 
 def _closed_by_script(place: Place) -> StatementFailedError:
-    return StatementFailedError(place, _own_words(_CLOSED))
+    return StatementFailedError(place, _own_message(_CLOSED))
 
 
-def _own_words(text: str) -> ServerMessage:
+def _own_message(text: str) -> ServerMessage:
     return ServerMessage(sqlstate=None, message=text)
 
 

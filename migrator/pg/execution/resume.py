@@ -8,37 +8,43 @@ from migrator.domain.facts import TRACKING, Place
 from migrator.domain.model import Statement, Step
 from migrator.errors import LockLostError
 from migrator.events.migration import MigrationResumed
-from migrator.pg.connection.own_messages import ask_own
-from migrator.pg.execution.invalid_indexes import Unfinished
+from migrator.pg.connection.own_messages import query_own
+from migrator.pg.execution.invalid_indexes import InvalidIndexes
 from migrator.pg.execution.partial_errors import (
     CHANGED,
     KEEPS,
-    Failure,
-    Progress,
-    lost_track,
-    nowhere,
-    placed,
-    undecided,
+    FileProgress,
+    RecordedFailure,
+    file_place,
+    located_statements,
+    mismatch_error,
+    undecided_error,
 )
 from migrator.pg.execution.statements import Executor
-from migrator.pg.tracking.intent_log import Intent, Journal, Mark, Prefix, digest
-from migrator.sql.classify import Applied, Nature, act_of
+from migrator.pg.tracking.intent_log import (
+    Intent,
+    IntentLog,
+    IntentState,
+    PrefixDigest,
+    statement_digest,
+)
+from migrator.sql.classify import Applied, Effect, classify
 
 
-class Notes:
+class IntentWriter:
     """The journal's row of *step*, written on *executor*'s connection."""
 
     def __init__(self, executor: Executor, step: Step) -> None:
         self._executor = executor
         self._step = step
-        ledger = executor.table.ledger if executor.table else None
-        self.journal = None if ledger is None else Journal(ledger, step)
+        ledger = executor.table.history_table if executor.table else None
+        self.journal = None if ledger is None else IntentLog(ledger, step)
         """None where nothing can be noted."""
 
         self.row: int | None = None
         """The row's id, once there is one."""
 
-        self.reached = Mark(0, "")
+        self.reached = IntentState(0, "")
         """What has run, noted or not, and what only the session has of it included."""
 
         self.applied = Applied()
@@ -47,54 +53,56 @@ class Notes:
         self._noted = 0
         """How many statements the row says are in effect."""
 
-    def ran(self, statement: Statement, reached: Mark | None = None) -> None:
+    def count(self, statement: Statement, reached: IntentState | None = None) -> None:
         """Count *statement*, which has succeeded; it leads to *reached*, if it ends."""
         self.applied.add(statement.text)
         if reached is not None:
             self.reached = reached
 
-    def write(self, mark: Mark) -> None:
+    def write(self, mark: IntentState) -> None:
         """
         Write *mark*, in the transaction that is open if one is.
 
         Raises:
             LockLostError: The migration lock is not ours any more, or another run has
                 gone on with the step.
-            MigratorError: As `Executor.take`.
+            MigratorError: As `Executor.execute`.
         """
         if self.journal is None:
             return
         executor, conn = self._executor, self._executor.conn
-        query = self.journal.marking(
-            self.row, mark, reached=self._noted, held=executor.hold.proof
+        query = self.journal.write_sql(
+            self.row, mark, reached=self._noted, held=executor.lock.still_held_sql
         )
-        with executor.explaining(nowhere(self._step, TRACKING)):
-            answers = ask_own(conn, query)
+        with executor.translate_errors(file_place(self._step, TRACKING)):
+            answers = query_own(conn, query)
         found = [row[0] for row in answers if row is not None]
         if not found:
-            executor.hold.check()
+            executor.lock.check()
             raise LockLostError(
                 f"another run has gone on with {self._step.migration.path}"
             )
-        self.row, self._noted = found[-1], mark.through
+        self.row, self._noted = found[-1], mark.completed
 
     def find(self) -> Intent | None:
         """Take up the row that an earlier attempt has left open, and return it."""
         if self.journal is None:
             return None
-        with self._executor.explaining(nowhere(self._step, TRACKING)):
+        with self._executor.translate_errors(file_place(self._step, TRACKING)):
             intent = self.journal.find(self._executor.conn)
         if intent is not None:
-            self.row, self._noted = intent.id, intent.through
-            self.reached = Mark(intent.through, "")
+            self.row, self._noted = intent.id, intent.completed
+            self.reached = IntentState(intent.completed, "")
         return intent
 
-    def progress(self, place: Place) -> Progress:
+    def progress(self, place: Place) -> FileProgress:
         """Return how far the step has come, seen from *place*."""
-        ledger = self.journal.ledger.identifier.as_string() if self.journal else None
-        total = len(self._step.told)
+        ledger = (
+            self.journal.history_table.identifier.as_string() if self.journal else None
+        )
+        total = len(self._step.listed_statements)
         through, script = self.applied.through, self._step.script
-        return Progress(place, through, total, ledger, self.row, script)
+        return FileProgress(place, through, total, ledger, self.row, script)
 
 
 class Resumption(NamedTuple):
@@ -102,75 +110,77 @@ class Resumption(NamedTuple):
 
     executor: Executor
     step: Step
-    notes: Notes
-    unfinished: Unfinished
+    notes: IntentWriter
+    unfinished: InvalidIndexes
 
-    def find(self) -> tuple[tuple[Place, Statement], ...]:
+    def find_completed(self) -> tuple[tuple[Place, Statement], ...]:
         """
         Take up the notes of an earlier attempt, told, if one has left any.
 
         Return the statements that make the session what it was where the step goes on.
 
         Raises:
-            PartialError: The file has changed in what is in effect, or it cannot be
+            PartiallyAppliedError: The file has changed in what is in effect, or it cannot be
                 known what is.
             ContentionError: A session is still at work on what was sent last.
         """
         intent = self.notes.find()
         if intent is None:
             return ()
-        replayed = tuple(self._verified(intent))
-        through = intent.through + self._came_through(intent)
-        self.notes.reached = Mark(through, "")
+        replayed = tuple(self._verify(intent))
+        through = intent.completed + self._was_applied(intent)
+        self.notes.reached = IntentState(through, "")
         if through:
-            self.executor.observe(_resumed(self.step, intent, through))
+            self.executor.observe(_resumed_event(self.step, intent, through))
         return replayed
 
-    def _verified(self, intent: Intent) -> Iterator[tuple[Place, Statement]]:
+    def _verify(self, intent: Intent) -> Iterator[tuple[Place, Statement]]:
         """Yield those of the statements in effect that only set up the session."""
-        prefix, last = Prefix(), ""
-        for place, statement in islice(placed(self.step), intent.through):
-            last, act = prefix.add(statement), act_of(statement.text)
-            self.notes.ran(statement)
+        prefix, last = PrefixDigest(), ""
+        for place, statement in islice(located_statements(self.step), intent.completed):
+            last, act = prefix.add(statement), classify(statement.text)
+            self.notes.count(statement)
             if act.keeps:
-                raise lost_track(intent, self.notes.progress(place), KEEPS)
-            if act.nature is Nature.SESSION:
+                raise mismatch_error(intent, self.notes.progress(place), KEEPS)
+            if act.nature is Effect.SESSION:
                 yield place, statement
         # what a human has noted has no digest, and a function's call needs none
         if intent.prefix and intent.prefix != last:
-            here = self.notes.progress(nowhere(self.step))
-            raise lost_track(intent, here, CHANGED)
+            here = self.notes.progress(file_place(self.step))
+            raise mismatch_error(intent, here, CHANGED)
 
-    def _came_through(self, intent: Intent) -> bool:
+    def _was_applied(self, intent: Intent) -> bool:
         """Tell whether the statement that was sent last is in effect."""
         script = self.step.script
-        if intent.sent is None or (script is not None and script.repeatable):
+        if intent.in_flight is None or (script is not None and script.repeatable):
             return False
-        left = islice(self.step.told, intent.through, None)
+        left = islice(self.step.listed_statements, intent.completed, None)
         statement = next(iter(left), Statement("", 0))
-        place = self.step.migration.place(statement, intent.through + 1)
+        place = self.step.migration.place(statement, intent.completed + 1)
         progress = self.notes.progress(place)
-        found = self.unfinished.outcome(intent.sent.act, intent.sent.before)
+        found = self.unfinished.outcome(
+            intent.in_flight.statement_class, intent.in_flight.before
+        )
         if found.done is None:
-            kept = intent.sent.failure
-            failure = None if kept is None else Failure.read(kept)
-            raise undecided(progress, failure, earlier=intent)
-        if found.done and digest(statement) != intent.sent.digest:
-            raise lost_track(intent, progress, CHANGED)
+            kept = intent.in_flight.failure
+            failure = None if kept is None else RecordedFailure.read(kept)
+            raise undecided_error(progress, failure, earlier=intent)
+        if found.done and statement_digest(statement) != intent.in_flight.digest:
+            raise mismatch_error(intent, progress, CHANGED)
         for leftover in found.leftovers:
-            self.unfinished.clear(leftover, progress)
+            self.unfinished.drop_index(leftover, progress)
         if found.done:
-            self.notes.ran(statement)
+            self.notes.count(statement)
         return found.done
 
 
-def _resumed(step: Step, intent: Intent, through: int) -> MigrationResumed:
+def _resumed_event(step: Step, intent: Intent, through: int) -> MigrationResumed:
     return MigrationResumed(
         version=step.migration.version,
         path=step.migration.path,
         direction=step.direction.value,
         through=through,
-        statements=len(step.told),
-        begun_by=intent.by,
+        statements=len(step.listed_statements),
+        begun_by=intent.run_by,
         begun_at=intent.since,
     )

@@ -12,7 +12,7 @@ from migrator.pg.errors.translate import SERIALIZATION_FAILURE
 from migrator.process.cancellation import Cancellation
 
 
-def retrying(
+def retry_on_contention(
     take: Callable[[Step], bool],
     step: Step,
     *,
@@ -54,9 +54,9 @@ def retrying(
                 ended = ContentionError(
                     error.place, error.server, attempts=attempt, blocker=blocker
                 )
-                ended.sequel = error.sequel
+                ended.advice = error.advice
                 raise ended from error
-            observe(_retried(error, attempt, delay))
+            observe(_retried_event(error, attempt, delay))
             (sleep or cancellation.sleep)(delay)
             attempt, since = attempt + 1, time.monotonic()
 
@@ -67,7 +67,9 @@ def _stalled_s(error: ContentionError, since: float) -> float:
     return time.monotonic() - since if waited else 0.0
 
 
-def _retried(error: ContentionError, attempt: int, delay: float) -> MigrationRetried:
+def _retried_event(
+    error: ContentionError, attempt: int, delay: float
+) -> MigrationRetried:
     return MigrationRetried(
         version=error.place.version,
         path=error.place.path,

@@ -9,7 +9,7 @@ from migrator.domain.facts import Place, ServerMessage
 from migrator.events.base import Event, Observer
 from migrator.events.database import ServerNoticed
 from migrator.events.migration import StatementFinished
-from migrator.pg.errors.translate import discreet
+from migrator.pg.errors.translate import mask_server_message
 
 
 _SHOWN = 10
@@ -33,7 +33,7 @@ def statement_finished(
     )
 
 
-def noticed(
+def notice_event(
     diag: psycopg.errors.Diagnostic, place: Place, source: str
 ) -> ServerNoticed:
     """
@@ -41,7 +41,7 @@ def noticed(
 
     It is without the passwords that *source* gives away.
     """
-    said = discreet(
+    said = mask_server_message(
         ServerMessage(
             sqlstate=diag.sqlstate,
             message=diag.message_primary or "",
@@ -62,7 +62,7 @@ def noticed(
     )
 
 
-class Notices:
+class NoticeReporter:
     """Tells the first MOST_NOTICES of each statement, and that there are more."""
 
     def __init__(self, observe: Observer) -> None:
@@ -70,26 +70,26 @@ class Notices:
         self._place: Place | None = None
         self._number = 0
 
-    def tell(self, diag: psycopg.errors.Diagnostic, place: Place, source: str) -> None:
-        """Tell *diag*, said at *place*; *source* is as for `noticed`."""
+    def emit(self, diag: psycopg.errors.Diagnostic, place: Place, source: str) -> None:
+        """Tell *diag*, said at *place*; *source* is as for `notice_event`."""
         if place != self._place:
             self._place, self._number = place, 0
         self._number += 1
         if self._number <= MOST_NOTICES:
-            self._observe(noticed(diag, place, source))
+            self._observe(notice_event(diag, place, source))
         elif self._number == MOST_NOTICES + 1:
-            self._observe(_more(place))
+            self._observe(_more_event(place))
 
 
 @contextmanager
-def noticing(
+def report_notices(
     conn: psycopg.Connection, observe: Observer, place: Place, source: str
 ) -> Iterator[None]:
-    """Tell what *conn* hears within the block, as said at *place*; see `Notices`."""
-    notices = Notices(observe)
+    """Tell what *conn* hears within the block, as said at *place*; see `NoticeReporter`."""
+    notices = NoticeReporter(observe)
 
     def tell(diag: psycopg.errors.Diagnostic) -> None:
-        notices.tell(diag, place, source)
+        notices.emit(diag, place, source)
 
     conn.add_notice_handler(tell)
     try:
@@ -98,7 +98,7 @@ def noticing(
         conn.remove_notice_handler(tell)
 
 
-def _more(place: Place) -> ServerNoticed:
+def _more_event(place: Place) -> ServerNoticed:
     return ServerNoticed(
         version=place.version,
         path=place.path,
@@ -111,7 +111,7 @@ def _more(place: Place) -> ServerNoticed:
     )
 
 
-def hushed(observe: Observer, told: int) -> Observer:
+def deduplicate(observe: Observer, told: int) -> Observer:
     """Return *observe* for a second run of statements of which *told* were told."""
     finished = 0
 

@@ -21,28 +21,28 @@ from migrator.errors import (
     AccessDeniedError,
     MigratorError,
     NotAppliedError,
-    PartialError,
+    PartiallyAppliedError,
     RowNotWrittenError,
     StatementFailedError,
 )
 from migrator.errors.runtime import NOT_APPLIED
 from migrator.events.base import Observer
 from migrator.pg.connection.connect import Session
-from migrator.pg.connection.own_messages import ask_own
+from migrator.pg.connection.own_messages import query_own
 from migrator.pg.connection.pooler import begin, commit
-from migrator.pg.connection.queries import roll_back, run_command, send
-from migrator.pg.connection.session import settle
-from migrator.pg.errors.translate import explained, without_file_settings
-from migrator.pg.execution.partial_errors import NOTHING, nowhere, placed
+from migrator.pg.connection.queries import roll_back, run_command, send_statement
+from migrator.pg.connection.session import reset_session
+from migrator.pg.errors.translate import translate, without_file_settings
+from migrator.pg.execution.partial_errors import NOTHING, file_place, located_statements
 from migrator.pg.execution.python_script import ScriptCall
-from migrator.pg.execution.server_messages import noticing, statement_finished
-from migrator.pg.locking.held_lock import Hold
-from migrator.pg.monitor.current_statement import Watch
+from migrator.pg.execution.server_messages import report_notices, statement_finished
+from migrator.pg.locking.held_lock import HeldLock
+from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.pg.tracking.history_table import WITHIN_MS
-from migrator.pg.tracking.version_table import Table
+from migrator.pg.tracking.version_table import VersionTable
 from migrator.process.cancellation import Cancellation
-from migrator.sql.classify import Nature, act_of
-from migrator.sql.secrets import without_passwords
+from migrator.sql.classify import Effect, classify
+from migrator.sql.secrets import mask_passwords
 
 
 _BUILDS = ("create index", "drop index", "reindex")
@@ -59,7 +59,7 @@ _AS_BEFORE = "SELECT set_config('lock_timeout', {}, false)"
 
 
 @contextmanager
-def patient(
+def without_lock_timeout(
     conn: psycopg.Connection, statement: Statement, session: Session
 ) -> Iterator[None]:
     """
@@ -68,22 +68,25 @@ def patient(
     A file that has set a value of its own keeps it.
     """
     ours = sql.Literal(session.settings["lock_timeout"])
-    endless = builds(statement) and ask_own(conn, sql.SQL(_ENDLESS).format(ours))[0]
+    endless = (
+        is_concurrent_index(statement)
+        and query_own(conn, sql.SQL(_ENDLESS).format(ours))[0]
+    )
     try:
         yield
     finally:
         if endless:
             # a session that is gone has no settings
             with suppress(psycopg.Error):
-                ask_own(conn, sql.SQL(_AS_BEFORE).format(ours))
+                query_own(conn, sql.SQL(_AS_BEFORE).format(ours))
 
 
-def builds(statement: Statement) -> bool:
+def is_concurrent_index(statement: Statement) -> bool:
     """Tell whether *statement* builds or drops an index concurrently."""
     if "concurrently" not in statement.text.lower():
         return False
-    act = act_of(statement.text)
-    return act.nature is Nature.TRACED and act.verb in _BUILDS
+    act = classify(statement.text)
+    return act.nature is Effect.TRACED and act.verb in _BUILDS
 
 
 _READ_LATE_S = 0.25
@@ -91,7 +94,7 @@ _READ_LATE_S = 0.25
 statement is taken to begin when the answer before it is read."""
 
 if TYPE_CHECKING:
-    from migrator.pg.execution.no_transaction import Autocommit
+    from migrator.pg.execution.no_transaction import NoTransactionRun
 
 _ENDS = ("COMMIT", "PREPARE TRANSACTION")
 
@@ -100,25 +103,25 @@ class Executor(NamedTuple):
     """Runs steps on one connection and tells what happens."""
 
     conn: psycopg.Connection
-    table: Table | None
+    table: VersionTable | None
     """None where nothing is recorded."""
 
     session: Session
     observe: Observer
     cancellation: Cancellation
-    hold: Hold
+    lock: HeldLock
     drop_invalid: bool = True
     """Whether what a concurrent build left behind is dropped, and built again."""
 
-    mask: Callable[[str], str] = without_passwords
+    mask: Callable[[str], str] = mask_passwords
     """Hides secrets in what is kept in a table of ours."""
 
     @property
-    def watch(self) -> Watch:
+    def current(self) -> CurrentStatement:
         """Return what is told which statement runs."""
-        return self.hold.watch
+        return self.lock.current
 
-    def take(self, step: Step) -> bool:
+    def execute(self, step: Step) -> bool:
         """
         Run *step* and record it; False when another migrator has done so already.
 
@@ -128,61 +131,63 @@ class Executor(NamedTuple):
             NotRecordedError: The tracking table does not take the row; nor is it then.
             ContentionError: Locks, deadlock, serialization; all is rolled back.
             ConnectionLostError: The session died.
-            PartialError: Part of a NO TRANSACTION file is in effect and a human must
+            PartiallyAppliedError: Part of a NO TRANSACTION file is in effect and a human must
                 look, or the file ended the transaction that was to hold it.
             AccessDeniedError, FileChangedError, StatementTimeoutError: As they say;
                 rolled back.
         """
         try:
-            return self._take(step)
+            return self._execute(step)
         except (AccessDeniedError, NotAppliedError) as error:
-            raise self._ending(step, error) from error
+            raise self._final_error(step, error) from error
 
-    def _ending(self, step: Step, error: MigratorError) -> MigratorError:
+    def _final_error(self, step: Step, error: MigratorError) -> MigratorError:
         if isinstance(error, StatementFailedError):
-            self.hold.held()  # then it was we who cancelled it
+            self.lock.check_known()  # then it was we who cancelled it
         if isinstance(error, AccessDeniedError):
             error = without_file_settings(error, self.conn)
         if isinstance(error, NotAppliedError) and not step.migration.transaction:
             error.state = NOT_APPLIED
         return error
 
-    def _take(self, step: Step) -> bool:
+    def _execute(self, step: Step) -> bool:
         if step.script is not None:
-            return self._take_script(step, step.script)
+            return self._execute_script(step, step.script)
         if step.migration.transaction:
-            return self._in_transaction(step, partial(self._run_all, step))
-        return self._outside(step).take()
+            return self._execute_in_transaction(
+                step, partial(self._run_statements, step)
+            )
+        return self._no_transaction_run(step).run()
 
-    def _outside(self, step: Step) -> "Autocommit":
-        from migrator.pg.execution.no_transaction import Autocommit  # noqa: PLC0415 - few files need it
+    def _no_transaction_run(self, step: Step) -> "NoTransactionRun":
+        from migrator.pg.execution.no_transaction import NoTransactionRun  # noqa: PLC0415 - few files need it
 
-        return Autocommit(self, step)
+        return NoTransactionRun(self, step)
 
-    def settle(self, step: Step) -> None:
+    def reset_session(self, step: Step) -> None:
         """
         Put the session into the state in which *step* begins, behind another one.
 
         Raises:
             ConnectionLostError: The session died.
         """
-        with self.explaining(nowhere(step, RESETTING)):
-            settle(self.conn, self.session.state)
+        with self.translate_errors(file_place(step, RESETTING)):
+            reset_session(self.conn, self.session.state)
 
-    def _in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
+    def _execute_in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
         try:
-            self.command(begin(self.conn, step.begin), nowhere(step, BEGINNING))
+            self.run_command(begin(self.conn, step.begin), file_place(step, BEGINNING))
             run()
-            recorded = self.enter(step, WITHIN_MS, self.hold.proof)
-            self.hold.held()
+            recorded = self.record(step, WITHIN_MS, self.lock.still_held_sql)
+            self.lock.check_known()
             end = commit(self.conn) if recorded else b"ROLLBACK"
-            self.command(end, nowhere(step, AT_COMMIT))
+            self.run_command(end, file_place(step, AT_COMMIT))
         finally:
             roll_back(self.conn)
         return recorded
 
-    def _run_all(self, step: Step) -> None:
-        for place, statement in placed(step):
+    def _run_statements(self, step: Step) -> None:
+        for place, statement in located_statements(step):
             self.run_inside(statement, place)
 
     def run_inside(self, statement: Statement, place: Place) -> None:
@@ -190,11 +195,11 @@ class Executor(NamedTuple):
         Run *statement* in the transaction that is open.
 
         Raises:
-            MigratorError: As `take`.
+            MigratorError: As `execute`.
         """
-        self._still_ours(self.run(statement, place), place)
+        self._check_transaction(self.run(statement, place), place)
 
-    def _take_script(self, step: Step, script: Script) -> bool:
+    def _execute_script(self, step: Step, script: Script) -> bool:
         call = ScriptCall(
             script,
             step.migration.place(script.call, 1),
@@ -202,19 +207,21 @@ class Executor(NamedTuple):
             self.session,
             self.observe,
             self.cancellation,
-            self.watch,
+            self.current,
         )
-        with self._noticing(call.place, script.text), call.loaded() as function:
+        with self._report_notices(call.place, script.text), call.load() as function:
             if step.migration.transaction:
-                return self._in_transaction(step, partial(call.run_inside, function))
-            return self._outside(step).call(call, function)
+                return self._execute_in_transaction(
+                    step, partial(call.run_inside, function)
+                )
+            return self._no_transaction_run(step).run_script(call, function)
 
     def run(self, statement: Statement, place: Place) -> tuple[str, ...]:
         """
         Send one statement text, tell it, and return the command tags of its results.
 
         Raises:
-            MigratorError: As `take`.
+            MigratorError: As `execute`.
         """
         started = time.monotonic()
         tags = self.send(statement, place)
@@ -222,17 +229,17 @@ class Executor(NamedTuple):
         return tags
 
     def send(self, statement: Statement, place: Place) -> tuple[str, ...]:
-        """Send one statement text, which is not told. Raises as `take`."""
-        self.hold.held()
+        """Send one statement text, which is not told. Raises as `execute`."""
+        self.lock.check_known()
         with (
-            self._noticing(place, statement.text),
-            self.explaining(place, statement),
-            patient(self.conn, statement, self.session),
-            self.cancellation.armed(),
+            self._report_notices(place, statement.text),
+            self.translate_errors(place, statement),
+            without_lock_timeout(self.conn, statement, self.session),
+            self.cancellation.interruptible(),
         ):
-            return send(self.conn, statement)
+            return send_statement(self.conn, statement)
 
-    def command(
+    def run_command(
         self, command: bytes, place: Place, statement: Statement = NOTHING
     ) -> None:
         """
@@ -240,10 +247,10 @@ class Executor(NamedTuple):
 
         It returns if it came through all the same.
         """
-        with self.explaining(place, statement):
+        with self.translate_errors(place, statement):
             run_command(self.conn, command, self.cancellation)
 
-    def enter(
+    def record(
         self,
         step: Step,
         took_ms: sql.Composable,
@@ -257,26 +264,26 @@ class Executor(NamedTuple):
         """
         if self.table is None:
             return True
-        entry = self.table.entry(step, held=held, took_ms=took_ms, intent=intent)
-        with self.explaining(nowhere(step, RECORDING)):
-            *_, row = ask_own(
-                self.conn, sql.SQL("; ").join([*self.table.locking, entry])
+        entry = self.table.record_sql(step, held=held, took_ms=took_ms, intent=intent)
+        with self.translate_errors(file_place(step, RECORDING)):
+            *_, row = query_own(
+                self.conn, sql.SQL("; ").join([*self.table.lock_statements, entry])
             )
         recorded = row is not None and bool(row[0])
         if not recorded:
-            self.hold.check()
+            self.lock.check()
             self._check_recorded(step, self.table)
         return recorded
 
-    def _check_recorded(self, step: Step, table: Table) -> None:
+    def _check_recorded(self, step: Step, table: VersionTable) -> None:
         """
         See that somebody else has recorded *step*, when we changed no row.
 
         Raises:
             RowNotWrittenError: Nobody has: something takes our writes away.
         """
-        with self.explaining(nowhere(step, RECORDING)):
-            *_, row = ask_own(self.conn, table.presence(step.migration))
+        with self.translate_errors(file_place(step, RECORDING)):
+            *_, row = query_own(self.conn, table.is_recorded_sql(step.migration))
         if row != (step.direction is Direction.UP,):
             raise RowNotWrittenError(
                 table.identifier.as_string(self.conn),
@@ -284,11 +291,11 @@ class Executor(NamedTuple):
                 path=step.migration.path,
             )
 
-    def _still_ours(self, tags: tuple[str, ...], place: Place) -> None:
+    def _check_transaction(self, tags: tuple[str, ...], place: Place) -> None:
         inside = self.conn.info.transaction_status is TransactionStatus.INTRANS
         if inside and not any(tag.startswith(_ENDS) for tag in tags):
             return
-        raise PartialError(
+        raise PartiallyAppliedError(
             place,
             reason="the file ended the migration's transaction by itself",
             mend="what ran up to here is in effect or undone by the file's own words,"
@@ -297,34 +304,36 @@ class Executor(NamedTuple):
         )
 
     @contextmanager
-    def explaining(
+    def translate_errors(
         self, place: Place, statement: Statement = NOTHING
     ) -> Iterator[None]:
         """Turn errors of *statement*, which begins at *place*, into ours."""
         started = time.monotonic()
         try:
-            with self.watch.at(place, started):
+            with self.current.running_at(place, started):
                 yield
         except psycopg.Error as error:
-            self.hold.held()
-            raise self.meant(error, place, statement, started) from error
+            self.lock.check_known()
+            raise self.translate(error, place, statement, started) from error
 
-    def meant(
+    def translate(
         self, error: psycopg.Error, place: Place, statement: Statement, since: float
     ) -> MigratorError:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
         # PostgreSQL has no statement_timeout for a COMMIT (migrator.pg.connection.queries)
         late = place.phase != AT_COMMIT and 0 < limit_s <= took_s + _READ_LATE_S
-        return explained(
+        return translate(
             error,
             place,
             statement,
             self.conn,
             timed_out=late,
-            blocker=self.watch.blocker(place),
+            blocker=self.current.blocker(place),
             table=self.table.identifier.as_string() if self.table else "",
         )
 
-    def _noticing(self, place: Place, source: str) -> AbstractContextManager[None]:
-        return noticing(self.conn, self.observe, place, source)
+    def _report_notices(
+        self, place: Place, source: str
+    ) -> AbstractContextManager[None]:
+        return report_notices(self.conn, self.observe, place, source)

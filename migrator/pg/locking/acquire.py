@@ -12,28 +12,28 @@ from migrator.domain.backoff import HEARTBEAT_S, WATCH_S, Backoff
 from migrator.domain.model import Lock
 from migrator.events.base import Observer
 from migrator.pg.connection.database import Database
-from migrator.pg.connection.pooler import Link, pooled
-from migrator.pg.locking.advisory import lease_lock, session_lock, session_question
-from migrator.pg.locking.held_lock import Hold, no_lock
+from migrator.pg.connection.pooler import Link, is_pooled
+from migrator.pg.locking.advisory import lease_lock, session_lock, session_lock_query
+from migrator.pg.locking.held_lock import HeldLock, no_lock
 from migrator.pg.locking.stale_sessions import (
     WHO_ANSWERS,
-    Process,
-    asked,
-    ended,
-    processes,
-    who,
+    ServerProcess,
+    end_sessions,
+    processes_sql,
+    query_processes,
+    read_processes,
 )
-from migrator.pg.monitor.current_statement import watching
-from migrator.pg.monitor.lookout import Second, lookout
+from migrator.pg.monitor.current_statement import monitored_statement
+from migrator.pg.monitor.lookout import MonitorConnection, run_monitor
 from migrator.process.cancellation import Cancellation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exclusion:
+class LockAcquisition:
     """How to keep other migrators out, and how long to wait for them."""
 
     lock: Lock = Lock.AUTO
-    patience: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    backoff: Backoff = field(default_factory=lambda: Backoff(total_s=300))
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
@@ -41,7 +41,7 @@ class Exclusion:
     """When it is told how far a statement is, and the most between two such lines."""
 
     @contextmanager
-    def held(
+    def run_locked(
         self,
         database: Database,
         work: psycopg.Connection,
@@ -50,7 +50,7 @@ class Exclusion:
         done: Callable[[], bool],
         observe: Observer,
         cancellation: Cancellation,
-    ) -> Iterator[Hold | None]:
+    ) -> Iterator[HeldLock | None]:
         """
         Keep others out while *work* works, from another connection to *database*.
 
@@ -63,26 +63,32 @@ class Exclusion:
             MigratorError: As `session_lock` and `lease_lock`.
         """
         locks_s = database.session.lock_timeout_s
-        watch = watching(work, observe, locks_s, *self.watch_s)
+        watch = monitored_statement(work, observe, locks_s, *self.watch_s)
         if self.lock is Lock.NONE:
-            second = Second(partial(_connected, database, cancellation))
-            with lookout(watch, second.rows, second.close):
-                yield _freeing(no_lock(watch), asked(work, work))
+            second = MonitorConnection(
+                partial(_connect_in_thread, database, cancellation)
+            )
+            with run_monitor(watch, second.query_rows, second.close):
+                yield _with_cleanup(no_lock(watch), query_processes(work, work))
             return
         leases = self.lock is Lock.TABLE
-        locking = () if leases else (session_question(schema, work),)
-        question = sql.SQL("; ").join([*locking, who(work)])
-        guard, answers = database.ask_again(question, cancellation, like=work)
+        locking = () if leases else (session_lock_query(schema, work),)
+        question = sql.SQL("; ").join([*locking, processes_sql(work)])
+        guard, answers = database.connect_again_and_query(
+            question, cancellation, like=work
+        )
         with closing(guard):
-            ours = processes(answers[-1]) if answers else asked(guard, work)
-            if leases or (self.lock is Lock.AUTO and pooled(guard)):
+            ours = (
+                read_processes(answers[-1]) if answers else query_processes(guard, work)
+            )
+            if leases or (self.lock is Lock.AUTO and is_pooled(guard)):
                 hold = lease_lock(
                     guard,
                     schema=schema,
                     work=work,
-                    opened=partial(_connected, database, cancellation),
+                    opened=partial(_connect_in_thread, database, cancellation),
                     heartbeat_s=self.heartbeat_s,
-                    patience=self.patience,
+                    patience=self.backoff,
                     done=done,
                     observe=observe,
                     cancellation=cancellation,
@@ -94,27 +100,27 @@ class Exclusion:
                     answers and answers[:-WHO_ANSWERS],
                     schema=schema,
                     work=work,
-                    opened=partial(_connected, database, cancellation),
-                    patience=self.patience,
+                    opened=partial(_connect_in_thread, database, cancellation),
+                    patience=self.backoff,
                     done=done,
                     observe=observe,
                     cancellation=cancellation,
                     watch=watch,
                 )
             with hold as held:
-                yield held and _freeing(held, ours)
+                yield held and _with_cleanup(held, ours)
 
 
-def _freeing(hold: Hold, ours: tuple[Process, ...]) -> Hold:
+def _with_cleanup(hold: HeldLock, ours: tuple[ServerProcess, ...]) -> HeldLock:
     """Return *hold*, which frees also what runs on the server."""
 
     def free(conn: psycopg.Connection) -> bool:
-        return ended(conn, ours) and hold.free(conn)
+        return end_sessions(conn, ours) and hold.end_stale_sessions(conn)
 
-    return hold._replace(free=free)
+    return hold._replace(end_stale_sessions=free)
 
 
-def _connected(database: Database, cancellation: Cancellation) -> Link:
+def _connect_in_thread(database: Database, cancellation: Cancellation) -> Link:
     """Connect in a thread, which no signal interrupts, unless the run was cut off."""
     if cancellation.cut is not None:
         raise cancellation.cut

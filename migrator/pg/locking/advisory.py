@@ -18,7 +18,7 @@ from psycopg import sql
 from migrator.domain.backoff import Backoff
 from migrator.errors import (
     AccessDeniedError,
-    LockedError,
+    LockWaitTimeoutError,
     MissingSchemaError,
     UsageError,
 )
@@ -26,15 +26,21 @@ from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, LockContended
 from migrator.pg.connection.connect import server_message
 from migrator.pg.connection.own_messages import OWN, OWN_STATEMENTS
-from migrator.pg.connection.session import ANSWERED_BY_OWN, Answers, asked
-from migrator.pg.errors.tracking_errors import troubled
-from migrator.pg.locking.guard import Guard
-from migrator.pg.locking.held_lock import Hold
-from migrator.pg.locking.lease import GOOSE_LOCK_ID, TABLE, Lease, ask_briefly, find
-from migrator.pg.locking.lease_heartbeat import Heartbeat
+from migrator.pg.connection.session import ANSWERED_BY_OWN, Answers, query_as_caller
+from migrator.pg.errors.tracking_errors import translate_errors
+from migrator.pg.locking.guard import LockSession
+from migrator.pg.locking.held_lock import HeldLock
+from migrator.pg.locking.lease import (
+    GOOSE_LOCK_ID,
+    TABLE,
+    Lease,
+    find_lease_sql,
+    query_briefly,
+)
+from migrator.pg.locking.lease_heartbeat import LeaseHeartbeat
 from migrator.pg.locking.lock_holder import holder_of_lock, naming
-from migrator.pg.monitor.current_statement import Watch
-from migrator.pg.monitor.lookout import Second, lookout
+from migrator.pg.monitor.current_statement import CurrentStatement
+from migrator.pg.monitor.lookout import MonitorConnection, run_monitor
 from migrator.process.cancellation import Cancellation
 
 
@@ -49,7 +55,7 @@ _UNLOCK = "SELECT pg_advisory_unlock({key})"
 _KEY = sql.Literal(GOOSE_LOCK_KEY)
 
 
-def session_question(schema: str | None, work: psycopg.Connection) -> sql.Composed:
+def session_lock_query(schema: str | None, work: psycopg.Connection) -> sql.Composed:
     """
     Return what `session_lock` asks first, for a message that asks other things too.
 
@@ -59,7 +65,7 @@ def session_question(schema: str | None, work: psycopg.Connection) -> sql.Compos
     behind. What is seen of a lease, in *schema*, has to be younger than the lock.
     """
     attempt = sql.SQL(_TRY).format(own=ANSWERED_BY_OWN, key=_KEY, naming=naming(work))
-    return sql.SQL("; ").join([OWN, attempt, find(schema)])
+    return sql.SQL("; ").join([OWN, attempt, find_lease_sql(schema)])
 
 
 @contextmanager
@@ -74,14 +80,14 @@ def session_lock(
     done: Callable[[], bool],
     observe: Observer,
     cancellation: Cancellation,
-    watch: Watch,
-) -> Iterator[Hold | None]:
+    watch: CurrentStatement,
+) -> Iterator[HeldLock | None]:
     """
     Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
     Others who wait for it are shown what *work* does.
     What *watch* is told is looked at from there, or from another connection, *opened*
-    once that one is lost. *answers* are those to `session_question` about *schema* and
+    once that one is lost. *answers* are those to `session_lock_query` about *schema* and
     *work*, where somebody has asked it already. Yields None when *done* said, while we
     waited, that another migrator has done the work.
 
@@ -89,7 +95,7 @@ def session_lock(
     which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
 
     Raises:
-        LockedError: *patience* ran out.
+        LockWaitTimeoutError: *patience* ran out.
         UsageError: A pooler is between us and the server.
         ForeignObjectError: A role that is not trusted owns goose's table.
     """
@@ -99,10 +105,13 @@ def session_lock(
         if not taken:
             yield None
             return
-        guard = Guard(conn)
-        second = Second(opened, guard.rows)
-        with guard.at_rest(), lookout(watch, second.rows, second.close):
-            yield Hold(watch, guard.check, guard.held, guard.proof)
+        guard = LockSession(conn)
+        second = MonitorConnection(opened, guard.query_rows)
+        with (
+            guard.wait_until_idle(),
+            run_monitor(watch, second.query_rows, second.close),
+        ):
+            yield HeldLock(watch, guard.check, guard.check_known, guard.still_held_sql)
     finally:
         claim.drop()
 
@@ -118,9 +127,9 @@ def lease_lock(
     done: Callable[[], bool],
     observe: Observer,
     cancellation: Cancellation,
-    watch: Watch,
+    watch: CurrentStatement,
     heartbeat_s: float,
-) -> Iterator[Hold | None]:
+) -> Iterator[HeldLock | None]:
     """
     Hold goose's lease, in *schema*, for the length of the block.
 
@@ -131,18 +140,18 @@ def lease_lock(
     as `session_lock` does.
 
     Raises:
-        LockedError: *patience* ran out.
+        LockWaitTimeoutError: *patience* ran out.
         AccessDeniedError: The role may not create or write goose's table.
         MissingSchemaError: There is no schema for it.
         ForeignObjectError: A role that is not trusted owns it.
     """
     if schema is None:
         raise MissingSchemaError.of_path(TABLE)
-    with _explaining(), cancellation.armed():
+    with _translate_errors(), cancellation.interruptible():
         claim = _LeaseClaim(conn, Lease.ensure(conn, schema))
     try:
         taken = _acquire(claim, patience, done, observe, cancellation)
-        heartbeat = Heartbeat(
+        heartbeat = LeaseHeartbeat(
             claim.lease,
             conn,
             work=work,
@@ -159,11 +168,11 @@ def lease_lock(
         yield None
         return
     with heartbeat:
-        yield Hold(
+        yield HeldLock(
             watch,
             lambda: _armed(heartbeat.check, cancellation),
-            heartbeat.held,
-            claim.lease.proof,
+            heartbeat.check_known,
+            claim.lease.still_held_sql,
             claim.free,
         )
 
@@ -185,12 +194,12 @@ class _SessionClaim:
     work: psycopg.Connection
     answers: Answers | None
     kind: str = "session"
-    mine: bool = False
+    is_ours: bool = False
     lease: Lease | None = None
 
     def take(self) -> bool:
-        answers = self.answers or asked(
-            self.conn, session_question(self.schema, self.work)
+        answers = self.answers or query_as_caller(
+            self.conn, session_lock_query(self.schema, self.work)
         )
         row, lease = answers[_TAKEN], answers[-1]
         self.answers = None
@@ -200,24 +209,24 @@ class _SessionClaim:
                 " is in between: set MIGRATOR_LOCK=auto or table, or connect to the"
                 " server itself"
             )
-        self.mine = bool(row[0])
+        self.is_ours = bool(row[0])
         self.lease = Lease.readable(self.schema, lease)
-        if self.mine and self._leased() is not None:
+        if self.is_ours and self._lease_holder() is not None:
             self.drop()
-        return self.mine
+        return self.is_ours
 
     def holder(self) -> str | None:
-        return holder_of_lock(self.conn, GOOSE_LOCK_KEY) or self._leased()
+        return holder_of_lock(self.conn, GOOSE_LOCK_KEY) or self._lease_holder()
 
     def drop(self) -> None:
         """Unlock; where the session is gone, the server has done it already."""
-        if self.mine and not self.conn.closed:
+        if self.is_ours and not self.conn.closed:
             # after an error it is closed, and the lock ends with it
             with suppress(psycopg.Error):
-                ask_briefly(self.conn, sql.SQL(_UNLOCK).format(key=_KEY))
-        self.mine = False
+                query_briefly(self.conn, sql.SQL(_UNLOCK).format(key=_KEY))
+        self.is_ours = False
 
-    def _leased(self) -> str | None:
+    def _lease_holder(self) -> str | None:
         return self.lease.holder_of(self.conn) if self.lease else None
 
 
@@ -261,7 +270,7 @@ def _acquire(
 ) -> bool:
     started, delays = time.monotonic(), patience.delays()
     while True:
-        with _explaining(), cancellation.armed():
+        with _translate_errors(), cancellation.interruptible():
             taken = claim.take()
             holder = None if taken else claim.holder()
         waited = time.monotonic() - started
@@ -272,19 +281,19 @@ def _acquire(
             return False
         delay = next(delays, None)
         if delay is None:
-            raise LockedError(waited_s=waited, holder=holder)
+            raise LockWaitTimeoutError(waited_s=waited, holder=holder)
         observe(LockContended(waited_s=round(waited, 3), holder=holder))
         cancellation.sleep(delay)
 
 
 def _armed(check: Callable[[], None], cancellation: Cancellation) -> None:
-    with cancellation.armed():
+    with cancellation.interruptible():
         check()
 
 
 @contextmanager
-def _explaining() -> Iterator[None]:
-    with troubled("taking the migration lock"):
+def _translate_errors() -> Iterator[None]:
+    with translate_errors("taking the migration lock"):
         try:
             yield
         except psycopg.ProgrammingError as error:

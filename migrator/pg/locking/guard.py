@@ -15,8 +15,8 @@ from psycopg import sql
 
 from migrator.errors import LockLostError
 from migrator.pg.connection.connect import server_message
-from migrator.pg.connection.own_messages import as_own
-from migrator.pg.connection.queries import GiveUp, Row, rows
+from migrator.pg.connection.own_messages import own_message
+from migrator.pg.connection.queries import GiveUp, Row, query_rows
 from migrator.pg.connection.socket_poll import wait_ready
 
 
@@ -27,7 +27,7 @@ _MINE = """EXISTS (
 )"""
 
 
-class Guard:
+class LockSession:
     """The connection *conn*, whose session holds the lock."""
 
     def __init__(self, conn: psycopg.Connection) -> None:
@@ -35,7 +35,7 @@ class Guard:
         self._turn = threading.Lock()
 
     @property
-    def proof(self) -> sql.Composable:
+    def still_held_sql(self) -> sql.Composable:
         """Return an expression for any session: true while the lock is held."""
         return sql.SQL(_MINE).format(pid=sql.Literal(self._conn.info.backend_pid))
 
@@ -47,15 +47,15 @@ class Guard:
             LockLostError: The lock is gone.
         """
         try:
-            query = as_own(sql.SQL("SELECT {}").format(self.proof))
+            query = own_message(sql.SQL("SELECT {}").format(self.still_held_sql))
             with self._turn:
-                held = rows(self._conn, query.as_bytes(self._conn))
+                held = query_rows(self._conn, query.as_bytes(self._conn))
         except psycopg.Error as error:
             raise LockLostError(server_message(error).message, died=True) from error
         if held != [(b"t",)]:
             raise LockLostError("its session does not hold it any more")
 
-    def held(self) -> None:
+    def check_known(self) -> None:
         """Raise when the server has ended the session; asks nobody, so is free."""
         if not self._turn.acquire(blocking=False):
             return
@@ -68,7 +68,7 @@ class Guard:
             self._turn.release()
 
     @contextmanager
-    def at_rest(self) -> Iterator[None]:
+    def wait_until_idle(self) -> Iterator[None]:
         """Leave the block only when no other thread uses the connection any more."""
         try:
             yield
@@ -76,7 +76,7 @@ class Guard:
             with self._turn:
                 pass
 
-    def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
+    def query_rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
         """Ask what the watching thread wants to know; as `asking.rows`."""
         with self._turn:
-            return rows(self._conn, query, give_up)
+            return query_rows(self._conn, query, give_up)

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from migrator.pg.connection.own_messages import as_own
-from migrator.pg.connection.pooler import answered, setting
-from migrator.pg.connection.queries import rows
+from migrator.pg.connection.own_messages import own_message
+from migrator.pg.connection.pooler import query_with_settings, with_settings
+from migrator.pg.connection.queries import query_rows
 from migrator.pg.connection.session import Row
 from migrator.pg.ownership import CHECK, check_findings, read_findings
 
@@ -144,7 +144,7 @@ class Lease:
         lease = cls(schema)
         if not lease._is_there(conn):
             try:
-                lease._ask(conn, CREATE)
+                lease._query_row(conn, CREATE)
             except psycopg.Error:
                 # as in CreateLockTable: another migrator may have been quicker
                 if not lease._is_there(conn):
@@ -166,51 +166,51 @@ class Lease:
         return cls(schema) if may_read else None
 
     def _is_there(self, conn: psycopg.Connection) -> bool:
-        found = answered(conn, as_own(find(self.schema)))
+        found = query_with_settings(conn, own_message(find_lease_sql(self.schema)))
         self.readable(self.schema, found)
         return found is not None
 
     def acquire(self, conn: psycopg.Connection) -> bool:
         """Take the lease if it is free or has ended; say whether it is ours now."""
         try:
-            row = self._ask(conn, ACQUIRE)
+            row = self._query_row(conn, ACQUIRE)
         except _CONTENDED:
             return False
         return row is not None
 
     def holder_of(self, conn: psycopg.Connection) -> str | None:
         """Return who has the lease, since when and until when; None when it is free."""
-        row = self._ask(conn, _HOLDER)
+        row = self._query_row(conn, _HOLDER)
         return str(row[0]) if row else None
 
     @property
-    def proof(self) -> sql.Composable:
+    def still_held_sql(self) -> sql.Composable:
         """
         Return an expression that is true while the lease is ours.
 
         When it ends is not asked: a transaction with an old snapshot sees no renewal.
         """
-        return self._query(_OURS)
+        return self._compose(_OURS)
 
     def clean_up(self, conn: psycopg.Connection) -> None:
         """Free leases that have ended, of every lock, as goose before each retry."""
         try:
-            self._ask(conn, CLEAN_UP)
+            self._query_row(conn, CLEAN_UP)
         except _CONTENDED:
             return
 
     def renew(self, conn: psycopg.Connection, give_up: Callable[[], bool]) -> bool:
-        """Prolong the lease; False when it is not ours any more. Raises as `ask`."""
-        return ask(conn, self._query(RENEW), give_up)
+        """Prolong the lease; False when it is not ours any more. Raises as `query_lease`."""
+        return query_lease(conn, self._compose(RENEW), give_up)
 
     def release(self, conn: psycopg.Connection) -> bool:
-        """Free the lease; False when it was not ours any more. Raises as `ask`."""
-        return ask_briefly(conn, self._query(RELEASE))
+        """Free the lease; False when it was not ours any more. Raises as `query_lease`."""
+        return query_briefly(conn, self._compose(RELEASE))
 
-    def _ask(self, conn: psycopg.Connection, text: str) -> Row | None:
-        return answered(conn, as_own(self._query(text)))
+    def _query_row(self, conn: psycopg.Connection, text: str) -> Row | None:
+        return query_with_settings(conn, own_message(self._compose(text)))
 
-    def _query(self, text: str) -> sql.Composed:
+    def _compose(self, text: str) -> sql.Composed:
         return sql.SQL(text).format(
             table=sql.Identifier(self.schema, TABLE),
             id=sql.Literal(GOOSE_LOCK_ID),
@@ -219,7 +219,7 @@ class Lease:
         )
 
 
-def find(schema: str | None) -> sql.Composed:
+def find_lease_sql(schema: str | None) -> sql.Composed:
     """
     Return what looks for the table and what is wrong with it, as our own message.
 
@@ -228,13 +228,13 @@ def find(schema: str | None) -> sql.Composed:
     return sql.SQL(_FIND).format(schema=sql.Literal(schema))
 
 
-def ask_briefly(conn: psycopg.Connection, query: sql.Composed) -> bool:
-    """Ask for something that ends by itself when nobody answers. Raises as `ask`."""
+def query_briefly(conn: psycopg.Connection, query: sql.Composed) -> bool:
+    """Ask for something that ends by itself when nobody answers. Raises as `query_lease`."""
     end = time.monotonic() + _RELEASE_S
-    return ask(conn, query, lambda: time.monotonic() >= end)
+    return query_lease(conn, query, lambda: time.monotonic() >= end)
 
 
-def ask(
+def query_lease(
     conn: psycopg.Connection, query: sql.Composed, give_up: Callable[[], bool]
 ) -> bool:
     """
@@ -249,8 +249,8 @@ def ask(
         psycopg.Error: It failed, or was given up; then *conn* is closed.
     """
     try:
-        message = as_own(query).as_bytes(conn)
-        return bool(rows(conn, setting(conn, message), give_up))
+        message = own_message(query).as_bytes(conn)
+        return bool(query_rows(conn, with_settings(conn, message), give_up))
     except BaseException:
         conn.close()
         raise

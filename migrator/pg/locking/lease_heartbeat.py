@@ -17,11 +17,11 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from migrator.errors import LockLostError, MigratorError
-from migrator.pg.connection.pooler import pooled
-from migrator.pg.connection.queries import GiveUp, Row, cancel, rows
+from migrator.pg.connection.pooler import is_pooled
+from migrator.pg.connection.queries import GiveUp, Row, cancel, query_rows
 from migrator.pg.locking.lease import LEASE_S, Lease
-from migrator.pg.monitor.current_statement import Watch
-from migrator.pg.monitor.monitor import Looker
+from migrator.pg.monitor.current_statement import CurrentStatement
+from migrator.pg.monitor.monitor import Monitor
 
 
 _AGAIN_S = 1.0
@@ -29,7 +29,7 @@ _LOOK_S = 2.0
 """How long a look may hold up the lease; it is much shorter."""
 
 
-class Heartbeat:
+class LeaseHeartbeat:
     """
     Renews *lease* on *conn* for the length of the block, and frees it at its end.
 
@@ -48,7 +48,7 @@ class Heartbeat:
         opened: Callable[[], psycopg.Connection],
         since: float,
         every_s: float,
-        watch: Watch,
+        watch: CurrentStatement,
     ) -> None:
         self._lease = lease
         self._conn = conn
@@ -57,7 +57,7 @@ class Heartbeat:
         self._until = since + LEASE_S
         self._every_s = every_s
         self._watch = watch
-        self._looker = Looker(watch, self._ask)
+        self._looker = Monitor(watch, self._query_rows)
         self._lost: str | None = None
         self._turn = threading.Lock()
         self._ended = threading.Event()
@@ -89,9 +89,9 @@ class Heartbeat:
             LockLostError: The lease is not ours any more.
         """
         self._renew()
-        self.held()
+        self.check_known()
 
-    def held(self) -> None:
+    def check_known(self) -> None:
         """
         Go on, or stop here, by what is known already.
 
@@ -99,7 +99,7 @@ class Heartbeat:
             LockLostError: As `check`.
         """
         if self._lost is None and time.monotonic() >= self._until:
-            self._lost = _too_late(self._conn)
+            self._lost = _expiry_message(self._conn)
         if self._lost is not None:
             raise LockLostError(self._lost)
 
@@ -108,39 +108,41 @@ class Heartbeat:
         while not self._ended.wait(self._pause(due)):
             if time.monotonic() >= due:
                 due = time.monotonic() + (self._every_s if self._renew() else _AGAIN_S)
-                if self._known_lost():
+                if self._is_known_lost():
                     _cancel(self._work)
-            self._looker.look()
+            self._looker.check()
 
     def _pause(self, due: float) -> float:
         return max(0.0, min(due - time.monotonic(), self._looker.pause()))
 
-    def _ask(self, query: bytes, give_up: GiveUp) -> list[Row]:
+    def _query_rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
         end = time.monotonic() + _LOOK_S
         with self._turn:
-            return rows(self._conn, query, lambda: give_up() or time.monotonic() >= end)
+            return query_rows(
+                self._conn, query, lambda: give_up() or time.monotonic() >= end
+            )
 
-    def _known_lost(self) -> bool:
+    def _is_known_lost(self) -> bool:
         with suppress(LockLostError):
-            self.held()
+            self.check_known()
         return self._lost is not None
 
     def _renew(self) -> bool:
         """Prolong the lease; False when it is lost or this attempt did not work."""
         with self._turn, suppress(psycopg.Error, MigratorError):
-            if self._lost is not None or self._hopeless():
+            if self._lost is not None or self._has_expired():
                 return False
             if self._conn.closed:
                 self._conn = self._opened()
             asked = time.monotonic()
-            if self._lease.renew(self._conn, self._hopeless):
+            if self._lease.renew(self._conn, self._has_expired):
                 self._until = asked + LEASE_S
                 return True
             holder = self._lease.holder_of(self._conn)
             self._lost = f"the lease is with {holder or 'nobody'} now"
         return False
 
-    def _hopeless(self) -> bool:
+    def _has_expired(self) -> bool:
         return self._ended.is_set() or time.monotonic() >= self._until
 
     def _release(self) -> None:
@@ -150,9 +152,9 @@ class Heartbeat:
             self._lease.release(self._conn)
 
 
-def _too_late(conn: psycopg.Connection) -> str:
+def _expiry_message(conn: psycopg.Connection) -> str:
     why = f"it could not be renewed within {LEASE_S} s"
-    if pooled(conn):
+    if is_pooled(conn):
         return (
             f"{why}; the pooler needs a second server connection for us"
             " (PgBouncer: default_pool_size), or connect to the server itself"

@@ -13,8 +13,8 @@ import psycopg
 from psycopg import sql
 
 from migrator.events.watching import Blocker
-from migrator.pg.connection.own_messages import as_own
-from migrator.pg.connection.pooler import answered
+from migrator.pg.connection.own_messages import own_message
+from migrator.pg.connection.pooler import query_with_settings
 
 
 _NAMES_WORKER = 1296648018
@@ -60,7 +60,7 @@ def holder_of_lock(conn: psycopg.Connection, key: int) -> str | None:
     query = sql.SQL(_HOLDER).format(
         names_worker=sql.Literal(_NAMES_WORKER), key=sql.Literal(key)
     )
-    row: Sequence[Any] | None = answered(conn, as_own(query))
+    row: Sequence[Any] | None = query_with_settings(conn, own_message(query))
     if row is None:
         return None
     pid, *seen, query_text, waits = row

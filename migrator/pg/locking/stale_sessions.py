@@ -14,9 +14,9 @@ import psycopg
 from psycopg import sql
 
 from migrator.pg.connection.own_messages import SEARCH_PATH
-from migrator.pg.connection.pooler import pooled
-from migrator.pg.connection.session import Row, ask
-from migrator.pg.errors.tracking_errors import troubled
+from migrator.pg.connection.pooler import is_pooled
+from migrator.pg.connection.session import Row, query_first_rows
+from migrator.pg.errors.tracking_errors import translate_errors
 
 
 # pg_stat_activity shows a process, and pg_terminate_backend ends it, to the role that
@@ -36,17 +36,17 @@ _TERMINATE = sql.SQL("pg_terminate_backend(pid)")
 _LET_BE = sql.SQL("pid")
 
 WHO_ANSWERS = 3
-"""How many answers `who` has; the last one is for `processes`."""
+"""How many answers `processes_sql` has; the last one is for `read_processes`."""
 
 
-class Process(NamedTuple):
+class ServerProcess(NamedTuple):
     """One server process."""
 
-    told: str
+    description: str
     """Its number and when it began, in seconds since 1970."""
 
 
-def who(conn: psycopg.Connection) -> sql.Composed:
+def processes_sql(conn: psycopg.Connection) -> sql.Composed:
     """Return what asks for the processes of *conn* and of the session that answers."""
     application = conn.info.parameter_status("application_name") or ""
     return sql.SQL(_WHO).format(
@@ -54,26 +54,28 @@ def who(conn: psycopg.Connection) -> sql.Composed:
     )
 
 
-def processes(answer: Row | None) -> tuple[Process, ...]:
-    """Return what the answer to `who` says."""
+def read_processes(answer: Row | None) -> tuple[ServerProcess, ...]:
+    """Return what the answer to `processes_sql` says."""
     told = str(answer[0]) if answer and answer[0] else ""
-    return tuple(Process(each) for each in told.split(",") if each)
+    return tuple(ServerProcess(each) for each in told.split(",") if each)
 
 
-def asked(conn: psycopg.Connection, work: psycopg.Connection) -> tuple[Process, ...]:
+def query_processes(
+    conn: psycopg.Connection, work: psycopg.Connection
+) -> tuple[ServerProcess, ...]:
     """
     Return the processes of both connections, by a round trip; none behind a pooler.
 
     Raises:
         MigratorError: As `trouble` says.
     """
-    if pooled(conn):
+    if is_pooled(conn):
         return ()
-    with troubled("looking for our own sessions"):
-        return processes(ask(conn, who(work))[-1])
+    with translate_errors("looking for our own sessions"):
+        return read_processes(query_first_rows(conn, processes_sql(work))[-1])
 
 
-def ended(conn: psycopg.Connection, ours: tuple[Process, ...]) -> bool:
+def end_sessions(conn: psycopg.Connection, ours: tuple[ServerProcess, ...]) -> bool:
     """
     End by *conn* what there is of *ours*; true once they are gone.
 
@@ -86,14 +88,14 @@ def ended(conn: psycopg.Connection, ours: tuple[Process, ...]) -> bool:
     if not ours:
         return True
     try:
-        row = _ask(conn, ours, _TERMINATE)
+        row = _query(conn, ours, _TERMINATE)
     except psycopg.errors.InsufficientPrivilege:
-        row = _ask(conn, ours, _LET_BE)  # and they end when the server notices
+        row = _query(conn, ours, _LET_BE)  # and they end when the server notices
     return row is not None and not row[0]
 
 
-def _ask(
-    conn: psycopg.Connection, ours: tuple[Process, ...], end: sql.Composable
+def _query(
+    conn: psycopg.Connection, ours: tuple[ServerProcess, ...], end: sql.Composable
 ) -> Row | None:
-    told = sql.SQL(", ").join(sql.Literal(each.told) for each in ours)
-    return ask(conn, sql.SQL(_END).format(end=end, ours=told))[-1]
+    told = sql.SQL(", ").join(sql.Literal(each.description) for each in ours)
+    return query_first_rows(conn, sql.SQL(_END).format(end=end, ours=told))[-1]

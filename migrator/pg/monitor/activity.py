@@ -6,8 +6,8 @@ from typing import NamedTuple
 from migrator.events.watching import Blocker
 from migrator.pg.connection.own_messages import SEARCH_PATH
 from migrator.pg.connection.queries import Row
-from migrator.pg.monitor.blockers import BLOCKERS, CHAIN, WAIT, blockers_of
-from migrator.pg.monitor.progress import PROGRESS, Progress, progress_of
+from migrator.pg.monitor.blockers import BLOCKERS, CHAIN, WAIT, read_blockers
+from migrator.pg.monitor.progress import PROGRESS, StatementProgress, read_progress
 
 
 # As the role that connected, which may see its own sessions, whatever MIGRATOR_ROLE
@@ -28,7 +28,7 @@ FROM pg_stat_activity a WHERE a.pid = {{pid}}
 """
 
 
-class Wait(NamedTuple):
+class LockWait(NamedTuple):
     """What a session waits for."""
 
     lock: str | None = None
@@ -36,7 +36,7 @@ class Wait(NamedTuple):
     relation: str | None = None
 
 
-class Sight(NamedTuple):
+class SessionActivity(NamedTuple):
     """What a look has shown."""
 
     gone: bool = False
@@ -50,27 +50,27 @@ class Sight(NamedTuple):
     role: str = ""
     """Who looked, quoted for SQL."""
 
-    wait: Wait = Wait()
+    wait: LockWait = LockWait()
     blockers: tuple[Blocker, ...] = ()
-    progress: Progress | None = None
+    progress: StatementProgress | None = None
 
 
-def question(pid: int) -> bytes:
+def activity_sql(pid: int) -> bytes:
     """Return what to ask about the session with process id *pid*."""
     return _LOOK.format(pid=int(pid)).encode()
 
 
-def sight(answer: list[Row]) -> Sight:
+def read_activity(answer: list[Row]) -> SessionActivity:
     """Return what *answer* says."""
     if not answer or answer[0][0] is None:
-        return Sight(gone=True)
+        return SessionActivity(gone=True)
     seen = json.loads(answer[0][0])
-    return Sight(
+    return SessionActivity(
         state=seen["state"],
         state_change=seen["state_change"],
         wait_event=seen["wait_event"],
         role=seen["role"],
-        wait=Wait(**(seen["wait"] or {})),
-        blockers=blockers_of(seen["blockers"]),
-        progress=progress_of(seen["progress"]),
+        wait=LockWait(**(seen["wait"] or {})),
+        blockers=read_blockers(seen["blockers"]),
+        progress=read_progress(seen["progress"]),
     )

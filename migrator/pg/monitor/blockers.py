@@ -64,17 +64,18 @@ HIDDEN = "<insufficient privilege>"
 """What pg_stat_activity shows in place of a query that the role may not see."""
 
 
-def blockers_of(found: Sequence[Mapping[str, Any]] | None) -> tuple[Blocker, ...]:
+def read_blockers(found: Sequence[Mapping[str, Any]] | None) -> tuple[Blocker, ...]:
     """Return the sessions that the answer to BLOCKERS names."""
     return tuple(
-        Blocker(**{**each, "query": _shown(each["query"])}) for each in found or ()
+        Blocker(**{**each, "query": _visible_query(each["query"])})
+        for each in found or ()
     )
 
 
-def to_blame(blockers: Sequence[Blocker]) -> Blocker:
+def root_blocker(blockers: Sequence[Blocker]) -> Blocker:
     """Return the nearest that is not blocked itself; of several, one that is there."""
     return next((each for each in blockers if not each.waits), blockers[0])
 
 
-def _shown(query: str | None) -> str | None:
+def _visible_query(query: str | None) -> str | None:
     return None if query in {None, HIDDEN} else " ".join(str(query).split())

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import psycopg
 
 from migrator.domain.facts import Place
-from migrator.events.base import Event, Observer, nobody
-from migrator.events.serialized import Voice
-from migrator.pg.connection.pooler import pooled
-from migrator.pg.connection.tcp_liveness import is_awaited, lose
+from migrator.events.base import Event, Observer, ignore_events
+from migrator.events.serialized import SerializedObserver
+from migrator.pg.connection.pooler import is_pooled
+from migrator.pg.connection.tcp_liveness import is_awaiting_answer, mark_lost
 
 
 _WARN_S = 30.0
@@ -26,7 +26,7 @@ _EARLY_S = 0.25
 milliseconds, for which a concurrent build that sees it has to wait."""
 
 
-class Pace(NamedTuple):
+class CheckInterval(NamedTuple):
     """When to look at a statement, and when to tell it."""
 
     after_s: float = 3.0
@@ -49,21 +49,21 @@ class Pace(NamedTuple):
         return min(elapsed_s * 2, elapsed_s + _WARN_S)
 
 
-class Running(NamedTuple):
+class RunningStatement(NamedTuple):
     """A statement that runs, since when on the monotonic clock."""
 
     place: Place
     since: float
 
 
-Source = Callable[[], Running | None]
+Source = Callable[[], RunningStatement | None]
 
 
-def _nothing() -> None:
+def _no_statement() -> None:
     """Run nothing."""
 
 
-class Watch:
+class CurrentStatement:
     """
     What one connection, whose server process is *pid*, runs; one for each run.
 
@@ -73,42 +73,42 @@ class Watch:
 
     def __init__(
         self,
-        observe: Observer = nobody,
+        observe: Observer = ignore_events,
         *,
         pid: int | None = None,
         work: psycopg.Connection | None = None,
-        pace: Pace | None = None,
+        pace: CheckInterval | None = None,
     ) -> None:
         self.pid = pid
         self.work = work
-        self.pace = pace or Pace()
+        self.pace = pace or CheckInterval()
         self.ended = threading.Event()
-        self._source: Source = _nothing
-        self._voice = Voice.of(observe)
+        self._source: Source = _no_statement
+        self._voice = SerializedObserver.of(observe)
         self._blocker: tuple[int, int, str] | None = None
 
     @property
-    def told_at(self) -> float:
+    def reported_at(self) -> float:
         """Return when something was told that is not for debugging."""
-        return self._voice.told_at
+        return self._voice.reported_at
 
     @property
-    def running(self) -> Running | None:
+    def running(self) -> RunningStatement | None:
         """Return what runs now."""
         return self._source()
 
     @property
-    def awaits(self) -> bool:
+    def is_awaiting_answer(self) -> bool:
         """Tell whether an answer is awaited, to what runs or to anything else."""
-        return self.work is not None and is_awaited(self.work)
+        return self.work is not None and is_awaiting_answer(self.work)
 
-    def at(self, place: Place, since: float) -> AbstractContextManager[None]:
+    def running_at(self, place: Place, since: float) -> AbstractContextManager[None]:
         """Run, for the length of the block, the statement at *place*."""
-        running = Running(place, since)
-        return self.on(lambda: running)
+        running = RunningStatement(place, since)
+        return self.running_from(lambda: running)
 
     @contextmanager
-    def on(self, source: Source) -> Iterator[None]:
+    def running_from(self, source: Source) -> Iterator[None]:
         """Run, for the length of the block, what *source* says when it is asked."""
         before, self._source = self._source, source
         try:
@@ -116,37 +116,37 @@ class Watch:
         finally:
             self._source = before
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Tell *event*, unless the run has ended."""
-        with self._voice.turn:
+        with self._voice.lock:
             if not self.ended.is_set():
                 self._voice(event)
 
-    def tell_of(self, running: Running, event: Event) -> bool:
+    def emit_while_running(self, running: RunningStatement, event: Event) -> bool:
         """Tell *event* if *running* still runs; False when it does not."""
-        with self._voice.turn:
+        with self._voice.lock:
             if self.running != running:
                 return False
-            self.tell(event)
+            self.emit(event)
         return True
 
-    def lose(self, reason: str) -> bool:
+    def end_connection(self, reason: str) -> bool:
         """
         End the connection for whoever waits for an answer; False when nobody does.
 
         Who tells something just then, as of an answer that has come, is let finish.
         """
-        if not self._voice.turn.acquire(blocking=False):
+        if not self._voice.lock.acquire(blocking=False):
             return False
         try:
-            if self.work is None or not self.awaits:
+            if self.work is None or not self.is_awaiting_answer:
                 return False
-            lose(self.work, reason)
+            mark_lost(self.work, reason)
             return True
         finally:
-            self._voice.turn.release()
+            self._voice.lock.release()
 
-    def blame(self, place: Place, blocker: str) -> None:
+    def set_blocker(self, place: Place, blocker: str) -> None:
         """Note who blocks the statement at *place*."""
         self._blocker = (place.version, place.statement, blocker)
 
@@ -158,19 +158,19 @@ class Watch:
 
     def end(self) -> None:
         """Look no more; nothing is told of what runs afterwards."""
-        with self._voice.turn:
+        with self._voice.lock:
             self.ended.set()
 
 
-def watching(
+def monitored_statement(
     conn: psycopg.Connection,
     observe: Observer,
     lock_timeout_s: float,
     after_s: float,
     most_s: float,
-) -> Watch:
+) -> CurrentStatement:
     """Return a watch of *conn*; a wait for a lock is seen before it times out."""
-    pid = None if pooled(conn) else conn.info.backend_pid
+    pid = None if is_pooled(conn) else conn.info.backend_pid
     first_s = max(_EARLY_S, lock_timeout_s / 2) if lock_timeout_s else after_s
-    pace = Pace(after_s, most_s, min(after_s, first_s))
-    return Watch(observe, pid=pid, work=conn, pace=pace)
+    pace = CheckInterval(after_s, most_s, min(after_s, first_s))
+    return CurrentStatement(observe, pid=pid, work=conn, pace=pace)

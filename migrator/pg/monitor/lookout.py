@@ -6,9 +6,9 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from migrator.pg.connection.queries import GiveUp, Row, rows
-from migrator.pg.monitor.current_statement import Watch
-from migrator.pg.monitor.monitor import Ask, Looker
+from migrator.pg.connection.queries import GiveUp, Row, query_rows
+from migrator.pg.monitor.current_statement import CurrentStatement
+from migrator.pg.monitor.monitor import Ask, Monitor
 
 
 _PATIENCE_S = 0.5
@@ -16,8 +16,8 @@ _PATIENCE_S = 0.5
 
 
 @contextmanager
-def lookout(
-    watch: Watch, ask: Ask, close: Callable[[], None] | None = None
+def run_monitor(
+    watch: CurrentStatement, ask: Ask, close: Callable[[], None] | None = None
 ) -> Iterator[None]:
     """
     Look after *watch* from a thread for the length of the block, by way of *ask*.
@@ -27,10 +27,10 @@ def lookout(
     """
 
     def look() -> None:
-        looker = Looker(watch, ask)
+        looker = Monitor(watch, ask)
         try:
             while not watch.ended.wait(looker.pause()):
-                looker.look()
+                looker.check()
         finally:
             if close is not None:
                 close()
@@ -44,7 +44,7 @@ def lookout(
         thread.join(_PATIENCE_S if close else None)
 
 
-class Second:
+class MonitorConnection:
     """
     A connection that is opened when it is first needed, and again when it broke.
 
@@ -58,7 +58,7 @@ class Second:
         self._first = first
         self._conn: psycopg.Connection | None = None
 
-    def rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
+    def query_rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
         """Ask *query*; as `asking.rows`, and as the opening raises."""
         if self._first is not None:
             try:
@@ -69,7 +69,7 @@ class Second:
                 self._first = None
         if self._conn is None or self._conn.closed:
             self._conn = self._opened()
-        return rows(self._conn, query, give_up)
+        return query_rows(self._conn, query, give_up)
 
     def close(self) -> None:
         """Leave no session behind."""

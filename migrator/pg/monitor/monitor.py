@@ -15,23 +15,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from migrator.pg.connection.queries import GiveUp, Row
-from migrator.pg.monitor.current_statement import Running, Watch
-from migrator.pg.monitor.session_liveness import Liveness
+from migrator.pg.monitor.current_statement import CurrentStatement, RunningStatement
+from migrator.pg.monitor.session_liveness import SessionLiveness
 
 
 if TYPE_CHECKING:
-    from migrator.pg.monitor.activity import Sight
-    from migrator.pg.monitor.progress import Progress
+    from migrator.pg.monitor.activity import SessionActivity
+    from migrator.pg.monitor.progress import StatementProgress
 
 
 Ask = Callable[[bytes, GiveUp], list[Row]]
 """Asks the server from another connection; raises when it cannot."""
 
 
-class Looker:
+class Monitor:
     """Looks after *watch*, by way of *ask*; used by one thread."""
 
-    def __init__(self, watch: Watch, ask: Ask) -> None:
+    def __init__(self, watch: CurrentStatement, ask: Ask) -> None:
         self._watch = watch
         self._pace = watch.pace
         self._ask = ask
@@ -42,8 +42,8 @@ class Looker:
         self._due_s = 0.0
         self._warn_s = 0.0
         self._pids: list[int] = []
-        self._before: tuple[float, Progress] | None = None
-        self._liveness = Liveness(watch.work) if watch.work is not None else None
+        self._before: tuple[float, StatementProgress] | None = None
+        self._liveness = SessionLiveness(watch.work) if watch.work is not None else None
 
     def pause(self) -> float:
         """Return how long it is until there may be something to look at."""
@@ -51,25 +51,25 @@ class Looker:
         if running is None:
             return min(self._pace.first_s, self._pace.most_s)
         self._follow(running)
-        due = min(running.since + self._due_s, self._silent_until)
+        due = min(running.since + self._due_s, self._next_report_s)
         return max(0.0, due - time.monotonic())
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look if it is time to, and tell; what goes wrong disturbs nobody."""
         running = self._watch.running
         with suppress(Exception):  # an observer's, too
             if running is None:
-                if self._watch.awaits:
-                    self._sight()
+                if self._watch.is_awaiting_answer:
+                    self._query_activity()
                 return
             self._follow(running)
             elapsed_s = time.monotonic() - running.since
             if elapsed_s >= self._due_s:
-                sight = self._sight()
+                sight = self._query_activity()
                 self._due_s = self._next(elapsed_s)
                 self._report(running, elapsed_s, sight)
-            elif running.place.statement and time.monotonic() >= self._silent_until:
-                self._say_where(running, elapsed_s)
+            elif running.place.statement and time.monotonic() >= self._next_report_s:
+                self._note_statement(running, elapsed_s)
 
     def _next(self, elapsed_s: float) -> float:
         usual = self._pace.next(elapsed_s)
@@ -78,60 +78,74 @@ class Looker:
         return min(usual, elapsed_s + self._liveness.due_s)
 
     @property
-    def _silent_until(self) -> float:
-        return self._watch.told_at + self._pace.most_s
+    def _next_report_s(self) -> float:
+        return self._watch.reported_at + self._pace.most_s
 
-    def _follow(self, running: Running) -> None:
+    def _follow(self, running: RunningStatement) -> None:
         if running.since != self._since:
             self._since, self._due_s = running.since, self._pace.first_s
             self._warn_s, self._before = 0.0, None
 
-    def _say_where(self, running: Running, elapsed_s: float) -> None:
-        from migrator.pg.monitor.activity import Sight  # noqa: PLC0415 - rare
-        from migrator.pg.monitor.seeing import progressed  # noqa: PLC0415 - rare
+    def _note_statement(self, running: RunningStatement, elapsed_s: float) -> None:
+        from migrator.pg.monitor.activity import SessionActivity  # noqa: PLC0415 - rare
+        from migrator.pg.monitor.seeing import progressed_event  # noqa: PLC0415 - rare
 
-        self._watch.tell(progressed(running, elapsed_s, Sight(), None))
+        self._watch.emit(progressed_event(running, elapsed_s, SessionActivity(), None))
 
-    def _sight(self) -> "Sight":
-        from migrator.pg.monitor.activity import Sight, question, sight  # noqa: PLC0415 - rare
+    def _query_activity(self) -> "SessionActivity":
+        from migrator.pg.monitor.activity import (  # noqa: PLC0415 - rare
+            SessionActivity,
+            activity_sql,
+            read_activity,
+        )
 
         if self._watch.pid is not None:
             with suppress(Exception):  # who keeps the lock will tell what it means
-                answer = self._ask(question(self._watch.pid), self._watch.ended.is_set)
-                seen = sight(answer)
-                self._judge(seen)
+                answer = self._ask(
+                    activity_sql(self._watch.pid), self._watch.ended.is_set
+                )
+                seen = read_activity(answer)
+                self._check_liveness(seen)
                 return seen
-        return Sight()
+        return SessionActivity()
 
-    def _judge(self, seen: "Sight") -> None:
+    def _check_liveness(self, seen: "SessionActivity") -> None:
         """End the connection when it is lost."""
-        reason = self._liveness.lost(seen) if self._liveness is not None else None
+        reason = (
+            self._liveness.loss_reason(seen) if self._liveness is not None else None
+        )
         if reason is not None:
-            self._watch.lose(reason)
+            self._watch.end_connection(reason)
 
-    def _report(self, running: Running, elapsed_s: float, seen: "Sight") -> None:
-        from migrator.pg.monitor.seeing import progressed  # noqa: PLC0415 - rare
+    def _report(
+        self, running: RunningStatement, elapsed_s: float, seen: "SessionActivity"
+    ) -> None:
+        from migrator.pg.monitor.seeing import progressed_event  # noqa: PLC0415 - rare
 
         rate = self._rate(seen.progress)
         if seen.blockers:
             self._warn(running, elapsed_s, seen)
         elif elapsed_s >= self._pace.after_s:
-            self._watch.tell_of(running, progressed(running, elapsed_s, seen, rate))
+            self._watch.emit_while_running(
+                running, progressed_event(running, elapsed_s, seen, rate)
+            )
 
-    def _warn(self, running: Running, elapsed_s: float, seen: "Sight") -> None:
+    def _warn(
+        self, running: RunningStatement, elapsed_s: float, seen: "SessionActivity"
+    ) -> None:
         """Tell who blocks, when it is somebody else or worth saying again."""
-        from migrator.pg.monitor.seeing import blamed, blocked  # noqa: PLC0415 - rare
+        from migrator.pg.monitor.seeing import blocked_event, blocker_text  # noqa: PLC0415 - rare
 
-        self._watch.blame(running.place, blamed(seen))
+        self._watch.set_blocker(running.place, blocker_text(seen))
         pids = [each.pid for each in seen.blockers]
         if pids == self._pids and elapsed_s < self._warn_s:
             return
         self._pids, self._warn_s = pids, self._pace.again(elapsed_s)
-        event = blocked(running, elapsed_s, seen, hinted=self._hinted)
-        if self._watch.tell_of(running, event):
+        event = blocked_event(running, elapsed_s, seen, hinted=self._hinted)
+        if self._watch.emit_while_running(running, event):
             self._hinted = self._hinted or event.hint is not None
 
-    def _rate(self, progress: "Progress | None") -> float | None:
+    def _rate(self, progress: "StatementProgress | None") -> float | None:
         """Return units a second since the look before, in the same phase."""
         before, now = self._before, time.monotonic()
         self._before = None if progress is None else (now, progress)

@@ -28,7 +28,7 @@ PROGRESS = "SELECT row FROM ({}) rows (row) LIMIT 1".format(
 )
 
 
-class Progress(NamedTuple):
+class StatementProgress(NamedTuple):
     """How far a statement is."""
 
     command: str
@@ -47,7 +47,7 @@ class Progress(NamedTuple):
             return None
         return round(min(100.0, 100 * self.done / self.total), 1)
 
-    def since(self, before: "Progress") -> int | None:
+    def since(self, before: "StatementProgress") -> int | None:
         """Return how much has been done since *before*; None where that is no count."""
         if self.done is None or before.done is None:
             return None
@@ -60,17 +60,19 @@ Count = tuple[str, str | None, str]
 """Columns of what is done and of the total, and their unit."""
 
 
-def progress_of(found: Mapping[str, Any] | None) -> Progress | None:
+def read_progress(found: Mapping[str, Any] | None) -> StatementProgress | None:
     """Return what the answer to PROGRESS says; None where nothing is counted."""
     if found is None:
         return None
     row = found["row"]
     phase = row.get("phase")
     count = _COUNTS[found["view"]](row, phase or "")
-    return Progress(found["command"], found["relation"], phase, *_counted(row, count))
+    return StatementProgress(
+        found["command"], found["relation"], phase, *_read_counts(row, count)
+    )
 
 
-def _counted(
+def _read_counts(
     row: Row, count: Count | None
 ) -> tuple[int | None, int | None, str | None]:
     if count is None:

@@ -1,21 +1,21 @@
 """What is seen of a statement while it runs, as events."""
 
 from migrator.events.watching import StatementBlocked, StatementProgressed
-from migrator.pg.monitor.activity import Sight
-from migrator.pg.monitor.blockers import to_blame
-from migrator.pg.monitor.current_statement import Running
+from migrator.pg.monitor.activity import SessionActivity
+from migrator.pg.monitor.blockers import root_blocker
+from migrator.pg.monitor.current_statement import RunningStatement
 
 
 _HINT = "GRANT pg_read_all_stats TO {} shows what is hidden of other roles' sessions"
 
 
-def blamed(sight: Sight) -> str:
+def blocker_text(sight: SessionActivity) -> str:
     """Return in words who blocks: the one session that others wait for, too."""
-    return str(to_blame(sight.blockers))
+    return str(root_blocker(sight.blockers))
 
 
-def blocked(
-    running: Running, elapsed_s: float, sight: Sight, *, hinted: bool
+def blocked_event(
+    running: RunningStatement, elapsed_s: float, sight: SessionActivity, *, hinted: bool
 ) -> StatementBlocked:
     """Return the event that others block a statement; *hinted* leaves the hint out."""
     hidden = any(each.hidden for each in sight.blockers)
@@ -35,8 +35,11 @@ def blocked(
     )
 
 
-def progressed(
-    running: Running, elapsed_s: float, sight: Sight, rate_per_s: float | None
+def progressed_event(
+    running: RunningStatement,
+    elapsed_s: float,
+    sight: SessionActivity,
+    rate_per_s: float | None,
 ) -> StatementProgressed:
     """Return the event that a statement goes on."""
     progress, place = sight.progress, running.place

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 from psycopg.pq import PipelineStatus
 
-from migrator.pg.connection.tcp_liveness import is_awaited
+from migrator.pg.connection.tcp_liveness import is_awaiting_answer
 
 
 if TYPE_CHECKING:
-    from migrator.pg.monitor.activity import Sight
+    from migrator.pg.monitor.activity import SessionActivity
 
 
 CONFIRM_S = 5.0
@@ -43,7 +43,7 @@ class _Silence(NamedTuple):
     """When it began; None of a process that is gone."""
 
 
-class Liveness:
+class SessionLiveness:
     """Decides, look by look at the server process of *conn*, whether that is lost."""
 
     def __init__(self, conn: psycopg.Connection) -> None:
@@ -58,32 +58,32 @@ class Liveness:
             return math.inf
         return max(CONFIRM_S / 5, self._since + CONFIRM_S - time.monotonic())
 
-    def lost(self, sight: "Sight") -> str | None:
+    def loss_reason(self, sight: "SessionActivity") -> str | None:
         """
         Return why *conn* counts as lost, by what was seen of it just now.
 
         It does when looks that are CONFIRM_S apart show the same silence, and neither
         side has sent anything in between. None is no proof of the contrary.
         """
-        now, silence = time.monotonic(), self._silent(sight)
+        now, silence = time.monotonic(), self._find_silence(sight)
         if silence is None or silence != self._silence:
             self._silence, self._since = silence, now
         elif now - self._since >= CONFIRM_S:
-            if _quiet(self._conn, now - self._since):
+            if _is_quiet(self._conn, now - self._since):
                 return silence.reason
             self._since = now
         return None
 
-    def _silent(self, sight: "Sight") -> _Silence | None:
-        if not is_awaited(self._conn):
+    def _find_silence(self, sight: "SessionActivity") -> _Silence | None:
+        if not is_awaiting_answer(self._conn):
             return None
         if sight.gone:
             return _Silence(_GONE, None)
-        if sight.state is not None and self._waits_for_us(sight):
+        if sight.state is not None and self._is_waiting_for_us(sight):
             return _Silence(_IDLE.format(sight.state), sight.state_change)
         return None
 
-    def _waits_for_us(self, sight: "Sight") -> bool:
+    def _is_waiting_for_us(self, sight: "SessionActivity") -> bool:
         """
         Tell whether the server process waits for our next message.
 
@@ -96,7 +96,7 @@ class Liveness:
         return pipeline and sight.wait_event == "Client: ClientRead"
 
 
-def _quiet(conn: psycopg.Connection, seconds: float) -> bool:
+def _is_quiet(conn: psycopg.Connection, seconds: float) -> bool:
     """Tell whether nothing went over *conn* for so long, as far as that is known."""
     if _INFO is None:
         return True

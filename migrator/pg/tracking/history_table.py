@@ -16,7 +16,7 @@ from psycopg import sql
 
 from migrator._version import VERSION
 from migrator.domain.model import Migration
-from migrator.pg.connection.own_messages import ask_own
+from migrator.pg.connection.own_messages import query_own
 
 
 NAME = "migrator_history"
@@ -66,7 +66,7 @@ class Action(Enum):
     BASELINE = "baseline"
 
 
-class Told(NamedTuple):
+class MigrationValues(NamedTuple):
     """What is written of a migration, in SQL's words."""
 
     version: sql.Composable
@@ -74,7 +74,7 @@ class Told(NamedTuple):
     checksum: sql.Composable
 
     @classmethod
-    def of(cls, migration: Migration) -> "Told":
+    def of(cls, migration: Migration) -> "MigrationValues":
         """Return what is written of *migration*, as literals."""
         return cls(
             sql.Literal(migration.version),
@@ -83,11 +83,13 @@ class Told(NamedTuple):
         )
 
 
-PARAMETERS = Told(sql.SQL("$1::bigint"), sql.SQL("$2::text"), sql.SQL("$3::text"))
+PARAMETERS = MigrationValues(
+    sql.SQL("$1::bigint"), sql.SQL("$2::text"), sql.SQL("$3::text")
+)
 """What is written of any migration, in a statement that is prepared for all of them."""
 
 
-class Ledger(NamedTuple):
+class HistoryTable(NamedTuple):
     """The side table in the tracking table's schema; one for all tables there."""
 
     schema: str
@@ -99,7 +101,7 @@ class Ledger(NamedTuple):
         return sql.Identifier(self.schema, NAME)
 
     @property
-    def creation(self) -> sql.Composed:
+    def create_sql(self) -> sql.Composed:
         """Return what makes it; it fails where there is one."""
         return sql.SQL(_CREATE).format(self.identifier)
 
@@ -107,14 +109,14 @@ class Ledger(NamedTuple):
         """Make it in a transaction that is open; False when this role may not."""
         try:
             with conn.transaction():
-                ask_own(conn, self.creation)
+                query_own(conn, self.create_sql)
         except psycopg.errors.InsufficientPrivilege:
             return False
         return True
 
-    def note(
+    def insert_sql(
         self,
-        told: Told,
+        told: MigrationValues,
         action: Action,
         *,
         tracking_id: sql.Composable,
@@ -128,9 +130,9 @@ class Ledger(NamedTuple):
             action=sql.Literal(action.value),
         )
 
-    def closing(
+    def close_intent_sql(
         self,
-        told: Told,
+        told: MigrationValues,
         *,
         tracking_id: sql.Composable,
         took_ms: sql.Composable,
@@ -138,7 +140,7 @@ class Ledger(NamedTuple):
         """Return what makes an intent, named `ledger`, an entry; a FROM may follow."""
         return sql.SQL(_CLOSE).format(**self._set(told, tracking_id, took_ms))
 
-    def forgetting(self, versions: Iterable[int]) -> sql.Composed:
+    def close_intents_sql(self, versions: Iterable[int]) -> sql.Composed:
         """Return what closes the intents of *versions*, which nobody takes up."""
         return sql.SQL(_FORGET).format(
             ledger=self.identifier,
@@ -147,7 +149,10 @@ class Ledger(NamedTuple):
         )
 
     def _set(
-        self, told: Told, tracking_id: sql.Composable, took_ms: sql.Composable
+        self,
+        told: MigrationValues,
+        tracking_id: sql.Composable,
+        took_ms: sql.Composable,
     ) -> dict[str, sql.Composable]:
         return {
             "ledger": self.identifier,

@@ -17,10 +17,10 @@ from psycopg import sql
 
 from migrator._version import VERSION
 from migrator.domain.model import Migration, Statement, Step
-from migrator.pg.connection.own_messages import ask_own
-from migrator.pg.connection.queries import encoded
-from migrator.pg.tracking.history_table import Ledger
-from migrator.sql.classify import Act, Nature
+from migrator.pg.connection.own_messages import query_own
+from migrator.pg.connection.queries import encode_statement
+from migrator.pg.tracking.history_table import HistoryTable
+from migrator.sql.classify import Effect, StatementClass
 
 
 OPEN, SENT = "open", "sent"
@@ -49,7 +49,7 @@ RETURNING id
 """
 
 
-class Sent(NamedTuple):
+class SentStatement(NamedTuple):
     """A statement outside of a transaction block that was sent."""
 
     verb: str
@@ -65,41 +65,41 @@ class Sent(NamedTuple):
     """What is known of how it failed, as `migrator.pg.execution.partial_errors` has it."""
 
     @property
-    def act(self) -> Act:
+    def statement_class(self) -> StatementClass:
         """Return what it does."""
-        nature = Nature.TRACED if self.verb else Nature.OPAQUE
-        return Act(nature, self.verb, self.name, self.table)
+        nature = Effect.TRACED if self.verb else Effect.OPAQUE
+        return StatementClass(nature, self.verb, self.name, self.table)
 
 
 class Intent(NamedTuple):
     """A migration without a transaction that has begun and is not recorded yet."""
 
     id: int
-    through: int
+    completed: int
     """How many of its statements are in effect, for certain."""
 
     prefix: str | None
     """The digest of those; None when a human has said how many they are."""
 
-    sent: Sent | None
-    by: str
+    in_flight: SentStatement | None
+    run_by: str
     since: str
 
 
-class Mark(NamedTuple):
+class IntentState(NamedTuple):
     """What the journal is to say: so many statements are through, one may be sent."""
 
-    through: int
+    completed: int
     prefix: str
-    sent: Sent | None = None
+    in_flight: SentStatement | None = None
 
 
-def digest(statement: Statement) -> str:
+def statement_digest(statement: Statement) -> str:
     """Return the SHA-256 of the statement's text; of a COPY without its rows."""
-    return hashlib.sha256(encoded(statement)).hexdigest()
+    return hashlib.sha256(encode_statement(statement)).hexdigest()
 
 
-class Prefix:
+class PrefixDigest:
     """The digest of the statements up to one of them."""
 
     def __init__(self) -> None:
@@ -107,29 +107,29 @@ class Prefix:
 
     def add(self, statement: Statement) -> str:
         """Take one more statement and return the digest of all."""
-        self._hash.update(encoded(statement) + b"\0")
+        self._hash.update(encode_statement(statement) + b"\0")
         return self._hash.hexdigest()
 
 
-class Journal(NamedTuple):
+class IntentLog(NamedTuple):
     """The intent log of one step, in the side table *ledger*."""
 
-    ledger: Ledger
+    history_table: HistoryTable
     step: Step
 
     def find(self, conn: psycopg.Connection) -> Intent | None:
         """Return the intent that an earlier run has left open, the newest one."""
-        *_, row = ask_own(conn, sql.SQL(_FIND).format(**self._names))
+        *_, row = query_own(conn, sql.SQL(_FIND).format(**self._names))
         if row is None:
             return None
         number, through, prefix, sent, *told = row
-        found = None if sent is None else Sent(**json.loads(sent))
+        found = None if sent is None else SentStatement(**json.loads(sent))
         return Intent(number, through, prefix, found, *told)
 
-    def marking(
+    def write_sql(
         self,
         number: int | None,
-        mark: Mark,
+        mark: IntentState,
         *,
         reached: int,
         held: sql.Composable,
@@ -146,10 +146,10 @@ class Journal(NamedTuple):
             path=sql.Literal(self._migration.path),
             checksum=sql.Literal(self._migration.checksum),
             about=sql.Literal(VERSION),
-            statement=sql.Literal(mark.through),
-            state=sql.Literal(OPEN if mark.sent is None else SENT),
+            statement=sql.Literal(mark.completed),
+            state=sql.Literal(OPEN if mark.in_flight is None else SENT),
             prefix=sql.Literal(mark.prefix),
-            sent=_noted(mark.sent),
+            sent=_intent_columns(mark.in_flight),
             reached=sql.Literal(reached),
             held=held,
         )
@@ -161,18 +161,18 @@ class Journal(NamedTuple):
     @property
     def _names(self) -> dict[str, sql.Composable]:
         return {
-            "ledger": self.ledger.identifier,
-            "name": sql.Literal(self.ledger.tracking_table),
+            "ledger": self.history_table.identifier,
+            "name": sql.Literal(self.history_table.tracking_table),
             "version": sql.Literal(self._migration.version),
             "action": sql.Literal(self.step.direction.value),
         }
 
 
-def _json(sent: Sent) -> str:
+def _json(sent: SentStatement) -> str:
     # as characters: jsonb in SQL_ASCII takes no \u escapes (its documentation, 8.14.1)
     return json.dumps(sent._asdict(), default=dict, ensure_ascii=False)
 
 
-def _noted(sent: Sent | None) -> sql.Composed:
+def _intent_columns(sent: SentStatement | None) -> sql.Composed:
     text = None if sent is None else _json(sent)
     return sql.SQL("{}::jsonb").format(sql.Literal(text))

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from migrator.domain.facts import Begun
-from migrator.domain.history import History, Row
-from migrator.domain.model import HistoryTable
+from migrator.domain.facts import OpenIntent
+from migrator.domain.history import History, VersionRow
+from migrator.domain.model import HistoryMode
 from migrator.errors import BrokenAnswerError
 from migrator.pg.connection.session import Answers
-from migrator.pg.ownership import CHECK, Finding, check_findings, read_findings
-from migrator.pg.tracking.history_table import Ledger
-from migrator.pg.tracking.version_table import Table
+from migrator.pg.ownership import CHECK, OwnershipFinding, check_findings, read_findings
+from migrator.pg.tracking.history_table import HistoryTable
+from migrator.pg.tracking.version_table import VersionTable
 
 
 _RESOLVE = """
@@ -122,11 +122,11 @@ FROM (SELECT nullif(current_setting('migrator.table'), '')::oid AS goose,
 """
 
 
-class Seen(NamedTuple):
+class DatabaseState(NamedTuple):
     """What one look has found."""
 
     history: History = History()
-    table: Table | None = None
+    table: VersionTable | None = None
     """None when there is none."""
 
     place: tuple[str | None, str] | None = None
@@ -145,16 +145,16 @@ class Seen(NamedTuple):
     checksums: Mapping[int, str] = MappingProxyType({})
     """The checksum that each applied version had, as far as it is known."""
 
-    home: str | None = None
+    schema: str | None = None
     """The first schema of the session's search path, where goose keeps its lease."""
 
-    ledger: Ledger | None = None
+    history_table: HistoryTable | None = None
     """Our side table, where it is wanted and can be used or created."""
 
-    creates_ledger: bool = False
+    creates_history_table: bool = False
     """Whether it is not there yet."""
 
-    no_ledger: str = ""
+    no_history_reason: str = ""
     """Why our side table is wanted and not used; empty when it is, or is not wanted."""
 
 
@@ -176,48 +176,50 @@ class _Answer(NamedTuple):
     elsewhere: str
 
 
-def resolution(table: str) -> sql.Composed:
+def resolve_table_sql(table: str) -> sql.Composed:
     """Return what looks up *table*, named as the settings do, in the search path."""
     return sql.SQL(_RESOLVE).format(table=sql.Literal(table))
 
 
-def question(table: str) -> sql.Composed:
-    """Return what to ask about *table* behind `resolution`, as our own message."""
+def snapshot_sql(table: str) -> sql.Composed:
+    """Return what to ask about *table* behind `resolve_table_sql`, as our own message."""
     return sql.SQL(_LOOK).format(table=sql.Literal(table))
 
 
-def seen(answers: Answers, *, keep: HistoryTable) -> Seen:
+def read_snapshot(answers: Answers, *, keep: HistoryMode) -> DatabaseState:
     """
     Return what the *answers* say.
 
     Raises:
         ForeignObjectError: A role that is not trusted owns the tracking table.
         AccessDeniedError: Row-level security hides rows of it.
-        BrokenAnswerError: They are no answers to `question`.
+        BrokenAnswerError: They are no answers to `snapshot_sql`.
     """
     answer = _answer(answers)
     findings = read_findings(answer.foreign)
     if answer.goose is not None:
         check_findings(findings, answer.goose)
-    why = _no_ledger(answer, findings, keep)
-    wanted = keep is not HistoryTable.FALSE and not why
-    found = Seen(
+    why = _no_history_reason(answer, findings, keep)
+    wanted = keep is not HistoryMode.FALSE and not why
+    found = DatabaseState(
         place=(answer.schema, answer.name),
-        home=answer.home,
+        schema=answer.home,
         elsewhere=tuple(answer.elsewhere.splitlines()),
-        ledger=Ledger(answer.schema, answer.name) if wanted and answer.schema else None,
-        creates_ledger=wanted and answer.ours is None,
-        no_ledger=why,
+        history_table=HistoryTable(answer.schema, answer.name)
+        if wanted and answer.schema
+        else None,
+        creates_history_table=wanted and answer.ours is None,
+        no_history_reason=why,
     )
     if answer.goose is None or answer.schema is None:
         return found
-    ledger = None if found.creates_ledger else found.ledger
+    ledger = None if found.creates_history_table else found.history_table
     rows = tuple(map(_row, answer.rows.splitlines()))
-    begun = tuple(map(_begun, answer.begun.splitlines()))
+    begun = tuple(map(_read_intent, answer.begun.splitlines()))
     return found._replace(
         history=History(rows, True, begun),
-        table=Table(answer.schema, answer.name, ledger, bool(answer.lockable)),
-        complete=bool(rows) and not found.creates_ledger,
+        table=VersionTable(answer.schema, answer.name, ledger, bool(answer.lockable)),
+        complete=bool(rows) and not found.creates_history_table,
         checksums=dict(map(_checksum, answer.checksums.splitlines())),
     )
 
@@ -242,13 +244,13 @@ _PUBLISHED = (
 )
 
 
-def _no_ledger(
-    answer: _Answer, findings: tuple[Finding, ...], keep: HistoryTable
+def _no_history_reason(
+    answer: _Answer, findings: tuple[OwnershipFinding, ...], keep: HistoryMode
 ) -> str:
-    if keep is HistoryTable.FALSE:
+    if keep is HistoryMode.FALSE:
         return ""
     if answer.ours is None:
-        auto = keep is HistoryTable.AUTO
+        auto = keep is HistoryMode.AUTO
         return _PUBLISHED if auto and answer.published else ""
     error = next((f.error for f in findings if f.id == answer.ours), None)
     if error is not None:
@@ -256,9 +258,9 @@ def _no_ledger(
     return "" if answer.writable else NO_PRIVILEGE
 
 
-def _row(line: str) -> Row:
+def _row(line: str) -> VersionRow:
     version, applied, *at = line.split(" ", 2)
-    return Row(int(version), applied == "1", at[0] if at else None)
+    return VersionRow(int(version), applied == "1", at[0] if at else None)
 
 
 def _checksum(line: str) -> tuple[int, str]:
@@ -266,6 +268,6 @@ def _checksum(line: str) -> tuple[int, str]:
     return int(version), checksum
 
 
-def _begun(line: str) -> Begun:
+def _read_intent(line: str) -> OpenIntent:
     version, direction, through = line.split(" ")
-    return Begun(int(version), direction, int(through))
+    return OpenIntent(int(version), direction, int(through))

@@ -6,51 +6,61 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from migrator.domain.model import HistoryTable
-from migrator.errors import BadTableError, MissingSchemaError
-from migrator.pg.connection.own_messages import OWN, ask_own
-from migrator.pg.connection.pooler import pooled, settled
+from migrator.domain.model import HistoryMode
+from migrator.errors import InvalidTrackingTableError, MissingSchemaError
+from migrator.pg.connection.own_messages import OWN, query_own
+from migrator.pg.connection.pooler import in_settings, is_pooled
 from migrator.pg.connection.session import Answers
-from migrator.pg.errors.tracking_errors import explaining
-from migrator.pg.tracking.snapshot import NO_PRIVILEGE, Seen, question, resolution, seen
-from migrator.pg.tracking.version_table import Table
+from migrator.pg.errors.tracking_errors import translate_table_errors
+from migrator.pg.tracking.snapshot import (
+    NO_PRIVILEGE,
+    DatabaseState,
+    read_snapshot,
+    resolve_table_sql,
+    snapshot_sql,
+)
+from migrator.pg.tracking.version_table import VersionTable
 
 
-class Store(NamedTuple):
+class TrackingStore(NamedTuple):
     """The tracking table, named as the settings do: `table` or `schema.table`."""
 
     name: str = "goose_db_version"
-    keep: HistoryTable = HistoryTable.AUTO
+    keep: HistoryMode = HistoryMode.AUTO
     """Whether to write our own side table as well."""
 
     @property
-    def question(self) -> sql.Composable:
-        """Return what `look` asks, for a message that asks other things before it."""
-        return sql.SQL("; ").join([resolution(self.name), OWN, question(self.name)])
+    def snapshot_sql(self) -> sql.Composable:
+        """Return what `read_state` asks, for a message that asks other things before it."""
+        return sql.SQL("; ").join(
+            [resolve_table_sql(self.name), OWN, snapshot_sql(self.name)]
+        )
 
-    def read(self, answers: Answers) -> Seen:
-        """Return what the answers to `question` say. Raises as `seen`."""
-        return seen(answers, keep=self.keep)
+    def parse_state(self, answers: Answers) -> DatabaseState:
+        """Return what the answers to `snapshot_sql` say. Raises as `seen`."""
+        return read_snapshot(answers, keep=self.keep)
 
-    def look(self, conn: psycopg.Connection) -> Seen:
+    def read_state(self, conn: psycopg.Connection) -> DatabaseState:
         """
         Return what the table says, and the table, in one round trip.
 
         Reads only: a role with SELECT is enough, and nothing is created.
 
         Raises:
-            BadTableError: Its columns are not goose's.
+            InvalidTrackingTableError: Its columns are not goose's.
             AccessDeniedError: The role may not read it, or not all of its rows.
             ForeignObjectError: A role that is not trusted owns it.
         """
-        with explaining(self.name, conn):
-            return self._look(conn)
+        with translate_table_errors(self.name, conn):
+            return self._query_state(conn)
 
-    def _look(self, conn: psycopg.Connection, *first: sql.Composable) -> Seen:
-        resolve = (*first, resolution(self.name))
-        return self.read(ask_own(conn, question(self.name), resolve))
+    def _query_state(
+        self, conn: psycopg.Connection, *first: sql.Composable
+    ) -> DatabaseState:
+        resolve = (*first, resolve_table_sql(self.name))
+        return self.parse_state(query_own(conn, snapshot_sql(self.name), resolve))
 
-    def ensure(self, conn: psycopg.Connection, before: Seen) -> Seen:
+    def ensure(self, conn: psycopg.Connection, before: DatabaseState) -> DatabaseState:
         """
         Return what the table says, created as goose creates it when there is none.
 
@@ -63,60 +73,74 @@ class Store(NamedTuple):
             AccessDeniedError: The role may not create or write it.
             ForeignObjectError: A role that is not trusted owns it.
         """
-        with explaining(self.name, conn):
-            now = self._quickly(conn, before)
+        with translate_table_errors(self.name, conn):
+            now = self._create_in_one_message(conn, before)
         if now is not None and now.complete:
             return now
-        with explaining(self.name, conn):
+        with translate_table_errors(self.name, conn):
             try:
-                table = self._ensured(conn)
+                table = self._create_in_transaction(conn)
             except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
                 # a migrator without a lock made it at the same moment: it is there now
-                table = self._ensured(conn)
-        found = self.look(conn)
-        refused = "" if table.ledger or not found.creates_ledger else NO_PRIVILEGE
-        return found._replace(table=table, no_ledger=found.no_ledger or refused)
+                table = self._create_in_transaction(conn)
+        found = self.read_state(conn)
+        refused = (
+            ""
+            if table.history_table or not found.creates_history_table
+            else NO_PRIVILEGE
+        )
+        return found._replace(
+            table=table, no_history_reason=found.no_history_reason or refused
+        )
 
-    def _quickly(self, conn: psycopg.Connection, before: Seen) -> Seen | None:
+    def _create_in_one_message(
+        self, conn: psycopg.Connection, before: DatabaseState
+    ) -> DatabaseState | None:
         """Look; where there was no table, make it in the same message."""
         if before.table is not None:
-            return self._look(conn, *before.table.locking)
-        if pooled(conn):
+            return self._query_state(conn, *before.table.lock_statements)
+        if is_pooled(conn):
             return None  # behind a pooler each step has its own settings
         try:
-            return self._look(conn, *self._creation(before))
+            return self._query_state(conn, *self._create_statements(before))
         except psycopg.Error:
             if conn.closed:
                 raise
             conn.rollback()  # and then step by step, which says what is wrong
             return None
 
-    def _creation(self, before: Seen) -> Iterator[sql.Composable]:
+    def _create_statements(self, before: DatabaseState) -> Iterator[sql.Composable]:
         table = self._table(before)
-        yield from (sql.SQL("BEGIN"), OWN, table.creation, *table.locking, table.row_0)
-        if before.creates_ledger and before.ledger is not None:
-            yield before.ledger.creation
+        yield from (
+            sql.SQL("BEGIN"),
+            OWN,
+            table.create_sql,
+            *table.lock_statements,
+            table.insert_version_0_sql,
+        )
+        if before.creates_history_table and before.history_table is not None:
+            yield before.history_table.create_sql
         yield sql.SQL("COMMIT")
 
-    def _ensured(self, conn: psycopg.Connection) -> Table:
-        with settled(conn), conn.transaction():
-            before = self._look(conn)
+    def _create_in_transaction(self, conn: psycopg.Connection) -> VersionTable:
+        with in_settings(conn), conn.transaction():
+            before = self._query_state(conn)
             table = self._table(before)
-            creation = () if before.table else (table.creation,)
-            steps = [*creation, *table.locking, table.row_0]
-            ask_own(conn, sql.SQL("; ").join(steps))
-            missing = before.ledger if before.creates_ledger else None
+            creation = () if before.table else (table.create_sql,)
+            steps = [*creation, *table.lock_statements, table.insert_version_0_sql]
+            query_own(conn, sql.SQL("; ").join(steps))
+            missing = before.history_table if before.creates_history_table else None
             if missing is not None and not missing.create(conn):
-                table = table._replace(ledger=None)
+                table = table._replace(history_table=None)
         return table
 
-    def _table(self, before: Seen) -> Table:
+    def _table(self, before: DatabaseState) -> VersionTable:
         schema, name = before.place or (None, self.name)
         if schema is None:
             raise MissingSchemaError.of_path(self.name)
         if schema.startswith("pg_"):
-            raise BadTableError(
+            raise InvalidTrackingTableError(
                 self.name, reason=f"{schema} is PostgreSQL's own schema"
             )
         lockable = before.table is None or before.table.lockable
-        return Table(schema, name, before.ledger, lockable)
+        return VersionTable(schema, name, before.history_table, lockable)

@@ -6,32 +6,36 @@ import psycopg
 from psycopg import sql
 
 from migrator.errors import BrokenAnswerError
-from migrator.pg.connection.pooler import setting
-from migrator.pg.connection.session import Answers, ask
-from migrator.pg.tracking.snapshot import Seen
+from migrator.pg.connection.pooler import with_settings
+from migrator.pg.connection.session import Answers, query_first_rows
+from migrator.pg.tracking.snapshot import DatabaseState
 
 
-class Unversioned(NamedTuple):
-    """Stands where `Store` does; reads no table, writes none."""
+class NoTrackingStore(NamedTuple):
+    """Stands where `TrackingStore` does; reads no table, writes none."""
 
     name: str = "no table"
 
     @property
-    def question(self) -> sql.Composable:
+    def snapshot_sql(self) -> sql.Composable:
         """Return what asks for the schema in which the lock's table may be."""
         return sql.SQL("SELECT pg_catalog.current_schema()")
 
-    def read(self, answers: Answers) -> Seen:
+    def parse_state(self, answers: Answers) -> DatabaseState:
         """Return that nothing is known but that schema."""
         row = answers[-1] if answers else None
         if row is None or len(row) != 1:
             raise BrokenAnswerError
-        return Seen(home=row[0])
+        return DatabaseState(schema=row[0])
 
-    def look(self, conn: psycopg.Connection) -> Seen:
+    def read_state(self, conn: psycopg.Connection) -> DatabaseState:
         """Return the same, in one round trip."""
-        return self.read(ask(conn, setting(conn, self.question.as_bytes(conn))))
+        return self.parse_state(
+            query_first_rows(
+                conn, with_settings(conn, self.snapshot_sql.as_bytes(conn))
+            )
+        )
 
-    def ensure(self, conn: psycopg.Connection, before: Seen) -> Seen:
+    def ensure(self, conn: psycopg.Connection, before: DatabaseState) -> DatabaseState:
         """Create nothing."""
         return before

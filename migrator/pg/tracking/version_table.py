@@ -6,16 +6,16 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from migrator.domain.facts import Begun
+from migrator.domain.facts import OpenIntent
 from migrator.domain.model import Direction, Migration, Step
-from migrator.pg.connection.own_messages import ask_own
-from migrator.pg.errors.tracking_errors import explaining
+from migrator.pg.connection.own_messages import query_own
+from migrator.pg.errors.tracking_errors import translate_table_errors
 from migrator.pg.tracking.history_table import (
     PARAMETERS,
     WITHIN_MS,
     Action,
-    Ledger,
-    Told,
+    HistoryTable,
+    MigrationValues,
 )
 
 
@@ -46,12 +46,12 @@ _COUNT = "SELECT count(*) FROM entered"
 ALWAYS = sql.SQL("true")
 
 
-class Table(NamedTuple):
+class VersionTable(NamedTuple):
     """The table, found once: no migration's search path can hide it."""
 
     schema: str
     name: str
-    ledger: Ledger | None = None
+    history_table: HistoryTable | None = None
     """Where content and times are kept, unless somebody does without."""
 
     lockable: bool = True
@@ -63,7 +63,7 @@ class Table(NamedTuple):
         return sql.Identifier(self.schema, self.name)
 
     @property
-    def creation(self) -> sql.Composed:
+    def create_sql(self) -> sql.Composed:
         """
         Return what makes it as goose does, without goose's version 0.
 
@@ -73,12 +73,12 @@ class Table(NamedTuple):
         return sql.SQL(_CREATE).format(self.identifier)
 
     @property
-    def row_0(self) -> sql.Composed:
+    def insert_version_0_sql(self) -> sql.Composed:
         """Return what puts goose's version 0 into it when it is empty."""
         return sql.SQL(_ROW_0).format(table=self.identifier)
 
     @property
-    def locking(self) -> tuple[sql.Composable, ...]:
+    def lock_statements(self) -> tuple[sql.Composable, ...]:
         """
         Return what comes before an entry, in the same transaction.
 
@@ -87,7 +87,7 @@ class Table(NamedTuple):
         """
         return (sql.SQL(_LOCK).format(self.identifier),) if self.lockable else ()
 
-    def entry(
+    def record_sql(
         self,
         step: Step,
         *,
@@ -104,34 +104,40 @@ class Table(NamedTuple):
         open for this step.
         """
         action = Action(step.direction.value)
-        entered = self._entered(Told.of(step.migration), action, held, took_ms, intent)
+        entered = self._entered(
+            MigrationValues.of(step.migration), action, held, took_ms, intent
+        )
         return entered + sql.SQL(_COUNT)
 
-    def strict_entry(self, direction: Direction, held: sql.Composable) -> sql.Composed:
+    def prepared_record_sql(
+        self, direction: Direction, held: sql.Composable
+    ) -> sql.Composed:
         """
-        Return the same for every step of *direction*, with the `values` of one.
+        Return the same for every step of *direction*, with the `record_parameters` of one.
 
-        Where `entry` selects none, this fails, with a division by zero.
+        Where `record_sql` selects none, this fails, with a division by zero.
         """
         entered = self._entered(
             PARAMETERS, Action(direction.value), held, WITHIN_MS, None
         )
         return entered + sql.SQL("SELECT 1 / count(*) FROM entered")
 
-    def values(self, migration: Migration) -> tuple[bytes, ...]:
-        """Return the parameters of `strict_entry` for *migration*."""
+    def record_parameters(self, migration: Migration) -> tuple[bytes, ...]:
+        """Return the parameters of `prepared_record_sql` for *migration*."""
         version = b"%d" % migration.version
-        if self.ledger is None:
+        if self.history_table is None:
             return (version,)
         return version, migration.path.encode(), migration.checksum.encode()
 
-    def presence(self, migration: Migration) -> sql.Composed:
+    def is_recorded_sql(self, migration: Migration) -> sql.Composed:
         """Return what asks whether there is a row of *migration*."""
         return sql.SQL(_PRESENT).format(
             table=self.identifier, version=sql.Literal(migration.version)
         )
 
-    def adopt(self, conn: psycopg.Connection, migrations: Iterable[Migration]) -> None:
+    def record_baseline(
+        self, conn: psycopg.Connection, migrations: Iterable[Migration]
+    ) -> None:
         """
         Write *migrations* as applied without having run them, all or none.
 
@@ -140,14 +146,16 @@ class Table(NamedTuple):
         """
         took_ms = sql.Literal(0)
         entries = (
-            self._entered(Told.of(m), Action.BASELINE, ALWAYS, took_ms, None)
+            self._entered(MigrationValues.of(m), Action.BASELINE, ALWAYS, took_ms, None)
             + sql.SQL(_COUNT)
             for m in migrations
         )
-        with explaining(self.name, conn):
-            ask_own(conn, sql.SQL("; ").join([*self.locking, *entries]))
+        with translate_table_errors(self.name, conn):
+            query_own(conn, sql.SQL("; ").join([*self.lock_statements, *entries]))
 
-    def forget(self, conn: psycopg.Connection, begun: Iterable[Begun]) -> None:
+    def close_intents(
+        self, conn: psycopg.Connection, begun: Iterable[OpenIntent]
+    ) -> None:
         """
         Note that what was stopped half way has been done since, by whomever.
 
@@ -155,14 +163,14 @@ class Table(NamedTuple):
             MigratorError: As `explaining` says.
         """
         versions = {each.version for each in begun}
-        if self.ledger is None or not versions:
+        if self.history_table is None or not versions:
             return
-        with explaining(self.name, conn):
-            ask_own(conn, self.ledger.forgetting(versions))
+        with translate_table_errors(self.name, conn):
+            query_own(conn, self.history_table.close_intents_sql(versions))
 
     def _entered(
         self,
-        told: Told,
+        told: MigrationValues,
         action: Action,
         held: sql.Composable,
         took_ms: sql.Composable,
@@ -177,20 +185,24 @@ class Table(NamedTuple):
 
     def _noted(
         self,
-        told: Told,
+        told: MigrationValues,
         action: Action,
         took_ms: sql.Composable,
         intent: int | None,
     ) -> sql.Composable:
-        if self.ledger is None:
+        if self.history_table is None:
             return sql.SQL("")
         gone = action is Action.DOWN
         number = sql.SQL("NULL::bigint" if gone else "entered.id")
         source = "WHERE EXISTS (SELECT FROM entered)" if gone else "FROM entered"
         if intent is None:
-            note = self.ledger.note(told, action, tracking_id=number, took_ms=took_ms)
+            note = self.history_table.insert_sql(
+                told, action, tracking_id=number, took_ms=took_ms
+            )
         else:
-            note = self.ledger.closing(told, tracking_id=number, took_ms=took_ms)
+            note = self.history_table.close_intent_sql(
+                told, tracking_id=number, took_ms=took_ms
+            )
             which = "AND" if gone else "WHERE"
             source = f"{source} {which} ledger.id = {intent}"
         return sql.SQL(", noted AS ({} {})").format(note, sql.SQL(source))

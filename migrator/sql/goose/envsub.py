@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from migrator.domain.model import Direction
 from migrator.sql.goose.copy_rows import rows_of
-from migrator.sql.goose.faults import Findings
+from migrator.sql.goose.faults import FaultCollector
 from migrator.sql.goose.line_buffer import trim
 
 
@@ -226,7 +226,7 @@ _Sides = tuple[Direction, ...]
 class Variables:
     """Expands lines; one that cannot be expanded stays as it is."""
 
-    def __init__(self, environ: Mapping[str, str], findings: Findings) -> None:
+    def __init__(self, environ: Mapping[str, str], findings: FaultCollector) -> None:
         self._environ = environ
         self._findings = findings
 

@@ -162,7 +162,7 @@ WARNINGS = {
 _TEXTS = REFUSED | HAZARDS | WARNINGS
 
 
-class _Supposed(NamedTuple):
+class _ConditionalFault(NamedTuple):
     """A fault that counts only if the file's flag is *transaction*."""
 
     transaction: bool
@@ -171,7 +171,7 @@ class _Supposed(NamedTuple):
     add: Callable[[], None]
 
 
-class Findings:
+class FaultCollector:
     """Collects the faults of one file."""
 
     def __init__(self, path: str, texts: Mapping[str, str] = _TEXTS) -> None:
@@ -182,7 +182,7 @@ class Findings:
         self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._warnings: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._slugs: set[tuple[Direction, str]] = set()
-        self._supposed: list[_Supposed] = []
+        self._supposed: list[_ConditionalFault] = []
 
     def add(
         self,
@@ -236,9 +236,9 @@ class Findings:
     ) -> None:
         """Note a fault that counts only if the file's flag is *transaction*."""
         add = partial(self.add, slug, line, column, sides=sides, **fields)
-        self._supposed.append(_Supposed(transaction, slug, sides, add))
+        self._supposed.append(_ConditionalFault(transaction, slug, sides, add))
 
-    def settle(self, *, transaction: bool) -> None:
+    def decide(self, *, transaction: bool) -> None:
         """Take the file's flag: it is known at the end of the file only."""
         for supposed in self._supposed:
             if supposed.transaction is transaction:
@@ -260,7 +260,7 @@ class Findings:
         )
         self._faults[side] = dict.fromkeys(kept)
 
-    def drop_supposed(self, slug: str, side: Direction) -> None:
+    def drop_conditional(self, slug: str, side: Direction) -> None:
         """Drop what was noted as *slug* for *side*, if it counts only with the flag."""
         self._supposed = [
             each

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from migrator.domain.model import Direction, Statement
 from migrator.sql.backslashes import backslash_hint, conforming, sets_escapes
-from migrator.sql.goose.faults import Findings
-from migrator.sql.goose.statement_runs import Rest, Run
+from migrator.sql.goose.faults import FaultCollector
+from migrator.sql.goose.statement_runs import OpenStatements, StatementRun
 from migrator.sql.keywords import (
     copies_in,
     ends_transaction,
@@ -24,11 +24,11 @@ from migrator.sql.lexer import Kind, tokenize
 from migrator.sql.split import (
     INSIDE,
     Inside,
-    Part,
+    StatementSpan,
     Stop,
     block_comments,
     inside,
-    parts,
+    split_statements,
 )
 from migrator.sql.transaction_block import transaction_refusal
 
@@ -51,7 +51,7 @@ class Half:
     def __init__(self, side: Direction) -> None:
         self.side = side
         self.statements: list[Statement] = []
-        self.rest: Rest | None = None
+        self.rest: OpenStatements | None = None
         """What the next statements go on with, up to the next block."""
 
         self.escapes = False
@@ -93,7 +93,7 @@ class Half:
             self._trusted = len(self.statements)
 
     def check(
-        self, findings: Findings, *, transaction: bool | None, last: bool
+        self, findings: FaultCollector, *, transaction: bool | None, last: bool
     ) -> None:
         """
         Note what would be done with the new statements unseen by their author.
@@ -128,7 +128,12 @@ class Half:
 
 class _Check:
     def __init__(
-        self, half: Half, findings: Findings, *, transaction: bool | None, last: bool
+        self,
+        half: Half,
+        findings: FaultCollector,
+        *,
+        transaction: bool | None,
+        last: bool,
     ) -> None:
         self._half = half
         self._statements = half.as_conforming()
@@ -154,7 +159,7 @@ class _Check:
         """Check one statement, or all up to the next block; return where to go on."""
         statement = self._statements[suspect.at]
         self._cuts(statement, suspect.cuts)
-        found = list(parts(statement.text))
+        found = list(split_statements(statement.text))
         for part in found:
             self._in_transaction(statement, part.start, statement.text, part.start)
             if self._foreign(statement, part, block=suspect.block):
@@ -176,7 +181,9 @@ class _Check:
             if said := find(text, start):
                 self._add_if(slug, statement, at, transaction=True, said=said)
 
-    def _foreign(self, statement: Statement, part: Part, *, block: bool) -> bool:
+    def _foreign(
+        self, statement: Statement, part: StatementSpan, *, block: bool
+    ) -> bool:
         """Note what is no SQL; say whether rows follow, which are not looked at."""
         text = statement.text
         said, at = _psql_command(text[part.start : part.end])
@@ -190,7 +197,9 @@ class _Check:
 
     # A simple query of several statements is one implicit transaction: protocol-flow,
     # "Multiple Statements in a Simple Query"
-    def _merged(self, statement: Statement, found: list[Part], *, block: bool) -> None:
+    def _merged(
+        self, statement: Statement, found: list[StatementSpan], *, block: bool
+    ) -> None:
         merged = len(found) > 1 and self._transaction is not True
         if merged and any(
             refuses_transaction(statement.text, part.start) for part in found
@@ -206,7 +215,7 @@ class _Check:
         if compare:
             self._compare(self._statements[index:end], 0, ends=ends)
         elif not ends:
-            self._half.rest = Rest(None)
+            self._half.rest = OpenStatements(None)
         return end
 
     def _ends_at(self, end: int) -> bool:
@@ -214,8 +223,8 @@ class _Check:
         return self._last or end < len(self._half.statements)
 
     def _compare(self, statements: list[Statement], at: int, *, ends: bool) -> None:
-        run = Run(statements)
-        for part in parts(run.text, at):
+        run = StatementRun(statements)
+        for part in split_statements(run.text, at):
             if part.stop is not Stop.SEMICOLON and not ends:
                 break
             self._between(run, at, part.start)
@@ -226,7 +235,7 @@ class _Check:
         if not ends:
             self._half.rest = run.rest(at)
 
-    def _compared(self, run: Run, part: Part) -> None:
+    def _compared(self, run: StatementRun, part: StatementSpan) -> None:
         self._in_transaction(*run.find(part.start), run.text, part.start)
         first = run.first_end_inside(part)
         if part.inside is Inside.BLOCK and part.since == part.start:
@@ -242,21 +251,21 @@ class _Check:
         elif part.inside is Inside.PARENTHESES:
             self._unclosed(run.text, part, run.find)
 
-    def _unclosed(self, text: str, part: Part, find: _Find) -> None:
+    def _unclosed(self, text: str, part: StatementSpan, find: _Find) -> None:
         """Note what *part* of *text* opens and never closes, if it does."""
         if part.inside is not None:
             hint = backslash_hint(text[part.start : part.end])
             statement, at = find(part.since)
             self._add("unclosed", statement, at, inside=part.inside.value, hint=hint)
 
-    def _between(self, run: Run, start: int, end: int) -> None:
+    def _between(self, run: StatementRun, start: int, end: int) -> None:
         """Note an end that goose sees in a comment between statements."""
         for comment in block_comments(run.text, start, end):
             first = run.first_end_inside(comment)
             if first is not None:
                 self._split_comment(run, first, comment.start)
 
-    def _split_comment(self, run: Run, end: int, start: int) -> None:
+    def _split_comment(self, run: StatementRun, end: int, start: int) -> None:
         statement, at = run.find(start)
         begin, _ = statement.locate(at + 1)
         statement, at = run.find(run.semicolon(end))
@@ -322,7 +331,7 @@ def _line_starts(
             yield at, line - 1
 
 
-def unfinished(left: Statement, side: Direction, findings: Findings) -> None:
+def unfinished(left: Statement, side: Direction, findings: FaultCollector) -> None:
     """Note that goose finds no end of the last statement, and why."""
     said, at = _psql_command(left.text)
     if said and not said.startswith("\\."):  # which ends rows, not a statement
@@ -343,7 +352,7 @@ def _psql_command(text: str) -> tuple[str, int]:
 
 
 def _why_unfinished(text: str) -> tuple[int, str, str]:
-    found = list(parts(text))
+    found = list(split_statements(text))
     if not found:
         return 0, "goose takes this for a statement without ';'", _COMMENT_ONLY
     last = found[-1]

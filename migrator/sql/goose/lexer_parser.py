@@ -13,16 +13,16 @@ from migrator.domain.model import Direction
 from migrator.sql.backslashes import backslash_hint, may_set_escapes
 from migrator.sql.goose.annotations import Annotation, Mark, Verdict
 from migrator.sql.goose.copy_rows import Ahead, find_end
-from migrator.sql.goose.faults import BOTH, Findings
+from migrator.sql.goose.faults import BOTH, FaultCollector
 from migrator.sql.goose.hazards import Half
 from migrator.sql.goose.line_buffer import BLANKS
-from migrator.sql.goose.state_machine import Structure
+from migrator.sql.goose.state_machine import AnnotationStateMachine
 from migrator.sql.goose.window import UncertainError, Window
 from migrator.sql.keywords import copies_in, is_restriction
 from migrator.sql.lexer import possessive, tokenize
 from migrator.sql.split import (
     Inside,
-    Part,
+    StatementSpan,
     Stop,
     is_plain,
     part_at,
@@ -40,10 +40,10 @@ class LexerParser(Window):
     """
 
     def __init__(
-        self, environ: Mapping[str, str], findings: Findings, ahead: Ahead
+        self, environ: Mapping[str, str], findings: FaultCollector, ahead: Ahead
     ) -> None:
         super().__init__(environ, ahead)
-        self.structure = Structure(findings)
+        self.structure = AnnotationStateMachine(findings)
         self.halves = {side: Half(side) for side in BOTH}
         self._findings = findings
         self._settings = False
@@ -158,7 +158,7 @@ class LexerParser(Window):
         self._pass(end)
         return end
 
-    def _statement(self, part: Part) -> int:
+    def _statement(self, part: StatementSpan) -> int:
         if part.stop is Stop.OPEN and part.inside in _QUOTES:
             hint = backslash_hint(self._text[part.start : part.end])
             return self._unclosed(part.inside, part.since, hint)
@@ -174,7 +174,7 @@ class LexerParser(Window):
         statement = self._source.statement(pieces, data=data)
         self._half.note(statement, block=False, plain=False)
 
-    def _crossed(self, part: Part) -> int:
+    def _crossed(self, part: StatementSpan) -> int:
         """Read a statement in which a mark stands: find out whether it is one."""
         pieces: list[tuple[int, int]] = []
         start = part.start
@@ -239,7 +239,7 @@ class LexerParser(Window):
         return []
 
     # psql reads the rows from the next line on, up to a line `\.`
-    def _copy(self, part: Part) -> int:
+    def _copy(self, part: StatementSpan) -> int:
         rest = _line_end(self._text, part.end)
         follows, unclosed = skip_blank(self._text, part.end, rest)
         self._certainly(not unclosed)
@@ -256,7 +256,7 @@ class LexerParser(Window):
         self._pass(end)
         return end
 
-    def _long_rows(self, part: Part, start: int) -> int:
+    def _long_rows(self, part: StatementSpan, start: int) -> int:
         rows, end = self._rows_from(start)
         if not end:
             self._rows_end = _NEVER
@@ -265,7 +265,7 @@ class LexerParser(Window):
         self._rows_end = end
         return self._end
 
-    def _unended(self, part: Part) -> int:
+    def _unended(self, part: StatementSpan) -> int:
         line, column = self._source.place(part.start)
         self._findings.add("copy_unended", line, column, sides=self._onward)
         self._pass(self._end)

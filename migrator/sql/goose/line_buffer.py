@@ -6,7 +6,7 @@ from migrator.domain.model import Statement
 from migrator.sql.keywords import starts_copy
 
 
-class Buffer:
+class LineBuffer:
     """The lines of a statement that is being read, and their places in the file."""
 
     def __init__(self) -> None:

@@ -17,12 +17,19 @@ from migrator.sql.backslashes import conforming, may_set_escapes
 from migrator.sql.goose.annotations import Annotation, Mark, Verdict, find_marks
 from migrator.sql.goose.copy_rows import Ahead, LongRows, end_of_rows, rows_of
 from migrator.sql.goose.envsub import Variables
-from migrator.sql.goose.faults import BOTH, Findings
+from migrator.sql.goose.faults import BOTH, FaultCollector
 from migrator.sql.goose.hazards import Half, unfinished
-from migrator.sql.goose.line_buffer import BLANKS, Buffer, ends_statement, trim
-from migrator.sql.goose.state_machine import Structure
+from migrator.sql.goose.line_buffer import BLANKS, LineBuffer, ends_statement, trim
+from migrator.sql.goose.state_machine import AnnotationStateMachine
 from migrator.sql.keywords import is_restriction
-from migrator.sql.split import PLAIN_NEXT, Part, copy_part, is_plain, parts, skip_blank
+from migrator.sql.split import (
+    PLAIN_NEXT,
+    StatementSpan,
+    copy_part,
+    is_plain,
+    skip_blank,
+    split_statements,
+)
 
 
 class LineParser:
@@ -32,9 +39,9 @@ class LineParser:
     """How many characters must come again with the next piece: none."""
 
     def __init__(
-        self, environ: Mapping[str, str], findings: Findings, ahead: Ahead
+        self, environ: Mapping[str, str], findings: FaultCollector, ahead: Ahead
     ) -> None:
-        self.structure = Structure(findings)
+        self.structure = AnnotationStateMachine(findings)
         self.halves = {side: Half(side) for side in BOTH}
         self._variables = Variables(environ, findings)
         self._findings = findings
@@ -53,7 +60,7 @@ class LineParser:
         self._settings = False
         """Whether a statement may change how strings are read."""
 
-        self._buffer = Buffer()
+        self._buffer = LineBuffer()
         self._lost = 0
         """The line of an empty block's start: goose swallows the next line of SQL."""
 
@@ -105,7 +112,7 @@ class LineParser:
             self._buffer.cuts.append(mark.line)
         match followed:
             case Annotation.DOWN:
-                self._buffer, self._lost, self._after_end = Buffer(), 0, False
+                self._buffer, self._lost, self._after_end = LineBuffer(), 0, False
             case Annotation.BEGIN:
                 self._lost, self._after_end = 0, False
             case Annotation.END:
@@ -220,7 +227,7 @@ class LineParser:
         if self.structure.block or not self._buffer.between or not is_restriction(bare):
             return False
         # one look at a statement; one for each such line in it would be slow
-        self._buffer.between = not any(parts("\n".join(self._buffer.lines)))
+        self._buffer.between = not any(split_statements("\n".join(self._buffer.lines)))
         return self._buffer.between
 
     # goose sees no end in `COPY t FROM stdin; /* c */`; for psql the next line is a row
@@ -280,11 +287,11 @@ class LineParser:
             self._half.note(statement, block=True, plain=plain, cuts=cuts)
 
     def _taken(self) -> tuple[Statement, tuple[int, ...]]:
-        buffer, self._buffer = self._buffer, Buffer()
+        buffer, self._buffer = self._buffer, LineBuffer()
         return buffer.statement(), tuple(buffer.cuts)
 
     # psql reads the rows from the next line on, up to a line `\.`
-    def _copy(self, statement: Statement, part: Part, number: int) -> int:
+    def _copy(self, statement: Statement, part: StatementSpan, number: int) -> int:
         text = statement.text
         if skip_blank(text, 0)[0] != part.start:
             self._add("copy_merged", statement, part.start)

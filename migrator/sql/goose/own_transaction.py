@@ -14,7 +14,7 @@ from itertools import chain, pairwise
 from migrator.domain.model import Statement
 from migrator.sql.keywords import BLANK_KINDS, ends_transaction
 from migrator.sql.lexer import IN_WORD, Kind, tokenize
-from migrator.sql.split import Part, Stop, parts
+from migrator.sql.split import StatementSpan, Stop, split_statements
 
 
 class OwnTransaction:
@@ -45,7 +45,7 @@ class OwnTransaction:
                 return
             if self._started and not self._ended and _is_other(statement.text):
                 continue
-            self._take(statement.text, list(parts(statement.text)))
+            self._take(statement.text, list(split_statements(statement.text)))
 
     def without_ends(self, statements: Iterable[Statement]) -> Iterator[Statement]:
         """Yield what *statements*, all of the half, have between BEGIN and COMMIT."""
@@ -59,7 +59,7 @@ class OwnTransaction:
             if start < end:
                 yield statement.cut(start, end) if end - start < size else statement
 
-    def _take(self, text: str, found: list[Part]) -> None:
+    def _take(self, text: str, found: list[StatementSpan]) -> None:
         controls = 0
         self._possible = bool(found) and not self._ended
         if not self._started:
@@ -70,7 +70,7 @@ class OwnTransaction:
         if controls == len(found):
             self.hidden += 1
 
-    def _control(self, text: str, part: Part) -> bool:
+    def _control(self, text: str, part: StatementSpan) -> bool:
         """Read one statement; say whether it is the BEGIN or the COMMIT."""
         if not self._possible or self._ended or part.stop is Stop.OPEN:
             self._possible = False
@@ -93,7 +93,7 @@ def _is_other(text: str) -> bool:
     return _CONTROL_WORD.search(text) is None
 
 
-def _said(text: str, part: Part) -> str:
+def _said(text: str, part: StatementSpan) -> str:
     tokens = tokenize(text[part.start : part.end])
     apart = (*BLANK_KINDS, Kind.SEMICOLON)
     start = part.start

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from migrator.domain.model import Direction, Section, Split, Statement
 from migrator.sql.goose.copy_rows import Ahead, nothing_ahead
-from migrator.sql.goose.faults import BOTH, Findings
+from migrator.sql.goose.faults import BOTH, FaultCollector
 from migrator.sql.goose.hazards import Half
 from migrator.sql.goose.line_parser import LineParser
 from migrator.sql.goose.own_transaction import OwnTransaction
-from migrator.sql.keywords import may_set_session, stray_dollar, words
+from migrator.sql.keywords import first_words, may_set_session, stray_dollar
 
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Parsed(NamedTuple):
 
 
 def parse(
-    text: str, *, split: Split, environ: Mapping[str, str], findings: Findings
+    text: str, *, split: Split, environ: Mapping[str, str], findings: FaultCollector
 ) -> Parsed:
     """
     Return the halves of *text*, whose lines end with LF.
@@ -58,7 +58,7 @@ class Reader:
         *,
         split: Split,
         environ: Mapping[str, str],
-        findings: Findings,
+        findings: FaultCollector,
         ahead: Ahead = nothing_ahead,
         again: bool = False,
     ) -> None:
@@ -109,14 +109,14 @@ class Reader:
     def _finish(self) -> None:
         for side in BOTH:
             if self.own_transaction(side):
-                self.findings.drop_supposed("ends_transaction", side)
+                self.findings.drop_conditional("ends_transaction", side)
             # a line that could not be expanded has its dollars still
             unexpanded = self.findings.lines(side, "envsub")
             self.findings.drop({"envsub_dollar"}, side, unexpanded)
             if self.findings.lines(side, "envsub_dollar"):
-                self.findings.drop_supposed("ends_transaction", side)
+                self.findings.drop_conditional("ends_transaction", side)
                 self.findings.drop(_AFTER_DOLLAR, side)
-        self.findings.settle(transaction=self.transaction)
+        self.findings.decide(transaction=self.transaction)
         self._check_empty()
         for side, session in self._sessions.items():
             for left in session.left:
@@ -199,7 +199,7 @@ def _section(reader: Reader, side: Direction, found: list[Statement]) -> Section
 
 
 def _parser(
-    split: Split, environ: Mapping[str, str], findings: Findings, ahead: Ahead
+    split: Split, environ: Mapping[str, str], findings: FaultCollector, ahead: Ahead
 ) -> "LineParser | LexerParser":
     match split:
         case Split.GOOSE:
@@ -277,7 +277,7 @@ class ClientEncoding:
                 yield self._name, *statement.locate(len(statement.text))
                 return
             match = _SETS.search(statement.text)
-            if match and words(statement.text, limit=1) == ["set"]:
+            if match and first_words(statement.text, limit=1) == ["set"]:
                 same = re.sub(r"[\W_]", "", match[1]).lower() in _SAME
                 self._name = "" if same else match[1]
 

@@ -17,7 +17,7 @@ class Failure(NamedTuple):
     reason: str
 
 
-class Source:
+class SourceMap:
     """A text that knows where its characters stand in the file."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Source:
         self._at = 0
         self._number = 0
 
-    def joined(self, at: int, more: "Source") -> tuple["Source", int]:
+    def joined(self, at: int, more: "SourceMap") -> tuple["SourceMap", int]:
         """Return the text from *at* on, *more* behind it, and where *at* is then."""
         if at == len(self.text):
             return more, 0
@@ -47,7 +47,7 @@ class Source:
         if not (self.is_straight and more.is_straight):
             lines = [*self.numbers[number:-1], *more.numbers]
         text = self.text[start:] + more.text
-        return Source(text, marks, self._file_line(number), lines), at - start
+        return SourceMap(text, marks, self._file_line(number), lines), at - start
 
     def start_of(self, line: int) -> int:
         """Return where the file's *line* starts; the end when it comes later."""
@@ -168,16 +168,16 @@ class Expander:
         index = bisect_left(self._switches, (line,)) - 1
         return Expander(self._environ, line, on=self._switches[index][1])
 
-    def feed(self, text: str) -> Source:
+    def feed(self, text: str) -> SourceMap:
         """Return the next lines of the file with their variables expanded."""
         first = self.line
         marks = list(find_marks(text, first))
         self.line += text.count("\n")
         if self._on or any(_switched(mark, on=False) for mark in marks):
             return self._expanded(text, first, marks)
-        return Source(text, marks, first)
+        return SourceMap(text, marks, first)
 
-    def _expanded(self, text: str, first: int, marks: list[Mark]) -> Source:
+    def _expanded(self, text: str, first: int, marks: list[Mark]) -> SourceMap:
         by_line = {mark.line: mark for mark in marks}
         expanded: list[str] = []
         numbers: list[int] = []
@@ -193,7 +193,7 @@ class Expander:
             numbers.extend([number] * (new.count("\n") + 1))
             at += len(new) + 1
         moved = [_moved(mark, starts[mark.line]) for mark in marks]
-        return Source("\n".join(expanded), moved, first, numbers)
+        return SourceMap("\n".join(expanded), moved, first, numbers)
 
     def _switch(self, mark: Mark) -> None:
         on = _switched(mark, on=self._on)

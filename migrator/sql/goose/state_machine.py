@@ -10,13 +10,13 @@ from typing import assert_never
 
 from migrator.domain.model import Direction
 from migrator.sql.goose.annotations import Annotation, Mark, Verdict, known_annotations
-from migrator.sql.goose.faults import BOTH, Findings
+from migrator.sql.goose.faults import BOTH, FaultCollector
 
 
-class Structure:
+class AnnotationStateMachine:
     """Follows the annotations of one file; after an error it goes on."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: FaultCollector) -> None:
         self.side: Direction | None = None
         """None before `-- +goose Up`."""
 

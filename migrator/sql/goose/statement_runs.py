@@ -9,10 +9,10 @@ from bisect import bisect_right
 from migrator.domain.model import Statement
 from migrator.sql.goose.line_buffer import BLANKS, COMMENT_WORD
 from migrator.sql.lexer import Token
-from migrator.sql.split import Part
+from migrator.sql.split import StatementSpan
 
 
-class Rest:
+class OpenStatements:
     """Statements whose ends are not found yet; None: nobody looks for them."""
 
     def __init__(self, statements: list[Statement] | None, at: int = 0) -> None:
@@ -29,7 +29,7 @@ class Rest:
         return self._size >= 2 * self._looked
 
 
-class Run:
+class StatementRun:
     """Several of goose's statements as one text."""
 
     def __init__(self, statements: list[Statement]) -> None:
@@ -41,7 +41,7 @@ class Run:
             end += len(statement.text) + 1
             self._ends.append(end)
 
-    def first_end_inside(self, part: Part | Token) -> int | None:
+    def first_end_inside(self, part: StatementSpan | Token) -> int | None:
         """Return the first statement that goose ends before PostgreSQL does, if any."""
         at = self.first_end(part.start)
         return at if self._ends[at] < part.end else None
@@ -50,13 +50,13 @@ class Run:
         """Return the statement in which a place of the text is for goose."""
         return bisect_right(self._ends, at)
 
-    def rest(self, at: int) -> Rest:
+    def rest(self, at: int) -> OpenStatements:
         """Return what has to be looked at again: the statements from a place on."""
         index = bisect_right(self._ends, at)
         if index == len(self._ends):
-            return Rest([])
+            return OpenStatements([])
         start = self._ends[index] - len(self._statements[index].text)
-        return Rest(self._statements[index:], max(at - start, 0))
+        return OpenStatements(self._statements[index:], max(at - start, 0))
 
     def semicolon(self, index: int) -> int:
         """Return where the `;` stands that ends a statement for goose."""

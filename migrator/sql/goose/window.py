@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from migrator.sql.goose.annotations import Mark
 from migrator.sql.goose.copy_rows import Ahead, LongRows, find_end, rows_of
-from migrator.sql.goose.source_map import Expander, Source
+from migrator.sql.goose.source_map import Expander, SourceMap
 
 
 class UncertainError(Exception):
@@ -17,7 +17,7 @@ class Window:
     def __init__(self, environ: Mapping[str, str], ahead: Ahead) -> None:
         self._ahead = ahead
         self._expander = Expander(environ)
-        self._source = Source("", [], 1)
+        self._source = SourceMap("", [], 1)
         self._text = ""
         self._at = self._end = 0
         self._last = False
@@ -91,7 +91,7 @@ class Window:
         rows = LongRows(lambda: rows_of(source.text for source in self._from(line)))
         return rows, self._end_of_rows(line)
 
-    def _from(self, line: int) -> Iterator[Source]:
+    def _from(self, line: int) -> Iterator[SourceMap]:
         return map(self._expander.at(line).feed, self._ahead(line))
 
     def _end_of_rows(self, line: int) -> int:

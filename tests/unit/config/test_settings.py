@@ -9,7 +9,7 @@ import pytest
 from migrator.config.environment import service_links
 from migrator.config.settings import Command, Settings, read_settings
 from migrator.config.types import Duration
-from migrator.domain.model import Split, When
+from migrator.domain.model import OnProblem, Split
 from migrator.errors import UsageError
 from tests.helpers.postgres import as_nobody, let_through
 
@@ -143,7 +143,7 @@ def test_words_become_enums() -> None:
     """Choices are written in lower case."""
     settings = read(MIGRATOR_SPLIT="postgres", MIGRATOR_ON_DB_AHEAD="fail")
 
-    assert (settings.split, settings.on_db_ahead) == (Split.POSTGRES, When.FAIL)
+    assert (settings.split, settings.on_db_ahead) == (Split.POSTGRES, OnProblem.FAIL)
 
 
 def test_an_empty_variable_is_unset() -> None:

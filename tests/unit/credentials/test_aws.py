@@ -17,7 +17,7 @@ from botocore.config import Config
 from migrator.credentials.aws import keys
 from migrator.credentials.rds import RdsToken, rds_token
 from migrator.credentials.sigv4 import Keys
-from migrator.errors import NoPasswordError, UsageError
+from migrator.errors import PasswordUnavailableError, UsageError
 from tests.helpers.web import Asked, Server, serving
 
 
@@ -221,7 +221,7 @@ def test_sts_over_tls(
     path, context = certificate
     with serving(lambda _: (200, ANSWER), context) as sts:
         environ = web_identity(tmp_path, sts.url)
-        with pytest.raises(NoPasswordError, match="certificate verify failed"):
+        with pytest.raises(PasswordUnavailableError, match="certificate verify failed"):
             keys(environ, "eu-central-1")
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
         found = keys(environ, "eu-central-1")
@@ -312,7 +312,7 @@ def test_an_agent_that_says_no(closed_agent: Server) -> None:
     """What it says is told."""
     url = f"{closed_agent.url}/v1/credentials"
 
-    with pytest.raises(NoPasswordError) as caught:
+    with pytest.raises(PasswordUnavailableError) as caught:
         keys({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}, "eu-central-1")
 
     assert str(caught.value) == (
@@ -348,7 +348,7 @@ def test_answers_without_keys(
     """A fault of the server's own is no answer: it may pass."""
     with (
         serving(lambda _: (status, body)) as sts,
-        pytest.raises(NoPasswordError) as caught,
+        pytest.raises(PasswordUnavailableError) as caught,
     ):
         keys(web_identity(tmp_path, sts.url), "eu-central-1")
 
@@ -361,7 +361,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
     with serving(lambda _: (200, "")) as sts:
         url = sts.url
 
-    with pytest.raises(NoPasswordError) as caught:
+    with pytest.raises(PasswordUnavailableError) as caught:
         keys(web_identity(tmp_path, url), "eu-central-1")
 
     assert str(caught.value).endswith("does not answer: Connection refused")
@@ -373,7 +373,9 @@ def test_a_missing_token_file(tmp_path: Path) -> None:
     environ = web_identity(tmp_path, "http://127.0.0.1:1")
     (tmp_path / "token").unlink()
 
-    with pytest.raises(NoPasswordError, match="token: No such file or directory"):
+    with pytest.raises(
+        PasswordUnavailableError, match="token: No such file or directory"
+    ):
         keys(environ, "eu-central-1")
 
 
@@ -447,5 +449,5 @@ def test_a_token_of_two_lines_is_no_header() -> None:
         "AWS_CONTAINER_AUTHORIZATION_TOKEN": "a\nb: c",
     }
 
-    with pytest.raises(NoPasswordError, match="not a line of ASCII text"):
+    with pytest.raises(PasswordUnavailableError, match="not a line of ASCII text"):
         keys(environ, "eu-central-1")

@@ -3,32 +3,34 @@
 import pytest
 
 from migrator.domain.facts import Fault
-from migrator.domain.history import History, Row
+from migrator.domain.history import History, VersionRow
 from migrator.domain.model import (
     Direction,
     Down,
     Files,
     Goal,
+    OnProblem,
     Redo,
     Reset,
     Section,
     Step,
     Up,
-    When,
 )
-from migrator.engine.plan import ahead, assumed, make_plan
+from migrator.engine.plan import assumed_history, make_plan, versions_ahead
 from migrator.errors import (
     DatabaseAheadError,
     FilesInvalidError,
-    MissingMigrationsError,
-    NoFileError,
+    MigrationFileMissingError,
+    OutOfOrderError,
 )
 from tests.helpers.support import files, migration
 
 
 def history(*versions: int) -> History:
     """A table with goose's row 0 and the given versions, in that order."""
-    return History(tuple(Row(v, True, None) for v in (0, *versions)), exists=True)
+    return History(
+        tuple(VersionRow(v, True, None) for v in (0, *versions)), exists=True
+    )
 
 
 def on_disk(*versions: int) -> Files:
@@ -70,7 +72,7 @@ def test_a_late_file_stops_the_plan() -> None:
 
     goose: `internal/gooseutil/resolve.go`, UpVersions.
     """
-    with pytest.raises(MissingMigrationsError) as caught:
+    with pytest.raises(OutOfOrderError) as caught:
         make_plan(on_disk(1, 2, 3), history(1, 3), Up())
 
     assert (caught.value.paths, caught.value.newest) == (("00002_test.sql",), 3)
@@ -90,13 +92,15 @@ def test_late_files_run_first_when_they_are_allowed() -> None:
 
 def test_a_row_that_says_not_applied_counts_as_applied() -> None:
     """goose's `up` looks for any row of the version."""
-    table = History((Row(0, True, None), Row(1, False, None)), exists=True)
+    table = History(
+        (VersionRow(0, True, None), VersionRow(1, False, None)), exists=True
+    )
 
     assert planned(on_disk(1, 2), table, Up()) == [2]
 
 
-@pytest.mark.parametrize("when", [When.WARN, When.IGNORE])
-def test_a_database_ahead_is_no_error_by_default(when: When) -> None:
+@pytest.mark.parametrize("when", [OnProblem.WARN, OnProblem.IGNORE])
+def test_a_database_ahead_is_no_error_by_default(when: OnProblem) -> None:
     """A rolled-back deployment must start."""
     found = make_plan(on_disk(1), history(1, 2), Up(), when_ahead=when)
 
@@ -106,14 +110,14 @@ def test_a_database_ahead_is_no_error_by_default(when: When) -> None:
 def test_a_database_ahead_can_be_an_error() -> None:
     """`fail` names the versions that no file has."""
     with pytest.raises(DatabaseAheadError) as caught:
-        make_plan(on_disk(1), history(1, 2, 3), Up(), when_ahead=When.FAIL)
+        make_plan(on_disk(1), history(1, 2, 3), Up(), when_ahead=OnProblem.FAIL)
 
     assert (caught.value.versions, caught.value.newest_file) == ((2, 3), 1)
 
 
 def test_only_newer_versions_are_ahead() -> None:
     """A row between the files is unknown, not ahead."""
-    assert ahead(on_disk(1, 5), history(1, 3, 5, 9, 7)) == (7, 9)
+    assert versions_ahead(on_disk(1, 5), history(1, 3, 5, 9, 7)) == (7, 9)
 
 
 def test_faults_of_what_would_run_stop_the_plan() -> None:
@@ -169,7 +173,7 @@ def test_other_goals(applied: list[int], goal: Goal, expected: list[str]) -> Non
 @pytest.mark.parametrize("goal", [Down(), Down(to=0), Redo()])
 def test_what_has_no_file_cannot_be_taken_back(goal: Goal) -> None:
     """The error names the version."""
-    with pytest.raises(NoFileError) as caught:
+    with pytest.raises(MigrationFileMissingError) as caught:
         make_plan(on_disk(1, 2), history(1, 9), goal)
 
     assert caught.value.version == 9
@@ -182,7 +186,7 @@ def test_nothing_is_taken_back_behind_row_0(goal: Goal) -> None:
 
     goose: `migrate.go`, EnsureDBVersionContext; `reset.go`, dbMigrationsStatus.
     """
-    table = History(tuple(Row(v, True, None) for v in (1, 2, 0)), exists=True)
+    table = History(tuple(VersionRow(v, True, None) for v in (1, 2, 0)), exists=True)
 
     assert table.current == 0
     assert make_plan(on_disk(1, 2), table, goal) == ()
@@ -193,8 +197,8 @@ def test_without_versions_up_runs_all_and_down_finds_all() -> None:
     """What is assumed instead of a tracking table depends on the goal."""
     found = on_disk(1, 2)
 
-    assert assumed(found, Up()) == History()
-    assert assumed(found, Down()).latest == (2, 1)
+    assert assumed_history(found, Up()) == History()
+    assert assumed_history(found, Down()).latest == (2, 1)
 
 
 def test_faults_of_a_down_stop_a_down() -> None:
@@ -232,6 +236,8 @@ def test_the_current_version_is_gooses(
     rows: list[tuple[int, bool]], current: int
 ) -> None:
     """goose's GetDBVersion: by row, not by number."""
-    table = History(tuple(Row(v, applied, None) for v, applied in rows), exists=True)
+    table = History(
+        tuple(VersionRow(v, applied, None) for v, applied in rows), exists=True
+    )
 
     assert table.current == current

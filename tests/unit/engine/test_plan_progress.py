@@ -2,9 +2,9 @@
 
 import pytest
 
-from migrator.domain.history import History, Row
+from migrator.domain.history import History, VersionRow
 from migrator.domain.model import Direction, Step
-from migrator.engine.plan_progress import News, Progress
+from migrator.engine.plan_progress import PlanDiff, PlanProgress
 from tests.helpers.support import migration
 
 
@@ -15,7 +15,9 @@ def step(version: int, direction: Direction = Direction.UP) -> Step:
 
 def history(*rows: tuple[int, str]) -> History:
     """Versions with the times at which they were applied."""
-    return History(tuple(Row(version, True, at) for version, at in rows), exists=True)
+    return History(
+        tuple(VersionRow(version, True, at) for version, at in rows), exists=True
+    )
 
 
 UP = (step(1), step(2), step(3))
@@ -25,28 +27,28 @@ BEFORE = history((4, "monday"), (5, "tuesday"))
 
 def test_what_was_sent_is_ours_and_all_else_another_s() -> None:
     """Of steps that are through only those that we have sent can be our own."""
-    progress = Progress(UP, History())
+    progress = PlanProgress(UP, History())
     progress.send(UP[0])
     progress.end(UP[0], ours=True)
     progress.send(UP[1])
 
-    news = progress.news(history((1, "a"), (2, "b"), (3, "c")))
-    progress.learn(news)
+    news = progress.diff(history((1, "a"), (2, "b"), (3, "c")))
+    progress.apply(news)
 
-    assert news == News((), (UP[1],), (UP[2],))
+    assert news == PlanDiff((), (UP[1],), (UP[2],))
     assert (progress.left, progress.taken) == ((), (UP[0], UP[1]))
 
 
 def test_what_is_gone_is_to_be_done() -> None:
     """A step that a failover has lost comes again, in its place."""
-    progress = Progress(UP, History())
+    progress = PlanProgress(UP, History())
     for each in UP[:2]:
         progress.end(each, ours=True)
 
-    news = progress.news(history((2, "b")))
-    progress.learn(news)
+    news = progress.diff(history((2, "b")))
+    progress.apply(news)
 
-    assert news == News((UP[0],), (), ())
+    assert news == PlanDiff((UP[0],), (), ())
     assert progress.left == (UP[0], UP[2])
 
 
@@ -60,17 +62,17 @@ def test_what_is_gone_is_to_be_done() -> None:
 )
 def test_redo_is_told_by_its_row(now: History, found: tuple[Step, ...]) -> None:
     """The version has a row before and after it, but not the same one."""
-    progress = Progress(REDO, BEFORE)
+    progress = PlanProgress(REDO, BEFORE)
     for each in REDO:
         progress.send(each)
 
-    assert progress.news(now) == News((), found, ())
+    assert progress.diff(now) == PlanDiff((), found, ())
     assert progress.complete(now) == (found == REDO)
 
 
 def test_a_row_that_reads_otherwise_is_not_taken_back() -> None:
     """A session may print times in another style: `down` goes by the version alone."""
-    progress = Progress((step(5, Direction.DOWN),), BEFORE)
+    progress = PlanProgress((step(5, Direction.DOWN),), BEFORE)
 
     assert not progress.complete(history((4, "Mo"), (5, "Di")))
     assert progress.complete(history((4, "Mo")))

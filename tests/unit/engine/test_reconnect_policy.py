@@ -4,14 +4,14 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.facts import ServerMessage
-from migrator.engine.reconnect_policy import Losses, Lost
-from migrator.engine.wait_budget import Allowance
+from migrator.engine.reconnect_policy import Lost, ReconnectPolicy
+from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
-    BusyTableError,
     ConnectionLostError,
     LockLostError,
     MigratorError,
     ReadOnlyServerError,
+    TrackingTableLockedError,
     UnavailableError,
 )
 
@@ -21,7 +21,7 @@ LOST = ConnectionLostError(SERVER, doing="running 1.sql")
 STOLEN = LockLostError("it is with somebody else")
 UNAVAILABLE = UnavailableError(SERVER, waited_s=1)
 READ_ONLY = ReadOnlyServerError(SERVER)
-BUSY = BusyTableError(SERVER, doing="reading goose_db_version")
+BUSY = TrackingTableLockedError(SERVER, doing="reading goose_db_version")
 
 
 class Clock:
@@ -34,9 +34,9 @@ class Clock:
         return self.now
 
 
-def losses(total_s: float = 1000) -> Losses:
+def losses(total_s: float = 1000) -> ReconnectPolicy:
     """Those of one run, with pauses of 0 s, 0.5 to 1 s, 1 to 2 s and so on."""
-    return Losses(Allowance(Backoff(total_s=total_s, first_s=1, most_s=100)))
+    return ReconnectPolicy(WaitBudget(Backoff(total_s=total_s, first_s=1, most_s=100)))
 
 
 def test_pauses_grow_at_one_step_and_start_again_at_the_next() -> None:
@@ -116,8 +116,8 @@ def test_an_allowance_that_is_spent_ends_the_run(
 def test_a_session_that_is_not_replaced_is_told_with_the_reason() -> None:
     """Both are in the error: what was lost, and why there is no other one."""
     clock = Clock()
-    allowance = Allowance(Backoff(total_s=60), clock=clock)
-    met = Losses(allowance)
+    allowance = WaitBudget(Backoff(total_s=60), clock=clock)
+    met = ReconnectPolicy(allowance)
     met.delay(LOST, done=0, going=True, taken=True)
     with allowance.waiting():
         clock.now += 61

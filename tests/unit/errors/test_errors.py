@@ -4,7 +4,7 @@ import pytest
 
 from migrator.domain.facts import AT_COMMIT, RECORDING, Place, ServerMessage
 from migrator.errors import StatementFailedError
-from migrator.errors.base import words
+from migrator.errors.base import server_text
 
 
 PLACE = Place(2, "00002_b.sql", 3, 4, 1)
@@ -58,13 +58,13 @@ def test_a_place(place: Place, text: str, fields: dict[str, object]) -> None:
 )
 def test_the_servers_words(server: ServerMessage, told: str) -> None:
     """Message, DETAIL and SQLSTATE in one line of bounded length."""
-    assert words(server) == told
+    assert server_text(server) == told
 
 
 def test_a_sequel_comes_last() -> None:
     """Behind what is to be done."""
     error = StatementFailedError(PLACE, ServerMessage(None, "no"))
-    error.sequel = "more"
+    error.advice = "more"
 
     assert str(error) == (
         "00002_b.sql:3:4: no; this migration was rolled back; mend the file and run"

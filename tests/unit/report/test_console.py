@@ -16,7 +16,7 @@ from migrator.events.finding import StatementPlanned
 from migrator.events.run import PlanMade, RunCrashed
 from migrator.report.log import log_to
 from migrator.report.redact import Redactor
-from migrator.report.schema import catalogue
+from migrator.report.schema import all_events
 from tests.helpers.support import write
 
 
@@ -73,7 +73,7 @@ def filled(kind: type[Event]) -> Event:
     return kind(**values)
 
 
-@pytest.mark.parametrize("kind", catalogue(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", all_events(), ids=lambda kind: kind.name)
 def test_foreign_text_moves_no_cursor_and_makes_no_line(kind: type[Event]) -> None:
     """In every field of every event: only what prints, and our own line breaks."""
     text = shown(filled(kind))

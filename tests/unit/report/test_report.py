@@ -12,7 +12,7 @@ from migrator.events.migration import MigrationApplied
 from migrator.events.run import PlanMade, RunFinished
 from migrator.report import termination
 from migrator.report.redact import Redactor
-from migrator.report.summary import Tally
+from migrator.report.summary import RunSummary
 
 
 PLACE = Place(version=2, path="2_b.sql", line=3, column=4, statement=1)
@@ -69,7 +69,7 @@ def test_secrets_are_masked_at_any_depth() -> None:
 
 def test_the_verdict_of_a_success() -> None:
     """The totals of the run."""
-    tally = Tally("up")
+    tally = RunSummary("up")
     tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), apart={}))
     for version in (2, 3):
         tally.see(
@@ -97,7 +97,7 @@ def test_the_verdict_of_a_success() -> None:
 
 def test_the_verdict_of_a_failure() -> None:
     """What broke, where, and what was done before."""
-    tally = Tally("up")
+    tally = RunSummary("up")
     tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), apart={}))
 
     verdict = tally.verdict(failed(), duration_s=1)
@@ -124,7 +124,7 @@ def test_the_verdict_of_broken_files() -> None:
     """The first fault and how many there are."""
     fault = Fault(path="a", line=1, column=2, slug="bom", message="It has a BOM.")
 
-    verdict = Tally("up").verdict(FilesInvalidError((fault, fault)), duration_s=0)
+    verdict = RunSummary("up").verdict(FilesInvalidError((fault, fault)), duration_s=0)
 
     assert verdict.failed == {
         "path": "a",
@@ -141,7 +141,7 @@ def test_the_verdict_of_broken_files() -> None:
 
 def test_a_bug_of_ours_says_so() -> None:
     """What nobody foresaw is not dressed up."""
-    verdict = Tally("up").verdict(KeyError("x"), duration_s=0)
+    verdict = RunSummary("up").verdict(KeyError("x"), duration_s=0)
 
     assert (verdict.exit_code, verdict.outcome) == (1, "internal")
     assert verdict.error == "a bug of ours: KeyError: 'x'; please report it"
@@ -151,7 +151,7 @@ def test_a_bug_of_ours_says_so() -> None:
 @pytest.mark.parametrize("letter", ["x", "ä", "🐘", '"', "\n"])
 def test_the_termination_message_fits(size: int, letter: str) -> None:
     """At most 4096 bytes of valid JSON, the verdict first, however long an error is."""
-    verdict = Tally("up").verdict(failed(letter * size), duration_s=0)
+    verdict = RunSummary("up").verdict(failed(letter * size), duration_s=0)
 
     message = termination.message(vars(verdict))
 
@@ -167,7 +167,7 @@ def test_the_termination_message_fits(size: int, letter: str) -> None:
 
 def test_a_long_verdict_without_a_place_fits() -> None:
     """Neither a bug nor a wrong setting has `failed`: the error alone is cut."""
-    verdict = Tally("up").verdict(KeyError("x" * 5000), duration_s=0)
+    verdict = RunSummary("up").verdict(KeyError("x" * 5000), duration_s=0)
 
     message = json.loads(termination.message(vars(verdict)))
 
@@ -182,7 +182,7 @@ def test_the_termination_message_is_written_where_the_file_exists(
     """It replaces what was there; no file is made."""
     there, not_there = tmp_path / "there", tmp_path / "not_there"
     there.write_text("x" * 5000)
-    fields = vars(Tally("up").verdict(None, duration_s=0.5))
+    fields = vars(RunSummary("up").verdict(None, duration_s=0.5))
 
     termination.write(there, fields)
     termination.write(not_there, fields)

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from migrator.domain.model import Split
 from migrator.errors import FilesInvalidError
 from migrator.source.archive import members
-from migrator.source.discover import discover
+from migrator.source.discover import find_migrations
 from migrator.source.load import LARGE, load
 from migrator.source.parse import parse_file
 
@@ -56,7 +56,7 @@ def written(path: Path, data: bytes) -> Path:
 def fault(path: Path) -> str:
     """What is wrong with an archive."""
     with pytest.raises(FilesInvalidError) as caught:
-        discover(path)
+        find_migrations(path)
     (found,) = caught.value.faults
     assert (found.path, found.slug) == (str(path), "archive")
     return found.message
@@ -106,7 +106,7 @@ def test_one_folder_counts(
     """The top level, or the only folder; hidden names, `..` too, are nobody's."""
     data = tar(dict.fromkeys(names, UP), folder("empty"))
 
-    found = discover(written(tmp_path / "m.tar", data))
+    found = find_migrations(written(tmp_path / "m.tar", data))
 
     assert [each.version for each in found.candidates] == expected
     assert found.faults == ()
@@ -128,7 +128,7 @@ def test_the_last_of_two_members_counts(tmp_path: Path) -> None:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
 
-    (found,) = discover(written(tmp_path / "m.tar", data.getvalue())).candidates
+    (found,) = find_migrations(written(tmp_path / "m.tar", data.getvalue())).candidates
 
     assert found.content == UP
 
@@ -137,7 +137,7 @@ def test_a_link_is_no_file(tmp_path: Path) -> None:
     """It is told, for what it means lies outside."""
     data = tar({"1_a.sql": UP}, link("2_b.sql", "/etc/passwd"), link("x.md", "y.md"))
 
-    found = discover(written(tmp_path / "m.tar", data))
+    found = find_migrations(written(tmp_path / "m.tar", data))
 
     assert [(each.path, each.slug) for each in found.faults] == [("2_b.sql", "no_file")]
 
@@ -147,7 +147,7 @@ def test_a_sparse_file_is_no_file(tmp_path: Path) -> None:
     info = tarfile.TarInfo("1_a.sql")
     info.type = tarfile.GNUTYPE_SPARSE
 
-    found = discover(written(tmp_path / "m.tar", tar({}, info)))
+    found = find_migrations(written(tmp_path / "m.tar", tar({}, info)))
 
     assert [each.slug for each in found.faults] == ["no_file"]
 
@@ -155,7 +155,7 @@ def test_a_sparse_file_is_no_file(tmp_path: Path) -> None:
 def test_nothing_in_it(tmp_path: Path) -> None:
     """As an empty directory."""
     with pytest.raises(FilesInvalidError, match="there is no migration in it"):
-        discover(written(tmp_path / "m.tar", tar({"README.md": b""})))
+        find_migrations(written(tmp_path / "m.tar", tar({"README.md": b""})))
 
 
 def test_a_bomb(tmp_path: Path) -> None:
@@ -226,11 +226,11 @@ def test_an_archive_in_a_directory_is_not_read(tmp_path: Path) -> None:
     """goose would not, either; where nothing else is there, it is pointed at."""
     archive = written(tmp_path / "m.tgz", gzip.compress(tar({"1_a.sql": UP})))
     with pytest.raises(FilesInvalidError) as caught:
-        discover(tmp_path)
+        find_migrations(tmp_path)
     (tmp_path / "2_b.sql").write_bytes(UP)
 
     assert f"point MIGRATOR_MIGRATIONS_DIR at {archive}" in str(caught.value)
-    assert [each.version for each in discover(tmp_path).candidates] == [2]
+    assert [each.version for each in find_migrations(tmp_path).candidates] == [2]
 
 
 def test_a_directory_may_be_called_like_an_archive(tmp_path: Path) -> None:
@@ -239,4 +239,4 @@ def test_a_directory_may_be_called_like_an_archive(tmp_path: Path) -> None:
     directory.mkdir()
     (directory / "1_a.sql").write_bytes(UP)
 
-    assert [each.version for each in discover(directory).candidates] == [1]
+    assert [each.version for each in find_migrations(directory).candidates] == [1]

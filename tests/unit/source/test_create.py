@@ -46,7 +46,11 @@ def test_what_is_made_is_a_migration(tmp_path: Path, kind: str) -> None:
         20260301120059,
     )
     assert (name, files.all_faults) == (made.path, ())
-    assert (len(made.up.told), len(made.down.told), made.transaction) == (1, 1, True)
+    assert (
+        len(made.up.listed_statements),
+        len(made.down.listed_statements),
+        made.transaction,
+    ) == (1, 1, True)
 
 
 def test_the_template_is_gooses(tmp_path: Path) -> None:

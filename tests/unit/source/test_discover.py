@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import FilesInvalidError
-from migrator.source.discover import discover, version_of
+from migrator.source.discover import find_migrations, version_of
 from migrator.source.entries import Candidate
 
 
 def found(directory: Path) -> list[tuple[int, str]]:
     """Return versions and names of the migrations in a directory."""
-    return [(each.version, each.name) for each in discover(directory).candidates]
+    return [(each.version, each.name) for each in find_migrations(directory).candidates]
 
 
 def slugs(directory: Path) -> list[tuple[str, str]]:
     """Return names and kinds of the faults of a directory."""
-    return [(fault.path, fault.slug) for fault in discover(directory).faults]
+    return [(fault.path, fault.slug) for fault in find_migrations(directory).faults]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_names_without_a_version_are_faults(
 ) -> None:
     """goose's command refuses a directory with such a file; so do we, with a reason."""
     (tmp_path / name).touch()
-    (fault,) = discover(tmp_path).faults
+    (fault,) = find_migrations(tmp_path).faults
 
     assert (fault.path, fault.slug) == (name, "bad_name")
     assert fault.message.startswith(f"{reason}; ")
@@ -108,7 +108,7 @@ def test_two_files_of_one_version(tmp_path: Path) -> None:
     """The fault is the second file's and names the first; the first stays."""
     for name in ("1_a.sql", "0001_b.sql", "+1_c.sql"):
         (tmp_path / name).touch()
-    directory = discover(tmp_path)
+    directory = find_migrations(tmp_path)
 
     assert [str(fault) for fault in directory.faults] == [
         "0001_b.sql: +1_c.sql has version 1 too; give one a newer version",
@@ -125,7 +125,7 @@ def test_a_mounted_config_map(tmp_path: Path) -> None:
     (tmp_path / "..data").symlink_to(data.name)
     (tmp_path / "1_a.sql").symlink_to("..data/1_a.sql")
 
-    assert discover(tmp_path).candidates == (
+    assert find_migrations(tmp_path).candidates == (
         Candidate(1, "1_a.sql", str(tmp_path / "1_a.sql")),
     )
 
@@ -143,7 +143,7 @@ def test_a_name_that_is_not_utf8_can_be_printed(tmp_path: Path) -> None:
     """Such a name is shown with escapes, and its file is found under its own name."""
     path = os.fsencode(tmp_path / "1_") + b"\xe9.sql"
     Path(os.fsdecode(path)).touch()
-    (candidate,) = discover(tmp_path).candidates
+    (candidate,) = find_migrations(tmp_path).candidates
 
     assert candidate == Candidate(1, "1_\\xe9.sql", os.fsdecode(path))
 
@@ -163,7 +163,7 @@ def test_directories_that_cannot_be_used(
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     with pytest.raises(FilesInvalidError, match=reason) as caught:
-        discover(tmp_path / name)
+        find_migrations(tmp_path / name)
 
     assert [(f.path, f.slug) for f in caught.value.faults] == [
         (str(tmp_path / name), "directory")
@@ -176,7 +176,7 @@ def test_several_places_are_one_set(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
 
-    found = discover(tmp_path / "one", tmp_path / "other")
+    found = find_migrations(tmp_path / "one", tmp_path / "other")
 
     assert [each.name for each in found.candidates] == ["1_a.sql", "2_b.sql", "3_c.sql"]
     assert found.faults == ()
@@ -189,7 +189,7 @@ def test_one_version_in_two_places(tmp_path: Path) -> None:
         path.parent.mkdir()
         path.touch()
 
-    (fault,) = discover(one.parent, other.parent).faults
+    (fault,) = find_migrations(one.parent, other.parent).faults
 
     assert (fault.path, fault.slug) == (str(other), "duplicate")
     assert fault.message.startswith(f"{one} has version 1 too;")
@@ -201,5 +201,5 @@ def test_one_place_may_be_empty(tmp_path: Path) -> None:
     (tmp_path / "1_a.sql").touch()
 
     with pytest.raises(FilesInvalidError, match="there is no such directory"):
-        discover(tmp_path, tmp_path / "missing")
-    assert len(discover(tmp_path / "empty", tmp_path).candidates) == 1
+        find_migrations(tmp_path, tmp_path / "missing")
+    assert len(find_migrations(tmp_path / "empty", tmp_path).candidates) == 1

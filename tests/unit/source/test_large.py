@@ -7,7 +7,7 @@ import pytest
 
 from migrator.domain.model import Migration, Split
 from migrator.errors import FileChangedError
-from migrator.source.large_blocks import PIECE, Blocks
+from migrator.source.large_blocks import PIECE, FileBlocks
 from migrator.source.load import LARGE, load
 from migrator.source.parse import parse_file
 
@@ -35,7 +35,10 @@ def test_it_is_what_a_small_file_would_be(tmp_path: Path) -> None:
     for _ in range(2):
         assert tuple(migration.up.statements) == whole.up.statements
     assert tuple(migration.down.statements) == whole.down.statements
-    assert (len(migration.up.told), len(migration.down.told)) == (_ROWS, 1)
+    assert (
+        len(migration.up.listed_statements),
+        len(migration.down.listed_statements),
+    ) == (_ROWS, 1)
 
 
 def test_two_iterations_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_the_file_is_closed_with_its_migration(tmp_path: Path) -> None:
     """Nobody has to close it."""
     (tmp_path / "1_a.sql").write_text(_CONTENT)
     descriptor = os.open(tmp_path / "1_a.sql", os.O_RDONLY)
-    blocks = Blocks(descriptor, "1_a.sql")
+    blocks = FileBlocks(descriptor, "1_a.sql")
     del blocks
 
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -113,5 +116,7 @@ def test_a_large_own_transaction_is_the_migrations(
     for _ in range(2):
         assert tuple(up.statements) == whole.up.statements
     assert up.begin == "BEGIN ISOLATION LEVEL SERIALIZABLE"
-    assert len(up.told) == len(whole.up.statements) == (1 if block else _ROWS)
+    assert (
+        len(up.listed_statements) == len(whole.up.statements) == (1 if block else _ROWS)
+    )
     assert up.faults == ()

@@ -2,12 +2,16 @@
 
 import pytest
 
-from migrator.sql.classify import Act, Applied, Nature, act_of
+from migrator.sql.classify import Applied, Effect, StatementClass, classify
 
 
-BLOCK, SESSION, CONTROL = Act(Nature.BLOCK), Act(Nature.SESSION), Act(Nature.CONTROL)
-AGAIN, OPAQUE = Act(Nature.AGAIN), Act(Nature.OPAQUE)
-MADE = Act(Nature.TRACED, "create view", "v")
+BLOCK, SESSION, CONTROL = (
+    StatementClass(Effect.BLOCK),
+    StatementClass(Effect.SESSION),
+    StatementClass(Effect.CONTROL),
+)
+AGAIN, OPAQUE = StatementClass(Effect.AGAIN), StatementClass(Effect.OPAQUE)
+MADE = StatementClass(Effect.TRACED, "create view", "v")
 CAGG = (
     "CREATE MATERIALIZED VIEW v (day, n) WITH (timescaledb.continuous,"
     " timescaledb.materialized_only = true) AS\nSELECT time_bucket('1 day', t) AS d,"
@@ -93,45 +97,45 @@ CAGG = (
         ("DROP INDEX CONCURRENTLY i, j;", OPAQUE),
         (
             "CREATE INDEX CONCURRENTLY i ON a (x);",
-            Act(Nature.TRACED, "create index", "i", "a"),
+            StatementClass(Effect.TRACED, "create index", "i", "a"),
         ),
         (
             'CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS "My Index"\n  ON ONLY "S p".a(x);',
-            Act(Nature.TRACED, "create index", '"My Index"', '"S p".a'),
+            StatementClass(Effect.TRACED, "create index", '"My Index"', '"S p".a'),
         ),
         (
             "CREATE INDEX CONCURRENTLY ON s.a(x);",
-            Act(Nature.TRACED, "create index", "", "s.a"),
+            StatementClass(Effect.TRACED, "create index", "", "s.a"),
         ),
         (
             "DROP INDEX CONCURRENTLY IF EXISTS s.i CASCADE;",
-            Act(Nature.TRACED, "drop index", "s.i"),
+            StatementClass(Effect.TRACED, "drop index", "s.i"),
         ),
         (
             "ALTER TABLE IF EXISTS ONLY s.p DETACH PARTITION s.c CONCURRENTLY;",
-            Act(Nature.TRACED, "detach partition", "s.c", "s.p"),
+            StatementClass(Effect.TRACED, "detach partition", "s.c", "s.p"),
         ),
         (
             "REINDEX (VERBOSE) INDEX CONCURRENTLY s.i;",
-            Act(Nature.TRACED, "reindex", "s.i"),
+            StatementClass(Effect.TRACED, "reindex", "s.i"),
         ),
         (
             "CREATE DATABASE d TEMPLATE t;",
-            Act(Nature.TRACED, "create database", "d"),
+            StatementClass(Effect.TRACED, "create database", "d"),
         ),
         (
             'DROP DATABASE IF EXISTS "D" WITH (FORCE);',
-            Act(Nature.TRACED, "drop database", '"D"'),
+            StatementClass(Effect.TRACED, "drop database", '"D"'),
         ),
         (
             "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p;",
-            Act(Nature.TRACED, "create subscription", "s"),
+            StatementClass(Effect.TRACED, "create subscription", "s"),
         ),
     ],
 )
-def test_nature(text: str, act: Act) -> None:
+def test_nature(text: str, act: StatementClass) -> None:
     """By its words, wherever blanks and comments stand."""
-    assert act_of(text) == act
+    assert classify(text) == act
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from migrator.domain.model import Split, Statement
 from migrator.sql.goose import line_parser
 from migrator.sql.goose.annotations import Mark
-from migrator.sql.goose.state_machine import Structure
-from migrator.sql.riding import why_alone
+from migrator.sql.goose.state_machine import AnnotationStateMachine
+from migrator.sql.riding import not_pipelined_reason
 from tests.unit.sql.support import faults, parsed
 
 
@@ -31,13 +31,13 @@ def test_many_small_copies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a block is looked for in the marks behind it, not in all of them."""
-    asked, real = [], Structure.ends_block
+    asked, real = [], AnnotationStateMachine.ends_block
 
-    def counted(self: Structure, mark: Mark) -> bool:
+    def counted(self: AnnotationStateMachine, mark: Mark) -> bool:
         asked.append(mark.line)
         return real(self, mark)
 
-    monkeypatch.setattr(Structure, "ends_block", counted)
+    monkeypatch.setattr(AnnotationStateMachine, "ends_block", counted)
     found = parsed(UP + BLOCK * 500, Split.POSTGRES).up
 
     assert (len(found.statements), faults(found), len(asked)) == (500, [], 500)
@@ -53,4 +53,4 @@ def test_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_needs_no_message_of_its_own(text: str) -> None:
     """An empty query, and a `$1` inside of quotes, wait for no answer."""
-    assert why_alone(Statement(text, 1)) == ""
+    assert not_pipelined_reason(Statement(text, 1)) == ""

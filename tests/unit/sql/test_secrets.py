@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from migrator.sql.gaps import Gaps
-from migrator.sql.secrets import is_secret, masking, passwords, without_passwords
+from migrator.sql.secrets import find_passwords, is_secret, mask_passwords, mask_pattern
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ from migrator.sql.secrets import is_secret, masking, passwords, without_password
 )
 def test_what_is_called_a_password_is_masked(text: str, expected: str) -> None:
     """In SQL's, libpq's, Python's and JSON's ways to say so; once is enough."""
-    assert without_passwords(text) == expected
-    assert without_passwords(expected) == expected
+    assert mask_passwords(text) == expected
+    assert mask_passwords(expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_what_is_called_a_password_is_masked(text: str, expected: str) -> None:
 )
 def test_other_words_stay(text: str) -> None:
     """What only looks like it is told as it is."""
-    assert without_passwords(text) == text
+    assert mask_passwords(text) == text
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_other_words_stay(text: str) -> None:
 )
 def test_what_a_server_may_repeat(text: str, expected: set[str]) -> None:
     """Without the words that gave it away, as in `syntax error at or near "zq7"`."""
-    assert passwords(text) == expected
+    assert find_passwords(text) == expected
 
 
 PIECES = (
@@ -137,8 +137,8 @@ def test_comments_before_a_password(gap: str) -> None:
     """However many they are, and in each other, as PostgreSQL reads them."""
     text = f"ALTER ROLE a PASSWORD {gap} 'zq7z'"
 
-    assert without_passwords(text) == f"ALTER ROLE a PASSWORD {gap} '********'"
-    assert passwords(text) == {"zq7z"}
+    assert mask_passwords(text) == f"ALTER ROLE a PASSWORD {gap} '********'"
+    assert find_passwords(text) == {"zq7z"}
 
 
 def test_each_place_of_a_gap_is_visited_once() -> None:
@@ -174,6 +174,6 @@ def test_each_place_of_a_gap_is_visited_once() -> None:
 )
 def test_what_is_too_short_or_a_word_is_no_secret(text: str, secret: bool) -> None:  # noqa: FBT001
     """It is found everywhere: a mask in each place hides nothing."""
-    found = masking([text]).sub("*", f"= {text} =") != f"= {text} ="
+    found = mask_pattern([text]).sub("*", f"= {text} =") != f"= {text} ="
 
     assert (is_secret(text), found) == (secret, secret)

@@ -3,12 +3,12 @@
 import pytest
 
 from migrator.sql.keywords import copies_in, refuses_transaction
-from migrator.sql.split import Inside, Part, Stop, is_plain, parts
+from migrator.sql.split import Inside, StatementSpan, Stop, is_plain, split_statements
 
 
 def texts(text: str) -> list[str]:
     """Return the statements of a text."""
-    return [text[part.start : part.end] for part in parts(text)]
+    return [text[part.start : part.end] for part in split_statements(text)]
 
 
 _ATOMIC = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC"
@@ -75,7 +75,9 @@ def test_several_statements(text: str, expected: list[str]) -> None:
 )
 def test_what_is_open_at_the_end_is_told(text: str, inside: Inside, since: int) -> None:
     """A statement that its text cuts off says in what and since where."""
-    assert list(parts(text)) == [Part(0, len(text), Stop.OPEN, inside, since)]
+    assert list(split_statements(text)) == [
+        StatementSpan(0, len(text), Stop.OPEN, inside, since)
+    ]
 
 
 @pytest.mark.parametrize(

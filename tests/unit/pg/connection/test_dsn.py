@@ -188,7 +188,7 @@ def test_connecting_takes_no_more_than_is_left(
     own: str, seconds: float, connect_timeout: str
 ) -> None:
     """What the URL says holds unless it is more; libpq takes nothing below 2 s."""
-    dsn = parse_dsn(f"postgresql://h/db{own}").within(seconds)
+    dsn = parse_dsn(f"postgresql://h/db{own}").with_connect_timeout(seconds)
 
     assert dict(dsn.parameters)["connect_timeout"] == connect_timeout
 

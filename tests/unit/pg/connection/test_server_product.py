@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from migrator.pg.connection.server_product import engine_of
+from migrator.pg.connection.server_product import detect_product
 
 
 # The strings are quoted where they are documented or built: cockroachdb/docs "version()";
@@ -75,7 +75,7 @@ AT_ITS_START: list[tuple[Mapping[str, str | None], str | None]] = [
 @pytest.mark.parametrize(("version", "name"), FOREIGN.items())
 def test_another_database_is_known_by_its_version(version: str, name: str) -> None:
     """Also where the text begins with PostgreSQL, and where nobody knows its name."""
-    found = engine_of(version, {})
+    found = detect_product(version, {})
 
     assert found is not None
     assert found.name == name
@@ -84,7 +84,7 @@ def test_another_database_is_known_by_its_version(version: str, name: str) -> No
 @pytest.mark.parametrize("version", OURS)
 def test_what_is_built_from_postgresqls_sources_is_postgresql(version: str) -> None:
     """On every platform, and by those who sell it under another name."""
-    assert engine_of(version, {}) is None
+    assert detect_product(version, {}) is None
 
 
 @pytest.mark.parametrize(("parameters", "name"), AT_ITS_START)
@@ -92,6 +92,6 @@ def test_another_database_is_known_at_its_start(
     parameters: Mapping[str, str | None], name: str | None
 ) -> None:
     """By what it reports before anything is asked, and by DSQL's own host names."""
-    found = engine_of("", parameters)
+    found = detect_product("", parameters)
 
     assert (found and found.name) == name

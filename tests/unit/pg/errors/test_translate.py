@@ -12,7 +12,7 @@ from migrator.errors import (
     StatementFailedError,
 )
 from migrator.exit_codes import exit_code
-from migrator.pg.errors.translate import explained
+from migrator.pg.errors.translate import translate
 
 
 PLACE = Place(1, "1.sql", 2, 1, 1)
@@ -21,7 +21,7 @@ PLACE = Place(1, "1.sql", 2, 1, 1)
 def meaning(error: psycopg.Error, place: Place = PLACE) -> MigratorError:
     """What *error* of a statement means."""
     conn = psycopg.Connection.__new__(psycopg.Connection)
-    return explained(error, place, Statement("SELECT 1", 2), conn, timed_out=False)
+    return translate(error, place, Statement("SELECT 1", 2), conn, timed_out=False)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from migrator.domain.backoff import Backoff
 from migrator.domain.facts import Place, ServerMessage
 from migrator.domain.model import Direction, Step
 from migrator.errors import ContentionError
-from migrator.events.base import nobody
-from migrator.pg.execution.retry import retrying
+from migrator.events.base import ignore_events
+from migrator.pg.execution.retry import retry_on_contention
 from migrator.process.cancellation import Cancellation
 from tests.helpers.support import migration
 
@@ -33,11 +33,11 @@ def test_a_pause_is_as_long_as_the_wait_before_it(
     """What queued behind our wait comes through; nobody waits for a snapshot."""
     slept: list[float] = []
 
-    retrying(
+    retry_on_contention(
         lambda step: True,
         STEP,
         patience=PATIENCE,
-        observe=nobody,
+        observe=ignore_events,
         cancellation=Cancellation(),
         since=time.monotonic() - 5,
         met=contention(sqlstate),
@@ -58,11 +58,11 @@ def test_a_later_attempt_counts_by_itself() -> None:
             raise outcome
         return True
 
-    taken = retrying(
+    taken = retry_on_contention(
         take,
         STEP,
         patience=PATIENCE,
-        observe=nobody,
+        observe=ignore_events,
         cancellation=Cancellation(),
         since=time.monotonic(),
         sleep=slept.append,

@@ -120,7 +120,7 @@ def test_a_request_inside_an_armed_block_raises_there() -> None:
             seen.append(type(interruption))
             raise
 
-    with pytest.raises(InterruptedRunError) as caught, cancellation.armed():
+    with pytest.raises(InterruptedRunError) as caught, cancellation.interruptible():
         wait()
 
     assert caught.value is REASON
@@ -132,7 +132,7 @@ def test_an_armed_block_is_not_entered_after_a_request() -> None:
     cancellation, entered = Cancellation(), False
     cancellation.request(REASON)
 
-    with pytest.raises(InterruptedRunError), cancellation.armed():
+    with pytest.raises(InterruptedRunError), cancellation.interruptible():
         entered = True
 
     assert not entered

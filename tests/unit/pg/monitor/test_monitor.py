@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from migrator.events.watching import Blocker, StatementBlocked, StatementProgressed
-from migrator.pg.monitor.blockers import to_blame
-from migrator.pg.monitor.current_statement import Pace
-from migrator.pg.monitor.progress import Progress, progress_of
+from migrator.pg.monitor.blockers import root_blocker
+from migrator.pg.monitor.current_statement import CheckInterval
+from migrator.pg.monitor.progress import StatementProgress, read_progress
 from migrator.report.log import log_to
 from migrator.report.redact import Redactor
 
@@ -193,7 +193,7 @@ def test_what_is_counted(view: str, row: Any, expected: tuple[object, ...]) -> N
     """Each phase by what PostgreSQL counts in it; columns differ between versions."""
     found = {"view": view, "command": "IT", "relation": "a", "row": row}
 
-    progress = progress_of(found)
+    progress = read_progress(found)
 
     assert progress is not None
     assert (progress.done, progress.total, progress.unit, progress.percent) == expected
@@ -201,12 +201,12 @@ def test_what_is_counted(view: str, row: Any, expected: tuple[object, ...]) -> N
 
 def test_what_is_not_counted() -> None:
     """Most statements have no row in any of the views."""
-    assert progress_of(None) is None
+    assert read_progress(None) is None
 
 
 def test_a_rate_needs_two_looks_at_one_phase() -> None:
     """Else the numbers are of different things."""
-    first = Progress("VACUUM", "a", "scanning heap", 10, 40, "blocks")
+    first = StatementProgress("VACUUM", "a", "scanning heap", 10, 40, "blocks")
     later = first._replace(done=25)
 
     assert later.since(first) == 15
@@ -216,7 +216,7 @@ def test_a_rate_needs_two_looks_at_one_phase() -> None:
 
 def test_looks_grow_rare() -> None:
     """At 3 s, then after twice the time, at last every 30 s."""
-    pace, at, looks = Pace(), 3.0, []
+    pace, at, looks = CheckInterval(), 3.0, []
     for _ in range(6):
         looks.append(at)
         at = pace.next(at)
@@ -268,8 +268,8 @@ def test_who_is_to_blame() -> None:
     """The nearest that waits for nobody; where all do, the nearest."""
     queued = HOLDER._replace(pid=8, waits=True)
 
-    assert to_blame([queued, HOLDER]) == HOLDER
-    assert to_blame([queued]) == queued
+    assert root_blocker([queued, HOLDER]) == HOLDER
+    assert root_blocker([queued]) == queued
 
 
 PROGRESS = (
