@@ -9,22 +9,22 @@ if TYPE_CHECKING:
     from migrator.commands.context import CommandContext
 
 COMMANDS: Mapping[str, str] = {
-    "up": "change",
-    "up-by-one": "change",
-    "up-to": "change",
-    "down": "change",
-    "down-to": "change",
-    "redo": "change",
-    "reset": "change",
-    "baseline": "change",
-    "status": "look",
-    "version": "look",
-    "plan": "look",
-    "wait": "look",
-    "validate": "look",
+    "up": "migrate",
+    "up-by-one": "migrate",
+    "up-to": "migrate",
+    "down": "migrate",
+    "down-to": "migrate",
+    "redo": "migrate",
+    "reset": "migrate",
+    "baseline": "migrate",
+    "status": "inspect",
+    "version": "inspect",
+    "plan": "inspect",
+    "wait": "inspect",
+    "validate": "inspect",
     "create": "files",
     "fix": "files",
-    "healthcheck": "health",
+    "healthcheck": "inspect",
 }
 """The module of each command; its function is called like the command."""
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Settings: where their values come from, and what they mean."""

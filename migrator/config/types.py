@@ -151,7 +151,7 @@ def parse_strict(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
     Return the settings that *texts*, by field, ask for, where all are certain.
 
     Raises:
-        ValueError: One is not, or is none of a setting: `migrator.config.validation` must say.
+        ValueError: One is not certain, or no setting: `config.validation` decides.
     """
     kinds = {each.name: each.type for each in fields(kind)}
     if not texts.keys() <= kinds.keys():

@@ -76,7 +76,7 @@ def check_password(password: str, lacking: str) -> str:
     Return *password*.
 
     Raises:
-        PasswordUnavailableError: It is empty, as *lacking* says, or libpq cannot take it.
+        PasswordUnavailableError: It is empty (*lacking*), or libpq cannot take it.
     """
     if not password:
         raise PasswordUnavailableError(lacking)

@@ -3,8 +3,6 @@
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from migrator.errors import UsageError
-
 
 _VISIBLE = re.compile(r"[!-~]+")
 _PORT = re.compile(r"\s*[0-9]{1,9}\s*")
@@ -30,16 +28,17 @@ def http_url(text: str) -> SplitResult:
     return url
 
 
-def check_ports(text: str, where: str) -> None:
+def check_ports(text: str) -> None:
     """
-    Go on where *text* is ports with commas between them; an empty one is libpq's.
+    Check that *text* is ports with commas between them; an empty one is libpq's.
 
     Raises:
-        UsageError: One of them is not from 1 to 65535; it begins with *where*.
+        ValueError: One of them is not from 1 to 65535.
     """
     given = [port for port in text.split(",") if port.strip()]
     if not all(_PORT.fullmatch(port) and 0 < int(port) <= _LAST_PORT for port in given):
-        raise UsageError(f"{where}: a port is a number from 1 to {_LAST_PORT}")
+        raise ValueError(_PORTS.format(_LAST_PORT))
 
 
 _SHAPE = "write a URL such as https://host:443/path"
+_PORTS = "a port is a number from 1 to {}"

@@ -1,1 +1,1 @@
-"""TODO."""
+"""One run: plan, lock, steps, and what a lost session leads to."""

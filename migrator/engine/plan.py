@@ -165,8 +165,8 @@ def check_intents(steps: Iterable[Step], history: History) -> None:
     See that nothing is begun anew of which a part is in effect.
 
     Raises:
-        PartiallyAppliedError: A migration was stopped half way when it had no transaction, and
-            now it wants one.
+        PartiallyAppliedError: A migration was stopped half way when it had no
+            transaction, and now it wants one.
     """
     begun = {
         (each.version, each.direction): each.completed for each in history.open_intents

@@ -60,8 +60,8 @@ class ReconnectPolicy:
         Raises:
             ConnectionLostError: A session has died for good; or the third one at the
                 same step.
-            UnavailableError, TrackingTableLockedError: As *error* says, and the allowance is
-                spent or no session has died.
+            UnavailableError, TrackingTableLockedError: As *error* says, and the
+                allowance is spent or no session has died.
         """
         self._met += 1
         if isinstance(error, TrackingTableLockedError) and (

@@ -38,7 +38,7 @@ from migrator.pg.connection.database import Database
 from migrator.pg.errors.tracking_errors import translate_errors
 from migrator.pg.errors.translate import READ_ONLY_TRANSACTION
 from migrator.pg.execution.partial_errors import file_place
-from migrator.pg.execution.statements import Executor
+from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.locking.held_lock import NO_LOCK, HeldLock
 from migrator.pg.tracking.snapshot import DatabaseState
 from migrator.pg.tracking.store import TrackingStore
@@ -70,7 +70,7 @@ class ReconnectingRun:
     """Why every statement waits for its answer; empty when none has to."""
 
     drop_invalid: bool
-    """What `Executor` does with what a concurrent build left behind."""
+    """What `StatementExecutor` does with what a concurrent build left behind."""
     backoff: Backoff
     """For other sessions' locks."""
 
@@ -173,7 +173,7 @@ class ReconnectingRun:
         elif isinstance(self.store, TrackingStore):
             self._steps.resume(now.history)
             self._check_session(self._steps)
-        executor = Executor(
+        executor = StatementExecutor(
             conn,
             now.table,
             self.database.session,

@@ -1,6 +1,7 @@
 """The steps of a plan, taken in one stream or one by one, and told."""
 
 import time
+from functools import partial
 from itertools import groupby
 
 from migrator.domain.backoff import Backoff
@@ -23,10 +24,11 @@ from migrator.events.factories import (
     step_skipped,
     step_started,
 )
+from migrator.pg.execution.executor import execute_step
 from migrator.pg.execution.pipelined import NotPipelined, PipelinedExecutor
 from migrator.pg.execution.retry import retry_on_contention
 from migrator.pg.execution.server_messages import deduplicate
-from migrator.pg.execution.statements import Executor
+from migrator.pg.execution.statements import StatementExecutor
 from migrator.process.cancellation import Cancellation
 
 
@@ -72,12 +74,12 @@ class StepRunner:
         """Return the step that runs or would run next; None at the end."""
         return self._current or next(iter(self._progress.left), None)
 
-    def run(self, executor: Executor, *, pipeline: bool) -> None:
+    def run(self, executor: StatementExecutor, *, pipeline: bool) -> None:
         """
         Take all steps that are left.
 
         Raises:
-            MigratorError: As `Executor.execute`; what was committed before stays.
+            MigratorError: As `execute_step`; what was committed before stays.
         """
         self._fresh = True
         left = self._progress.left
@@ -119,7 +121,9 @@ class StepRunner:
             self._observe(step_failed(self._current, error, took_s))
             self._current = None
 
-    def _run_pipelined(self, executor: Executor, steps: tuple[Step, ...]) -> None:
+    def _run_pipelined(
+        self, executor: StatementExecutor, steps: tuple[Step, ...]
+    ) -> None:
         streamer = PipelinedExecutor(
             executor, self._step_started, self._progress.send, self._step_finished
         )
@@ -135,14 +139,14 @@ class StepRunner:
             self._rerun(executor, alone)
             steps = steps[steps.index(alone.step) + 1 :]
 
-    def _prepare(self, executor: Executor, step: Step) -> None:
+    def _prepare(self, executor: StatementExecutor, step: Step) -> None:
         """See that the lock is ours still, and put the session right."""
         if not self._fresh:
             executor.lock.check()
             executor.reset_session(step)
         self._fresh = False
 
-    def _rerun(self, executor: Executor, alone: NotPipelined) -> None:
+    def _rerun(self, executor: StatementExecutor, alone: NotPipelined) -> None:
         """Take by itself a step that was begun in a stream and rolled back."""
         executor.reset_session(alone.step)
         observe = self._observe
@@ -152,7 +156,7 @@ class StepRunner:
 
     def _run_one(
         self,
-        executor: Executor,
+        executor: StatementExecutor,
         step: Step,
         *,
         met: ContentionError | None = None,
@@ -160,7 +164,7 @@ class StepRunner:
         self._progress.send(step)
         try:
             taken = retry_on_contention(
-                executor.execute,
+                partial(execute_step, executor),
                 step,
                 patience=self._patience,
                 observe=self._observe,

@@ -46,8 +46,8 @@ class WaitTimeoutError(PendingError):
         self.waited_s = waited_s
         MigratorError.__init__(
             self,
-            f"not applied within {waited_s:.0f} s: {list_values(self.pending)}; check the"
-            " run that applies them; wait again, or raise MIGRATOR_WAIT",
+            f"not applied within {waited_s:.0f} s: {list_values(self.pending)};"
+            " check the run that applies them; wait again, or raise MIGRATOR_WAIT",
         )
 
 

@@ -277,5 +277,5 @@ class TrackingTableError(MigratorError):
     def __init__(self, server: ServerMessage, *, doing: str) -> None:
         self.server = server
         super().__init__(
-            f"{server_text(server)} while {doing}; mend what the server names and run again"
+            f"{server_text(server)} while {doing}; fix what the server names and re-run"
         )

@@ -21,7 +21,7 @@ class Event:
     """The names of what is variable, in order: what is annotated and has no value."""
 
     words: ClassVar[frozenset[str]] = frozenset()
-    """The fields that are a word of ours (`migrator.domain.facts.Word`), not foreign text."""
+    """The fields whose text is ours (`migrator.domain.facts.Word`), not foreign."""
 
     def __init_subclass__(cls) -> None:
         own = (each for each in cls.__annotations__ if each not in vars(cls))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The process around a run: signals, cancellation, sidecars, HTTP."""

@@ -1,11 +1,11 @@
 """
 How a signal or the deadline stops a run: at once where we wait, never in between.
 
-`request` is called from a signal handler. Inside `interruptible` it raises there and then,
-which psycopg answers by cancelling the running statement on the server and waiting
-for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check` or
-`interruptible` raises. Rollback and unlock are not armed: they are let finish. A COMMIT is
-cancelled too, but its answer counts (`migrator.pg.connection.queries`).
+`request` is called from a signal handler. Inside `interruptible` it raises there and
+then, which psycopg answers by cancelling the running statement on the server and
+waiting for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check`
+or `interruptible` raises. Rollback and unlock are not armed: they are let finish. A
+COMMIT is cancelled too, but its answer counts (`migrator.pg.connection.queries`).
 
 A server that does not answer lets nothing finish. `cut_off` ends all waits for it, in
 whichever phase: connections are shut, and whoever reads from one finds its end. What it

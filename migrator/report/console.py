@@ -1,8 +1,8 @@
 """
 Events for a person at a terminal: one short line each, a table for `status`.
 
-All foreign text passes one filter (`readable_fields`) before a sentence is made of it: no
-escape sequence in it reaches the terminal, and no line break in it makes a line that
+All foreign text passes one filter (`readable_fields`) before a sentence is made of it:
+no escape sequence in it reaches the terminal, and no line break in it makes a line that
 looks like one of ours.
 """
 

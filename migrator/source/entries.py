@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a migrations directory or an archive holds, before it is read."""
 
 import os
 from typing import NamedTuple, TypeAlias

@@ -31,7 +31,7 @@ from migrator.events.base import Event
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
-from migrator.pg.execution.statements import Executor
+from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.tracking.store import TrackingStore
 from tests.helpers.support import (
     Recorder,
@@ -84,9 +84,11 @@ def history(conn: psycopg.Connection) -> list[tuple[object, ...]]:
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, start: str, *, times: int = 1) -> None:
     """Lose the connection when a statement is through, before anything is noted."""
-    send, left = Executor.send, times
+    send, left = StatementExecutor.send, times
 
-    def lose(self: Executor, statement: Statement, place: Place) -> tuple[str, ...]:
+    def lose(
+        self: StatementExecutor, statement: Statement, place: Place
+    ) -> tuple[str, ...]:
         nonlocal left
         tags = send(self, statement, place)
         if statement.text.startswith(start) and left:
@@ -96,7 +98,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, start: str, *, times: int = 1) -
             raise ConnectionLostError(words, doing="a test", place=place)
         return tags
 
-    monkeypatch.setattr(Executor, "send", lose)
+    monkeypatch.setattr(StatementExecutor, "send", lose)
 
 
 def test_the_next_run_goes_on_behind_what_is_in_effect(
@@ -434,13 +436,15 @@ def test_a_continuous_aggregate_is_there_before_it_is_filled(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So nobody but a human can say whether a run that was cut off has filled it."""
-    send = Executor.send
+    send = StatementExecutor.send
 
-    def plainly(self: Executor, statement: Statement, place: Place) -> tuple[str, ...]:
+    def plainly(
+        self: StatementExecutor, statement: Statement, place: Place
+    ) -> tuple[str, ...]:
         text = statement.text.replace("WITH (timescaledb.continuous) ", "")
         return send(self, statement._replace(text=text), place)
 
-    monkeypatch.setattr(Executor, "send", plainly)
+    monkeypatch.setattr(StatementExecutor, "send", plainly)
     stop_after(monkeypatch, AGGREGATE)
     with pytest.raises(ConnectionLostError):
         runner(database, patience_s=0).run(loose(AGGREGATE), Up())

@@ -160,8 +160,8 @@ def layers() -> str:
     """Return the layers that import-linter checks, as a code block."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = project["tool"]["importlinter"]["contracts"]
-    found = next(each["layers"] for each in contracts if each["type"] == "layers")
-    return "\n".join(("```", *found, "```"))
+    outer, inner = (each["layers"] for each in contracts if each["type"] == "layers")
+    return "\n".join(("```", *outer, "", "inside pg:", *inner, "```"))
 
 
 def modules() -> str:

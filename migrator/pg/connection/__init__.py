@@ -1,1 +1,1 @@
-"""TODO."""
+"""Connections and sessions: opened, set up, queried, and found lost."""

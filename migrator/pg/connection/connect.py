@@ -228,7 +228,8 @@ def _parameter_error(server: ServerMessage, session: Session) -> UsageError:
     if found is not None:
         return UsageError(f"{found}: {server_text(server)}; correct the setting")
     return UsageError(
-        f"the server refused a parameter of the connection: {server_text(server)}; remove or"
+        "the server refused a parameter of the connection:"
+        f" {server_text(server)}; remove or"
         " correct it among the parameters of the URL, in PGOPTIONS or the service file"
     )
 

@@ -64,7 +64,7 @@ class Database(NamedTuple):
     """How long the server may take for an answer to a question of ours."""
 
     def connect(self, observe: Observer, cancellation: Cancellation) -> Link:
-        """Return what `connect_and_query` does, with no question and so without answers."""
+        """Return a connection as `connect_and_query` does, without a query."""
         return self.connect_and_query(NOTHING, observe, cancellation)[0]
 
     def connect_and_query(
@@ -163,7 +163,7 @@ class Database(NamedTuple):
         self, question: sql.Composable, cancellation: Cancellation, *, bare: bool
     ) -> tuple[Link, Answers | None]:
         """
-        Return what `connect_and_query` does, without waiting for a server that may come.
+        Return what `connect_and_query` does, in one attempt, without waiting.
 
         Raises:
             ConnectFailedError, PasswordUnavailableError: A later attempt may work.

@@ -205,8 +205,15 @@ def parse_dsn(text: str) -> Dsn:
     if not _PORTS.fullmatch(str(known.get("port", ""))):
         # a password with an unencoded slash: its first half would be told as the port
         raise UsageError(_fault(text))
-    check_ports(str(known.get("port", "")), "the database URL")
+    _check_ports(str(known.get("port", "")), "the database URL")
     return Dsn(tuple((name, str(value)) for name, value in known.items()))
+
+
+def _check_ports(text: str, where: str) -> None:
+    try:
+        check_ports(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def from_environment(environ: Mapping[str, str]) -> Dsn | None:
@@ -220,7 +227,7 @@ def from_environment(environ: Mapping[str, str]) -> Dsn | None:
     """
     if not any(environ.get(name) for name in _NAMING):
         return None
-    check_ports(environ.get("PGPORT", ""), "PGPORT")
+    _check_ports(environ.get("PGPORT", ""), "PGPORT")
     told = {
         "host": "PGHOST",
         "port": "PGPORT",

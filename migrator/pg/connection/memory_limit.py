@@ -93,7 +93,7 @@ def limit_memory(
     Read as *reading*, a generator of psycopg's, does.
 
     Raises:
-        UnusableServerError: As `MemoryGrowth.check`, or there is no whole answer after *limit_s*.
+        UnusableServerError: As `MemoryGrowth.check`, or no whole answer in *limit_s*.
     """
     growth, ready, end_s = MemoryGrowth(), None, time.monotonic() + limit_s
     while True:

@@ -50,7 +50,7 @@ _RESTORE = (
 _OWN = ", ".join(map(_SET.format, _SETTINGS))
 _KEPT = ", ".join(map(_KEEP.format, _SETTINGS))
 RESTORE = sql.SQL("SELECT " + ", ".join(map(_RESTORE.format, _SETTINGS)))
-"""What puts back the settings that `own_settings_inside` found, for the rest of a transaction."""
+"""Restores the settings that `own_settings_inside` saved, within a transaction."""
 
 
 def own_message(query: sql.Composable) -> sql.Composed:

@@ -110,7 +110,7 @@ def query_first_rows(
 
 
 def query_as_caller(conn: psycopg.Connection, question: sql.Composable) -> Answers:
-    """Return the answers to *question*, which may use ANSWERED_BY_OWN; as `query_first_rows`."""
+    """As `query_first_rows`; *question* may use ANSWERED_BY_OWN."""
     return query_first_rows(conn, _facts(conn) + question)[1:]
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""psycopg's errors as ours, with what to do about each."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Statements and migrations, run on a connection."""

@@ -112,7 +112,7 @@ NOT i.indisvalid AND c.relname ~ '_cc(new|old)\d*$' AND n.nspname <> 'pg_toast'
 
 
 def read_catalogs_before(conn: psycopg.Connection, act: StatementClass) -> Facts:
-    """Return what `read_outcome` has to know from before the statement of *act* was sent."""
+    """Return what `read_outcome` compares with; read before the statement is sent."""
     question = _BEFORE.get(act.verb) or _BEFORE[act.verb.split()[-1]]
     return dict(_query_json(conn, question, act))
 

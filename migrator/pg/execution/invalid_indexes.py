@@ -19,25 +19,25 @@ from migrator.pg.execution.partial_errors import (
     file_place,
     invalid_index_error,
 )
-from migrator.pg.execution.statements import Executor
+from migrator.pg.execution.statements import StatementExecutor
 from migrator.sql.classify import StatementClass
 
 
 class InvalidIndexes(NamedTuple):
     """Asks the catalogs on *executor*'s connection, and clears what *step* meets."""
 
-    executor: Executor
+    executor: StatementExecutor
     step: Step
 
     def read_before(self, act: StatementClass) -> Facts:
-        """Return what `outcome` has to know from before. Raises as `Executor.execute`."""
+        """Return what `outcome` has to know from before. Raises as `execute_step`."""
         if not act.verb:
             return {}
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
             return read_catalogs_before(self.executor.conn, act)
 
     def outcome(self, act: StatementClass, known: Facts) -> StatementOutcome:
-        """Return what has become of a statement. Raises as `Executor.execute`."""
+        """Return what has become of a statement. Raises as `execute_step`."""
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
             return read_outcome(self.executor.conn, act, known)
 
@@ -65,7 +65,7 @@ class InvalidIndexes(NamedTuple):
         Raises:
             ContentionError: A session is building it.
             PartiallyAppliedError: It is not ours to drop, by the settings.
-            MigratorError: As `Executor.execute`.
+            MigratorError: As `execute_step`.
         """
         place = progress.place
         if leftover.holder is not None:

@@ -45,7 +45,7 @@ from migrator.pg.execution.partial_errors import (
 )
 from migrator.pg.execution.python_script import Function, ScriptCall
 from migrator.pg.execution.resume import IntentWriter, Resumption
-from migrator.pg.execution.statements import Executor
+from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.tracking.intent_log import (
     IntentState,
     PrefixDigest,
@@ -76,7 +76,7 @@ _NONE = IntentState(0, "")
 class NoTransactionRun:
     """One step without a transaction, taken by *executor*; for one attempt."""
 
-    def __init__(self, executor: Executor, step: Step) -> None:
+    def __init__(self, executor: StatementExecutor, step: Step) -> None:
         self._executor = executor
         self._conn = executor.conn
         self._step = step
@@ -88,10 +88,10 @@ class NoTransactionRun:
 
     def run(self) -> bool:
         """
-        Run what is not in effect yet, and record the step; False as `Executor.execute`.
+        Run what is not in effect yet, and record the step; False as `execute_step`.
 
         Raises:
-            MigratorError: As `Executor.execute`. One that time heals is raised as it is,
+            MigratorError: As `execute_step`. One that time heals is raised as it is,
                 for the step can be taken again.
         """
         self._executor.cancellation.check()

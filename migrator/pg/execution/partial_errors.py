@@ -258,7 +258,10 @@ def undecided_error(
     earlier: Intent | None = None,
 ) -> PartiallyAppliedError:
     """Return the error that only a human can say how far a statement came."""
-    told = f"UPDATE {progress.history_table} SET state = 'open', prefix = NULL, statement ="
+    told = (
+        f"UPDATE {progress.history_table}"
+        " SET state = 'open', prefix = NULL, statement ="
+    )
     where, at = f"WHERE id = {progress.row}", progress.place.statement
     place, why = progress.place, _NO_ERROR
     if failure is not None:

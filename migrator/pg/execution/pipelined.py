@@ -20,7 +20,7 @@ from migrator.pg.connection.queries import roll_back
 from migrator.pg.execution.messages import Kind, Message, MessageStream
 from migrator.pg.execution.pipeline import Pipeline, QueryFailedError
 from migrator.pg.execution.server_messages import NoticeReporter, statement_finished
-from migrator.pg.execution.statements import Executor
+from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.monitor.current_statement import RunningStatement
 from migrator.sql.riding import not_pipelined_reason
 
@@ -51,7 +51,7 @@ class NotPipelined(NamedTuple):
 class PipelinedExecutor(NamedTuple):
     """Runs steps as *executor* does, without waiting for each answer."""
 
-    executor: Executor
+    executor: StatementExecutor
     begun: Tell
     sent: Tell
     """Called before the step's COMMIT is sent."""
@@ -65,7 +65,7 @@ class PipelinedExecutor(NamedTuple):
         Return the one at which it ended too early, if there is one.
 
         Raises:
-            MigratorError: As `Executor.execute`, about the step that was begun last.
+            MigratorError: As `execute_step`, about the step that was begun last.
         """
         try:
             return _PipelinedRun(self, steps).run()

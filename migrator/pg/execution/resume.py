@@ -20,7 +20,7 @@ from migrator.pg.execution.partial_errors import (
     mismatch_error,
     undecided_error,
 )
-from migrator.pg.execution.statements import Executor
+from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.tracking.intent_log import (
     Intent,
     IntentLog,
@@ -34,7 +34,7 @@ from migrator.sql.classify import Applied, Effect, classify
 class IntentWriter:
     """The journal's row of *step*, written on *executor*'s connection."""
 
-    def __init__(self, executor: Executor, step: Step) -> None:
+    def __init__(self, executor: StatementExecutor, step: Step) -> None:
         self._executor = executor
         self._step = step
         ledger = executor.table.history_table if executor.table else None
@@ -66,7 +66,7 @@ class IntentWriter:
         Raises:
             LockLostError: The migration lock is not ours any more, or another run has
                 gone on with the step.
-            MigratorError: As `Executor.execute`.
+            MigratorError: As `execute_step`.
         """
         if self.journal is None:
             return
@@ -108,7 +108,7 @@ class IntentWriter:
 class Resumption(NamedTuple):
     """Compares what *notes* of earlier attempts say with the file and the catalogs."""
 
-    executor: Executor
+    executor: StatementExecutor
     step: Step
     notes: IntentWriter
     unfinished: InvalidIndexes
@@ -120,8 +120,8 @@ class Resumption(NamedTuple):
         Return the statements that make the session what it was where the step goes on.
 
         Raises:
-            PartiallyAppliedError: The file has changed in what is in effect, or it cannot be
-                known what is.
+            PartiallyAppliedError: The file has changed in what is in effect, or it
+                cannot be known what is.
             ContentionError: A session is still at work on what was sent last.
         """
         intent = self.notes.find()

@@ -85,7 +85,7 @@ class NoticeReporter:
 def report_notices(
     conn: psycopg.Connection, observe: Observer, place: Place, source: str
 ) -> Iterator[None]:
-    """Tell what *conn* hears within the block, as said at *place*; see `NoticeReporter`."""
+    """Report the notices of *conn* within the block, at *place* (`NoticeReporter`)."""
     notices = NoticeReporter(observe)
 
     def tell(diag: psycopg.errors.Diagnostic) -> None:

@@ -1,40 +1,34 @@
 """
-One migration, done: all of it with its version row, or nothing.
+The statements of a migration, sent one by one on one connection.
 
-Each statement waits for the answer to the one before it; `migrator.pg.execution.pipelined` does
-without waiting. A file without a transaction is `migrator.pg.execution.no_transaction`'s.
+Each waits for the answer to the one before it (`migrator.pg.execution.pipelined` does
+without waiting).
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from migrator.domain.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Place
-from migrator.domain.model import Direction, Script, Statement, Step
+from migrator.domain.model import Direction, Statement, Step
 from migrator.errors import (
-    AccessDeniedError,
     MigratorError,
-    NotAppliedError,
     PartiallyAppliedError,
     RowNotWrittenError,
-    StatementFailedError,
 )
-from migrator.errors.runtime import NOT_APPLIED
 from migrator.events.base import Observer
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.own_messages import query_own
 from migrator.pg.connection.pooler import begin, commit
 from migrator.pg.connection.queries import roll_back, run_command, send_statement
 from migrator.pg.connection.session import reset_session
-from migrator.pg.errors.translate import translate, without_file_settings
-from migrator.pg.execution.partial_errors import NOTHING, file_place, located_statements
-from migrator.pg.execution.python_script import ScriptCall
+from migrator.pg.errors.translate import translate
+from migrator.pg.execution.partial_errors import NOTHING, file_place
 from migrator.pg.execution.server_messages import report_notices, statement_finished
 from migrator.pg.locking.held_lock import HeldLock
 from migrator.pg.monitor.current_statement import CurrentStatement
@@ -93,14 +87,11 @@ _READ_LATE_S = 0.25
 """How much later than it came an answer may be read on a busy machine: in a stream a
 statement is taken to begin when the answer before it is read."""
 
-if TYPE_CHECKING:
-    from migrator.pg.execution.no_transaction import NoTransactionRun
-
 _ENDS = ("COMMIT", "PREPARE TRANSACTION")
 
 
-class Executor(NamedTuple):
-    """Runs steps on one connection and tells what happens."""
+class StatementExecutor(NamedTuple):
+    """Runs statements on one connection and reports what happens."""
 
     conn: psycopg.Connection
     table: VersionTable | None
@@ -121,49 +112,6 @@ class Executor(NamedTuple):
         """Return what is told which statement runs."""
         return self.lock.current
 
-    def execute(self, step: Step) -> bool:
-        """
-        Run *step* and record it; False when another migrator has done so already.
-
-        Raises:
-            StatementFailedError: The server refused a statement, or the COMMIT; nothing
-                of the step is applied.
-            NotRecordedError: The tracking table does not take the row; nor is it then.
-            ContentionError: Locks, deadlock, serialization; all is rolled back.
-            ConnectionLostError: The session died.
-            PartiallyAppliedError: Part of a NO TRANSACTION file is in effect and a human must
-                look, or the file ended the transaction that was to hold it.
-            AccessDeniedError, FileChangedError, StatementTimeoutError: As they say;
-                rolled back.
-        """
-        try:
-            return self._execute(step)
-        except (AccessDeniedError, NotAppliedError) as error:
-            raise self._final_error(step, error) from error
-
-    def _final_error(self, step: Step, error: MigratorError) -> MigratorError:
-        if isinstance(error, StatementFailedError):
-            self.lock.check_known()  # then it was we who cancelled it
-        if isinstance(error, AccessDeniedError):
-            error = without_file_settings(error, self.conn)
-        if isinstance(error, NotAppliedError) and not step.migration.transaction:
-            error.state = NOT_APPLIED
-        return error
-
-    def _execute(self, step: Step) -> bool:
-        if step.script is not None:
-            return self._execute_script(step, step.script)
-        if step.migration.transaction:
-            return self._execute_in_transaction(
-                step, partial(self._run_statements, step)
-            )
-        return self._no_transaction_run(step).run()
-
-    def _no_transaction_run(self, step: Step) -> "NoTransactionRun":
-        from migrator.pg.execution.no_transaction import NoTransactionRun  # noqa: PLC0415 - few files need it
-
-        return NoTransactionRun(self, step)
-
     def reset_session(self, step: Step) -> None:
         """
         Put the session into the state in which *step* begins, behind another one.
@@ -174,7 +122,13 @@ class Executor(NamedTuple):
         with self.translate_errors(file_place(step, RESETTING)):
             reset_session(self.conn, self.session.state)
 
-    def _execute_in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
+    def in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
+        """
+        Call *run* in a transaction that also records *step*, and commit it.
+
+        Return False, rolled back, when another migrator has recorded the step already.
+        Raises as `migrator.pg.execution.executor.execute_step`.
+        """
         try:
             self.run_command(begin(self.conn, step.begin), file_place(step, BEGINNING))
             run()
@@ -186,42 +140,21 @@ class Executor(NamedTuple):
             roll_back(self.conn)
         return recorded
 
-    def _run_statements(self, step: Step) -> None:
-        for place, statement in located_statements(step):
-            self.run_inside(statement, place)
-
     def run_inside(self, statement: Statement, place: Place) -> None:
         """
         Run *statement* in the transaction that is open.
 
         Raises:
-            MigratorError: As `execute`.
+            MigratorError: As `migrator.pg.execution.executor.execute_step`.
         """
         self._check_transaction(self.run(statement, place), place)
-
-    def _execute_script(self, step: Step, script: Script) -> bool:
-        call = ScriptCall(
-            script,
-            step.migration.place(script.call, 1),
-            self.conn,
-            self.session,
-            self.observe,
-            self.cancellation,
-            self.current,
-        )
-        with self._report_notices(call.place, script.text), call.load() as function:
-            if step.migration.transaction:
-                return self._execute_in_transaction(
-                    step, partial(call.run_inside, function)
-                )
-            return self._no_transaction_run(step).run_script(call, function)
 
     def run(self, statement: Statement, place: Place) -> tuple[str, ...]:
         """
         Send one statement text, tell it, and return the command tags of its results.
 
         Raises:
-            MigratorError: As `execute`.
+            MigratorError: As `migrator.pg.execution.executor.execute_step`.
         """
         started = time.monotonic()
         tags = self.send(statement, place)
@@ -229,10 +162,10 @@ class Executor(NamedTuple):
         return tags
 
     def send(self, statement: Statement, place: Place) -> tuple[str, ...]:
-        """Send one statement text, which is not told. Raises as `execute`."""
+        """Send one statement text, which is not reported. Raises as `run`."""
         self.lock.check_known()
         with (
-            self._report_notices(place, statement.text),
+            self.report_notices(place, statement.text),
             self.translate_errors(place, statement),
             without_lock_timeout(self.conn, statement, self.session),
             self.cancellation.interruptible(),
@@ -321,7 +254,8 @@ class Executor(NamedTuple):
     ) -> MigratorError:
         """Return what *error* of *statement*, which runs *since* then, means."""
         limit_s, took_s = self.session.statement_timeout_s, time.monotonic() - since
-        # PostgreSQL has no statement_timeout for a COMMIT (migrator.pg.connection.queries)
+        # PostgreSQL has no statement_timeout for a COMMIT
+        # (migrator.pg.connection.queries)
         late = place.phase != AT_COMMIT and 0 < limit_s <= took_s + _READ_LATE_S
         return translate(
             error,
@@ -333,7 +267,6 @@ class Executor(NamedTuple):
             table=self.table.identifier.as_string() if self.table else "",
         )
 
-    def _report_notices(
-        self, place: Place, source: str
-    ) -> AbstractContextManager[None]:
+    def report_notices(self, place: Place, source: str) -> AbstractContextManager[None]:
+        """Report the notices that the server sends within the block, at *place*."""
         return report_notices(self.conn, self.observe, place, source)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The migration lock: advisory or lease, acquired, kept and released."""

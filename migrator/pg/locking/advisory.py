@@ -87,9 +87,9 @@ def session_lock(
 
     Others who wait for it are shown what *work* does.
     What *watch* is told is looked at from there, or from another connection, *opened*
-    once that one is lost. *answers* are those to `session_lock_query` about *schema* and
-    *work*, where somebody has asked it already. Yields None when *done* said, while we
-    waited, that another migrator has done the work.
+    once that one is lost. *answers* are those to `session_lock_query` about *schema*
+    and *work*, where somebody has asked it already. Yields None when *done* said, while
+    we waited, that another migrator has done the work.
 
     The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot, for
     which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.

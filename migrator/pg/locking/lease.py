@@ -200,11 +200,11 @@ class Lease:
             return
 
     def renew(self, conn: psycopg.Connection, give_up: Callable[[], bool]) -> bool:
-        """Prolong the lease; False when it is not ours any more. Raises as `query_lease`."""
+        """Renew the lease; False when it is not ours. Raises as `query_lease`."""
         return query_lease(conn, self._compose(RENEW), give_up)
 
     def release(self, conn: psycopg.Connection) -> bool:
-        """Free the lease; False when it was not ours any more. Raises as `query_lease`."""
+        """Release the lease; False when it was not ours. Raises as `query_lease`."""
         return query_briefly(conn, self._compose(RELEASE))
 
     def _query_row(self, conn: psycopg.Connection, text: str) -> Row | None:
@@ -229,7 +229,7 @@ def find_lease_sql(schema: str | None) -> sql.Composed:
 
 
 def query_briefly(conn: psycopg.Connection, query: sql.Composed) -> bool:
-    """Ask for something that ends by itself when nobody answers. Raises as `query_lease`."""
+    """Send *query*, bounded in time by the server. Raises as `query_lease`."""
     end = time.monotonic() + _RELEASE_S
     return query_lease(conn, query, lambda: time.monotonic() >= end)
 

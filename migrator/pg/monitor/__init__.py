@@ -1,1 +1,1 @@
-"""TODO."""
+"""The running statement, observed from another session."""

@@ -2,8 +2,8 @@
 What runs and since when, for a thread that looks after it and tells what it sees.
 
 Who runs statements says so by one assignment for each, and is asked by the thread when
-that wakes (`migrator.pg.monitor.monitor`). Nothing is told of a statement that has ended
-meanwhile, and of the two threads one tells at a time.
+that wakes (`migrator.pg.monitor.monitor`). Nothing is told of a statement that has
+ended meanwhile, and of the two threads one tells at a time.
 """
 
 import threading

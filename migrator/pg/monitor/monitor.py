@@ -6,7 +6,8 @@ follow each other and nothing else is told, where they are is told without a loo
 What makes sense of a look is imported by the first one: most runs have none.
 
 A look also shows whether the server process still works for the connection
-(`migrator.pg.monitor.session_liveness`), whether or not what it is asked for has a name.
+(`migrator.pg.monitor.session_liveness`), whether or not what it is asked for has a
+name.
 """
 
 import time

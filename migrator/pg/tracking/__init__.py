@@ -1,1 +1,1 @@
-"""TODO."""
+"""goose's version table and our history beside it."""

@@ -2,9 +2,10 @@
 Our side table beside goose's: what ran when, how long, from which content.
 
 It is written in the migration's own transaction. The row of a migration without a
-transaction is there from its beginning, as its intent (`migrator.pg.tracking.intent_log`): while
-it is open, `state` says how. Losing the table loses comfort, not correctness: what it
-decides is whether a file has changed, and where one that was stopped goes on.
+transaction is there from its beginning, as its intent
+(`migrator.pg.tracking.intent_log`): while it is open, `state` says how. Losing the
+table loses comfort, not correctness: what it decides is whether a file has changed, and
+where one that was stopped goes on.
 """
 
 from collections.abc import Iterable

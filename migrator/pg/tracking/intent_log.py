@@ -62,7 +62,7 @@ class SentStatement(NamedTuple):
     """What the catalogs said before it was sent."""
 
     failure: Mapping[str, Any] | None = None
-    """What is known of how it failed, as `migrator.pg.execution.partial_errors` has it."""
+    """How it failed, as `migrator.pg.execution.partial_errors` keeps it."""
 
     @property
     def statement_class(self) -> StatementClass:

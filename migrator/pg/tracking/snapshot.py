@@ -182,7 +182,7 @@ def resolve_table_sql(table: str) -> sql.Composed:
 
 
 def snapshot_sql(table: str) -> sql.Composed:
-    """Return what to ask about *table* behind `resolve_table_sql`, as our own message."""
+    """Return the query about *table*, sent after `resolve_table_sql`."""
     return sql.SQL(_LOOK).format(table=sql.Literal(table))
 
 

@@ -31,7 +31,7 @@ class TrackingStore(NamedTuple):
 
     @property
     def snapshot_sql(self) -> sql.Composable:
-        """Return what `read_state` asks, for a message that asks other things before it."""
+        """Return the query of `read_state`, for a message that has others before it."""
         return sql.SQL("; ").join(
             [resolve_table_sql(self.name), OWN, snapshot_sql(self.name)]
         )

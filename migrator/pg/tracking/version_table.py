@@ -113,7 +113,7 @@ class VersionTable(NamedTuple):
         self, direction: Direction, held: sql.Composable
     ) -> sql.Composed:
         """
-        Return the same for every step of *direction*, with the `record_parameters` of one.
+        Return the same for every step of *direction*, with `record_parameters`.
 
         Where `record_sql` selects none, this fails, with a division by zero.
         """

@@ -1,1 +1,1 @@
-"""TODO."""
+"""goose's file format: annotations and statements of a file, and its faults."""

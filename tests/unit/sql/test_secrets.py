@@ -103,14 +103,14 @@ PIECES = (
 )
 LARGE = """
 import sys
-from migrator.sql.secrets import masked, without_passwords
+from migrator.sql.secrets import mask_everywhere, mask_passwords
 
 piece = sys.argv[1]
 for text in ("password " + piece * (200_000 // len(piece)), piece * 20_000 + "'"):
-    without_passwords(text)
-    masked(text)
+    mask_passwords(text)
+    mask_everywhere(text)
 many = (f'"password": "$2b$10$hash-{n:x}-{n * 7919:x}", ' for n in range(10_000))
-masked("".join(many))
+mask_everywhere("".join(many))
 """
 
 
