@@ -117,7 +117,7 @@ def test_a_statement_larger_than_the_socket_s_buffers_is_sent(
 ) -> None:
     """It goes on as soon as the network takes more, not when the wait for answers ends."""
     monkeypatch.setattr("migrator.pg.execution.pipeline.ASKED_EVERY_S", 30)
-    monkeypatch.setattr("migrator.pg.connection.tcp_liveness.Peer.check", stalled)
+    monkeypatch.setattr("migrator.pg.connection.tcp_liveness.SlowReader.check", stalled)
     size = 20_000_000
 
     (tag,) = answers(conn, [Query(f"SELECT length('{'x' * size}')".encode())])
