@@ -37,7 +37,12 @@ def check() -> int:
     command = [sys.executable, "-v", str(ROOT / "entrypoint.py"), "healthcheck"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     loaded = set(re.findall(r"^import '(migrator[\w.]*)' #", done.stderr, re.MULTILINE))
-    assert loaded == {"migrator", "migrator._version", "migrator.process.linger"}
+    assert loaded == {
+        "migrator",
+        "migrator._version",
+        "migrator.process",
+        "migrator.process.linger",
+    }
     return done.returncode
 
 

@@ -348,7 +348,8 @@ def test_a_down_whose_row_stays(
 
     assert (result.exit_code, result.verdict["error"]) == (
         11,
-        f"00002_b.sql, recording the version: rows stay (SQLSTATE P0001); {UNFIT}",
+        "00002_b.sql, recording the version: rows stay; PL/pgSQL function"
+        f" public.keep() line 1 at RAISE (SQLSTATE P0001); {UNFIT}",
     )
     assert (versions(conn), relation(conn, "c")) == ([0, 1, 2], "c")
 

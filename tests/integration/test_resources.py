@@ -119,8 +119,8 @@ def test_a_full_disk_under_the_tracking_table(
 
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (13, "53100")
     assert result.verdict["error"].endswith(
-        "while reading or writing goose_db_version; mend what the server names and run"
-        " again"
+        "while reading or writing goose_db_version; fix what the server names and"
+        " re-run"
     )
     assert (again.exit_code, versions(dsn)) == (0, [0, 1, 2, 3, 4, 5])
 

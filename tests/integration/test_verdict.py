@@ -73,7 +73,7 @@ ERRORS = (
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        *((cli, n) for n in ("arguments", "with_env_file", "read_settings")),
+        *((cli, n) for n in ("parse_arguments", "with_env_file", "read_settings")),
         *((cli, n) for n in ("secrets_of", "work_of")),
         *((job, n) for n in ("_started", "_database", "_runner", "command")),
         (RunSummary, "see"),
