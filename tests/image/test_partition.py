@@ -12,7 +12,7 @@ SESSIONS = (
     " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 )
 LOCKS = (
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 SLEEPING = f"{SESSIONS} AND wait_event = 'PgSleep'"
