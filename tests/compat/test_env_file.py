@@ -59,8 +59,8 @@ def test_it_is_read_as_goose_reads_it(
 
     answer = goose_command(place, "env")
 
-    told = re.search(rf'^{_NAME}=(".*")$', answer.text, re.MULTILINE)
-    assert _value(file) == (json.loads(told[1]) if told else None)
+    line = re.search(rf'^{_NAME}=(".*")$', answer.text, re.MULTILINE)
+    assert _value(file) == (json.loads(line[1]) if line else None)
 
 
 def _value(file: Path) -> str | None:

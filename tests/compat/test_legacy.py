@@ -76,8 +76,8 @@ def test_a_table_is_read_as_goose_reads_it(
     for program in (goose_command, ours):
         with databases() as dsn:
             place = _place(dsn, tmp_path, TABLES[table])
-            told = [_done(program, place, line) for line in LIVES[life]]
-            lived.append((told, snapshot(place)))
+            answers = [_done(program, place, line) for line in LIVES[life]]
+            lived.append((answers, snapshot(place)))
 
     theirs, mine = lived
     assert mine == theirs

@@ -109,6 +109,6 @@ def _differences(
     """Return what differs in the first pair of dumps that does."""
     for theirs, mine in zip(expected, found, strict=True):
         lines = unified_diff(theirs.dump.splitlines(), mine.dump.splitlines(), n=1)
-        if told := tuple(lines):
-            return [told]
+        if differing := tuple(lines):
+            return [differing]
     return []

@@ -74,12 +74,12 @@ def crowd(size: int) -> Iterator[Crowd]:
 
 
 def _member(
-    work: "Queue[Mapping[str, str]]", start: Barrier, told: "Queue[Member]"
+    work: "Queue[Mapping[str, str]]", start: Barrier, results: "Queue[Member]"
 ) -> None:
     while True:
         environ = work.get()
         start.wait(_PATIENCE_S)
-        told.put(_ran(environ))
+        results.put(_ran(environ))
 
 
 def _ran(environ: Mapping[str, str]) -> Member:

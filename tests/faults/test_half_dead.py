@@ -85,14 +85,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "LIMIT_S", 0.5)
 
 
-def runner(proxy: HalfDead, told: Recorder, lock: Lock = Lock.SESSION) -> Runner:
+def runner(proxy: HalfDead, recorder: Recorder, lock: Lock = Lock.SESSION) -> Runner:
     """What looks early, and often."""
     policy = Policy(lock=lock, watch_s=(0.1, 0.2), heartbeat_s=0.1)
     policy = policy._replace(lock_backoff=Backoff(total_s=2))
     return Runner(
         database=Database(parse_dsn(proxy.dsn), backoff=Backoff(total_s=20)),
         policy=policy,
-        observe=told,
+        observe=recorder,
         cancellation=Cancellation(),
     )
 
@@ -137,14 +137,14 @@ def test_a_working_connection_that_is_half_dead_is_recovered(
     conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, kind: str, death: Death
 ) -> None:
     """Looks from the other one show that nobody works on the answer."""
-    directory, told = write(tmp_path / "m", _KINDS[kind]), Recorder()
+    directory, recorder = write(tmp_path / "m", _KINDS[kind]), Recorder()
 
     with once(sleeps(conn), lambda: proxy.kill(_WORK, death=death)):
-        found = migrate(runner(proxy, told), directory)
+        found = migrate(runner(proxy, recorder), directory)
 
     reasons = {
         event.reason.partition(" while ")[0].partition(" in ")[0]
-        for event in told.of(ConnectionLost.name)
+        for event in recorder.of(ConnectionLost.name)
     }
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
     assert len(reasons) == 1
@@ -157,13 +157,13 @@ def test_so_it_is_under_every_lock(
     conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, lock: Lock
 ) -> None:
     """Whoever looks finds out."""
-    directory, told = write(tmp_path / "m", _KINDS["statement"]), Recorder()
+    directory, recorder = write(tmp_path / "m", _KINDS["statement"]), Recorder()
 
     with once(sleeps(conn), lambda: proxy.kill(_WORK, death=Death.SILENT)):
-        found = migrate(runner(proxy, told, lock), directory)
+        found = migrate(runner(proxy, recorder, lock), directory)
 
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
-    assert len(told.of(ConnectionLost.name)) == 1
+    assert len(recorder.of(ConnectionLost.name)) == 1
 
 
 @pytest.mark.usefixtures("quick", "both_ways")
@@ -177,13 +177,13 @@ def test_the_other_connection_is_half_dead(
     numbers: tuple[int, ...],
 ) -> None:
     """No look and no question waits for ever; another connection takes its place."""
-    directory, told = write(tmp_path / "m", _KINDS["statement"]), Recorder()
+    directory, recorder = write(tmp_path / "m", _KINDS["statement"]), Recorder()
 
     def both_there() -> bool:
         return sleeps(conn)() and proxy.opened >= _OTHER
 
     with once(both_there, lambda: proxy.kill(*numbers, death=Death.SILENT)):
-        found = migrate(runner(proxy, told, lock), directory)
+        found = migrate(runner(proxy, recorder, lock), directory)
 
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
 
@@ -206,11 +206,11 @@ def test_a_function_that_computes_or_copies_is_not_lost(
     conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path
 ) -> None:
     """Its server process has nothing to do, and owes no answer."""
-    directory, told = write(tmp_path / "m", {"1_a.py": _COPY}), Recorder()
+    directory, recorder = write(tmp_path / "m", {"1_a.py": _COPY}), Recorder()
 
-    found = migrate(runner(proxy, told), directory)
+    found = migrate(runner(proxy, recorder), directory)
 
-    assert (found, told.of(ConnectionLost.name)) == ([1], [])
+    assert (found, recorder.of(ConnectionLost.name)) == ([1], [])
 
 
 @pytest.mark.usefixtures("both_ways")
@@ -230,10 +230,10 @@ def test_no_rollback_is_claimed_of_what_was_not_answered(
         result = ended(process, signal.SIGTERM)
 
     said = [str(result.verdict["error"]), message.read_text()]
-    told = [str(line) for line in result.lines] + said
+    output = [str(line) for line in result.lines] + said
     assert result.exit_code == 143
     assert all("did not answer" in each for each in said)
-    assert [each for each in told if "rolled back" in each] == []
+    assert [each for each in output if "rolled back" in each] == []
 
 
 @pytest.mark.usefixtures("quick")

@@ -83,9 +83,9 @@ def test_a_fault_at_any_message(
         environ={"MIGRATOR_PIPELINE": str(both_ways == "on").lower()},
     )
 
-    told, faults = disturbed(hands, trial, CASES[case])
+    summary, faults = disturbed(hands, trial, CASES[case])
 
-    tell(f"{kind}, pipeline={both_ways}, {case}: {told}")
+    tell(f"{kind}, pipeline={both_ways}, {case}: {summary}")
     assert faults == []
 
 
@@ -100,9 +100,9 @@ def test_a_fault_under_a_lease(
         environ={"MIGRATOR_LOCK": "table", "MIGRATOR_LOCK_WAIT": "60s"},
     )
 
-    told, faults = disturbed(hands, trial, UNDER_A_LEASE[case])
+    summary, faults = disturbed(hands, trial, UNDER_A_LEASE[case])
 
-    tell(f"loose, under a lease, {case}: {told}")
+    tell(f"loose, under a lease, {case}: {summary}")
     assert faults == []
 
 
@@ -117,7 +117,9 @@ def disturbed(hands: Crew, trial: Trial, case: Case) -> tuple[str, list[str]]:
     places = {(o.trial.direction, o.trial.message) for o in outcomes if o.fired}
     assert len(places) == sum(-(-count // case.every) for count in counts)
     codes = Counter(int(o.first.exit_code) for o in outcomes if o.first)
-    told = ", ".join(f"{code}: {number}" for code, number in sorted(codes.items()))
+    exit_codes = ", ".join(
+        f"{code}: {number}" for code, number in sorted(codes.items())
+    )
     of = " + ".join(map(str, counts))
     faults = [f for o in (undisturbed, *outcomes) for f in o.faults(undisturbed.state)]
-    return f"{len(trials)} of {of} messages, exit codes {told}", faults
+    return f"{len(trials)} of {of} messages, exit codes {exit_codes}", faults

@@ -149,9 +149,9 @@ class Outcome:
             yield "the password is told"
         if verdict["exit_code"] != first.exit_code:
             yield f"exit code {first.exit_code}, but the log says {verdict}"
-        told = {name: verdict.get(name) for name in self.termination}
-        told["applied"] = len(verdict["applied"])
-        if self.termination != told:
+        expected = {name: verdict.get(name) for name in self.termination}
+        expected["applied"] = len(verdict["applied"])
+        if self.termination != expected:
             yield f"{self.termination} is the termination message of {verdict}"
 
 

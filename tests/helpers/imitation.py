@@ -97,14 +97,14 @@ def _out(client: socket.socket, server: socket.socket, imitation: Imitation) -> 
 
 
 def _back(client: socket.socket, server: socket.socket, imitation: Imitation) -> None:
-    told = False
+    sent = False
     with suppress(OSError, EOFError):
         while True:
             kind, body = _message(server)
-            if kind == b"Z" and not told:
+            if kind == b"Z" and not sent:
                 for name, value in imitation.parameters.items():
                     client.sendall(_framed(b"S", f"{name}\0{value}\0".encode()))
-                told = True
+                sent = True
             if kind == b"D" and imitation.version:
                 body = _renamed(body, imitation.version.encode())
             client.sendall(_framed(kind, body))
@@ -117,15 +117,15 @@ def _back(client: socket.socket, server: socket.socket, imitation: Imitation) ->
 def _renamed(row: bytes, version: bytes) -> bytes:
     """Return a DataRow with *version* where the server's own one is."""
     (columns,), at = struct.unpack_from("!H", row), 2
-    told = row[:2]
+    rewritten = row[:2]
     for _ in range(columns):
         (size,) = struct.unpack_from("!i", row, at)
         value = row[at + 4 : at + 4 + max(size, 0)]
         at += 4 + len(value)
         if value.startswith(b"PostgreSQL ") and b"compiled by" in value:
             value, size = version, len(version)
-        told += struct.pack("!i", size) + value
-    return told
+        rewritten += struct.pack("!i", size) + value
+    return rewritten
 
 
 def _message(sender: socket.socket) -> tuple[bytes, bytes]:

@@ -181,6 +181,6 @@ def test_a_proxy_in_the_same_pod(
     run = migrator.run(write(files), options=options, network=inside)
 
     code = 0 if valid else 13
-    told = [line["event"] for line in run.events[-2:]]
-    assert (run.code, told) == (code, ["sidecar.stopped", "run.finished"])
+    names = [line["event"] for line in run.events[-2:]]
+    assert (run.code, names) == (code, ["sidecar.stopped", "run.finished"])
     assert docker("wait", proxy) == "0"

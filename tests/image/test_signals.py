@@ -169,8 +169,8 @@ class Stopped:
     @property
     def agrees(self) -> bool:
         """Whether the termination message says what the last line does."""
-        last, told = self.run.events[-1], ("outcome", "exit_code", "error")
-        return all(last[name] == self.message[name] for name in told)
+        last, fields = self.run.events[-1], ("outcome", "exit_code", "error")
+        return all(last[name] == self.message[name] for name in fields)
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ class Stage:
     def start(self, phase: Phase) -> str:
         """Start a container and wait until it is in the phase."""
         self.files.append(self.write({f"00001_it.{phase.suffix}": phase.text}))
-        told = f"--volume={self.message}:/dev/termination-log"
-        options = (*RESTRICTED, told, *phase.options)
+        volume = f"--volume={self.message}:/dev/termination-log"
+        options = (*RESTRICTED, volume, *phase.options)
         container = self.migrator.start(self.files[0], *phase.args, options=options)
         if phase.shows:
             eventually(phase.shows, self.target)

@@ -86,20 +86,20 @@ def test_down_and_its_kin(
         "MIGRATOR_MIGRATIONS_DIR": str(directory),
     }
 
-    def told(*argv: str) -> tuple[list[int], list[int], int]:
+    def outcome_of(*argv: str) -> tuple[list[int], list[int], int]:
         verdict = run(*argv, **environ).verdict
         assert verdict["exit_code"] == 0
         return verdict["applied"], verdict["reverted"], verdict["version_after"]
 
-    assert told("down") == ([], [], 0)
-    assert told("up-by-one") == ([1], [], 1)
-    assert told("up") == ([2, 3, 4], [], 4)
-    assert told("down") == ([], [4], 3)
-    assert told("redo") == ([3], [3], 3)
-    assert told("down-to", "1") == ([], [3, 2], 1)
-    assert told("up") == ([2, 3, 4], [], 4)
-    assert told("reset") == ([], [4, 3, 2, 1], 0)
-    assert told("redo") == ([], [], 0)
+    assert outcome_of("down") == ([], [], 0)
+    assert outcome_of("up-by-one") == ([1], [], 1)
+    assert outcome_of("up") == ([2, 3, 4], [], 4)
+    assert outcome_of("down") == ([], [4], 3)
+    assert outcome_of("redo") == ([3], [3], 3)
+    assert outcome_of("down-to", "1") == ([], [3, 2], 1)
+    assert outcome_of("up") == ([2, 3, 4], [], 4)
+    assert outcome_of("reset") == ([], [4, 3, 2, 1], 0)
+    assert outcome_of("redo") == ([], [], 0)
     assert conn.execute("SELECT version_id FROM goose_db_version").fetchall() == [(0,)]
 
 
@@ -187,8 +187,8 @@ def test_validate_needs_no_database(environ: dict[str, str]) -> None:
 
     result = run("validate", MIGRATOR_MIGRATIONS_DIR=directory)
 
-    (told,) = result.events("files.validated")
-    assert (result.exit_code, told["files"], told["newest"]) == (0, 3, 3)
+    (validated,) = result.events("files.validated")
+    assert (result.exit_code, validated["files"], validated["newest"]) == (0, 3, 3)
 
 
 def test_an_older_image_warns(

@@ -46,10 +46,10 @@ def test_what_ran_is_written_down(
     run("up", **environ)
     run("down", **environ)
 
-    told = (checksum(ONE.encode()), __version__, conn.info.user)
+    origin = (checksum(ONE.encode()), __version__, conn.info.user)
     assert rows(conn) == [
-        ("goose_db_version", True, 1, "up", "1_a.sql", *told),
-        ("goose_db_version", False, 1, "down", "1_a.sql", *told),
+        ("goose_db_version", True, 1, "up", "1_a.sql", *origin),
+        ("goose_db_version", False, 1, "down", "1_a.sql", *origin),
     ]
 
 

@@ -126,5 +126,5 @@ def test_a_table_without_rows_or_of_another_kind_is_none(
 
     results = [up(database, directory) for _ in range(2)]
 
-    told = [result.events("history.found_elsewhere") for result in results]
-    assert told == [[], []]
+    events = [result.events("history.found_elsewhere") for result in results]
+    assert events == [[], []]

@@ -558,12 +558,12 @@ def test_a_procedure_that_commits_stays_open_until_a_human_says(
     for _ in range(2):
         with pytest.raises(PartiallyAppliedError) as caught:
             runner(database).run(step, Up())
-    told = str(caught.value).split("re-run: ")[1]
+    advice = str(caught.value).split("re-run: ")[1]
     assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1]
     conn.execute("INSERT INTO go VALUES (1)")
 
-    assert "if a part was, make the statement idempotent" in told
-    answer = told.split("; ")[0 if in_effect else 1].split(", ", 1)[1]
+    assert "if a part was, make the statement idempotent" in advice
+    answer = advice.split("; ")[0 if in_effect else 1].split(", ", 1)[1]
     conn.execute(answer)
     runner(database).run(step, Up())
 

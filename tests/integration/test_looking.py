@@ -40,11 +40,11 @@ def test_plan_tells_each_statement(
 
     result = run("plan", **environ)
 
-    told = [
+    planned = [
         (line["version"], line["line"], line["statement"], line["text"])
         for line in result.events("statement.planned")
     ]
-    assert told == [(2, 2, 1, "CREATE TABLE b ();"), (3, 2, 1, "CREATE TABLE c ();")]
+    assert planned == [(2, 2, 1, "CREATE TABLE b ();"), (3, 2, 1, "CREATE TABLE c ();")]
     assert (result.exit_code, result.verdict["pending"]) == (0, 2)
     assert not exists(conn, "b")
 

@@ -45,8 +45,8 @@ def role(conn: psycopg.Connection) -> Iterator[str]:
 @pytest.fixture
 def dsn(database: str, role: str) -> str:
     """How that role connects, without its password."""
-    told = {**conninfo_to_dict(database), "user": role}
-    return make_conninfo("", **{n: v for n, v in told.items() if n != "password"})
+    parameters = {**conninfo_to_dict(database), "user": role}
+    return make_conninfo("", **{n: v for n, v in parameters.items() if n != "password"})
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_source_that_has_none_yet_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "message"),
     [
         (printing("import sys; sys.exit(3)"), 15, "ended with code 3; mend where"),
         (printing(""), 15, "printed no password; mend where"),
@@ -177,7 +177,7 @@ def test_a_source_that_has_none_yet_is_waited_for(
     ],
 )
 def test_a_command_that_fails(
-    directory: Path, command: str, code: int, told: str
+    directory: Path, command: str, code: int, message: str
 ) -> None:
     """Settings that cannot work are told apart from a password that is refused."""
     dsn = "postgresql://u@127.0.0.1:1/d"
@@ -185,7 +185,7 @@ def test_a_command_that_fails(
     result = up(dsn, directory, MIGRATOR_PASSWORD_COMMAND=command)
 
     assert result.exit_code == code
-    assert told in result.verdict["error"]
+    assert message in result.verdict["error"]
 
 
 @pytest.mark.parametrize("before", ["", "x" * 181 + " ", "x" * 200])
@@ -335,6 +335,6 @@ def test_secrets_that_are_learned() -> None:
     for number in range(150):
         redactor.learn(f"learned-{number:03d}")
 
-    told = redactor.text("given-secret learned-149 learned-050 learned-049")
+    masked = redactor.text("given-secret learned-149 learned-050 learned-049")
 
-    assert told == "******** ******** ******** learned-049"
+    assert masked == "******** ******** ******** learned-049"

@@ -182,8 +182,8 @@ def test_a_killed_process_leaves_neither_session_nor_lock(
         until(lambda: not sessions(conn))
 
     gone_s = time.monotonic() - since
-    told = f"unlocked in {unlocked_s:.1f} s, gone in {gone_s:.1f} s"
-    print(f"\nafter SIGKILL: {told}")  # noqa: T201 - figures for who reads the output
+    figures = f"unlocked in {unlocked_s:.1f} s, gone in {gone_s:.1f} s"
+    print(f"\nafter SIGKILL: {figures}")  # noqa: T201 - figures for who reads the output
     assert there == (2, True)
 
 

@@ -131,12 +131,12 @@ def test_a_pooler_is_noticed(
     with pgbouncer(database, size=size, mode=mode) as dsn:
         runner(dsn, observe=recorder).run(TWO, Up())
 
-    told = [
+    reported = [
         event.pooler if isinstance(event, ConnectionOpened) else event.kind
         for event in recorder.events
         if isinstance(event, ConnectionOpened | LockAcquired)
     ]
-    assert told == [True, "table"]
+    assert reported == [True, "table"]
     assert versions(conn) == [0, 1, 2]
     assert session_locks(conn) == 0
 
@@ -147,12 +147,12 @@ def test_without_a_pooler(database: str, conn: psycopg.Connection) -> None:
 
     runner(database, observe=recorder).run(TWO, Up())
 
-    told = [
+    reported = [
         event.pooler if isinstance(event, ConnectionOpened) else event.kind
         for event in recorder.events
         if isinstance(event, ConnectionOpened | LockAcquired)
     ]
-    assert told == [False, "session"]
+    assert reported == [False, "session"]
     assert conn.execute("SELECT to_regclass('goose_lock')").fetchone() == (None,)
 
 
@@ -289,9 +289,9 @@ def test_without_a_transaction_settings_do_not_hold(
     with pgbouncer(database) as dsn:
         runner(dsn, observe=recorder).run(alone, Up())
 
-    (told,) = [e for e in recorder.events if isinstance(e, SessionSettingsNotApplied)]
-    assert (told.version, told.path) == (1, "00001_test.sql")
-    assert {"lock_timeout", "statement_timeout"} < set(told.settings)
+    (event,) = [e for e in recorder.events if isinstance(e, SessionSettingsNotApplied)]
+    assert (event.version, event.path) == (1, "00001_test.sql")
+    assert {"lock_timeout", "statement_timeout"} < set(event.settings)
     assert versions(conn) == [0, 1]
 
 

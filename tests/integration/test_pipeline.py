@@ -49,9 +49,9 @@ def answers(
     return [tag for _, tag in pipeline.results()]
 
 
-def hear(pipeline: Pipeline[Query], told: list[bytes]) -> None:
+def hear(pipeline: Pipeline[Query], answered: list[bytes]) -> None:
     """Note what comes through, up to the end."""
-    told.extend(query.text for query, _ in pipeline.results())
+    answered.extend(query.text for query, _ in pipeline.results())
 
 
 def usable(conn: psycopg.Connection) -> bool:
@@ -181,7 +181,7 @@ def test_a_signal_cancels_and_what_was_committed_is_told(
         signal.SIGTERM, lambda *_: cancellation.request(DeadlineError(1.0))
     )
     conn.execute("SET application_name = 'streaming'")
-    told: list[bytes] = []
+    answered: list[bytes] = []
 
     def interrupt() -> None:
         with psycopg.connect(database, autocommit=True) as other:
@@ -202,11 +202,11 @@ def test_a_signal_cancels_and_what_was_committed_is_told(
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(DeadlineError):
-        hear(pipeline, told)
+        hear(pipeline, answered)
     thread.join()
     signal.signal(signal.SIGTERM, before)
 
-    assert told == [b"BEGIN", b"CREATE TABLE a ()", b"COMMIT"]
+    assert answered == [b"BEGIN", b"CREATE TABLE a ()", b"COMMIT"]
     assert usable(conn)
     row = conn.execute("SELECT to_regclass('a')::text, to_regclass('b')::text")
     assert row.fetchone() == ("a", None)
@@ -228,12 +228,12 @@ def test_a_lost_hold_stops_the_stream(conn: psycopg.Connection) -> None:
         cancellation=Cancellation(),
         held=held,
     )
-    told: list[bytes] = []
+    answered: list[bytes] = []
 
     with pytest.raises(LockLostError):
-        hear(pipeline, told)
+        hear(pipeline, answered)
 
-    assert told == [b"SELECT 1", b"SELECT 2"]
+    assert answered == [b"SELECT 1", b"SELECT 2"]
     assert usable(conn)
 
 

@@ -44,10 +44,12 @@ class Roles:
 
     def run(self, role: str, *arguments: str, **environ: str) -> Result:
         """Run a command as one of the roles."""
-        told = {**conninfo_to_dict(self._dsn), "user": role + self._end}
+        parameters = {**conninfo_to_dict(self._dsn), "user": role + self._end}
         return run(
             *arguments,
-            MIGRATOR_DATABASE_URL=make_conninfo("", **told | {"password": PASSWORD}),
+            MIGRATOR_DATABASE_URL=make_conninfo(
+                "", **parameters | {"password": PASSWORD}
+            ),
             MIGRATOR_MIGRATIONS_DIR=str(self._directory),
             **{
                 name: text.replace("shop_owner", f"shop_owner{self._end}")

@@ -245,9 +245,14 @@ def test_a_file_may_deallocate_all(database: str, conn: psycopg.Connection) -> N
     runner(database, observe=recorder).run(sweeping, Up())
 
     assert versions(conn) == [(n, True) for n in range(8)]
-    told = [(e.version, e.command) for e in recorder.of("statement.finished")]
+    finished = [(e.version, e.command) for e in recorder.of("statement.finished")]
     created = [(n, "CREATE TABLE") for n in range(1, 8)]
-    assert told == [*created[:3], (4, "PREPARE"), (4, "DEALLOCATE ALL"), *created[4:]]
+    assert finished == [
+        *created[:3],
+        (4, "PREPARE"),
+        (4, "DEALLOCATE ALL"),
+        *created[4:],
+    ]
 
 
 def test_settings_hold_for_every_migration(
@@ -460,8 +465,8 @@ def test_notices_are_told_with_their_place(database: str) -> None:
 
     runner(database, observe=recorder).run(noisy, Up())
 
-    (told,) = [e for e in recorder.events if e.name == "server.noticed"]
-    assert (told.path, told.line, told.notice, told.sqlstate) == (  # type: ignore[attr-defined]
+    (notice,) = [e for e in recorder.events if e.name == "server.noticed"]
+    assert (notice.path, notice.line, notice.notice, notice.sqlstate) == (  # type: ignore[attr-defined]
         "00001_test.sql",
         2,
         "NOTICE",

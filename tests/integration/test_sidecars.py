@@ -70,11 +70,11 @@ def test_the_proxy_gets_a_post_before_the_last_line(
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=url)
 
-    told = [
+    reports = [
         (line["event"], line.get("url"), line.get("status")) for line in result.lines
     ]
     assert proxy.asked == [Asked("POST", PATH, "", {})]
-    assert told[-2:] == [("sidecar.stopped", url, 200), ("run.finished", None, None)]
+    assert reports[-2:] == [("sidecar.stopped", url, 200), ("run.finished", None, None)]
     assert result.exit_code == 0
 
 
@@ -88,9 +88,9 @@ def test_a_query_is_masked(
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=urls, **environ)
 
-    told = result.events("sidecar.stopped") + result.events("sidecar.failed")
+    reports = result.events("sidecar.stopped") + result.events("sidecar.failed")
     assert [asked.path for asked in proxy.asked] == [f"{PATH}{query}"]
-    assert [line["url"].partition("?")[2] for line in told] == ["********"] * 2
+    assert [line["url"].partition("?")[2] for line in reports] == ["********"] * 2
     assert "Zq7" not in str(result.lines)
 
 

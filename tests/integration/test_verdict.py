@@ -41,8 +41,8 @@ def validated(directory: Path, message: Path, **environ: str) -> Result:
         MIGRATOR_TERMINATION_LOG=str(message),
         **environ,
     )
-    told = json.loads(message.read_text())
-    assert result.exit_code == result.verdict["exit_code"] == told["exit_code"]
+    termination = json.loads(message.read_text())
+    assert result.exit_code == result.verdict["exit_code"] == termination["exit_code"]
     assert result.exit_code in set(ExitCode)
     return result
 

@@ -257,10 +257,10 @@ def test_any_text_of_an_error_is_kept(database: str, tmp_path: Path) -> None:
         for _ in range(2)
     ]
 
-    told = [result.verdict["failed"]["message"] for result in results]
+    messages = [result.verdict["failed"]["message"] for result in results]
     assert [result.exit_code for result in results] == [14, 14]
-    assert told[0].startswith("ValueError: ä€")
-    assert told[0] == told[1]
+    assert messages[0].startswith("ValueError: ä€")
+    assert messages[0] == messages[1]
 
 
 @pytest.mark.parametrize((), EACH_ENCODING)

@@ -112,20 +112,20 @@ def test_a_session_that_holds_a_table(
     steps = runner(database, seen, lock=lock).run(ALTER, Up())
 
     assert [step.migration.version for step in steps] == [1]
-    told = blocked(seen)[0]
-    assert (told.version, told.path, told.line, told.statement) == (
+    event = blocked(seen)[0]
+    assert (event.version, event.path, event.line, event.statement) == (
         1,
         "00001_test.sql",
         3,
         2,
     )
-    assert (told.lock, told.relation, told.phase, told.hint) == (
+    assert (event.lock, event.relation, event.phase, event.hint) == (
         "relation AccessExclusiveLock",
         "public.a",
         None,
         None,
     )
-    assert [steady(blocker) for blocker in told.blockers] == [
+    assert [steady(blocker) for blocker in event.blockers] == [
         {
             "pid": holder.info.backend_pid,
             "application": "report",
@@ -135,7 +135,7 @@ def test_a_session_that_holds_a_table(
             "waits": False,
         }
     ]
-    assert told.blockers[0]["user"] == holder.info.user
+    assert event.blockers[0]["user"] == holder.info.user
 
 
 def test_a_queue(
@@ -170,9 +170,9 @@ def test_a_row(
 
     runner(database, seen).run(files(migration(1, "UPDATE a SET x = 3")), Up())
 
-    told = blocked(seen)[0]
-    assert (told.lock, told.relation) == ("transactionid ShareLock", "public.a")
-    assert told.blockers[0]["query"] == "UPDATE a SET x = 2"
+    event = blocked(seen)[0]
+    assert (event.lock, event.relation) == ("transactionid ShareLock", "public.a")
+    assert event.blockers[0]["query"] == "UPDATE a SET x = 2"
 
 
 def test_a_concurrent_index_that_waits_for_an_old_transaction(
@@ -189,13 +189,13 @@ def test_a_concurrent_index_that_waits_for_an_old_transaction(
 
         runner(database, seen).run(files(build), Up())
 
-    told = blocked(seen)[0]
-    assert (told.lock, told.relation, told.phase) == (
+    event = blocked(seen)[0]
+    assert (event.lock, event.relation, event.phase) == (
         "virtualxid ShareLock",
         "public.a",
         "waiting for old snapshots",
     )
-    assert [each["pid"] for each in told.blockers] == [pid]
+    assert [each["pid"] for each in event.blockers] == [pid]
 
 
 def test_a_lock_timeout_names_who_was_in_the_way(
@@ -290,13 +290,13 @@ def test_a_statement_that_only_takes_long(database: str, lock: Lock) -> None:
 
     runner(database, recorder, lock=lock).run(SLEEP, Up())
 
-    told = progressed(recorder)[0]
-    assert told == StatementProgressed(
+    event = progressed(recorder)[0]
+    assert event == StatementProgressed(
         version=1,
         path="00001_test.sql",
         line=2,
         statement=1,
-        elapsed_s=told.elapsed_s,
+        elapsed_s=event.elapsed_s,
         command=None,
         relation=None,
         phase=None,
@@ -391,11 +391,11 @@ def test_the_progress_of_a_vacuum(database: str, pages: int) -> None:
 
     runner(database, recorder).run(files(vacuum), Up())
 
-    told = {
+    states = {
         (each.command, each.relation, each.phase, each.total, each.unit)
         for each in progressed(recorder)
     }
-    assert ("VACUUM", "public.a", "scanning heap", pages, "blocks") in told
+    assert ("VACUUM", "public.a", "scanning heap", pages, "blocks") in states
 
 
 def test_the_progress_of_a_copy(database: str, conn: psycopg.Connection) -> None:
@@ -415,16 +415,16 @@ def test_the_progress_of_a_copy(database: str, conn: psycopg.Connection) -> None
 
     runner(database, seen).run(Files((copy,)), Up())
 
-    told = progressed(seen)[0]
-    assert (told.command, told.relation, told.total, told.percent, told.unit) == (
+    event = progressed(seen)[0]
+    assert (event.command, event.relation, event.total, event.percent, event.unit) == (
         "COPY FROM",
         "public.a",
         None,
         None,
         "rows",
     )
-    assert told.done
-    assert told.wait_event == "Client: ClientRead"
+    assert event.done
+    assert event.wait_event == "Client: ClientRead"
 
 
 def test_through_a_pooler(database: str) -> None:
@@ -433,8 +433,8 @@ def test_through_a_pooler(database: str) -> None:
     with pgbouncer(database) as dsn:
         runner(dsn, recorder).run(SLEEP, Up())
 
-    told = progressed(recorder)
-    assert {(each.line, each.state, each.wait_event) for each in told} == {
+    reports = progressed(recorder)
+    assert {(each.line, each.state, each.wait_event) for each in reports} == {
         (2, None, None)
     }
 
@@ -459,8 +459,8 @@ def test_a_migration_in_python(
         MIGRATOR_LOCK_RETRY="0",
     )
 
-    (told, *_) = result.events("statement.blocked")
-    assert (told["line"], told["relation"]) == (3, "public.a")
+    (event, *_) = result.events("statement.blocked")
+    assert (event["line"], event["relation"]) == (3, "public.a")
     assert f"blocked by pid {holder.info.backend_pid}" in result.verdict["error"]
 
 

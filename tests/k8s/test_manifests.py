@@ -254,11 +254,11 @@ def test_the_url_is_a_file_and_the_server_is_verified(manifest: str) -> None:
     for workload in workloads(manifest):
         for container in migrators(pod_spec(workload)):
             found = [one for one in container["env"] if "secretKeyRef" in str(one)]
-            told = {one["name"]: one.get("value") for one in container["env"]}
+            variables = {one["name"]: one.get("value") for one in container["env"]}
 
             assert found == []
-            assert told["MIGRATOR_DATABASE_URL_FILE"].startswith("/etc/migrator/")
-            assert {name: told.get(name) for name in VERIFIED} == VERIFIED
+            assert variables["MIGRATOR_DATABASE_URL_FILE"].startswith("/etc/migrator/")
+            assert {name: variables.get(name) for name in VERIFIED} == VERIFIED
 
 
 @each_manifest

@@ -158,10 +158,10 @@ def test_help_names_every_flag() -> None:
 
     exit_code = main(["up", "-h"], {}, stdout)
 
-    told = [
+    flags = [
         line.split()[0] for line in stdout.getvalue().splitlines() if line[:3] == "  -"
     ]
-    assert (exit_code, told) == (0, [f"-{name}" for name in FLAGS])
+    assert (exit_code, flags) == (0, [f"-{name}" for name in FLAGS])
 
 
 def test_version_is_told() -> None:

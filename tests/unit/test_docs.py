@@ -410,9 +410,9 @@ def test_each_failure_has_a_way_out() -> None:
     """Under "When it failed" each exit code but 0 has a line, and no other code."""
     section = README.partition("\n## When it failed\n")[2].partition("\n## ")[0]
     heads = re.findall(r"^- \*\*([\d, ]+):", section, re.MULTILINE)
-    told = [int(code) for head in heads for code in head.split(", ")]
+    codes = [int(code) for head in heads for code in head.split(", ")]
 
-    assert told == [int(code) for code in ExitCode if code is not ExitCode.OK]
+    assert codes == [int(code) for code in ExitCode if code is not ExitCode.OK]
 
 
 def test_the_side_table_is_described() -> None:

@@ -330,7 +330,7 @@ def test_keys_go_over_the_network_encrypted_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "reason"),
     [
         (
             403,
@@ -343,7 +343,7 @@ def test_keys_go_over_the_network_encrypted_only() -> None:
     ],
 )
 def test_answers_without_keys(
-    tmp_path: Path, status: int, body: str, told: str
+    tmp_path: Path, status: int, body: str, reason: str
 ) -> None:
     """A fault of the server's own is no answer: it may pass."""
     with (
@@ -352,7 +352,7 @@ def test_answers_without_keys(
     ):
         keys(web_identity(tmp_path, sts.url), "eu-central-1")
 
-    assert str(caught.value).startswith(f"no password: {told}")
+    assert str(caught.value).startswith(f"no password: {reason}")
     assert caught.value.silent is (status == 503)
 
 

@@ -201,8 +201,8 @@ def test_damage_is_a_fault_or_harmless(
     try:
         found = members(written(path, bytes(raw)))
     except FilesInvalidError as error:
-        (told,) = error.faults
-        assert told.slug == "archive"
+        (problem,) = error.faults
+        assert problem.slug == "archive"
     else:
         assert all(isinstance(each.name, str) for each in found)
 

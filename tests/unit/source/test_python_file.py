@@ -33,8 +33,8 @@ def faults(text: str | bytes) -> list[tuple[str, int, int, str]]:
 
 def message(text: str | bytes) -> str:
     """The only fault of a module, as it is told."""
-    (told,) = dict.fromkeys((*parse(text).up.faults, *parse(text).down.faults))
-    return str(told)
+    (fault,) = dict.fromkeys((*parse(text).up.faults, *parse(text).down.faults))
+    return str(fault)
 
 
 def loaded(directory: Path) -> Files:
