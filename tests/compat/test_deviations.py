@@ -46,7 +46,7 @@ DEVIATIONS: Mapping[str, Deviation] = {
         ours=(True, None),
     ),
     "down-past-a-lost-file": Deviation(
-        "what cannot be taken back stops the run before it begins",
+        "a migration that cannot be rolled back stops the run before it begins",
         "down-to 0",
         _GAP,
         before=_UNKNOWN,

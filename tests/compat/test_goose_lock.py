@@ -113,7 +113,7 @@ def test_a_go_service_keeps_us_out(
 def test_we_keep_a_go_service_out(
     locker: Path, database: str, way: Callable[[str], AbstractContextManager[str]]
 ) -> None:
-    """It gets the lock when we have ended, also when we come through a pooler."""
+    """It gets the lock when our run has ended, also when our run uses a pooler."""
     reports: list[Event] = []
     slow = files(migration(1, "SELECT pg_sleep(1)"))
 

@@ -18,7 +18,7 @@ CREATE TABLE goose_db_version (
 
 
 def rows(*written: int) -> str:
-    """Return a table before v3.22.0 with a row an hour; -2 is version 2 taken back."""
+    """Return a table before v3.22.0 with a row an hour; -2 is version 2 rolled back."""
     values = ", ".join(
         f"({abs(v)}, {str(v >= 0).lower()}, '2017-01-01 {hour:02d}:00')"
         for hour, v in enumerate(written)
@@ -121,7 +121,7 @@ def test_status_reads_rows_without_a_time(
 def test_an_empty_table_gets_its_row_0(
     goose_command: Program, databases: Databases, tmp_path: Path
 ) -> None:
-    """On purpose: goose can neither use nor mend a table without rows; `up` mends it."""
+    """On purpose: goose can neither use nor repair a table without rows; `up` repairs it."""
     with databases() as dsn:
         place = _place(dsn, tmp_path, rows())
         refused = [

@@ -1,8 +1,8 @@
 """
 A TCP proxy whose connections can die on one side only.
 
-What `Proxy` of `tests.faults.proxy` does at a message, this one does when it is told
-to, and the client's socket stays open: what the client sends is swallowed, and nothing
+What `Proxy` of `tests.faults.proxy` does at a message, this one does when a test calls
+`kill`, and the client's socket stays open: what the client sends is swallowed, and nothing
 comes back.
 """
 

@@ -32,7 +32,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(server: Server, name: str, directory: Path) -> Mapping[str, str]:
-    """What each runner is told."""
+    """The settings of each runner."""
     return {
         "MIGRATOR_DATABASE_URL": server.dsn(name),
         "MIGRATOR_MIGRATIONS_DIR": str(directory),

@@ -60,7 +60,7 @@ def test_the_database_is_mended(
 def test_the_file_is_mended(
     database: str, conn: psycopg.Connection, tmp_path: Path, head: str, code: int
 ) -> None:
-    """The statement that failed is written anew: the next run does what is left."""
+    """The statement that failed is corrected: the next run applies what is left."""
     directory = write(tmp_path / "m", files(head, "missing"))
 
     first = migrate(database, directory)

@@ -146,7 +146,7 @@ class Outcome:
     def _contradictions(self, first: Result) -> Iterator[str]:
         verdict = first.verdict
         if _PASSWORD in json.dumps([*first.lines, self.termination]):
-            yield "the password is told"
+            yield "the output contains the password"
         if verdict["exit_code"] != first.exit_code:
             yield f"exit code {first.exit_code}, but the log says {verdict}"
         expected = {name: verdict.get(name) for name in self.termination}

@@ -27,7 +27,7 @@ def no_secret(*texts: str) -> None:
     for text in texts:
         found = _MARK.search(text)
         near = found and text[max(0, found.start() - 200) : found.end() + 100]
-        assert found is None, f"a secret is told: {near}"
+        assert found is None, f"the output contains a secret: {near}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def test_an_archive_in_a_config_map(
 
 
 def test_service_links(migrator: Migrator, write: Write) -> None:
-    """A Service called `migrator` sets variables like ours: told, and no fault."""
+    """A Service called `migrator` sets variables like ours: logged, and no error."""
     options = [f"--env={name}={value}" for name, value in SERVICE_LINKS.items()]
 
     run = migrator.run(write(GOOD), options=options)
@@ -116,7 +116,7 @@ def test_service_links(migrator: Migrator, write: Write) -> None:
 
 
 def test_a_user_without_a_name(migrator: Migrator, write: Write) -> None:
-    """libpq would take the system's; where there is none, the mend is told."""
+    """libpq would take the system's; where there is none, the error says what to do."""
     options = (*OPENSHIFT, "--env=MIGRATOR_DATABASE_URL=postgresql://db/postgres")
 
     run = migrator.run(write(GOOD), options=options)

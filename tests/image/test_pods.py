@@ -55,7 +55,7 @@ def pod(manifest: str, kind: str = "Job") -> Object:
     ],
 )
 def test_success(manifest: str, kind: str, node: MakeNode, write: Write) -> None:
-    """Everything is applied, within what the manifest requests, and told."""
+    """Everything is applied and reported, within what the manifest requests."""
     ended = node(migrations=write(GOOD)).run(pod(manifest, kind))
 
     assert (ended.verdict, ended.run.stderr) == ((0, 0, 0), "")
@@ -114,7 +114,7 @@ def test_the_url_as_a_variable(manifest: str, node: MakeNode, write: Write) -> N
 
 
 def test_a_secret_that_nobody_may_read(node: MakeNode, write: Write) -> None:
-    """With mode 0400 and no fsGroup: the trap that the manifests avoid, told as such."""
+    """With mode 0400 and no fsGroup: the error names the trap that the manifests avoid."""
     spec = pod("base")
     spec["volumes"][0]["secret"]["defaultMode"] = 0o400
 

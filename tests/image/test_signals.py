@@ -217,7 +217,7 @@ class Stage:
 
 
 def heard(container: str, event: str) -> None:
-    """Wait until the container has told of an event."""
+    """Wait until the container has logged an event."""
     end = time.monotonic() + 30
     while f'"event": "{event}"' not in call("docker", "logs", container).stdout:
         assert time.monotonic() < end, docker("logs", container)
@@ -246,7 +246,7 @@ def in_the_way(target: Target, statement: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", PHASES)
 def test_stop(stage: Stage, tell: Tell, name: str) -> None:
-    """Cancelled, rolled back, unlocked, told; and the next run goes through."""
+    """Cancelled, rolled back, unlocked and reported; and the next run succeeds."""
     phase = PHASES[name]
     with in_the_way(stage.target, phase.blocked_by):
         container = stage.start(phase)

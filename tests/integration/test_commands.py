@@ -69,7 +69,7 @@ def test_up_to(environ: dict[str, str]) -> None:
 def test_down_and_its_kin(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """Each takes back what it says, rows included, and nothing to do is no error."""
+    """Each rolls back what it says, rows included, and nothing to do is no error."""
     both = "-- +goose Up\nCREATE TABLE {0} ();\n-- +goose Down\nDROP TABLE {0};\n"
     concurrent = both.replace("Up\n", "Up\n-- +goose NO TRANSACTION\n")
     directory = write(
@@ -151,7 +151,7 @@ def test_applied_at_carries_its_zone(
 
 
 def test_status(environ: dict[str, str], conn: psycopg.Connection) -> None:
-    """One line a migration; a row without a file and a missed file are told apart."""
+    """One line a migration; a row without a file and a missed file have different states."""
     run("up-to", "1", **environ)
     conn.execute(
         "INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, true), (9, true)"
@@ -295,7 +295,7 @@ def test_the_console(
 
 
 def test_debug_tells_statements(environ: dict[str, str]) -> None:
-    """The level decides how much is told; the verdict is always told."""
+    """The level decides how much is logged; the verdict is always logged."""
     debug = run("up", **environ, MIGRATOR_LOG_LEVEL="debug")
     error = run("up", **environ, MIGRATOR_LOG_LEVEL="error")
 

@@ -101,7 +101,7 @@ def test_a_changed_file_can_stop_the_run(
 
 
 def test_a_change_can_be_ignored(environ: dict[str, str]) -> None:
-    """Then nothing is told."""
+    """With `MIGRATOR_ON_DRIFT=ignore` nothing is logged."""
     run("up", **environ)
     change(environ)
 
@@ -179,7 +179,7 @@ def test_one_can_do_without(environ: dict[str, str], conn: psycopg.Connection) -
 def test_losing_it_loses_nothing(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:
-    """It is made anew."""
+    """A history table that was dropped is created again."""
     run("up", **environ)
     conn.execute("DROP TABLE migrator_history")
 

@@ -646,7 +646,7 @@ def test_a_file_that_wants_a_transaction_by_now_is_refused(
 def test_what_others_have_done_since_is_not_gone_on_with(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """A row of goose's ends the intent, also when it is taken back later."""
+    """A row of goose's ends the intent, also when goose rolls it back later."""
     conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
     half = loose("INSERT INTO a VALUES (1)", "SELECT 1 / count(*) FROM go")
     with pytest.raises(PartiallyAppliedError):
@@ -768,7 +768,7 @@ def test_what_was_recorded_by_hand_since_is_closed(
 def test_without_a_history_nothing_is_noted(
     database: str, conn: psycopg.Connection, text: str
 ) -> None:
-    """Then what stopped half way is for a human, and the next run begins anew."""
+    """Without a history a half-applied file is for a human; the next run starts over."""
     conn.execute(PROCEDURE)
     bare = replace(runner(database), store=TrackingStore(keep=HistoryMode.FALSE))
     half = loose("CREATE TABLE IF NOT EXISTS b ()", text)

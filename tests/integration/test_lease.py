@@ -207,7 +207,7 @@ def test_it_is_renewed(database: str, conn: psycopg.Connection) -> None:
 
 
 def test_it_is_freed_after_a_failure(database: str, conn: psycopg.Connection) -> None:
-    """A failed run does not keep the next one waiting, and its error is told."""
+    """A failed run does not keep the next one waiting, and its error is reported."""
     with pytest.raises(StatementFailedError):
         runner(database).run(files(migration(1, "SELECT 1 / 0")), Up())
 
@@ -393,7 +393,7 @@ def test_a_theft_stops_the_run_between_migrations(
 def test_a_theft_in_a_file_without_transaction(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """The statement is cancelled, and what is half done is told: it can go on."""
+    """The statement is cancelled, and the error says what is half applied and can resume."""
     long = files(
         migration(1, "CREATE TABLE a ()", "SELECT pg_sleep(60)", transaction=False)
     )
@@ -451,7 +451,7 @@ def test_the_session_lock_minds_only_goose_s_table(
 
 
 def test_a_role_that_may_not(database: str, conn: psycopg.Connection) -> None:
-    """It is told what it needs, or what to do without."""
+    """The error says which privilege is missing, or what to do without it."""
     role = f"poor_{conn.info.backend_pid}"
     conn.execute(f"CREATE ROLE {role}")
 
@@ -502,7 +502,7 @@ def test_the_setting(database: str, tmp_path: Path, name: str) -> None:
 
 
 def test_the_events(database: str) -> None:
-    """The lease is told like the other lock."""
+    """The lease is logged like the other lock."""
     recorder = Recorder()
 
     runner(database, observe=recorder).run(TWO, Up(to=1))

@@ -120,7 +120,7 @@ def test_wait_needs_no_files_for_a_version(database: str) -> None:
 def test_wait_that_ends_calls_itself_retryable_everywhere(
     database: str, tmp_path: Path
 ) -> None:
-    """An init container is started again: the log, the message and a person are told."""
+    """An init container is started again: log, termination message and console say so."""
     place = tmp_path / "termination-log"
     place.touch()
     environ = {

@@ -1,4 +1,4 @@
-"""Sessions die in the middle of a run, and the run comes through all the same."""
+"""Sessions die in the middle of a run, and the run succeeds all the same."""
 
 import re
 import signal
@@ -195,7 +195,7 @@ def test_a_cut_under_another_role(
 def test_a_cut_before_a_pooler(
     database: str, conn: psycopg.Connection, directory: Path, when: When
 ) -> None:
-    """Process ids are made up there: the table's own lock shows what came through."""
+    """A pooler makes up process ids: the table's own lock shows what was committed."""
     with pgbouncer(database) as pooled, cutting(pooled, when) as cut:
         result = migrate(cut.dsn, directory)
 
@@ -276,7 +276,7 @@ def test_a_statement_that_ends_each_session(
 def test_a_script_runs_again(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """A migration in Python with a transaction is rolled back and runs anew."""
+    """A migration in Python with a transaction is rolled back and runs again."""
     (directory / "2_t.sql").unlink()
     (directory / "2_t.py").write_text(
         "def up(conn):\n"
@@ -309,7 +309,7 @@ def test_a_file_without_a_transaction_goes_on(
 def test_a_session_that_is_ended_between_migrations(
     database: str, conn: psycopg.Connection, which: str
 ) -> None:
-    """Both are made anew, whichever it was."""
+    """Both sessions are opened again, whichever was ended."""
     recorder = Recorder()
 
     def end(event: Event) -> None:
@@ -385,7 +385,7 @@ def test_all_is_done_while_somebody_keeps_the_lock(
 def test_a_commit_that_a_failover_has_lost(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """What was told as applied, and is not there any more, is applied again."""
+    """What was reported as applied, and is not there any more, is applied again."""
     recorder = Recorder()
 
     def fail_over(event: Event) -> None:

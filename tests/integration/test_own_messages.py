@@ -62,7 +62,7 @@ def place(result: Result) -> dict[str, Any]:
 def test_a_deferred_constraint_at_commit(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """The place is the COMMIT, not line 1; DETAIL is told, and what to do."""
+    """The place is the COMMIT, not line 1; the error has DETAIL and what to do."""
     write(directory, {"00002_b.sql": "INSERT INTO c VALUES (7);\nSELECT 1;"})
 
     result = migrate(database, directory)
@@ -420,7 +420,7 @@ def test_a_row_that_is_refused_after_a_part_is_applied(
 def test_a_row_that_is_refused_after_all_is_applied(
     database: str, conn: psycopg.Connection, directory: Path, history: str
 ) -> None:
-    """Nothing runs twice: the run after the mend only records the version."""
+    """Nothing runs twice: the run after the fix only records the version."""
     conn.execute(
         f"{EXTRA} ALTER TABLE goose_db_version ALTER extra DROP DEFAULT".encode()
     )

@@ -179,7 +179,7 @@ def test_a_source_that_has_none_yet_is_waited_for(
 def test_a_command_that_fails(
     directory: Path, command: str, code: int, message: str
 ) -> None:
-    """Settings that cannot work are told apart from a password that is refused."""
+    """Settings that cannot work have another exit code than a password that is refused."""
     dsn = "postgresql://u@127.0.0.1:1/d"
 
     result = up(dsn, directory, MIGRATOR_PASSWORD_COMMAND=command)
@@ -192,7 +192,7 @@ def test_a_command_that_fails(
 def test_a_failing_command_that_repeats_the_password(
     directory: Path, before: str
 ) -> None:
-    """What it has printed is known before its standard error is told, and cut."""
+    """What it has printed is known as a secret before its standard error is cut and logged."""
     code = f"import sys; print('{HUNTER2}'); sys.exit('{before}cannot use {HUNTER2}')"
 
     result = up(

@@ -333,7 +333,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
 
 
 def test_a_lock_that_is_stuck_in_the_pool(database: str) -> None:
-    """A session lock that another program left there is told, not ignored."""
+    """A session lock that another program left there is reported, not ignored."""
     policy = Policy(lock_backoff=Backoff(total_s=0.2))
 
     with pgbouncer(database, size=2) as dsn:

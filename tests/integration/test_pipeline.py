@@ -50,7 +50,7 @@ def answers(
 
 
 def hear(pipeline: Pipeline[Query], answered: list[bytes]) -> None:
-    """Note what comes through, up to the end."""
+    """Collect the queries that were answered, up to the end."""
     answered.extend(query.text for query, _ in pipeline.results())
 
 
@@ -257,7 +257,7 @@ def test_a_listener_that_goes_leaves_a_usable_connection(
 def test_a_source_that_fails_leaves_a_usable_connection(
     conn: psycopg.Connection,
 ) -> None:
-    """Its error is told; what was sent before it is not waited for."""
+    """Its error is raised; answers to what was sent before it are not waited for."""
 
     def failing() -> Iterator[Query]:
         yield Query(b"BEGIN")

@@ -166,7 +166,7 @@ def test_a_database_error_is_explained(
 def test_any_exception_is_a_failure(
     database: str, conn: psycopg.Connection, directory: Path, body: str, line: int, message: str
 ) -> None:  # fmt: skip
-    """Type and text are told at the file's own line; all is rolled back."""
+    """The error has type and text at the file's own line; all is rolled back."""
     script(directory, f"conn.execute('INSERT INTO a VALUES (1)')\n{body}")
 
     result = migrate(database, directory)

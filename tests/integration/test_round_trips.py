@@ -19,7 +19,7 @@ def connecting(database: str) -> int:
 def costs(
     database: str, directory: Path, *argv: str, **environ: str
 ) -> tuple[int, ...]:
-    """The round trips of each connection of one run, which comes through."""
+    """The round trips of each connection of one run, which succeeds."""
     with counted(database) as (dsn, wire):
         result = run(
             *argv,

@@ -102,7 +102,7 @@ def test_up_twice_does_nothing_the_second_time(database: str) -> None:
 
 
 def test_the_events_of_a_run(database: str) -> None:
-    """What happens is told in the order in which it happens."""
+    """Events are emitted in the order in which they happen."""
     recorder = Recorder()
 
     runner(database, observe=recorder).run(TWO, Up(to=1))
@@ -118,7 +118,7 @@ def test_the_events_of_a_run(database: str) -> None:
 
 
 def test_a_failing_statement_runs_once(database: str, conn: psycopg.Connection) -> None:
-    """A sequence, which no rollback takes back, counts the attempts."""
+    """A sequence, which no rollback resets, counts the attempts."""
     conn.execute("CREATE SEQUENCE attempts")
     broken = files(
         migration(1, "SELECT 1"),
@@ -234,7 +234,7 @@ def test_a_search_path_of_a_file_hides_nothing(
 
 
 def test_a_file_may_deallocate_all(database: str, conn: psycopg.Connection) -> None:
-    """What the run itself has prepared is made again; each statement is told once."""
+    """What the run itself has prepared is prepared again; each statement is reported once."""
     sweeping = files(
         *(migration(n, f"CREATE TABLE a{n} ()") for n in range(1, 4)),
         migration(4, "PREPARE own AS SELECT 1", "DEALLOCATE ALL"),
@@ -475,7 +475,7 @@ def test_notices_are_told_with_their_place(database: str) -> None:
 
 
 def test_of_a_statements_notices_a_thousand_are_told(database: str) -> None:
-    """And that there are more; those of the next statement are told again."""
+    """And that there are more; those of the next statement are reported again."""
     recorder = Recorder()
     loop = "DO $$ BEGIN FOR i IN 1..1005 LOOP RAISE NOTICE 'row %', i; END LOOP; END $$"
     noisy = files(migration(1, loop, "DROP TABLE IF EXISTS nothing"))
@@ -511,7 +511,7 @@ def test_a_lock_timeout_is_retried_and_then_told(
 def test_a_lock_that_is_released_in_time_is_waited_for(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """A retry comes through once the table is free."""
+    """A retry succeeds once the table is free."""
     conn.execute("CREATE TABLE a (x int)")
     other = psycopg.connect(database)
     other.execute("LOCK TABLE a IN ACCESS SHARE MODE")
@@ -532,7 +532,7 @@ def test_a_lock_that_is_released_in_time_is_waited_for(
 
 
 def test_a_statement_timeout_has_its_own_error(database: str) -> None:
-    """It is told from somebody's cancel, which has the same SQLSTATE."""
+    """Its error differs from that of somebody's cancel, which has the same SQLSTATE."""
     session = Session(statement_timeout_s=0.1)
 
     with pytest.raises(StatementTimeoutError):
@@ -542,7 +542,7 @@ def test_a_statement_timeout_has_its_own_error(database: str) -> None:
 
 
 def test_missing_privileges_are_denied(database: str, conn: psycopg.Connection) -> None:
-    """A role that may not create its table is told what it needs."""
+    """For a role that may not create its table, the error names the privilege."""
     role = f"poor_{conn.info.backend_pid}"
     conn.execute(f"CREATE ROLE {role}")
 

@@ -327,7 +327,7 @@ STATEMENTS = {
 def failing(
     listener: Listener, database: str, text: str, *, head: str = ""
 ) -> str | None:
-    """Plan and run one statement; return what is wrong with what was told."""
+    """Plan and run one statement; return what is wrong with the output."""
     block = f"-- +goose StatementBegin\n{text}\n-- +goose StatementEnd"
     written = block if "$$" in text else text
     write(listener.folder / "m", {"1_a.sql": f"-- +goose Up\n{head}{written}\n"})

@@ -134,7 +134,7 @@ def test_the_hint_on_the_way_down_names_what_runs_before(
 def test_the_library_and_python_files_have_it_too(
     database: str, conn: psycopg.Connection, tmp_path: Path, state: str, path: str
 ) -> None:
-    """A script leaves and finds what a file does; our timeouts begin anew with each."""
+    """A script leaves and finds what a file does; our timeouts are set again before each."""
     probe = "\n".join(f"    conn.execute({PROBE.format(n=2)!r})".splitlines())
     zone = "    conn.execute(\"SET TIME ZONE 'Asia/Tokyo'\")\n"
     write(

@@ -65,7 +65,7 @@ def validated(directory: Path, **environ: str) -> Result:
 def test_the_proxy_gets_a_post_before_the_last_line(
     proxy: Server, directory: Path
 ) -> None:
-    """Its answer is told, and `run.finished` stays the last line."""
+    """Its answer is logged, and `run.finished` stays the last line."""
     url = f"{proxy.url}{PATH}"
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=url)
@@ -126,7 +126,7 @@ def test_the_termination_message_is_there_before(
 
 @pytest.mark.parametrize("separator", [",", " ", ", "])
 def test_several_proxies(proxy: Server, directory: Path, separator: str) -> None:
-    """URLs stand behind each other with commas or blanks, and are told in order."""
+    """URLs are separated by commas or blanks, and are logged in order."""
     urls = [f"{proxy.url}/a", f"{proxy.url}/b"]
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=separator.join(urls))
@@ -138,7 +138,7 @@ def test_several_proxies(proxy: Server, directory: Path, separator: str) -> None
 def test_no_proxy_changes_the_code(
     stubborn: Server, proxy: Server, directory: Path
 ) -> None:
-    """One that answers 500, and one that is not there, are told as warnings."""
+    """One that answers 500, and one that is not there, are logged as warnings."""
     urls = [f"{stubborn.url}/", closed(), f"{proxy.url}/"]
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=" ".join(urls))
@@ -167,7 +167,7 @@ def test_a_proxy_that_hangs_is_left_alone(proxy: Server) -> None:
 
 
 def test_a_proxy_that_closes_without_a_word() -> None:
-    """What is no answer in HTTP is told as any other failure."""
+    """What is no answer in HTTP is logged as any other failure."""
     recorder = Recorder()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -242,7 +242,7 @@ def test_what_is_no_url(directory: Path, text: str) -> None:
 
 
 def test_after_sigterm(proxy: Server, directory: Path) -> None:
-    """A run that is told to stop stops its proxies as well."""
+    """A run that gets SIGTERM stops its proxies as well."""
     dsn = "postgresql://u@127.0.0.1:1/db"
 
     with started(dsn, directory, MIGRATOR_SHUTDOWN_URLS=proxy.url) as process:

@@ -1,4 +1,4 @@
-"""What is odd about files is told by the commands that read them."""
+"""The commands that read files warn of what is odd about them."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What is told of a statement that takes long: who blocks it, how far it is."""
+"""What is logged of a statement that takes long: who blocks it, how far it is."""
 
 import signal
 import threading
@@ -106,7 +106,7 @@ def steady(blocker: Any) -> dict[str, Any]:
 def test_a_session_that_holds_a_table(
     database: str, holder: psycopg.Connection, lock: Lock
 ) -> None:
-    """It is told who it is and what it does, while the statement waits for it."""
+    """While the statement waits, an event says which session blocks it and what that one does."""
     seen = Seen(StatementBlocked, holder.rollback)
 
     steps = runner(database, seen, lock=lock).run(ALTER, Up())
@@ -141,7 +141,7 @@ def test_a_session_that_holds_a_table(
 def test_a_queue(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
-    """Who stands before us in the queue is told first, then whom that one waits for."""
+    """The session before us in the queue is listed first, then the one it waits for."""
     seen = Seen(StatementBlocked, holder.rollback)
     with closing(psycopg.connect(database, autocommit=True)) as queued:
         before_us = queued.info.backend_pid
@@ -164,7 +164,7 @@ def test_a_queue(
 def test_a_row(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
-    """Who waits for a row waits for a transaction; the table is told all the same."""
+    """Who waits for a row waits for a transaction; the event names the table all the same."""
     holder.execute("UPDATE a SET x = 2")
     seen = Seen(StatementBlocked, holder.commit)
 
@@ -245,7 +245,7 @@ def test_a_lock_timeout_without_a_transaction_names_who_was_in_the_way(
 def test_what_must_not_be_seen(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
-    """Without the privilege pid and role are told, and once what to grant."""
+    """Without the privilege pid and role are logged, and once what to grant."""
     role = f"watch_{conn.info.backend_pid}"
     holder.rollback()
     conn.execute(
@@ -285,7 +285,7 @@ def test_what_must_not_be_seen(
 
 @LOCKS
 def test_a_statement_that_only_takes_long(database: str, lock: Lock) -> None:
-    """What nobody counts is told to be alive, and what it waits for."""
+    """For what nobody counts, the event says that it is alive and what it waits for."""
     recorder = Recorder()
 
     runner(database, recorder, lock=lock).run(SLEEP, Up())
@@ -312,7 +312,7 @@ def test_a_statement_that_only_takes_long(database: str, lock: Lock) -> None:
 
 
 def test_many_short_statements(database: str) -> None:
-    """Nothing else is told of them, so from time to time it is told where they are."""
+    """They have no events of their own, so an event from time to time says where they are."""
     recorder = Recorder()
     short = files(migration(1, *["SELECT pg_sleep(0.01)"] * 100))
 
@@ -428,7 +428,7 @@ def test_the_progress_of_a_copy(database: str, conn: psycopg.Connection) -> None
 
 
 def test_through_a_pooler(database: str) -> None:
-    """Nobody knows which server session is ours: only that it goes on is told."""
+    """Nobody knows which server session is ours: the event only says that it continues."""
     recorder = Recorder()
     with pgbouncer(database) as dsn:
         runner(dsn, recorder).run(SLEEP, Up())
@@ -443,7 +443,7 @@ def test_through_a_pooler(database: str) -> None:
 def test_a_migration_in_python(
     database: str, holder: psycopg.Connection, tmp_path: Path, transaction: str
 ) -> None:
-    """Its function is told in place of a statement, and who blocks what it runs."""
+    """The event has its function in place of a statement, and who blocks what it runs."""
     directory = tmp_path / "m"
     directory.mkdir()
     (directory / "1_a.py").write_text(

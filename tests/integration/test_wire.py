@@ -43,7 +43,7 @@ def test_a_connect_and_a_query(plain: str, login: int) -> None:
 
 
 def test_each_connection_has_its_own_count(plain: str, login: int) -> None:
-    """Connections are told apart in the order they were opened, and summed up."""
+    """Connections are counted separately, in the order they were opened, and summed up."""
     with counted(plain) as (dsn, wire):
         with (
             psycopg.connect(dsn, autocommit=True) as first,

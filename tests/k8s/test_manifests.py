@@ -264,7 +264,7 @@ def test_the_url_is_a_file_and_the_server_is_verified(manifest: str) -> None:
 @each_manifest
 def test_jobs_stop_at_the_permanent_codes(manifest: str) -> None:
     """
-    A drained pod is never counted; then the codes that no new attempt can mend.
+    A drained pod is never counted; then the codes that no new attempt can change.
 
     The order is the API's: the first rule that matches decides. A check also ends at
     pending migrations, which the next attempt would find as well.

@@ -63,7 +63,7 @@ def read(line: str, **environ: str) -> Settings:
     ],
 )  # fmt: skip
 def test_lines_that_goose_takes(line: str, expected: Mapping[str, str]) -> None:
-    """Flags stand anywhere, have one dash or two; words are told by their shape."""
+    """Flags stand anywhere, have one dash or two; words are recognised by their shape."""
     assert parse_arguments(line.split()) == expected
 
 
@@ -87,7 +87,7 @@ def test_an_empty_dsn_is_libpqs_business() -> None:
     ],
 )
 def test_lines_that_nobody_takes(line: str, fault: str) -> None:
-    """They are told as everything is, with exit code 2 and without any value."""
+    """They are reported like every error, with exit code 2 and without any value."""
     result = run(*line.split())
 
     assert (result.exit_code, result.verdict["error"]) == (2, fault)

@@ -142,7 +142,7 @@ def exit_codes() -> str:
 
 
 def levels(event: type[Event]) -> str:
-    """Return the log levels that an event is told at; some depend on its fields."""
+    """Return the log levels of an event; some depend on its fields."""
     getter = inspect.getattr_static(event, "severity").fget
     own = [level for level in LEVELS if level in getter.__code__.co_consts]
     return " or ".join(own or [event.level])
@@ -217,7 +217,7 @@ def marker(generated: Callable[[], str]) -> str:
 
 
 def renewed(text: str) -> str:
-    """Return *text* with all that is generated made anew."""
+    """Return *text* with all generated parts replaced."""
     for generated in GENERATED:
         start, end = f"<!-- {marker(generated)} -->\n", "\n<!-- end -->"
         before, _, rest = text.partition(start)

@@ -180,7 +180,7 @@ def web_identity(tmp_path: Path, endpoint: str) -> dict[str, str]:
 
 
 def test_keys_of_a_service_account(tmp_path: Path) -> None:
-    """IRSA: the pod's token is exchanged at STS, anew each time."""
+    """IRSA: the pod's token is exchanged at STS, each time again."""
     with serving(lambda _: (200, ANSWER)) as sts:
         found = keys(web_identity(tmp_path, sts.url), "eu-central-1")
 
@@ -309,7 +309,7 @@ def test_keys_of_an_agent_with_a_token(closed_agent: Server, tmp_path: Path) -> 
 
 
 def test_an_agent_that_says_no(closed_agent: Server) -> None:
-    """What it says is told."""
+    """The error has what the agent answered."""
     url = f"{closed_agent.url}/v1/credentials"
 
     with pytest.raises(PasswordUnavailableError) as caught:
@@ -380,7 +380,7 @@ def test_a_missing_token_file(tmp_path: Path) -> None:
 
 
 def test_no_keys_at_all() -> None:
-    """The mend names the ways to have some."""
+    """The error names the ways to have some."""
     with pytest.raises(UsageError, match="IRSA or EKS Pod Identity"):
         keys({"AWS_ACCESS_KEY_ID": "alone"}, "eu-central-1")
 

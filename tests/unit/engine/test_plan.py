@@ -121,7 +121,7 @@ def test_only_newer_versions_are_ahead() -> None:
 
 
 def test_faults_of_what_would_run_stop_the_plan() -> None:
-    """All of them are told together."""
+    """All of them are reported together."""
     broken = [migration(n)._replace(up=Section(faults=(FAULT,))) for n in (1, 2)]
     other = FAULT._replace(path="y")
 

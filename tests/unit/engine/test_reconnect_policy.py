@@ -25,7 +25,7 @@ BUSY = TrackingTableLockedError(SERVER, doing="reading goose_db_version")
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -5,7 +5,7 @@ from migrator.engine.wait_budget import WaitBudget
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0

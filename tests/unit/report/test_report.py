@@ -1,4 +1,4 @@
-"""What is told: masked, short enough, valid."""
+"""Lines of the log: masked, short enough, valid."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A Python file becomes a migration, or its faults are told without running it."""
+"""A Python file becomes a migration, or its faults are found without running it."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def faults(text: str | bytes) -> list[tuple[str, int, int, str]]:
 
 
 def message(text: str | bytes) -> str:
-    """The only fault of a module, as it is told."""
+    """The only fault of a module, as text."""
     (fault,) = dict.fromkeys((*parse(text).up.faults, *parse(text).down.faults))
     return str(fault)
 

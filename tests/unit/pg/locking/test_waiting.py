@@ -44,7 +44,7 @@ def ends() -> Iterator[tuple[End, End]]:
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
