@@ -25,7 +25,7 @@ from tests.helpers.postgres import (
 from tests.helpers.support import until
 
 
-pytest_plugins = ["tests.helpers.workers"]
+pytest_plugins = ["tests.helpers.xdist_scheduler"]
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 ENCODINGS = ("UTF8", "LATIN1", "SQL_ASCII")
 _numbers = count(1)

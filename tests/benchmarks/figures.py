@@ -18,7 +18,7 @@ from tests.benchmarks.work import (
     tables,
     write_large,
 )
-from tests.helpers.wire import counted
+from tests.helpers.round_trips import counted
 
 
 _REFERENCE = Path(__file__).parent / "reference.py"

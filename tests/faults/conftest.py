@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crew import Crew, crew
+from tests.faults.migrations import KINDS
+from tests.faults.process_pool import Crew, crew
 from tests.faults.server import Server, running
-from tests.faults.work import KINDS
 from tests.helpers.postgres import server_folder
 from tests.helpers.support import write
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
-from tests.faults.crew import Crew
+from tests.faults.migrations import KINDS
+from tests.faults.process_pool import Crew
 from tests.faults.server import Server
 from tests.faults.trial import Trial
-from tests.faults.work import KINDS
 
 
 MOMENTS = 125

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
-from tests.faults.crew import Crew
+from tests.faults.migrations import KINDS
+from tests.faults.process_pool import Crew
 from tests.faults.proxy import Afterwards, Fault
 from tests.faults.server import Server
 from tests.faults.trial import Outcome, Trial
-from tests.faults.work import KINDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from migrator.process import signals
 from tests.faults.proxy import Afterwards, Direction, Fault, Plan, Proxy, proxied
 from tests.faults.server import Server
 from tests.faults.state import State, empty, state_of
-from tests.helpers.secrecy import secret
+from tests.helpers.planted_secrets import secret
 from tests.helpers.support import ROOT, Result
 
 

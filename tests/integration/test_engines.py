@@ -7,7 +7,6 @@ import psycopg
 import pytest
 
 from migrator.pg.connection.server_product import detect_product
-from tests.helpers.imitation import Imitation, imitating
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.postgres import (
     answers,
@@ -17,6 +16,7 @@ from tests.helpers.postgres import (
     serve,
     server_folder,
 )
+from tests.helpers.product_proxy import Imitation, imitating
 from tests.helpers.support import run, until, write
 from tests.unit.pg.connection.test_server_product import FOREIGN
 

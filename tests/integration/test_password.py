@@ -18,8 +18,8 @@ from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.process.cancellation import Cancellation
 from migrator.report.redact import Redactor
+from tests.helpers.http_server import serving
 from tests.helpers.support import Result, ended, run, started, until, write
-from tests.helpers.web import serving
 
 
 HUNTER2 = "hunter2-and-more"

@@ -9,8 +9,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.faults.hostile import READY, Read, Script, hostile, message
-from tests.helpers.peers import answering, fatal, speaking
+from tests.faults.hostile_server import READY, Read, Script, hostile, message
+from tests.helpers.fake_servers import answering, fatal, speaking
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.support import Result, run, write
 

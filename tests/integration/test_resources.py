@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.helpers.small import Small, small
+from tests.helpers.limited_server import Small, small
 from tests.helpers.support import Result, run, write
 from tests.image.engine import engine_answers
 

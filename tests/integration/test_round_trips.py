@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.helpers.round_trips import counted
 from tests.helpers.support import run, write
-from tests.helpers.wire import counted
 
 
 def connecting(database: str) -> int:

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from migrator import cli
 from migrator.config import settings
 from migrator.engine import runner
-from tests.helpers.secrecy import Listener, no_secret, secret
+from tests.helpers.planted_secrets import Listener, no_secret, secret
 from tests.helpers.support import run, write
 
 

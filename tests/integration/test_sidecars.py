@@ -13,8 +13,8 @@ import pytest
 from migrator.events.run import SidecarFailed, SidecarStopped
 from migrator.process.cancellation import Cancellation
 from migrator.process.sidecars import stop
+from tests.helpers.http_server import Asked, Server, serving
 from tests.helpers.support import Recorder, Result, ended, run, started, until, write
-from tests.helpers.web import Asked, Server, serving
 
 
 PATH = "/quitquitquit"

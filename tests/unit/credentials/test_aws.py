@@ -18,7 +18,7 @@ from migrator.credentials.aws import keys
 from migrator.credentials.rds import RdsToken, rds_token
 from migrator.credentials.sigv4 import Keys
 from migrator.errors import PasswordUnavailableError, UsageError
-from tests.helpers.web import Asked, Server, serving
+from tests.helpers.http_server import Asked, Server, serving
 
 
 HOST = "shop.abcdef123456.eu-central-1.rds.amazonaws.com"

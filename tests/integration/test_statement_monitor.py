@@ -24,6 +24,7 @@ from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.pg.monitor.lookout import run_monitor
 from migrator.source.load import load
 from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.round_trips import counted
 from tests.helpers.support import (
     Recorder,
     ended,
@@ -35,7 +36,6 @@ from tests.helpers.support import (
     until,
     write,
 )
-from tests.helpers.wire import counted
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")

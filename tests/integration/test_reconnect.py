@@ -25,7 +25,7 @@ from migrator.pg.locking.stale_sessions import (
 )
 from migrator.source.load import load
 from tests.helpers import support
-from tests.helpers.cut import When, cutting
+from tests.helpers.commit_cutter import When, cutting
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.support import (
     Recorder,

@@ -3,7 +3,7 @@
 import pytest
 
 from migrator.domain.model import Split
-from tests.helpers.in_transaction import REFUSED
+from tests.helpers.not_in_transaction import REFUSED
 from tests.unit.sql.support import faults, parsed, texts
 
 

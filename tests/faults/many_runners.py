@@ -12,7 +12,7 @@ from typing import Any
 
 from migrator.cli import main
 from migrator.exit_codes import RETRYABLE
-from tests.faults.crew import forking
+from tests.faults.process_pool import forking
 
 
 _PATIENCE_S = 120.0

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
-from tests.faults.crowd import Crowd, crowd
+from tests.faults.many_runners import Crowd, crowd
+from tests.faults.migrations import ALL
 from tests.faults.server import Server
 from tests.faults.state import State, state_of
-from tests.faults.work import ALL
 from tests.helpers.support import run, write
 
 

@@ -22,9 +22,9 @@ from migrator.pg.connection.embedded import embedded_server
 from migrator.pg.connection.session import accepted_settings
 from migrator.pg.connection.tcp_liveness import SlowReader
 from migrator.process.cancellation import Cancellation
-from tests.helpers.peers import answering, fatal, relay
+from tests.helpers.fake_servers import answering, fatal, relay
+from tests.helpers.round_trips import server_of
 from tests.helpers.support import run, started, until, write
-from tests.helpers.wire import server_of
 
 
 def changed(dsn: str, **parameters: str) -> str:

@@ -15,7 +15,7 @@ from threading import Thread
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.helpers.wire import server_of
+from tests.helpers.round_trips import server_of
 
 
 _CHUNK = 1 << 16

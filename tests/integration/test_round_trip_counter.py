@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.helpers.wire import counted
+from tests.helpers.round_trips import counted
 
 
 _NO_NEGOTIATION = {"sslmode": "disable", "gssencmode": "disable"}

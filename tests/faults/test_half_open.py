@@ -20,7 +20,7 @@ from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.monitor import session_liveness
 from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
-from tests.faults.half_dead import Death, HalfDead, half_dead
+from tests.faults.half_open import Death, HalfDead, half_dead
 from tests.faults.server import Server
 from tests.helpers.support import Recorder, ended, started, until, write
 
