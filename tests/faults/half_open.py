@@ -27,7 +27,7 @@ class Death(Enum):
     SILENT = "the server waits, too"
 
 
-class HalfDead:
+class HalfOpenProxy:
     """The proxy; connections are numbered from 1 in the order they were opened."""
 
     def __init__(self, dsn: str) -> None:
@@ -110,9 +110,9 @@ def _copy(
 
 
 @contextmanager
-def half_dead(dsn: str) -> Iterator[HalfDead]:
+def half_open_proxy(dsn: str) -> Iterator[HalfOpenProxy]:
     """Run the proxy for the length of the block."""
-    proxy = HalfDead(dsn)
+    proxy = HalfOpenProxy(dsn)
     try:
         yield proxy
     finally:

@@ -20,7 +20,7 @@ from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.monitor import session_liveness
 from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
-from tests.faults.half_open import Death, HalfDead, half_dead
+from tests.faults.half_open import Death, HalfOpenProxy, half_open_proxy
 from tests.faults.server import Server
 from tests.helpers.support import Recorder, ended, started, until, write
 
@@ -72,9 +72,9 @@ def conn(roomy: Server) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def proxy(roomy: Server, conn: psycopg.Connection) -> Iterator[HalfDead]:
+def proxy(roomy: Server, conn: psycopg.Connection) -> Iterator[HalfOpenProxy]:
     """The proxy before that database."""
-    with half_dead(roomy.dsn("half_dead")) as proxy:
+    with half_open_proxy(roomy.dsn("half_dead")) as proxy:
         yield proxy
 
 
@@ -85,7 +85,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "LIMIT_S", 0.5)
 
 
-def runner(proxy: HalfDead, recorder: Recorder, lock: Lock = Lock.SESSION) -> Runner:
+def runner(
+    proxy: HalfOpenProxy, recorder: Recorder, lock: Lock = Lock.SESSION
+) -> Runner:
     """What looks early, and often."""
     policy = Policy(lock=lock, watch_s=(0.1, 0.2), heartbeat_s=0.1)
     policy = policy._replace(lock_backoff=Backoff(total_s=2))
@@ -134,7 +136,11 @@ def applied(conn: psycopg.Connection) -> list[int]:
 @pytest.mark.parametrize("death", Death)
 @pytest.mark.parametrize("kind", _KINDS)
 def test_a_working_connection_that_is_half_dead_is_recovered(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, kind: str, death: Death
+    conn: psycopg.Connection,
+    proxy: HalfOpenProxy,
+    tmp_path: Path,
+    kind: str,
+    death: Death,
 ) -> None:
     """Looks from the other one show that nobody works on the answer."""
     directory, recorder = write(tmp_path / "m", _KINDS[kind]), Recorder()
@@ -154,7 +160,7 @@ def test_a_working_connection_that_is_half_dead_is_recovered(
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("lock", [Lock.TABLE, Lock.NONE])
 def test_so_it_is_under_every_lock(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, lock: Lock
+    conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path, lock: Lock
 ) -> None:
     """Whoever looks finds out."""
     directory, recorder = write(tmp_path / "m", _KINDS["statement"]), Recorder()
@@ -171,7 +177,7 @@ def test_so_it_is_under_every_lock(
 @pytest.mark.parametrize("numbers", [(_OTHER,), (_WORK, _OTHER)], ids=["other", "both"])
 def test_the_other_connection_is_half_dead(
     conn: psycopg.Connection,
-    proxy: HalfDead,
+    proxy: HalfOpenProxy,
     tmp_path: Path,
     lock: Lock,
     numbers: tuple[int, ...],
@@ -190,7 +196,7 @@ def test_the_other_connection_is_half_dead(
 
 @pytest.mark.usefixtures("quick")
 def test_the_first_question_of_the_other_connection_has_an_end(
-    proxy: HalfDead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: HalfOpenProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has taken the lock, which nobody knows: the next attempt says who holds it."""
     monkeypatch.setattr(database, "ANSWER_S", -4.0)  # and 5 s of lock_timeout
@@ -203,7 +209,7 @@ def test_the_first_question_of_the_other_connection_has_an_end(
 
 @pytest.mark.usefixtures("quick")
 def test_a_function_that_computes_or_copies_is_not_lost(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path
+    conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path
 ) -> None:
     """Its server process has nothing to do, and owes no answer."""
     directory, recorder = write(tmp_path / "m", {"1_a.py": _COPY}), Recorder()
@@ -216,7 +222,7 @@ def test_a_function_that_computes_or_copies_is_not_lost(
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("kind", ["commit", "no transaction"])
 def test_no_rollback_is_claimed_of_what_was_not_answered(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, kind: str
+    conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path, kind: str
 ) -> None:
     """Neither an event nor the termination message knows what the server has done."""
     directory, message = write(tmp_path / "m", _KINDS[kind]), tmp_path / "message"
@@ -238,7 +244,7 @@ def test_no_rollback_is_claimed_of_what_was_not_answered(
 
 @pytest.mark.usefixtures("quick")
 def test_a_question_that_nobody_answers_has_an_end(
-    conn: psycopg.Connection, proxy: HalfDead
+    conn: psycopg.Connection, proxy: HalfOpenProxy
 ) -> None:
     """The connection is closed, and says why."""
     place = Database(parse_dsn(proxy.dsn))

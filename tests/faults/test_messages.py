@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Tell
 from tests.faults.migrations import KINDS
-from tests.faults.process_pool import Crew
+from tests.faults.process_pool import TrialPool
 from tests.faults.proxy import Afterwards, Fault
 from tests.faults.server import Server
 from tests.faults.trial import Outcome, Trial
@@ -68,7 +68,7 @@ UNDER_A_LEASE = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_at_any_message(
-    hands: Crew,
+    hands: TrialPool,
     roomy: Server,
     directories: dict[str, Path],
     both_ways: str,
@@ -91,7 +91,7 @@ def test_a_fault_at_any_message(
 
 @pytest.mark.parametrize("case", UNDER_A_LEASE)
 def test_a_fault_under_a_lease(
-    hands: Crew, roomy: Server, directories: dict[str, Path], case: str, tell: Tell
+    hands: TrialPool, roomy: Server, directories: dict[str, Path], case: str, tell: Tell
 ) -> None:
     """The same with goose's lease, which the next run may have to see expire."""
     trial = Trial(
@@ -106,7 +106,7 @@ def test_a_fault_under_a_lease(
     assert faults == []
 
 
-def disturbed(hands: Crew, trial: Trial, case: Case) -> tuple[str, list[str]]:
+def disturbed(hands: TrialPool, trial: Trial, case: Case) -> tuple[str, list[str]]:
     """What was tried, in words, and what was wrong: each message that was counted."""
     (undisturbed,) = hands.try_all([trial])
     trials = list(case.trials(undisturbed))

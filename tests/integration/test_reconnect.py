@@ -25,7 +25,7 @@ from migrator.pg.locking.stale_sessions import (
 )
 from migrator.source.load import load
 from tests.helpers import support
-from tests.helpers.commit_cutter import When, cutting
+from tests.helpers.commit_cutter import CutPoint, cut_at_commit
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.support import (
     Recorder,
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 EVERY = [
     pytest.param(when, id=when.name.lower())
-    for when in (When.ANSWERED, When.NEVER, When.LATE)
+    for when in (CutPoint.ANSWERED, CutPoint.NEVER, CutPoint.LATE)
 ]
 BODY = """\
 -- +goose Up
@@ -107,10 +107,10 @@ def sessions(conn: psycopg.Connection) -> list[int]:
 
 @pytest.mark.parametrize("when", EVERY)
 def test_a_commit_whose_answer_is_lost(
-    database: str, conn: psycopg.Connection, directory: Path, when: When
+    database: str, conn: psycopg.Connection, directory: Path, when: CutPoint
 ) -> None:
     """Each file takes effect once, and all of them are in the verdict of this run."""
-    with cutting(database, when) as cut:
+    with cut_at_commit(database, when) as cut:
         result = migrate(cut.dsn, directory)
 
     verdict = result.verdict
@@ -121,7 +121,7 @@ def test_a_commit_whose_answer_is_lost(
     assert len(result.events("connection.lost")) == 1
     assert len(result.events("plan.made")) == 1
     assert result.events("migration.failed") == []
-    if when is When.ANSWERED:
+    if when is CutPoint.ANSWERED:
         assert result.events("commit.confirmed")[0]["version"] == 1
 
 
@@ -129,7 +129,7 @@ def test_tables_whose_making_nobody_sees(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """A cut before there is a plan begins the run once more."""
-    with cutting(database, When.TABLES) as cut:
+    with cut_at_commit(database, CutPoint.TABLES) as cut:
         result = migrate(cut.dsn, directory)
 
     assert (cut.happened, result.exit_code) == (True, 0), result.verdict
@@ -141,12 +141,16 @@ def test_tables_whose_making_nobody_sees(
 @pytest.mark.parametrize("when", EVERY[:2])
 @pytest.mark.parametrize("command", ["down", "redo", "up-by-one"])
 def test_one_step_is_one_step(
-    database: str, conn: psycopg.Connection, directory: Path, command: str, when: When
+    database: str,
+    conn: psycopg.Connection,
+    directory: Path,
+    command: str,
+    when: CutPoint,
 ) -> None:
     """A cut makes `down`, `redo` and `up-by-one` take no step more."""
     assert migrate(database, directory, "up-to", "2").exit_code == 0
 
-    with cutting(database, when) as cut:
+    with cut_at_commit(database, when) as cut:
         result = migrate(cut.dsn, directory, command)
 
     expected = {
@@ -165,7 +169,7 @@ def test_a_cut_under_another_lock(
     database: str, conn: psycopg.Connection, directory: Path, lock: str
 ) -> None:
     """The lease is freed at once, and without any lock the sessions are known too."""
-    with cutting(database, When.LATE) as cut:
+    with cut_at_commit(database, CutPoint.LATE) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_LOCK=lock)
 
     assert (cut.happened, result.exit_code) == (True, 0), result.verdict
@@ -182,7 +186,7 @@ def test_a_cut_under_another_role(
     conn.execute(f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role}")
     conn.execute(f"GRANT ALL ON ran TO {role}")
 
-    with cutting(database, When.NEVER) as cut:
+    with cut_at_commit(database, CutPoint.NEVER) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_ROLE=role)
 
     found = (result.exit_code, ran(conn), applied(conn))
@@ -191,12 +195,12 @@ def test_a_cut_under_another_role(
     assert result.events("lock.contended") == []
 
 
-@pytest.mark.parametrize("when", [When.ANSWERED, When.CLOSED, When.LATE])
+@pytest.mark.parametrize("when", [CutPoint.ANSWERED, CutPoint.CLOSED, CutPoint.LATE])
 def test_a_cut_before_a_pooler(
-    database: str, conn: psycopg.Connection, directory: Path, when: When
+    database: str, conn: psycopg.Connection, directory: Path, when: CutPoint
 ) -> None:
     """A pooler makes up process ids: the table's own lock shows what was committed."""
-    with pgbouncer(database) as pooled, cutting(pooled, when) as cut:
+    with pgbouncer(database) as pooled, cut_at_commit(pooled, when) as cut:
         result = migrate(cut.dsn, directory)
 
     assert (cut.happened, result.exit_code) == (True, 0), result.verdict
@@ -206,7 +210,7 @@ def test_a_cut_before_a_pooler(
 
 def test_a_network_that_stays_away(database: str, directory: Path) -> None:
     """The run ends with 23 once CONNECT_WAIT is spent, and says both."""
-    with cutting(database, When.NEVER, stays=False) as cut:
+    with cut_at_commit(database, CutPoint.NEVER, stays=False) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="1s")
 
     assert (result.exit_code, result.verdict["retryable"]) == (23, True)
@@ -217,7 +221,7 @@ def test_a_network_that_stays_away(database: str, directory: Path) -> None:
 
 def test_no_patience_is_no_second_session(database: str, directory: Path) -> None:
     """With CONNECT_WAIT=0 a lost session ends the run."""
-    with cutting(database, When.NEVER) as cut:
+    with cut_at_commit(database, CutPoint.NEVER) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="0")
 
     assert result.exit_code == 23
@@ -227,7 +231,7 @@ def test_no_patience_is_no_second_session(database: str, directory: Path) -> Non
 def test_a_signal_ends_the_wait(database: str, directory: Path) -> None:
     """SIGTERM while nobody answers: 143, and not after CONNECT_WAIT."""
     with (
-        cutting(database, When.NEVER, stays=False) as cut,
+        cut_at_commit(database, CutPoint.NEVER, stays=False) as cut,
         started(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="1h") as process,
     ):
         heard(process, "connection.retried")
@@ -348,7 +352,7 @@ def test_what_another_run_does_meanwhile_is_skipped(
         if event.name == "connection.lost":
             other.append(migrate(database, directory).exit_code)
 
-    with cutting(database, When.CLOSED) as cut:
+    with cut_at_commit(database, CutPoint.CLOSED) as cut:
         steps = runner(cut.dsn, while_lost).run(loaded(directory), Up())
 
     skipped = recorder.names.count("migration.skipped")

@@ -5,13 +5,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.helpers.round_trips import counted
+from tests.helpers.round_trips import count_round_trips
 from tests.helpers.support import run, write
 
 
 def connecting(database: str) -> int:
     """What it costs to connect, without asking for encryption."""
-    with counted(database) as (dsn, wire):
+    with count_round_trips(database) as (dsn, wire):
         psycopg.connect(dsn, sslmode="disable", gssencmode="disable").close()
     return wire.round_trips
 
@@ -20,7 +20,7 @@ def costs(
     database: str, directory: Path, *argv: str, **environ: str
 ) -> tuple[int, ...]:
     """The round trips of each connection of one run, which succeeds."""
-    with counted(database) as (dsn, wire):
+    with count_round_trips(database) as (dsn, wire):
         result = run(
             *argv,
             MIGRATOR_DATABASE_URL=f"{dsn} sslmode=disable gssencmode=disable",

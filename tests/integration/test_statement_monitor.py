@@ -24,7 +24,7 @@ from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.pg.monitor.lookout import run_monitor
 from migrator.source.load import load
 from tests.helpers.pgbouncer import pgbouncer
-from tests.helpers.round_trips import counted
+from tests.helpers.round_trips import count_round_trips
 from tests.helpers.support import (
     Recorder,
     ended,
@@ -555,7 +555,7 @@ def test_without_a_lock_there_is_a_second_connection_when_it_is_needed(
     database: str, sleep: str, connections: int
 ) -> None:
     """A run of short statements has one."""
-    with counted(database) as (dsn, wire):
+    with count_round_trips(database) as (dsn, wire):
         runner(dsn, lambda event: None, lock=Lock.NONE, watch_s=(0.3, 1)).run(
             files(migration(1, sleep)), Up()
         )
