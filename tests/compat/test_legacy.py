@@ -89,7 +89,7 @@ def _done(program: Program, place: Place, line: str) -> tuple[object, ...]:
     return (line, succeeded, answer.version or 0, recorded(place))
 
 
-def test_status_tells_what_up_counts(
+def test_status_shows_what_up_counts(
     goose_command: Program, databases: Databases, tmp_path: Path
 ) -> None:
     """
@@ -140,7 +140,7 @@ def test_an_empty_table_gets_its_row_0(
 
 
 @pytest.mark.parametrize("command", ["version", "status", "down", "redo", "down-to 0"])
-def test_looking_creates_nothing(
+def test_commands_that_apply_nothing_create_no_table(
     command: str, goose_command: Program, databases: Databases, tmp_path: Path
 ) -> None:
     """On purpose: without a table, only what applies something creates it."""

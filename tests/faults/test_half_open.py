@@ -135,7 +135,7 @@ def applied(conn: psycopg.Connection) -> list[int]:
 @pytest.mark.usefixtures("quick", "both_ways")
 @pytest.mark.parametrize("death", Death)
 @pytest.mark.parametrize("kind", _KINDS)
-def test_a_working_connection_that_is_half_dead_is_recovered(
+def test_work_connection_half_open_reconnects(
     conn: psycopg.Connection,
     proxy: HalfOpenProxy,
     tmp_path: Path,
@@ -159,7 +159,7 @@ def test_a_working_connection_that_is_half_dead_is_recovered(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("lock", [Lock.TABLE, Lock.NONE])
-def test_so_it_is_under_every_lock(
+def test_work_connection_half_open_under_each_lock_reconnects(
     conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path, lock: Lock
 ) -> None:
     """Whoever looks finds out."""
@@ -175,7 +175,7 @@ def test_so_it_is_under_every_lock(
 @pytest.mark.usefixtures("quick", "both_ways")
 @pytest.mark.parametrize("lock", Lock)
 @pytest.mark.parametrize("numbers", [(_OTHER,), (_WORK, _OTHER)], ids=["other", "both"])
-def test_the_other_connection_is_half_dead(
+def test_other_connection_half_open_run_succeeds(
     conn: psycopg.Connection,
     proxy: HalfOpenProxy,
     tmp_path: Path,
@@ -195,7 +195,7 @@ def test_the_other_connection_is_half_dead(
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_first_question_of_the_other_connection_has_an_end(
+def test_first_query_of_the_other_connection_unanswered_ends(
     proxy: HalfOpenProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has taken the lock, which nobody knows: the next attempt says who holds it."""
@@ -208,7 +208,7 @@ def test_the_first_question_of_the_other_connection_has_an_end(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_function_that_computes_or_copies_is_not_lost(
+def test_python_function_that_computes_or_copies_is_not_lost(
     conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path
 ) -> None:
     """Its server process has nothing to do, and owes no answer."""
@@ -221,7 +221,7 @@ def test_a_function_that_computes_or_copies_is_not_lost(
 
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("kind", ["commit", "no transaction"])
-def test_no_rollback_is_claimed_of_what_was_not_answered(
+def test_rollback_unanswered_is_not_reported(
     conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path, kind: str
 ) -> None:
     """Neither an event nor the termination message knows what the server has done."""
@@ -243,9 +243,7 @@ def test_no_rollback_is_claimed_of_what_was_not_answered(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_question_that_nobody_answers_has_an_end(
-    conn: psycopg.Connection, proxy: HalfOpenProxy
-) -> None:
+def test_query_unanswered_ends(conn: psycopg.Connection, proxy: HalfOpenProxy) -> None:
     """The connection is closed, and says why."""
     place = Database(parse_dsn(proxy.dsn))
     with place.connect_again(Cancellation()) as link:

@@ -281,7 +281,7 @@ class TestVerdict:
         assert migrator.target.versions() == [1, 2, 3]
         assert migrator.target.rows("select to_regclass('part')") == [(None,)]
 
-    def test_success_is_told(
+    def test_success_is_reported(
         self, migrator: Migrator, write: Write, tmp_path: Path
     ) -> None:
         """The termination message is written after a success, too."""

@@ -66,7 +66,7 @@ def test_up_to(environ: dict[str, str]) -> None:
     assert (first.verdict["applied"], second.verdict["applied"]) == ([1], [2])
 
 
-def test_down_and_its_kin(
+def test_commands_that_roll_back_report_their_steps(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """Each rolls back what it says, rows included, and nothing to do is no error."""
@@ -294,7 +294,7 @@ def test_the_console(
     assert lines[-1].startswith("done in ")
 
 
-def test_debug_tells_statements(environ: dict[str, str]) -> None:
+def test_debug_logs_statements(environ: dict[str, str]) -> None:
     """The level decides how much is logged; the verdict is always logged."""
     debug = run("up", **environ, MIGRATOR_LOG_LEVEL="debug")
     error = run("up", **environ, MIGRATOR_LOG_LEVEL="error")
@@ -305,7 +305,7 @@ def test_debug_tells_statements(environ: dict[str, str]) -> None:
     assert [line["event"] for line in error.lines] == ["run.finished"]
 
 
-def test_a_wrong_flag_is_told_as_everything_else() -> None:
+def test_a_wrong_flag_is_logged_like_every_error() -> None:
     """With exit code 2 and the verdict on stdout."""
     result = run("up", "--dry")
 
@@ -349,7 +349,7 @@ def test_a_reader_that_goes_away_stops_nothing(environ: dict[str, str]) -> None:
     assert run("version", **environ).events("version.read")[0]["version"] == 3
 
 
-def test_a_step_that_another_run_has_recorded_is_told(
+def test_a_step_that_another_run_has_recorded_is_reported(
     database: str, tmp_path: Path
 ) -> None:
     """And the verdict agrees with the table: nothing is pending."""

@@ -264,7 +264,7 @@ def test_any_text_of_an_error_is_kept(database: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize((), EACH_ENCODING)
-def test_an_index_of_any_name_is_noted(
+def test_an_index_of_any_name_is_recorded(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """What the intent says of a statement has its names, in any encoding."""

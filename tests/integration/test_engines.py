@@ -84,7 +84,7 @@ def test_what_reports_its_name_is_sent_nothing(
 
 
 @pytest.mark.parametrize("version", FOREIGN)
-def test_what_version_names_is_refused_in_the_look(
+def test_what_version_names_is_refused_before_anything_else(
     database: str, conn: psycopg.Connection, directory: Path, version: str
 ) -> None:
     """The first message asks, and is the last one."""

@@ -167,7 +167,7 @@ def _words(text: str) -> str:
     return " ".join(text.replace("(", " ( ").replace(")", " ) ").split())
 
 
-def test_who_holds_it(database: str, conn: psycopg.Connection) -> None:
+def test_lease_names_its_holder(database: str, conn: psycopg.Connection) -> None:
     """While we run the row has our name, as goose writes it, for 30 seconds."""
     noting = files(
         migration(
@@ -185,7 +185,7 @@ def test_who_holds_it(database: str, conn: psycopg.Connection) -> None:
     assert re.fullmatch(name + "-[0-9a-f]{8}", holder)
 
 
-def test_it_is_renewed(database: str, conn: psycopg.Connection) -> None:
+def test_lease_is_renewed(database: str, conn: psycopg.Connection) -> None:
     """The lease's end moves on while a statement runs."""
     ends: list[object] = []
 
@@ -206,7 +206,9 @@ def test_it_is_renewed(database: str, conn: psycopg.Connection) -> None:
     assert len(ends) == 2
 
 
-def test_it_is_freed_after_a_failure(database: str, conn: psycopg.Connection) -> None:
+def test_lease_is_released_after_a_failure(
+    database: str, conn: psycopg.Connection
+) -> None:
     """A failed run does not keep the next one waiting, and its error is reported."""
     with pytest.raises(StatementFailedError):
         runner(database).run(files(migration(1, "SELECT 1 / 0")), Up())
@@ -214,7 +216,7 @@ def test_it_is_freed_after_a_failure(database: str, conn: psycopg.Connection) ->
     assert leases(conn) == [FREE]
 
 
-def test_a_holder_is_told(database: str, conn: psycopg.Connection) -> None:
+def test_a_holder_is_reported(database: str, conn: psycopg.Connection) -> None:
     """The error says who it is, since when, and until when it is believed."""
     held(conn, "api-7-0a1b2c3d", until="1 hour")
     recorder = Recorder()
@@ -231,7 +233,9 @@ def test_a_holder_is_told(database: str, conn: psycopg.Connection) -> None:
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
 
 
-def test_a_dead_holder_is_succeeded(database: str, conn: psycopg.Connection) -> None:
+def test_lease_of_a_dead_holder_is_acquired(
+    database: str, conn: psycopg.Connection
+) -> None:
     """A lease that has ended is taken over at once."""
     held(conn, "api-7-0a1b2c3d", until="-1 second")
     recorder = Recorder()

@@ -209,7 +209,7 @@ def test_the_other_commands(runner: MigrationRunner) -> None:
     assert runner.up_by_one() is not None
 
 
-def test_what_happens_is_told_to_the_caller(database: str, directory: Path) -> None:
+def test_events_are_passed_to_the_caller(database: str, directory: Path) -> None:
     """And to nobody else."""
     recorder = Recorder()
 

@@ -85,7 +85,7 @@ def test_it_wins_over_the_urls(dsn: str, directory: Path) -> None:
     assert up(url, directory, MIGRATOR_PASSWORD=HUNTER2).exit_code == 0
 
 
-def test_a_file_is_read_anew(
+def test_a_file_is_read_again_for_each_connection(
     dsn: str, role: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """A password that was rotated meanwhile is the right one for the next connection."""

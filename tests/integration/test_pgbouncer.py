@@ -345,7 +345,7 @@ def test_a_lock_that_is_stuck_in_the_pool(database: str) -> None:
     assert (caught.value.holder or "").startswith("pid ")
 
 
-def test_looking_reads_with_role_and_search_path(
+def test_version_reads_with_role_and_search_path(
     database: str, conn: psycopg.Connection
 ) -> None:
     """`version` finds the table in the schema that the settings name."""

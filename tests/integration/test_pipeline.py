@@ -172,7 +172,7 @@ def test_notices_belong_to_the_first_that_waits(conn: psycopg.Connection) -> Non
     assert heard == [(str(n), query.text) for n, query in enumerate(sent)]
 
 
-def test_a_signal_cancels_and_what_was_committed_is_told(
+def test_a_signal_cancels_and_what_was_committed_is_reported(
     database: str, conn: psycopg.Connection
 ) -> None:
     """The running statement ends, the queue behind it does not run."""
@@ -212,7 +212,7 @@ def test_a_signal_cancels_and_what_was_committed_is_told(
     assert row.fetchone() == ("a", None)
 
 
-def test_a_lost_hold_stops_the_stream(conn: psycopg.Connection) -> None:
+def test_a_lost_lock_stops_the_stream(conn: psycopg.Connection) -> None:
     """It is asked behind each early answer; what is running then is cancelled."""
     asked = 0
 
@@ -272,7 +272,7 @@ def test_a_source_that_fails_leaves_a_usable_connection(
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_session_that_ends_is_told_with_its_query(
+def test_a_session_that_ends_is_reported_with_its_query(
     conn: psycopg.Connection, at: int
 ) -> None:
     """57P01 from the server, at the statement that ran."""

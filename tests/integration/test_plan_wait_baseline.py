@@ -32,7 +32,7 @@ def exists(conn: psycopg.Connection, name: str) -> bool:
     return row == (True,)
 
 
-def test_plan_tells_each_statement(
+def test_plan_shows_each_statement(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:
     """From the database's real state; nothing is created by it."""

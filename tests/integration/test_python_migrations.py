@@ -92,7 +92,7 @@ def test_up_and_down(database: str, conn: psycopg.Connection, directory: Path) -
     assert (rows(conn), applied(conn)) == ([], [0, 1])
 
 
-def test_redo_runs_the_module_anew(
+def test_redo_runs_the_module_again(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """No state of the module is left from one direction to the next."""
@@ -382,7 +382,7 @@ def test_a_lock_timeout_is_retried(
     assert passed.verdict["applied"] == [2]
 
 
-def test_what_it_prints_is_told(database: str, directory: Path) -> None:
+def test_output_of_a_script_is_logged(database: str, directory: Path) -> None:
     """Each line is an event; stdout holds nothing but JSON."""
     script(
         directory,
@@ -422,7 +422,9 @@ def test_an_observer_may_print(
     ]
 
 
-def test_notices_are_told_with_its_place(database: str, directory: Path) -> None:
+def test_notices_are_reported_with_the_scripts_place(
+    database: str, directory: Path
+) -> None:
     """As for SQL; the place is the function's."""
     script(directory, "conn.execute('DROP TABLE IF EXISTS nothing')")
 

@@ -125,7 +125,7 @@ def test_a_commit_whose_answer_is_lost(
         assert result.events("commit.confirmed")[0]["version"] == 1
 
 
-def test_tables_whose_making_nobody_sees(
+def test_tables_whose_creation_is_unanswered(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """A cut before there is a plan begins the run once more."""
@@ -219,7 +219,9 @@ def test_a_network_that_stays_away(database: str, directory: Path) -> None:
     assert len(result.events("connection.retried")) > 1
 
 
-def test_no_patience_is_no_second_session(database: str, directory: Path) -> None:
+def test_without_a_connect_wait_there_is_no_second_session(
+    database: str, directory: Path
+) -> None:
     """With CONNECT_WAIT=0 a lost session ends the run."""
     with cut_at_commit(database, CutPoint.NEVER) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="0")
@@ -295,7 +297,7 @@ def test_a_script_runs_again(
     assert ran(conn) == ["up 1", "up 2", "up 3"]
 
 
-def test_a_file_without_a_transaction_goes_on(
+def test_a_file_without_a_transaction_resumes(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """In the same run, behind what is in effect."""
@@ -424,7 +426,7 @@ def test_processes_of_an_answer(
     assert read_processes(answer) == expected
 
 
-def test_a_process_of_somebody_else_is_let_be(
+def test_a_process_of_somebody_else_is_left_alone(
     database: str, conn: psycopg.Connection
 ) -> None:
     """The same number, begun at another time, is another process."""

@@ -101,7 +101,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, start: str, *, times: int = 1) -
     monkeypatch.setattr(StatementExecutor, "send", lose)
 
 
-def test_the_next_run_goes_on_behind_what_is_in_effect(
+def test_the_next_run_resumes_after_what_is_applied(
     database: str, conn: psycopg.Connection
 ) -> None:
     """What ran is not run again; the failed statement is, and what follows it."""
@@ -124,7 +124,7 @@ def test_the_next_run_goes_on_behind_what_is_in_effect(
     assert [(e.through, e.statements) for e in recorder.of(RESUMED)] == [(1, 3)]
 
 
-def test_the_failed_statement_may_be_mended(
+def test_the_failed_statement_may_be_fixed(
     database: str, conn: psycopg.Connection
 ) -> None:
     """Only what is in effect has to be as it was."""
@@ -549,7 +549,7 @@ CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN
 
 
 @pytest.mark.parametrize("in_effect", [True, False])
-def test_a_procedure_that_commits_stays_open_until_a_human_says(
+def test_a_procedure_that_commits_has_an_unknown_outcome_until_a_human_records_it(
     database: str, conn: psycopg.Connection, *, in_effect: bool
 ) -> None:
     """Each run ends with the recipe; its two answers lead on."""
@@ -571,7 +571,7 @@ def test_a_procedure_that_commits_stays_open_until_a_human_says(
     assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == expected
 
 
-def test_what_the_file_has_set_holds_where_it_goes_on(
+def test_settings_of_the_file_apply_where_it_resumes(
     database: str, conn: psycopg.Connection
 ) -> None:
     """SET and set_config are repeated in the new session."""
@@ -688,7 +688,7 @@ def test_two_runs_without_a_lock_do_nothing_twice(
     assert one(conn, "SELECT array_agg(x) FROM a") == [1]
 
 
-def test_status_says_what_has_begun(
+def test_status_shows_what_has_begun(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """It is neither applied nor pending."""
@@ -721,7 +721,7 @@ def test_what_refuses_a_block_unexpectedly_runs_without_one(
     assert history(conn) == [("up", None, None, 1)]
 
 
-def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
+def test_down_resumes_too(database: str, conn: psycopg.Connection) -> None:
     """The way back has an intent of its own."""
     conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
     both = migration(1, "SELECT 1", transaction=False)
@@ -765,7 +765,7 @@ def test_what_was_recorded_by_hand_since_is_closed(
 
 
 @pytest.mark.parametrize("text", ["SELECT 1 / 0", "CALL p()"])
-def test_without_a_history_nothing_is_noted(
+def test_without_a_history_nothing_is_recorded(
     database: str, conn: psycopg.Connection, text: str
 ) -> None:
     """Without a history a half-applied file is for a human; the next run starts over."""

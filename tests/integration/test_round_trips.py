@@ -75,7 +75,7 @@ def test_nothing_to_do_costs_connecting_and_one(database: str, hundred: Path) ->
 
 
 @pytest.mark.parametrize("command", ["status", "version", "plan", "wait"])
-def test_looking_costs_connecting_and_one(
+def test_reading_commands_cost_connecting_and_one(
     database: str, hundred: Path, command: str
 ) -> None:
     """However many files there are."""
@@ -85,7 +85,7 @@ def test_looking_costs_connecting_and_one(
     assert costs(database, hundred, command) == (plain + 1,)
 
 
-def test_taking_a_hundred_back_is_one_stream_too(database: str, hundred: Path) -> None:
+def test_rolling_back_a_hundred_is_one_stream_too(database: str, hundred: Path) -> None:
     """Down as up: look, lock, look again, one stream, unlock."""
     plain = connecting(database)
     costs(database, hundred, "up")

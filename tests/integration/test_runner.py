@@ -458,7 +458,7 @@ def test_bytes_that_are_not_utf_8_reach_the_server(database: str) -> None:
     assert caught.value.server.sqlstate == "22021"
 
 
-def test_notices_are_told_with_their_place(database: str) -> None:
+def test_notices_are_reported_with_their_place(database: str) -> None:
     """`RAISE NOTICE` and the server's own words become events."""
     recorder = Recorder()
     noisy = files(migration(1, "DROP TABLE IF EXISTS nothing"))
@@ -474,7 +474,7 @@ def test_notices_are_told_with_their_place(database: str) -> None:
     )
 
 
-def test_of_a_statements_notices_a_thousand_are_told(database: str) -> None:
+def test_of_a_statements_notices_a_thousand_are_reported(database: str) -> None:
     """And that there are more; those of the next statement are reported again."""
     recorder = Recorder()
     loop = "DO $$ BEGIN FOR i IN 1..1005 LOOP RAISE NOTICE 'row %', i; END LOOP; END $$"
@@ -490,7 +490,7 @@ def test_of_a_statements_notices_a_thousand_are_told(database: str) -> None:
     ]
 
 
-def test_a_lock_timeout_is_retried_and_then_told(
+def test_a_lock_timeout_is_retried_and_then_raised(
     database: str, conn: psycopg.Connection
 ) -> None:
     """The whole migration runs again until the patience ends."""
@@ -657,7 +657,7 @@ def test_a_lost_lock_stops_the_run(
 
 
 @pytest.mark.parametrize("history", [True, False])
-def test_a_row_that_cannot_be_written_is_told_as_that(
+def test_a_row_that_cannot_be_written_is_a_tracking_table_error(
     database: str,
     conn: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
@@ -729,7 +729,7 @@ def test_the_lock_is_released(database: str, conn: psycopg.Connection) -> None:
     assert row == (True,)
 
 
-def test_looking_needs_to_read_only(database: str, conn: psycopg.Connection) -> None:
+def test_read_state_needs_to_read_only(database: str, conn: psycopg.Connection) -> None:
     """Nothing is created, and a role with SELECT is enough."""
     runner(database).run(TWO, Up())
     role = f"reader_{conn.info.backend_pid}"
@@ -742,7 +742,7 @@ def test_looking_needs_to_read_only(database: str, conn: psycopg.Connection) -> 
     assert seen == 2
 
 
-def test_looking_at_an_empty_database_creates_nothing(
+def test_read_state_of_an_empty_database_creates_nothing(
     database: str, conn: psycopg.Connection
 ) -> None:
     """No table means version 0."""

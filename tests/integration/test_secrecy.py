@@ -486,7 +486,7 @@ def fixed(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in names.split() if name in line}
 
 
-def test_the_search_finds_what_is_told() -> None:
+def test_the_search_finds_what_is_in_the_output() -> None:
     """Otherwise all of the above would say nothing."""
     for hard in (False, True):
         with pytest.raises(AssertionError):

@@ -49,7 +49,7 @@ def seen(
     return conn.execute(f"SELECT {columns} FROM seen ORDER BY n".encode()).fetchall()
 
 
-def test_session_left_is_told_by_validate_plan_and_up(
+def test_session_left_is_reported_by_validate_plan_and_up(
     database: str, tmp_path: Path
 ) -> None:
     """File, line and what is left; the run goes on."""

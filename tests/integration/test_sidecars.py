@@ -94,7 +94,7 @@ def test_a_query_is_masked(
     assert "Zq7" not in str(result.lines)
 
 
-def test_a_url_that_cannot_be_called_is_told(directory: Path) -> None:
+def test_a_url_that_cannot_be_called_is_reported(directory: Path) -> None:
     """A name with a label of 64 characters is none: before anything is called."""
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=f"http://{'a' * 64}.b/")
 

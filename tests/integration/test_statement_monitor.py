@@ -138,7 +138,7 @@ def test_a_session_that_holds_a_table(
     assert event.blockers[0]["user"] == holder.info.user
 
 
-def test_a_queue(
+def test_blocked_statement_behind_a_queue_lists_the_queue_first(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
     """The session before us in the queue is listed first, then the one it waits for."""
@@ -161,7 +161,7 @@ def test_a_queue(
     ]
 
 
-def test_a_row(
+def test_statement_blocked_by_a_row_names_the_table(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
     """Who waits for a row waits for a transaction; the event names the table all the same."""
@@ -242,7 +242,7 @@ def test_a_lock_timeout_without_a_transaction_names_who_was_in_the_way(
     assert blocker in result.verdict["error"], result.verdict
 
 
-def test_what_must_not_be_seen(
+def test_blocker_without_privilege_has_pid_and_role_only(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
     """Without the privilege pid and role are logged, and once what to grant."""
@@ -324,7 +324,9 @@ def test_many_short_statements(database: str) -> None:
     assert {each.state for each in progressed(recorder)} == {None}
 
 
-def test_another_role(database: str, conn: psycopg.Connection) -> None:
+def test_monitor_under_another_role_sees_the_session(
+    database: str, conn: psycopg.Connection
+) -> None:
     """MIGRATOR_ROLE may not see the role that has connected: we look as that one."""
     role, recorder = f"watch_{conn.info.backend_pid}", Recorder()
     conn.execute(f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}")
@@ -427,7 +429,7 @@ def test_the_progress_of_a_copy(database: str, conn: psycopg.Connection) -> None
     assert event.wait_event == "Client: ClientRead"
 
 
-def test_through_a_pooler(database: str) -> None:
+def test_progress_through_a_pooler_says_only_that_it_continues(database: str) -> None:
     """Nobody knows which server session is ours: the event only says that it continues."""
     recorder = Recorder()
     with pgbouncer(database) as dsn:
@@ -484,7 +486,7 @@ def test_what_an_observer_prints_while_a_script_runs(
     assert "script.printed" not in printed
 
 
-def test_a_signal_while_somebody_looks(
+def test_a_signal_while_the_monitor_queries(
     database: str, holder: psycopg.Connection, tmp_path: Path
 ) -> None:
     """It ends the run as ever."""
@@ -496,7 +498,7 @@ def test_a_signal_while_somebody_looks(
     assert result.exit_code == 143
 
 
-def test_a_look_that_hangs_holds_up_no_end(conn: psycopg.Connection) -> None:
+def test_a_monitor_query_that_hangs_delays_no_end(conn: psycopg.Connection) -> None:
     """The thread ends with the block, and its question with it."""
     watch, asked = CurrentStatement(pid=1), threading.Event()
     threads = set(threading.enumerate())

@@ -122,7 +122,7 @@ def test_a_closed_stdout_is_no_connection(
     )
 
 
-def test_the_log_goes_on_when_there_is_room_again(
+def test_the_log_continues_when_there_is_room_again(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     """A line that was not taken is lost, and no other one."""

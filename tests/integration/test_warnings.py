@@ -11,7 +11,7 @@ from tests.helpers.support import run
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_warnings_are_told_of_all_files_or_of_what_is_pending(
+def test_warnings_are_reported_of_all_files_or_of_what_is_pending(
     database: str, tmp_path: Path
 ) -> None:
     """`validate` tells all, `plan` and `up` what would run; each succeeds."""

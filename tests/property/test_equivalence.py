@@ -178,7 +178,7 @@ _STATE = (
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_both_ways_come_to_the_same(
+def test_both_ways_have_the_same_result(
     server: str, templates: dict[str, str], tmp_path: Path, seed: int
 ) -> None:
     """Schema, rows, events, error text and exit code, wherever a failure is planted."""

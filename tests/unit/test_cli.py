@@ -62,12 +62,12 @@ def read(line: str, **environ: str) -> Settings:
         ("postgres up", {"command": "up"}),
     ],
 )  # fmt: skip
-def test_lines_that_goose_takes(line: str, expected: Mapping[str, str]) -> None:
+def test_lines_that_goose_accepts(line: str, expected: Mapping[str, str]) -> None:
     """Flags stand anywhere, have one dash or two; words are recognised by their shape."""
     assert parse_arguments(line.split()) == expected
 
 
-def test_an_empty_dsn_is_libpqs_business() -> None:
+def test_an_empty_dsn_leaves_the_connection_to_libpq() -> None:
     """`goose postgres "" up`: the variables of libpq say where."""
     assert parse_arguments(["postgres", "", "up"]) == {"command": "up"}
 
@@ -86,7 +86,7 @@ def test_an_empty_dsn_is_libpqs_business() -> None:
         (f"up 1 {DSN}", "a command and a version, and nothing more; see --help"),
     ],
 )
-def test_lines_that_nobody_takes(line: str, fault: str) -> None:
+def test_lines_that_are_refused(line: str, fault: str) -> None:
     """They are reported like every error, with exit code 2 and without any value."""
     result = run(*line.split())
 
@@ -164,7 +164,7 @@ def test_help_names_every_flag() -> None:
     assert (exit_code, flags) == (0, [f"-{name}" for name in FLAGS])
 
 
-def test_version_is_told() -> None:
+def test_version_is_printed() -> None:
     """The migrator's own; `version` without dashes asks the database."""
     stdout = io.StringIO()
 

@@ -432,7 +432,7 @@ def test_each_example_file_is_explained() -> None:
     assert linked == sorted(path.name for path in folder.glob("*_*.*"))
 
 
-def test_the_changelog_tells_what_comes_next() -> None:
+def test_the_changelog_has_the_next_version() -> None:
     """Changes are collected under [Unreleased], in the sections of Keep a Changelog."""
     text = (ROOT / "CHANGELOG.md").read_text()
     first, *_ = re.findall(r"^## (.*)$", text, re.MULTILINE)

@@ -98,7 +98,7 @@ def test_a_text_that_is_not_utf_8(name: str) -> None:
     ]
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     """An operator mends them in one go."""
     messages = faults(
         {"command": "upp"},
@@ -139,7 +139,7 @@ def test_arguments_override_the_environment() -> None:
     assert settings.command == "status"
 
 
-def test_words_become_enums() -> None:
+def test_texts_become_enums() -> None:
     """Choices are written in lower case."""
     settings = read(MIGRATOR_SPLIT="postgres", MIGRATOR_ON_DB_AHEAD="fail")
 

@@ -308,7 +308,7 @@ def test_keys_of_an_agent_with_a_token(closed_agent: Server, tmp_path: Path) -> 
     assert keys(environ, "eu-central-1") == Keys("ASIA2", "secret", "token")
 
 
-def test_an_agent_that_says_no(closed_agent: Server) -> None:
+def test_an_agent_that_refuses_is_reported(closed_agent: Server) -> None:
     """The error has what the agent answered."""
     url = f"{closed_agent.url}/v1/credentials"
 
@@ -356,7 +356,7 @@ def test_answers_without_keys(
     assert caught.value.silent is (status == 503)
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_sts_unreachable_has_no_password(tmp_path: Path) -> None:
     """That may pass."""
     with serving(lambda _: (200, "")) as sts:
         url = sts.url

@@ -61,7 +61,7 @@ def test_the_servers_words(server: ServerMessage, text: str) -> None:
     assert server_text(server) == text
 
 
-def test_a_sequel_comes_last() -> None:
+def test_advice_comes_last() -> None:
     """Behind what is to be done."""
     error = StatementFailedError(PLACE, ServerMessage(None, "no"))
     error.advice = "more"

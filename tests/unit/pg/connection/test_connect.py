@@ -49,7 +49,7 @@ def test_one_host_has_one_sentence() -> None:
     )
 
 
-def test_a_refusal_and_a_host_that_is_down_are_both_told(server: str) -> None:
+def test_a_refusal_and_a_host_that_is_down_are_both_reported(server: str) -> None:
     """What a server says decides; which of the hosts said what is in the text."""
     found, port = parse_dsn(server), free_port()
     place = dict(found.parameters)
@@ -95,7 +95,7 @@ def test_a_password_file_that_libpq_leaves_out_is_reported(
     )
 
 
-def test_a_missing_password_is_said_in_words() -> None:
+def test_a_missing_password_has_its_own_sentence() -> None:
     """libpq names a function of its own."""
     place = 'connection to server at "h", port 5432 failed:'
     error = psycopg.OperationalError(

@@ -220,7 +220,7 @@ def test_bytes_that_are_not_utf8_matter_where_they_are_sent() -> None:
     assert texts(migration.down) == ["SELECT 1;"]
 
 
-def test_all_faults_of_a_file_are_told_in_order() -> None:
+def test_all_faults_of_a_file_are_reported_in_order() -> None:
     """Independent faults are gathered, sorted by place."""
     migration = parsed(
         f"{UP}SELECT 'a;\nb';\n{BEGIN}x\n{END}-- +goose Dwn\nSELECT 1;\n--+GOOSE UP\nCOPY t FROM stdin;\n"
