@@ -131,12 +131,12 @@ def test_an_empty_table_gets_its_row_0(
         looked = [ours(place, c).succeeded for c in ("version", "status", "down")]
         untouched = recorded(place)
         applied = ours(place, "up").succeeded
-        mended = goose_command(place, "version")
+        fixed = goose_command(place, "version")
         after = recorded(place)
 
     assert (refused, looked, applied) == ([False] * 4, [True] * 3, True)
     assert (untouched, after) == ((), ((0, True), (1, True), (2, True), (3, True)))
-    assert mended.version == 3
+    assert fixed.version == 3
 
 
 @pytest.mark.parametrize("command", ["version", "status", "down", "redo", "down-to 0"])

@@ -129,7 +129,7 @@ THOUSAND = "\n".join(f"CREATE TABLE many{n} ();" for n in range(1000))
 
 
 @pytest.mark.parametrize(
-    ("third", "mended"),
+    ("third", "fixed"),
     [
         pytest.param(THOUSAND, "CREATE TABLE t3 ();", id="locks for a thousand tables"),
         pytest.param(
@@ -137,13 +137,13 @@ THOUSAND = "\n".join(f"CREATE TABLE many{n} ();" for n in range(1000))
         ),
     ],
 )
-def test_no_memory(dsn: str, tmp_path: Path, third: str, mended: str) -> None:
+def test_no_memory(dsn: str, tmp_path: Path, third: str, fixed: str) -> None:
     """Neither for a value nor for locks; the latter would hit everybody else too."""
     directory = five(tmp_path, third)
 
     result = up(dsn, directory)
     between = versions(dsn)
-    write(directory, {"3_3.sql": mended})
+    write(directory, {"3_3.sql": fixed})
     again = up(dsn, directory)
 
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (13, "53200")

@@ -237,7 +237,7 @@ def test_a_unique_index_over_duplicates(
 def test_the_index_may_become_another_one(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """The statement that failed is mended: what it left is removed all the same."""
+    """The statement that failed is fixed: what it left is removed all the same."""
     conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
     with pytest.raises(PartiallyAppliedError):
         runner(database).run(loose(UNIQUE.format("")), Up())
