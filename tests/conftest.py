@@ -25,7 +25,7 @@ from tests.helpers.postgres import (
 from tests.helpers.support import until
 
 
-pytest_plugins = ["tests.helpers.workers"]
+pytest_plugins = ["tests.helpers.xdist_scheduler"]
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 ENCODINGS = ("UTF8", "LATIN1", "SQL_ASCII")
 _numbers = count(1)
@@ -54,22 +54,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what the tests tell: how much was tried, and what came of it."""
-    told = [
+    figures = [
         text
         for report in terminalreporter.getreports("passed")
         for name, text in report.user_properties
-        if report.when == "call" and name == "told"
+        if report.when == "call" and name == "figures"
     ]
-    if told:
+    if figures:
         terminalreporter.section("figures")
-        for text in told:
+        for text in figures:
             terminalreporter.write_line(str(text))
 
 
 @pytest.fixture
 def tell(record_property: Callable[[str, object], None]) -> Tell:
     """A function that has a line shown when all tests are over."""
-    return lambda line: record_property("told", line)
+    return lambda line: record_property("figures", line)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -176,7 +176,7 @@ def _ready(listener: socket.socket, flows: list[Flow]) -> Ready:
 def main() -> None:
     """Listen, say where, and serve."""
     host, port, rtt_ms = sys.argv[1:]
-    with suppress(OSError):  # Linux lets timers be late by 50 us unless told otherwise
+    with suppress(OSError):  # Linux lets timers be late by 50 us by default
         Path("/proc/self/timerslack_ns").write_text("1")
     with suppress(OSError):  # root's: a busy machine is not a distant one
         os.nice(-10)

@@ -18,7 +18,7 @@ from tests.benchmarks.work import (
     tables,
     write_large,
 )
-from tests.helpers.wire import counted
+from tests.helpers.round_trips import count_round_trips
 
 
 _REFERENCE = Path(__file__).parent / "reference.py"
@@ -135,7 +135,7 @@ def _trips(
     bench: Bench, program: Program, action: str, make: Make, database: str
 ) -> Figure:
     tell(f"round trips: {action}, {program.name}")
-    with counted(bench.url(database, 0), quiet_s=0.01) as (dsn, found):
+    with count_round_trips(bench.url(database, 0), quiet_s=0.01) as (dsn, found):
         port = int(str(conninfo_to_dict(dsn)["port"]))
         url = bench.server.url(database, port)
         measured(make(url, bench.files(tables(100), program)))

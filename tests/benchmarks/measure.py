@@ -12,7 +12,7 @@ from statistics import median
 
 _LAUNCH = Path(__file__).parent / "launch.py"
 _SHOWN = 2000
-"""How many characters of a failed program's output are told."""
+"""How many characters of a failed program's output are shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.compat.goose import VERSION
-from tests.helpers.cached import cached
+from tests.helpers.cache import cached
 from tests.helpers.postgres import wheel
 from tests.helpers.support import run
 

@@ -46,7 +46,7 @@ DEVIATIONS: Mapping[str, Deviation] = {
         ours=(True, None),
     ),
     "down-past-a-lost-file": Deviation(
-        "what cannot be taken back stops the run before it begins",
+        "a migration that cannot be rolled back stops the run before it begins",
         "down-to 0",
         _GAP,
         before=_UNKNOWN,
@@ -86,7 +86,7 @@ DEVIATIONS: Mapping[str, Deviation] = {
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
-def test_we_differ_on_purpose(
+def test_deviation_from_goose_has_both_outcomes(
     name: str, goose_command: Program, databases: Databases, tmp_path: Path
 ) -> None:
     """Both outcomes are as described; the reason stands beside them."""

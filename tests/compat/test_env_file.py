@@ -49,7 +49,7 @@ _NAME = "GOOSE_TABLE"
         "\ufeffGOOSE_TABLE=1\n",
     ],
 )
-def test_it_is_read_as_goose_reads_it(
+def test_env_file_has_the_value_that_goose_reads(
     text: str, goose_command: Program, tmp_path: Path
 ) -> None:
     """The same value, or an error from both."""
@@ -59,8 +59,8 @@ def test_it_is_read_as_goose_reads_it(
 
     answer = goose_command(place, "env")
 
-    told = re.search(rf'^{_NAME}=(".*")$', answer.text, re.MULTILINE)
-    assert _value(file) == (json.loads(told[1]) if told else None)
+    line = re.search(rf'^{_NAME}=(".*")$', answer.text, re.MULTILINE)
+    assert _value(file) == (json.loads(line[1]) if line else None)
 
 
 def _value(file: Path) -> str | None:

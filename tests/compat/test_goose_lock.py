@@ -113,22 +113,22 @@ def test_a_go_service_keeps_us_out(
 def test_we_keep_a_go_service_out(
     locker: Path, database: str, way: Callable[[str], AbstractContextManager[str]]
 ) -> None:
-    """It gets the lock when we have ended, also when we come through a pooler."""
-    told: list[Event] = []
+    """It gets the lock when our run has ended, also when our run uses a pooler."""
+    reports: list[Event] = []
     slow = files(migration(1, "SELECT pg_sleep(1)"))
 
     def begun() -> bool:
-        return any(event.name == "migration.started" for event in list(told))
+        return any(event.name == "migration.started" for event in list(reports))
 
     with way(database) as dsn:
-        ours = runner(dsn, 10, told)
+        ours = runner(dsn, 10, reports)
         thread = threading.Thread(target=ours.run, args=[slow, Up()])
         thread.start()
         while not begun():
             thread.join(0.01)
         with service(locker, database) as process:
             locked = line(process)
-            names = [event.name for event in told]
+            names = [event.name for event in reports]
             let_go(process)
             unlocked = line(process)
         thread.join()

@@ -18,7 +18,7 @@ CREATE TABLE goose_db_version (
 
 
 def rows(*written: int) -> str:
-    """Return a table before v3.22.0 with a row an hour; -2 is version 2 taken back."""
+    """Return a table before v3.22.0 with a row an hour; -2 is version 2 rolled back."""
     values = ", ".join(
         f"({abs(v)}, {str(v >= 0).lower()}, '2017-01-01 {hour:02d}:00')"
         for hour, v in enumerate(written)
@@ -76,8 +76,8 @@ def test_a_table_is_read_as_goose_reads_it(
     for program in (goose_command, ours):
         with databases() as dsn:
             place = _place(dsn, tmp_path, TABLES[table])
-            told = [_done(program, place, line) for line in LIVES[life]]
-            lived.append((told, snapshot(place)))
+            answers = [_done(program, place, line) for line in LIVES[life]]
+            lived.append((answers, snapshot(place)))
 
     theirs, mine = lived
     assert mine == theirs
@@ -89,7 +89,7 @@ def _done(program: Program, place: Place, line: str) -> tuple[object, ...]:
     return (line, succeeded, answer.version or 0, recorded(place))
 
 
-def test_status_tells_what_up_counts(
+def test_status_shows_what_up_counts(
     goose_command: Program, databases: Databases, tmp_path: Path
 ) -> None:
     """
@@ -121,7 +121,7 @@ def test_status_reads_rows_without_a_time(
 def test_an_empty_table_gets_its_row_0(
     goose_command: Program, databases: Databases, tmp_path: Path
 ) -> None:
-    """On purpose: goose can neither use nor mend a table without rows; `up` mends it."""
+    """On purpose: goose can neither use nor repair a table without rows; `up` repairs it."""
     with databases() as dsn:
         place = _place(dsn, tmp_path, rows())
         refused = [
@@ -131,16 +131,16 @@ def test_an_empty_table_gets_its_row_0(
         looked = [ours(place, c).succeeded for c in ("version", "status", "down")]
         untouched = recorded(place)
         applied = ours(place, "up").succeeded
-        mended = goose_command(place, "version")
+        fixed = goose_command(place, "version")
         after = recorded(place)
 
     assert (refused, looked, applied) == ([False] * 4, [True] * 3, True)
     assert (untouched, after) == ((), ((0, True), (1, True), (2, True), (3, True)))
-    assert mended.version == 3
+    assert fixed.version == 3
 
 
 @pytest.mark.parametrize("command", ["version", "status", "down", "redo", "down-to 0"])
-def test_looking_creates_nothing(
+def test_commands_that_apply_nothing_create_no_table(
     command: str, goose_command: Program, databases: Databases, tmp_path: Path
 ) -> None:
     """On purpose: without a table, only what applies something creates it."""

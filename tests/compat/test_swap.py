@@ -69,7 +69,7 @@ def test_the_programs_can_be_swapped(
     turn = list(zip(scenario.calls, cycle(turns), strict=False))
 
     played = [_play(program, place, call) for call, program in turn]
-    mine, theirs = _told(ours, place), _told(goose_command, place)
+    mine, theirs = _answer(ours, place), _answer(goose_command, place)
 
     expected = [
         succeeded or (bool(call.lenient) and program is ours)
@@ -90,7 +90,7 @@ def test_goose_fails_where_we_are_lenient(reference: Reference) -> None:
     assert succeeded == []
 
 
-def _told(program: Program, place: Place) -> tuple[object, ...] | None:
+def _answer(program: Program, place: Place) -> tuple[object, ...] | None:
     version, status = program(place, "version"), program(place, "status")
     if not version.succeeded:
         return None
@@ -109,6 +109,6 @@ def _differences(
     """Return what differs in the first pair of dumps that does."""
     for theirs, mine in zip(expected, found, strict=True):
         lines = unified_diff(theirs.dump.splitlines(), mine.dump.splitlines(), n=1)
-        if told := tuple(lines):
-            return [told]
+        if differing := tuple(lines):
+            return [differing]
     return []

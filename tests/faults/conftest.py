@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crew import Crew, crew
+from tests.faults.migrations import KINDS
+from tests.faults.process_pool import TrialPool, trial_pool
 from tests.faults.server import Server, running
-from tests.faults.work import KINDS
 from tests.helpers.postgres import server_folder
 from tests.helpers.support import write
 
@@ -27,9 +27,9 @@ def narrow() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def hands() -> Iterator[Crew]:
+def hands() -> Iterator[TrialPool]:
     """Processes for trials."""
-    with crew() as pool:
+    with trial_pool() as pool:
         yield pool
 
 

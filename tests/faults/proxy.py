@@ -94,7 +94,7 @@ class Line:
 
     cancels: bool = False
     pid: int = 0
-    """Of the server's session; 0 before it has told."""
+    """The pid of the server's session; 0 before the server has sent it."""
 
     bytes_due: int = 0
     """How many answers of one byte are to come."""

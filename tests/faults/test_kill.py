@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
-from tests.faults.crew import Crew
+from tests.faults.migrations import KINDS
+from tests.faults.process_pool import TrialPool
 from tests.faults.server import Server
 from tests.faults.trial import Trial
-from tests.faults.work import KINDS
 
 
 MOMENTS = 125
@@ -19,7 +19,7 @@ MOMENTS = 125
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_at_any_moment(
-    hands: Crew,
+    hands: TrialPool,
     roomy: Server,
     directories: dict[str, Path],
     both_ways: str,

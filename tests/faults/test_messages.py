@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
-from tests.faults.crew import Crew
+from tests.faults.migrations import KINDS
+from tests.faults.process_pool import TrialPool
 from tests.faults.proxy import Afterwards, Fault
 from tests.faults.server import Server
 from tests.faults.trial import Outcome, Trial
-from tests.faults.work import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ UNDER_A_LEASE = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_at_any_message(
-    hands: Crew,
+    hands: TrialPool,
     roomy: Server,
     directories: dict[str, Path],
     both_ways: str,
@@ -83,15 +83,15 @@ def test_a_fault_at_any_message(
         environ={"MIGRATOR_PIPELINE": str(both_ways == "on").lower()},
     )
 
-    told, faults = disturbed(hands, trial, CASES[case])
+    summary, faults = disturbed(hands, trial, CASES[case])
 
-    tell(f"{kind}, pipeline={both_ways}, {case}: {told}")
+    tell(f"{kind}, pipeline={both_ways}, {case}: {summary}")
     assert faults == []
 
 
 @pytest.mark.parametrize("case", UNDER_A_LEASE)
 def test_a_fault_under_a_lease(
-    hands: Crew, roomy: Server, directories: dict[str, Path], case: str, tell: Tell
+    hands: TrialPool, roomy: Server, directories: dict[str, Path], case: str, tell: Tell
 ) -> None:
     """The same with goose's lease, which the next run may have to see expire."""
     trial = Trial(
@@ -100,13 +100,13 @@ def test_a_fault_under_a_lease(
         environ={"MIGRATOR_LOCK": "table", "MIGRATOR_LOCK_WAIT": "60s"},
     )
 
-    told, faults = disturbed(hands, trial, UNDER_A_LEASE[case])
+    summary, faults = disturbed(hands, trial, UNDER_A_LEASE[case])
 
-    tell(f"loose, under a lease, {case}: {told}")
+    tell(f"loose, under a lease, {case}: {summary}")
     assert faults == []
 
 
-def disturbed(hands: Crew, trial: Trial, case: Case) -> tuple[str, list[str]]:
+def disturbed(hands: TrialPool, trial: Trial, case: Case) -> tuple[str, list[str]]:
     """What was tried, in words, and what was wrong: each message that was counted."""
     (undisturbed,) = hands.try_all([trial])
     trials = list(case.trials(undisturbed))
@@ -117,7 +117,9 @@ def disturbed(hands: Crew, trial: Trial, case: Case) -> tuple[str, list[str]]:
     places = {(o.trial.direction, o.trial.message) for o in outcomes if o.fired}
     assert len(places) == sum(-(-count // case.every) for count in counts)
     codes = Counter(int(o.first.exit_code) for o in outcomes if o.first)
-    told = ", ".join(f"{code}: {number}" for code, number in sorted(codes.items()))
+    exit_codes = ", ".join(
+        f"{code}: {number}" for code, number in sorted(codes.items())
+    )
     of = " + ".join(map(str, counts))
     faults = [f for o in (undisturbed, *outcomes) for f in o.faults(undisturbed.state)]
-    return f"{len(trials)} of {of} messages, exit codes {told}", faults
+    return f"{len(trials)} of {of} messages, exit codes {exit_codes}", faults

@@ -22,7 +22,7 @@ def answers(dsn: str) -> int:
 
 
 def test_all_answers_are_kept(roomy: Server) -> None:
-    """Everything has come through, so it is no error that nothing can follow."""
+    """Every statement was answered, so it is no error that the session has ended."""
 
     def end(proxy: Proxy) -> None:
         with psycopg.connect(roomy.dsn("postgres"), autocommit=True) as conn:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
+from tests.faults.migrations import KINDS
 from tests.faults.proxy import Direction
 from tests.faults.server import Server
 from tests.faults.trial import Trial, tried
-from tests.faults.work import KINDS
 
 
 MOMENTS = 12

@@ -39,7 +39,7 @@ class Meeting:
 
     @property
     def progress(self) -> list[bool]:
-        """Whether the load came through in each of the pauses between attempts."""
+        """Whether the load's queries finished in each of the pauses between attempts."""
         return [self._within(line) > 0 for line in self.retried]
 
     @property
@@ -143,7 +143,7 @@ def test_a_long_reader(
 def test_the_queue_is_free_between_attempts(
     database: str, tmp_path: Path, busy: Load, tell: Tell
 ) -> None:
-    """The application comes through in each pause: it is as long as the stall was."""
+    """The application's queries finish in each pause: it is as long as the stall was."""
     directory = write(tmp_path / "m", FILES["alone"])
 
     meeting = met(database, directory, busy, retries=3, lock_timeout="500ms")

@@ -30,7 +30,7 @@ def silent() -> Iterator[str]:
         yield f"postgresql://u@127.0.0.1:{listener.getsockname()[1]}/db"
 
 
-def test_a_start_that_nobody_answers_is_given_up(silent: str, tmp_path: Path) -> None:
+def test_start_up_unanswered_times_out(silent: str, tmp_path: Path) -> None:
     """MIGRATOR_CONNECT_WAIT bounds it, without a deadline and without a signal."""
     directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
 
@@ -41,7 +41,7 @@ def test_a_start_that_nobody_answers_is_given_up(silent: str, tmp_path: Path) ->
     assert "timeout" in result.verdict["error"]
 
 
-def test_a_commit_that_nobody_answers_is_given_up(
+def test_commit_unanswered_times_out(
     roomy: Server, both_ways: str, tmp_path: Path
 ) -> None:
     """The last one reaches the server, SIGTERM comes, and what became of it is open."""
@@ -63,7 +63,9 @@ def test_a_commit_that_nobody_answers_is_given_up(
     assert applied == [0, 1]
 
 
-def test_nothing_is_said_beside_the_log(roomy: Server, tmp_path: Path) -> None:
+def test_unanswered_server_prints_nothing_beside_the_log(
+    roomy: Server, tmp_path: Path
+) -> None:
     """The driver has its own words for a wait that is given up, which are no JSON."""
     directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
     start_up = 20

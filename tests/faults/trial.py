@@ -28,7 +28,7 @@ from migrator.process import signals
 from tests.faults.proxy import Afterwards, Direction, Fault, Plan, Proxy, proxied
 from tests.faults.server import Server
 from tests.faults.state import State, empty, state_of
-from tests.helpers.secrecy import secret
+from tests.helpers.planted_secrets import secret
 from tests.helpers.support import ROOT, Result
 
 
@@ -146,12 +146,12 @@ class Outcome:
     def _contradictions(self, first: Result) -> Iterator[str]:
         verdict = first.verdict
         if _PASSWORD in json.dumps([*first.lines, self.termination]):
-            yield "the password is told"
+            yield "the output contains the password"
         if verdict["exit_code"] != first.exit_code:
             yield f"exit code {first.exit_code}, but the log says {verdict}"
-        told = {name: verdict.get(name) for name in self.termination}
-        told["applied"] = len(verdict["applied"])
-        if self.termination != told:
+        expected = {name: verdict.get(name) for name in self.termination}
+        expected["applied"] = len(verdict["applied"])
+        if self.termination != expected:
             yield f"{self.termination} is the termination message of {verdict}"
 
 

@@ -22,7 +22,7 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import psycopg
 
-from tests.helpers.cached import cached, npm
+from tests.helpers.cache import cached, npm
 
 
 NEWEST = "18"

@@ -124,8 +124,8 @@ class Ended:
     @property
     def verdict(self) -> tuple[int, int, int]:
         """The process's exit code, the last line's, and the message's: all the same."""
-        told: dict[str, Any] = json.loads(self.message)
-        return self.run.code, self.run.events[-1]["exit_code"], told["exit_code"]
+        message: dict[str, Any] = json.loads(self.message)
+        return self.run.code, self.run.events[-1]["exit_code"], message["exit_code"]
 
 
 def _confined(pod: Object, container: Object) -> Iterator[str]:

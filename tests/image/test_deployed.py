@@ -103,7 +103,7 @@ def test_an_archive_in_a_config_map(
 
 
 def test_service_links(migrator: Migrator, write: Write) -> None:
-    """A Service called `migrator` sets variables like ours: told, and no fault."""
+    """A Service called `migrator` sets variables like ours: logged, and no error."""
     options = [f"--env={name}={value}" for name, value in SERVICE_LINKS.items()]
 
     run = migrator.run(write(GOOD), options=options)
@@ -116,7 +116,7 @@ def test_service_links(migrator: Migrator, write: Write) -> None:
 
 
 def test_a_user_without_a_name(migrator: Migrator, write: Write) -> None:
-    """libpq would take the system's; where there is none, the mend is told."""
+    """libpq would take the system's; where there is none, the error says what to do."""
     options = (*OPENSHIFT, "--env=MIGRATOR_DATABASE_URL=postgresql://db/postgres")
 
     run = migrator.run(write(GOOD), options=options)
@@ -181,6 +181,6 @@ def test_a_proxy_in_the_same_pod(
     run = migrator.run(write(files), options=options, network=inside)
 
     code = 0 if valid else 13
-    told = [line["event"] for line in run.events[-2:]]
-    assert (run.code, told) == (code, ["sidecar.stopped", "run.finished"])
+    names = [line["event"] for line in run.events[-2:]]
+    assert (run.code, names) == (code, ["sidecar.stopped", "run.finished"])
     assert docker("wait", proxy) == "0"

@@ -274,14 +274,14 @@ class TestVerdict:
         options = (*RESTRICTED, f"--volume={message}:/dev/termination-log")
         run = migrator.run(write(BROKEN), options=options)
 
-        told: dict[str, Any] = json.loads(message.read_text())
+        verdict: dict[str, Any] = json.loads(message.read_text())
         assert finished(run) == (13, "run.finished", 13)
-        assert told["exit_code"] == 13
+        assert verdict["exit_code"] == 13
         assert message.stat().st_size <= 4096
         assert migrator.target.versions() == [1, 2, 3]
         assert migrator.target.rows("select to_regclass('part')") == [(None,)]
 
-    def test_success_is_told(
+    def test_success_is_reported(
         self, migrator: Migrator, write: Write, tmp_path: Path
     ) -> None:
         """The termination message is written after a success, too."""

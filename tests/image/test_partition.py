@@ -44,8 +44,8 @@ def test_a_partition(migrator: Migrator, write: Write) -> None:
     code = int(docker("wait", container))
     last = Run(code, docker("logs", container), "").events[-1]
 
-    told = f"unlocked in {unlocked_s:.1f} s, gone in {gone_s:.1f} s"
-    print(f"\nafter a partition: {told}")  # noqa: T201 - figures for who reads the output
+    figures = f"unlocked in {unlocked_s:.1f} s, gone in {gone_s:.1f} s"
+    print(f"\nafter a partition: {figures}")  # noqa: T201 - figures for who reads the output
     assert there == ([(2,)], [(1,)])
     assert (code in {20, 23}, last["retryable"]) == (True, True)
     assert migrator.target.versions() == []

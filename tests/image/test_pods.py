@@ -55,7 +55,7 @@ def pod(manifest: str, kind: str = "Job") -> Object:
     ],
 )
 def test_success(manifest: str, kind: str, node: MakeNode, write: Write) -> None:
-    """Everything is applied, within what the manifest requests, and told."""
+    """Everything is applied and reported, within what the manifest requests."""
     ended = node(migrations=write(GOOD)).run(pod(manifest, kind))
 
     assert (ended.verdict, ended.run.stderr) == ((0, 0, 0), "")
@@ -67,10 +67,13 @@ def test_failure(manifest: str, node: MakeNode, write: Write) -> None:
     """A permanent code, on which the Job stops, and a message that names the line."""
     ended = node(migrations=write(BROKEN)).run(pod(manifest))
 
-    told: dict[str, Any] = json.loads(ended.message)
+    verdict: dict[str, Any] = json.loads(ended.message)
     assert ended.verdict == (13, 13, 13)
-    assert (told["failed"]["path"], told["failed"]["line"]) == ("00004_broken.sql", 3)
-    assert (told["retryable"], told["version_after"]) == (False, 3)
+    assert (verdict["failed"]["path"], verdict["failed"]["line"]) == (
+        "00004_broken.sql",
+        3,
+    )
+    assert (verdict["retryable"], verdict["version_after"]) == (False, 3)
 
 
 def test_sigterm(node: MakeNode, migrator: Migrator, write: Write) -> None:
@@ -80,9 +83,9 @@ def test_sigterm(node: MakeNode, migrator: Migrator, write: Write) -> None:
     docker("kill", "--signal=TERM", container)
     code = int(docker("wait", container))
 
-    told: dict[str, Any] = json.loads(message.read_text())
+    verdict: dict[str, Any] = json.loads(message.read_text())
     run = Run(code, docker("logs", container), "")
-    assert (code, told["exit_code"], told["retryable"]) == (143, 143, True)
+    assert (code, verdict["exit_code"], verdict["retryable"]) == (143, 143, True)
     assert run.events[-1]["exit_code"] == 143
     assert migrator.target.versions() == []
 
@@ -111,7 +114,7 @@ def test_the_url_as_a_variable(manifest: str, node: MakeNode, write: Write) -> N
 
 
 def test_a_secret_that_nobody_may_read(node: MakeNode, write: Write) -> None:
-    """With mode 0400 and no fsGroup: the trap that the manifests avoid, told as such."""
+    """With mode 0400 and no fsGroup: the error names the trap that the manifests avoid."""
     spec = pod("base")
     spec["volumes"][0]["secret"]["defaultMode"] = 0o400
 

@@ -169,8 +169,8 @@ class Stopped:
     @property
     def agrees(self) -> bool:
         """Whether the termination message says what the last line does."""
-        last, told = self.run.events[-1], ("outcome", "exit_code", "error")
-        return all(last[name] == self.message[name] for name in told)
+        last, fields = self.run.events[-1], ("outcome", "exit_code", "error")
+        return all(last[name] == self.message[name] for name in fields)
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ class Stage:
     def start(self, phase: Phase) -> str:
         """Start a container and wait until it is in the phase."""
         self.files.append(self.write({f"00001_it.{phase.suffix}": phase.text}))
-        told = f"--volume={self.message}:/dev/termination-log"
-        options = (*RESTRICTED, told, *phase.options)
+        volume = f"--volume={self.message}:/dev/termination-log"
+        options = (*RESTRICTED, volume, *phase.options)
         container = self.migrator.start(self.files[0], *phase.args, options=options)
         if phase.shows:
             eventually(phase.shows, self.target)
@@ -217,7 +217,7 @@ class Stage:
 
 
 def heard(container: str, event: str) -> None:
-    """Wait until the container has told of an event."""
+    """Wait until the container has logged an event."""
     end = time.monotonic() + 30
     while f'"event": "{event}"' not in call("docker", "logs", container).stdout:
         assert time.monotonic() < end, docker("logs", container)
@@ -246,7 +246,7 @@ def in_the_way(target: Target, statement: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", PHASES)
 def test_stop(stage: Stage, tell: Tell, name: str) -> None:
-    """Cancelled, rolled back, unlocked, told; and the next run goes through."""
+    """Cancelled, rolled back, unlocked and reported; and the next run succeeds."""
     phase = PHASES[name]
     with in_the_way(stage.target, phase.blocked_by):
         container = stage.start(phase)

@@ -130,7 +130,7 @@ def test_an_unreachable_host(good: Path) -> None:
 def test_a_directory_that_cannot_be_used(
     database: str, tmp_path: Path, kind: str
 ) -> None:
-    """Not there, a file, or without a migration; the path is told in full."""
+    """Not there, a file, or without a migration; the error has the whole path."""
     directory = tmp_path / kind
     if kind == "file":
         directory.write_text("")
@@ -207,7 +207,7 @@ def test_broken_sql_in_the_third_of_five_files(
 def test_faults_in_two_files_at_once(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """Both are told, and nothing is applied: not even the file before them."""
+    """Both are reported, and nothing is applied: not even the file before them."""
     directory = write(
         tmp_path / "m",
         {

@@ -66,10 +66,10 @@ def test_up_to(environ: dict[str, str]) -> None:
     assert (first.verdict["applied"], second.verdict["applied"]) == ([1], [2])
 
 
-def test_down_and_its_kin(
+def test_commands_that_roll_back_report_their_steps(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """Each takes back what it says, rows included, and nothing to do is no error."""
+    """Each rolls back what it says, rows included, and nothing to do is no error."""
     both = "-- +goose Up\nCREATE TABLE {0} ();\n-- +goose Down\nDROP TABLE {0};\n"
     concurrent = both.replace("Up\n", "Up\n-- +goose NO TRANSACTION\n")
     directory = write(
@@ -86,20 +86,20 @@ def test_down_and_its_kin(
         "MIGRATOR_MIGRATIONS_DIR": str(directory),
     }
 
-    def told(*argv: str) -> tuple[list[int], list[int], int]:
+    def outcome_of(*argv: str) -> tuple[list[int], list[int], int]:
         verdict = run(*argv, **environ).verdict
         assert verdict["exit_code"] == 0
         return verdict["applied"], verdict["reverted"], verdict["version_after"]
 
-    assert told("down") == ([], [], 0)
-    assert told("up-by-one") == ([1], [], 1)
-    assert told("up") == ([2, 3, 4], [], 4)
-    assert told("down") == ([], [4], 3)
-    assert told("redo") == ([3], [3], 3)
-    assert told("down-to", "1") == ([], [3, 2], 1)
-    assert told("up") == ([2, 3, 4], [], 4)
-    assert told("reset") == ([], [4, 3, 2, 1], 0)
-    assert told("redo") == ([], [], 0)
+    assert outcome_of("down") == ([], [], 0)
+    assert outcome_of("up-by-one") == ([1], [], 1)
+    assert outcome_of("up") == ([2, 3, 4], [], 4)
+    assert outcome_of("down") == ([], [4], 3)
+    assert outcome_of("redo") == ([3], [3], 3)
+    assert outcome_of("down-to", "1") == ([], [3, 2], 1)
+    assert outcome_of("up") == ([2, 3, 4], [], 4)
+    assert outcome_of("reset") == ([], [4, 3, 2, 1], 0)
+    assert outcome_of("redo") == ([], [], 0)
     assert conn.execute("SELECT version_id FROM goose_db_version").fetchall() == [(0,)]
 
 
@@ -151,7 +151,7 @@ def test_applied_at_carries_its_zone(
 
 
 def test_status(environ: dict[str, str], conn: psycopg.Connection) -> None:
-    """One line a migration; a row without a file and a missed file are told apart."""
+    """One line a migration; a row without a file and a missed file have different states."""
     run("up-to", "1", **environ)
     conn.execute(
         "INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, true), (9, true)"
@@ -187,8 +187,8 @@ def test_validate_needs_no_database(environ: dict[str, str]) -> None:
 
     result = run("validate", MIGRATOR_MIGRATIONS_DIR=directory)
 
-    (told,) = result.events("files.validated")
-    assert (result.exit_code, told["files"], told["newest"]) == (0, 3, 3)
+    (validated,) = result.events("files.validated")
+    assert (result.exit_code, validated["files"], validated["newest"]) == (0, 3, 3)
 
 
 def test_an_older_image_warns(
@@ -294,8 +294,8 @@ def test_the_console(
     assert lines[-1].startswith("done in ")
 
 
-def test_debug_tells_statements(environ: dict[str, str]) -> None:
-    """The level decides how much is told; the verdict is always told."""
+def test_debug_logs_statements(environ: dict[str, str]) -> None:
+    """The level decides how much is logged; the verdict is always logged."""
     debug = run("up", **environ, MIGRATOR_LOG_LEVEL="debug")
     error = run("up", **environ, MIGRATOR_LOG_LEVEL="error")
 
@@ -305,7 +305,7 @@ def test_debug_tells_statements(environ: dict[str, str]) -> None:
     assert [line["event"] for line in error.lines] == ["run.finished"]
 
 
-def test_a_wrong_flag_is_told_as_everything_else() -> None:
+def test_a_wrong_flag_is_logged_like_every_error() -> None:
     """With exit code 2 and the verdict on stdout."""
     result = run("up", "--dry")
 
@@ -349,7 +349,7 @@ def test_a_reader_that_goes_away_stops_nothing(environ: dict[str, str]) -> None:
     assert run("version", **environ).events("version.read")[0]["version"] == 3
 
 
-def test_a_step_that_another_run_has_recorded_is_told(
+def test_a_step_that_another_run_has_recorded_is_reported(
     database: str, tmp_path: Path
 ) -> None:
     """And the verdict agrees with the table: nothing is pending."""

@@ -18,9 +18,9 @@ from migrator.events.database import ConnectionRetried
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.process.cancellation import Cancellation
-from tests.helpers.peers import answering, fatal, relay, speaking
+from tests.helpers.fake_servers import answering, fatal, relay, speaking
+from tests.helpers.round_trips import server_of
 from tests.helpers.support import Recorder
-from tests.helpers.wire import server_of
 
 
 def connect(

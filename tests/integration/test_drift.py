@@ -39,21 +39,21 @@ def rows(conn: psycopg.Connection) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
-def test_what_ran_is_written_down(
+def test_what_ran_is_recorded(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:
     """Both directions, in the migration's own transaction."""
     run("up", **environ)
     run("down", **environ)
 
-    told = (checksum(ONE.encode()), __version__, conn.info.user)
+    origin = (checksum(ONE.encode()), __version__, conn.info.user)
     assert rows(conn) == [
-        ("goose_db_version", True, 1, "up", "1_a.sql", *told),
-        ("goose_db_version", False, 1, "down", "1_a.sql", *told),
+        ("goose_db_version", True, 1, "up", "1_a.sql", *origin),
+        ("goose_db_version", False, 1, "down", "1_a.sql", *origin),
     ]
 
 
-def test_a_failing_migration_is_not_written_down(
+def test_a_failing_migration_is_not_recorded(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:
     """The row is rolled back with the rest."""
@@ -66,7 +66,7 @@ def test_a_failing_migration_is_not_written_down(
     assert [row[2] for row in rows(conn)] == [1]
 
 
-def test_a_changed_file_is_told(environ: dict[str, str]) -> None:
+def test_a_changed_file_is_reported(environ: dict[str, str]) -> None:
     """By default as a warning; `up` and `plan` agree."""
     run("up", **environ)
     change(environ)
@@ -101,7 +101,7 @@ def test_a_changed_file_can_stop_the_run(
 
 
 def test_a_change_can_be_ignored(environ: dict[str, str]) -> None:
-    """Then nothing is told."""
+    """With `MIGRATOR_ON_DRIFT=ignore` nothing is logged."""
     run("up", **environ)
     change(environ)
 
@@ -110,7 +110,7 @@ def test_a_change_can_be_ignored(environ: dict[str, str]) -> None:
     assert (result.exit_code, result.events("drift.found")) == (0, [])
 
 
-def test_a_changed_python_file_is_told(environ: dict[str, str]) -> None:
+def test_a_changed_python_file_is_reported(environ: dict[str, str]) -> None:
     """What is applied is judged, whatever it is written in."""
     file = Path(environ["MIGRATOR_MIGRATIONS_DIR"]) / "2_b.py"
     file.write_text("def up(conn):\n    pass\n")
@@ -152,7 +152,7 @@ def test_line_ends_are_no_change(environ: dict[str, str]) -> None:
     assert run("up", **environ, MIGRATOR_ON_DRIFT="fail").exit_code == 0
 
 
-def test_what_another_tool_has_applied_again_is_not_judged(
+def test_what_another_tool_has_applied_again_is_no_drift(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:
     """goose took it back and applied the changed file: its row is not the one we knew."""
@@ -168,7 +168,9 @@ def test_what_another_tool_has_applied_again_is_not_judged(
     assert (result.exit_code, result.events("drift.found")) == (0, [])
 
 
-def test_one_can_do_without(environ: dict[str, str], conn: psycopg.Connection) -> None:
+def test_history_can_be_turned_off(
+    environ: dict[str, str], conn: psycopg.Connection
+) -> None:
     """Then nothing of ours is in the database."""
     result = run("up", **environ, MIGRATOR_HISTORY="false")
 
@@ -176,10 +178,10 @@ def test_one_can_do_without(environ: dict[str, str], conn: psycopg.Connection) -
     assert conn.execute("SELECT to_regclass('migrator_history')").fetchone() == (None,)
 
 
-def test_losing_it_loses_nothing(
+def test_history_table_that_was_dropped_is_created_again(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:
-    """It is made anew."""
+    """A history table that was dropped is created again."""
     run("up", **environ)
     conn.execute("DROP TABLE migrator_history")
 
@@ -193,7 +195,7 @@ def test_losing_it_loses_nothing(
 @pytest.mark.parametrize(
     ("privilege", "kept"), [("SELECT, INSERT, UPDATE", ["other"]), ("SELECT", [])]
 )
-def test_one_that_is_there_is_used_by_a_second_tracking_table(
+def test_history_table_is_used_by_a_second_tracking_table(
     environ: dict[str, str],
     conn: psycopg.Connection,
     table: str,

@@ -7,7 +7,6 @@ import psycopg
 import pytest
 
 from migrator.pg.connection.server_product import detect_product
-from tests.helpers.imitation import Imitation, imitating
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.postgres import (
     answers,
@@ -17,6 +16,7 @@ from tests.helpers.postgres import (
     serve,
     server_folder,
 )
+from tests.helpers.product_proxy import ProductAnswers, product_proxy
 from tests.helpers.support import run, until, write
 from tests.unit.pg.connection.test_server_product import FOREIGN
 
@@ -72,27 +72,27 @@ def test_what_reports_its_name_is_sent_nothing(
     parameters: dict[str, str],
 ) -> None:
     """The start-up phase tells: code 2, with the name."""
-    imitation = Imitation(parameters)
+    identity = ProductAnswers(parameters)
 
-    with imitating(database, imitation) as dsn:
+    with product_proxy(database, identity) as dsn:
         result = run(
             "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
         )
 
-    assert (result.exit_code, imitation.sent, relations(conn)) == (2, [], 0)
+    assert (result.exit_code, identity.sent, relations(conn)) == (2, [], 0)
     assert result.verdict["error"].startswith(f"the server is {name} (")
 
 
 @pytest.mark.parametrize("version", FOREIGN)
-def test_what_version_names_is_refused_in_the_look(
+def test_what_version_names_is_refused_before_anything_else(
     database: str, conn: psycopg.Connection, directory: Path, version: str
 ) -> None:
     """The first message asks, and is the last one."""
-    imitation = Imitation(version=version)
+    identity = ProductAnswers(version=version)
     engine = detect_product(version, {})
     assert engine is not None
 
-    with imitating(database, imitation) as dsn:
+    with product_proxy(database, identity) as dsn:
         result = run(
             "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
         )
@@ -104,7 +104,7 @@ def test_what_version_names_is_refused_in_the_look(
             " connect to a PostgreSQL server, version 14 or newer"
         ),
     )
-    assert (len(imitation.sent), relations(conn)) == (1, 0)
+    assert (len(identity.sent), relations(conn)) == (1, 0)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -112,14 +112,14 @@ def test_every_command_refuses_it(
     database: str, conn: psycopg.Connection, directory: Path, command: str
 ) -> None:
     """Those that only look, too, and without waiting for anything."""
-    imitation = Imitation(version="CockroachDB CCL v24.2.4 (x86_64-pc-linux-gnu)")
+    identity = ProductAnswers(version="CockroachDB CCL v24.2.4 (x86_64-pc-linux-gnu)")
 
-    with imitating(database, imitation) as dsn:
+    with product_proxy(database, identity) as dsn:
         result = run(
             command, MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
         )
 
-    assert (result.exit_code, len(imitation.sent), relations(conn)) == (2, 1, 0)
+    assert (result.exit_code, len(identity.sent), relations(conn)) == (2, 1, 0)
 
 
 @pytest.mark.parametrize("version", ["PostgreSQL 16", "CockroachDB CCL v24.2.4"])
@@ -127,11 +127,11 @@ def test_what_refuses_the_first_message_is_asked_what_it_is(
     database: str, directory: Path, version: str
 ) -> None:
     """The error of a function that it lacks is not the reason to tell."""
-    imitation = Imitation(version=version, refuses=True)
+    identity = ProductAnswers(version=version, refuses=True)
     engine = detect_product(version, {})
     assert engine is not None
 
-    with imitating(database, imitation) as dsn:
+    with product_proxy(database, identity) as dsn:
         result = run(
             "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
         )
@@ -143,12 +143,12 @@ def test_what_refuses_the_first_message_is_asked_what_it_is(
             " connect to a PostgreSQL server, version 14 or newer"
         ),
     )
-    assert imitation.sent[-1] == "SELECT pg_catalog.version()"
+    assert identity.sent[-1] == "SELECT pg_catalog.version()"
 
 
 def test_postgresql_itself_is_not_refused(database: str, directory: Path) -> None:
     """The proxy alone changes nothing."""
-    with imitating(database, Imitation()) as dsn:
+    with product_proxy(database, ProductAnswers()) as dsn:
         result = run(
             "up", MIGRATOR_DATABASE_URL=dsn, MIGRATOR_MIGRATIONS_DIR=str(directory)
         )

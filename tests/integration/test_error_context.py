@@ -32,7 +32,7 @@ def fail(environ: dict[str, str], directory: Path, text: str) -> Result:
 COPY = "-- +goose Up\nCOPY c FROM stdin;\n1\t1\n2\tx\n\\.\n"
 
 
-def test_the_row_of_a_copy_is_told(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_row_of_a_copy_is_reported(environ: dict[str, str], tmp_path: Path) -> None:
     """Row and column are in the error, which a person reads, and in its field."""
     result = fail(environ, tmp_path, COPY.replace("1\t1", "\\N\t1"))
 
@@ -106,7 +106,7 @@ BLOCKS = {
 
 @pytest.mark.parametrize("annotated", [True, False], ids=["block", "postgres"])
 @pytest.mark.parametrize("case", BLOCKS)
-def test_the_line_in_a_block_is_told(
+def test_the_line_in_a_block_is_reported(
     case: str, environ: dict[str, str], tmp_path: Path, *, annotated: bool
 ) -> None:
     """Not the block's own line, which says nothing of a body of two hundred lines."""
@@ -124,7 +124,7 @@ def test_the_line_in_a_block_is_told(
     assert result.verdict["error"].startswith(f"1_a.sql:{line + shift}:{column}: ")
 
 
-def test_the_line_in_a_block_is_told_without_a_transaction(
+def test_the_line_in_a_block_is_reported_without_a_transaction(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     """As with one; PL/pgSQL's own words are in the text."""

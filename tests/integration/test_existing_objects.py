@@ -87,7 +87,7 @@ def test_a_database_with_a_history_has_no_such_hint(
 
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("command", [("up",), ("baseline", "1"), ("plan",)])
-def test_a_history_in_another_schema_is_told(
+def test_a_history_in_another_schema_is_reported(
     database: str, conn: psycopg.Connection, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     """A second run under another search path repeats all files, and says so."""
@@ -109,7 +109,7 @@ def test_a_history_in_another_schema_is_told(
     assert "MIGRATOR_SEARCH_PATH" in found["hint"]
 
 
-def test_a_table_without_rows_or_of_another_kind_is_none(
+def test_a_table_without_rows_or_of_another_kind_is_no_history(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """Nor is one in the schema itself, once it is there."""
@@ -126,5 +126,5 @@ def test_a_table_without_rows_or_of_another_kind_is_none(
 
     results = [up(database, directory) for _ in range(2)]
 
-    told = [result.events("history.found_elsewhere") for result in results]
-    assert told == [[], []]
+    events = [result.events("history.found_elsewhere") for result in results]
+    assert events == [[], []]

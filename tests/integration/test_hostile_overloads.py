@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Tell
-from tests.helpers.hostile import CAUGHT, shadows, shadows_of_names
+from tests.helpers.hostile_overloads import CAUGHT, shadows, shadows_of_names
 from tests.helpers.parse_trees import SETTINGS, Call, calls, trees
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.postgres import answers, free_port, initialize, serve, server_folder

@@ -180,7 +180,7 @@ def test_a_file_without_a_transaction_that_changes(
     lines: Lines,
     what: str,
 ) -> None:
-    """What ran before is committed, and a human is told from where on."""
+    """What ran before is committed, and the error says where to continue."""
     up = f"-- +goose NO TRANSACTION\n{_UP}"
     path = large(tmp_path / "m", lines(3000, 1000), up=up)
     files = load(path.parent, split=Split.GOOSE, environ={})

@@ -167,7 +167,7 @@ def _words(text: str) -> str:
     return " ".join(text.replace("(", " ( ").replace(")", " ) ").split())
 
 
-def test_who_holds_it(database: str, conn: psycopg.Connection) -> None:
+def test_lease_names_its_holder(database: str, conn: psycopg.Connection) -> None:
     """While we run the row has our name, as goose writes it, for 30 seconds."""
     noting = files(
         migration(
@@ -185,7 +185,7 @@ def test_who_holds_it(database: str, conn: psycopg.Connection) -> None:
     assert re.fullmatch(name + "-[0-9a-f]{8}", holder)
 
 
-def test_it_is_renewed(database: str, conn: psycopg.Connection) -> None:
+def test_lease_is_renewed(database: str, conn: psycopg.Connection) -> None:
     """The lease's end moves on while a statement runs."""
     ends: list[object] = []
 
@@ -206,15 +206,17 @@ def test_it_is_renewed(database: str, conn: psycopg.Connection) -> None:
     assert len(ends) == 2
 
 
-def test_it_is_freed_after_a_failure(database: str, conn: psycopg.Connection) -> None:
-    """A failed run does not keep the next one waiting, and its error is told."""
+def test_lease_is_released_after_a_failure(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """A failed run does not keep the next one waiting, and its error is reported."""
     with pytest.raises(StatementFailedError):
         runner(database).run(files(migration(1, "SELECT 1 / 0")), Up())
 
     assert leases(conn) == [FREE]
 
 
-def test_a_holder_is_told(database: str, conn: psycopg.Connection) -> None:
+def test_a_holder_is_reported(database: str, conn: psycopg.Connection) -> None:
     """The error says who it is, since when, and until when it is believed."""
     held(conn, "api-7-0a1b2c3d", until="1 hour")
     recorder = Recorder()
@@ -222,8 +224,8 @@ def test_a_holder_is_told(database: str, conn: psycopg.Connection) -> None:
     with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database, observe=recorder).run(TWO, Up())
 
-    told = {e.holder for e in recorder.events if isinstance(e, LockContended)}
-    assert told == {caught.value.holder}
+    holders = {e.holder for e in recorder.events if isinstance(e, LockContended)}
+    assert holders == {caught.value.holder}
     assert re.fullmatch(
         r"api-7-0a1b2c3d, since 2026-01-02 03:04:05\+00, lease until 20[-\d]+ [:\d]+\+00",
         caught.value.holder or "",
@@ -231,7 +233,9 @@ def test_a_holder_is_told(database: str, conn: psycopg.Connection) -> None:
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
 
 
-def test_a_dead_holder_is_succeeded(database: str, conn: psycopg.Connection) -> None:
+def test_lease_of_a_dead_holder_is_acquired(
+    database: str, conn: psycopg.Connection
+) -> None:
     """A lease that has ended is taken over at once."""
     held(conn, "api-7-0a1b2c3d", until="-1 second")
     recorder = Recorder()
@@ -393,7 +397,7 @@ def test_a_theft_stops_the_run_between_migrations(
 def test_a_theft_in_a_file_without_transaction(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """The statement is cancelled, and what is half done is told: it can go on."""
+    """The statement is cancelled, and the error says what is half applied and can resume."""
     long = files(
         migration(1, "CREATE TABLE a ()", "SELECT pg_sleep(60)", transaction=False)
     )
@@ -451,7 +455,7 @@ def test_the_session_lock_minds_only_goose_s_table(
 
 
 def test_a_role_that_may_not(database: str, conn: psycopg.Connection) -> None:
-    """It is told what it needs, or what to do without."""
+    """The error says which privilege is missing, or what to do without it."""
     role = f"poor_{conn.info.backend_pid}"
     conn.execute(f"CREATE ROLE {role}")
 
@@ -502,7 +506,7 @@ def test_the_setting(database: str, tmp_path: Path, name: str) -> None:
 
 
 def test_the_events(database: str) -> None:
-    """The lease is told like the other lock."""
+    """The lease is logged like the other lock."""
     recorder = Recorder()
 
     runner(database, observe=recorder).run(TWO, Up(to=1))

@@ -77,7 +77,7 @@ def test_up_twice(runner: MigrationRunner) -> None:
 
 
 def test_down(runner: MigrationRunner, conn: psycopg.Connection) -> None:
-    """The step taken back; None when there is nothing left."""
+    """The step that was rolled back; None when there is nothing left."""
     runner.up(to=1)
 
     first, second = runner.down(), runner.down()
@@ -154,7 +154,7 @@ def test_no_database(directory: Path, dsn: str) -> None:
 
 
 def test_an_unreachable_database(directory: Path) -> None:
-    """Tried once unless told to wait."""
+    """By default one attempt is made."""
     with pytest.raises(UnavailableError):
         MigrationRunner("postgresql://u@127.0.0.1:1/db", directory).up()
 
@@ -209,7 +209,7 @@ def test_the_other_commands(runner: MigrationRunner) -> None:
     assert runner.up_by_one() is not None
 
 
-def test_what_happens_is_told_to_the_caller(database: str, directory: Path) -> None:
+def test_events_are_passed_to_the_caller(database: str, directory: Path) -> None:
     """And to nobody else."""
     recorder = Recorder()
 

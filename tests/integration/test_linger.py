@@ -18,7 +18,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_it_is_healthy_until_it_is_told_to_end(
+def test_lingering_run_is_healthy_until_sigterm(
     database: str, directory: Path, signum: int
 ) -> None:
     """Unhealthy before, healthy after the verdict, and a signal ends it with 0."""

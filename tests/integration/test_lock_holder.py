@@ -1,4 +1,4 @@
-"""What is told of the session that holds the migration lock."""
+"""What is reported about the session that holds the migration lock."""
 
 import re
 from pathlib import Path

@@ -62,7 +62,7 @@ def place(result: Result) -> dict[str, Any]:
 def test_a_deferred_constraint_at_commit(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """The place is the COMMIT, not line 1; DETAIL is told, and what to do."""
+    """The place is the COMMIT, not line 1; the error has DETAIL and what to do."""
     write(directory, {"00002_b.sql": "INSERT INTO c VALUES (7);\nSELECT 1;"})
 
     result = migrate(database, directory)
@@ -210,11 +210,11 @@ def test_a_column_too_small_for_a_timestamp(
     write(directory, {"20261130120000_b.sql": "CREATE TABLE b ();"})
 
     result = migrate(database, directory)
-    told = result.verdict["error"]
-    conn.execute(told.split("for the version: ")[1].removesuffix(", then re-run"))
+    message = result.verdict["error"]
+    conn.execute(message.split("for the version: ")[1].removesuffix(", then re-run"))
     again = migrate(database, directory)
 
-    assert (result.exit_code, told) == (
+    assert (result.exit_code, message) == (
         11,
         (
             "20261130120000_b.sql, recording the version: integer out of range (SQLSTATE"
@@ -250,9 +250,11 @@ BY_THE_FILE = {
 }
 
 
-@pytest.mark.parametrize(("text", "told"), BY_THE_FILE.values(), ids=BY_THE_FILE.keys())
+@pytest.mark.parametrize(
+    ("text", "message"), BY_THE_FILE.values(), ids=BY_THE_FILE.keys()
+)
 def test_a_row_that_the_file_makes_impossible(
-    database: str, conn: psycopg.Connection, directory: Path, text: str, told: str
+    database: str, conn: psycopg.Connection, directory: Path, text: str, message: str
 ) -> None:
     """The file is to be fixed, and the message says what in it."""
     write(directory, {"00002_b.sql": text})
@@ -263,7 +265,7 @@ def test_a_row_that_the_file_makes_impossible(
 
     assert (result.exit_code, result.verdict["error"]) == (
         13,
-        f"00002_b.sql, recording the version: {told}",
+        f"00002_b.sql, recording the version: {message}",
     )
     assert (again.exit_code, versions(conn)) == (0, [0, 1, 2])
 
@@ -419,7 +421,7 @@ def test_a_row_that_is_refused_after_a_part_is_applied(
 def test_a_row_that_is_refused_after_all_is_applied(
     database: str, conn: psycopg.Connection, directory: Path, history: str
 ) -> None:
-    """Nothing runs twice: the run after the mend only records the version."""
+    """Nothing runs twice: the run after the fix only records the version."""
     conn.execute(
         f"{EXTRA} ALTER TABLE goose_db_version ALTER extra DROP DEFAULT".encode()
     )

@@ -18,8 +18,8 @@ from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.process.cancellation import Cancellation
 from migrator.report.redact import Redactor
+from tests.helpers.http_server import serving
 from tests.helpers.support import Result, ended, run, started, until, write
-from tests.helpers.web import serving
 
 
 HUNTER2 = "hunter2-and-more"
@@ -45,8 +45,8 @@ def role(conn: psycopg.Connection) -> Iterator[str]:
 @pytest.fixture
 def dsn(database: str, role: str) -> str:
     """How that role connects, without its password."""
-    told = {**conninfo_to_dict(database), "user": role}
-    return make_conninfo("", **{n: v for n, v in told.items() if n != "password"})
+    parameters = {**conninfo_to_dict(database), "user": role}
+    return make_conninfo("", **{n: v for n, v in parameters.items() if n != "password"})
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_it_wins_over_the_urls(dsn: str, directory: Path) -> None:
     assert up(url, directory, MIGRATOR_PASSWORD=HUNTER2).exit_code == 0
 
 
-def test_a_file_is_read_anew(
+def test_a_file_is_read_again_for_each_connection(
     dsn: str, role: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """A password that was rotated meanwhile is the right one for the next connection."""
@@ -166,7 +166,7 @@ def test_a_source_that_has_none_yet_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "message"),
     [
         (printing("import sys; sys.exit(3)"), 15, "ended with code 3; mend where"),
         (printing(""), 15, "printed no password; mend where"),
@@ -177,22 +177,22 @@ def test_a_source_that_has_none_yet_is_waited_for(
     ],
 )
 def test_a_command_that_fails(
-    directory: Path, command: str, code: int, told: str
+    directory: Path, command: str, code: int, message: str
 ) -> None:
-    """Settings that cannot work are told apart from a password that is refused."""
+    """Settings that cannot work have another exit code than a password that is refused."""
     dsn = "postgresql://u@127.0.0.1:1/d"
 
     result = up(dsn, directory, MIGRATOR_PASSWORD_COMMAND=command)
 
     assert result.exit_code == code
-    assert told in result.verdict["error"]
+    assert message in result.verdict["error"]
 
 
 @pytest.mark.parametrize("before", ["", "x" * 181 + " ", "x" * 200])
 def test_a_failing_command_that_repeats_the_password(
     directory: Path, before: str
 ) -> None:
-    """What it has printed is known before its standard error is told, and cut."""
+    """What it has printed is known as a secret before its standard error is cut and logged."""
     code = f"import sys; print('{HUNTER2}'); sys.exit('{before}cannot use {HUNTER2}')"
 
     result = up(
@@ -335,6 +335,6 @@ def test_secrets_that_are_learned() -> None:
     for number in range(150):
         redactor.learn(f"learned-{number:03d}")
 
-    told = redactor.text("given-secret learned-149 learned-050 learned-049")
+    masked = redactor.text("given-secret learned-149 learned-050 learned-049")
 
-    assert told == "******** ******** ******** learned-049"
+    assert masked == "******** ******** ******** learned-049"

@@ -131,12 +131,12 @@ def test_a_pooler_is_noticed(
     with pgbouncer(database, size=size, mode=mode) as dsn:
         runner(dsn, observe=recorder).run(TWO, Up())
 
-    told = [
+    reported = [
         event.pooler if isinstance(event, ConnectionOpened) else event.kind
         for event in recorder.events
         if isinstance(event, ConnectionOpened | LockAcquired)
     ]
-    assert told == [True, "table"]
+    assert reported == [True, "table"]
     assert versions(conn) == [0, 1, 2]
     assert session_locks(conn) == 0
 
@@ -147,12 +147,12 @@ def test_without_a_pooler(database: str, conn: psycopg.Connection) -> None:
 
     runner(database, observe=recorder).run(TWO, Up())
 
-    told = [
+    reported = [
         event.pooler if isinstance(event, ConnectionOpened) else event.kind
         for event in recorder.events
         if isinstance(event, ConnectionOpened | LockAcquired)
     ]
-    assert told == [False, "session"]
+    assert reported == [False, "session"]
     assert conn.execute("SELECT to_regclass('goose_lock')").fetchone() == (None,)
 
 
@@ -289,9 +289,9 @@ def test_without_a_transaction_settings_do_not_hold(
     with pgbouncer(database) as dsn:
         runner(dsn, observe=recorder).run(alone, Up())
 
-    (told,) = [e for e in recorder.events if isinstance(e, SessionSettingsNotApplied)]
-    assert (told.version, told.path) == (1, "00001_test.sql")
-    assert {"lock_timeout", "statement_timeout"} < set(told.settings)
+    (event,) = [e for e in recorder.events if isinstance(e, SessionSettingsNotApplied)]
+    assert (event.version, event.path) == (1, "00001_test.sql")
+    assert {"lock_timeout", "statement_timeout"} < set(event.settings)
     assert versions(conn) == [0, 1]
 
 
@@ -333,7 +333,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
 
 
 def test_a_lock_that_is_stuck_in_the_pool(database: str) -> None:
-    """A session lock that another program left there is told, not ignored."""
+    """A session lock that another program left there is reported, not ignored."""
     policy = Policy(lock_backoff=Backoff(total_s=0.2))
 
     with pgbouncer(database, size=2) as dsn:
@@ -345,7 +345,7 @@ def test_a_lock_that_is_stuck_in_the_pool(database: str) -> None:
     assert (caught.value.holder or "").startswith("pid ")
 
 
-def test_looking_reads_with_role_and_search_path(
+def test_version_reads_with_role_and_search_path(
     database: str, conn: psycopg.Connection
 ) -> None:
     """`version` finds the table in the schema that the settings name."""

@@ -49,9 +49,9 @@ def answers(
     return [tag for _, tag in pipeline.results()]
 
 
-def hear(pipeline: Pipeline[Query], told: list[bytes]) -> None:
-    """Note what comes through, up to the end."""
-    told.extend(query.text for query, _ in pipeline.results())
+def hear(pipeline: Pipeline[Query], answered: list[bytes]) -> None:
+    """Collect the queries that were answered, up to the end."""
+    answered.extend(query.text for query, _ in pipeline.results())
 
 
 def usable(conn: psycopg.Connection) -> bool:
@@ -172,7 +172,7 @@ def test_notices_belong_to_the_first_that_waits(conn: psycopg.Connection) -> Non
     assert heard == [(str(n), query.text) for n, query in enumerate(sent)]
 
 
-def test_a_signal_cancels_and_what_was_committed_is_told(
+def test_a_signal_cancels_and_what_was_committed_is_reported(
     database: str, conn: psycopg.Connection
 ) -> None:
     """The running statement ends, the queue behind it does not run."""
@@ -181,7 +181,7 @@ def test_a_signal_cancels_and_what_was_committed_is_told(
         signal.SIGTERM, lambda *_: cancellation.request(DeadlineError(1.0))
     )
     conn.execute("SET application_name = 'streaming'")
-    told: list[bytes] = []
+    answered: list[bytes] = []
 
     def interrupt() -> None:
         with psycopg.connect(database, autocommit=True) as other:
@@ -202,17 +202,17 @@ def test_a_signal_cancels_and_what_was_committed_is_told(
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(DeadlineError):
-        hear(pipeline, told)
+        hear(pipeline, answered)
     thread.join()
     signal.signal(signal.SIGTERM, before)
 
-    assert told == [b"BEGIN", b"CREATE TABLE a ()", b"COMMIT"]
+    assert answered == [b"BEGIN", b"CREATE TABLE a ()", b"COMMIT"]
     assert usable(conn)
     row = conn.execute("SELECT to_regclass('a')::text, to_regclass('b')::text")
     assert row.fetchone() == ("a", None)
 
 
-def test_a_lost_hold_stops_the_stream(conn: psycopg.Connection) -> None:
+def test_a_lost_lock_stops_the_stream(conn: psycopg.Connection) -> None:
     """It is asked behind each early answer; what is running then is cancelled."""
     asked = 0
 
@@ -228,12 +228,12 @@ def test_a_lost_hold_stops_the_stream(conn: psycopg.Connection) -> None:
         cancellation=Cancellation(),
         held=held,
     )
-    told: list[bytes] = []
+    answered: list[bytes] = []
 
     with pytest.raises(LockLostError):
-        hear(pipeline, told)
+        hear(pipeline, answered)
 
-    assert told == [b"SELECT 1", b"SELECT 2"]
+    assert answered == [b"SELECT 1", b"SELECT 2"]
     assert usable(conn)
 
 
@@ -257,7 +257,7 @@ def test_a_listener_that_goes_leaves_a_usable_connection(
 def test_a_source_that_fails_leaves_a_usable_connection(
     conn: psycopg.Connection,
 ) -> None:
-    """Its error is told; what was sent before it is not waited for."""
+    """Its error is raised; answers to what was sent before it are not waited for."""
 
     def failing() -> Iterator[Query]:
         yield Query(b"BEGIN")
@@ -272,7 +272,7 @@ def test_a_source_that_fails_leaves_a_usable_connection(
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_session_that_ends_is_told_with_its_query(
+def test_a_session_that_ends_is_reported_with_its_query(
     conn: psycopg.Connection, at: int
 ) -> None:
     """57P01 from the server, at the statement that ran."""

@@ -76,7 +76,7 @@ def test_up_and_down(database: str, conn: psycopg.Connection, directory: Path) -
     after_up = rows(conn), applied(conn)
     down = migrate(database, directory, "down")
 
-    told = [
+    statements = [
         {name: line[name] for name in ("path", "line", "statement", "command")}
         for line in up.events("statement.finished")
     ]
@@ -85,14 +85,14 @@ def test_up_and_down(database: str, conn: psycopg.Connection, directory: Path) -
         [1, 2],
         ([1], [0, 1, 2]),
     )
-    assert told[1:] == [
+    assert statements[1:] == [
         {"path": "00002_b.py", "line": 1, "statement": 1, "command": "up(conn)"}
     ]
     assert (down.exit_code, down.verdict["reverted"]) == (0, [2])
     assert (rows(conn), applied(conn)) == ([], [0, 1])
 
 
-def test_redo_runs_the_module_anew(
+def test_redo_runs_the_module_again(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """No state of the module is left from one direction to the next."""
@@ -166,14 +166,14 @@ def test_a_database_error_is_explained(
 def test_any_exception_is_a_failure(
     database: str, conn: psycopg.Connection, directory: Path, body: str, line: int, message: str
 ) -> None:  # fmt: skip
-    """Type and text are told at the file's own line; all is rolled back."""
+    """The error has type and text at the file's own line; all is rolled back."""
     script(directory, f"conn.execute('INSERT INTO a VALUES (1)')\n{body}")
 
     result = migrate(database, directory)
 
-    code, found, told = outcome(result)
+    code, found, error = outcome(result)
     assert (code, found) == (13, line + 1)
-    assert told.startswith(message)
+    assert error.startswith(message)
     assert (rows(conn), applied(conn)) == ([], [0, 1])
 
 
@@ -275,9 +275,9 @@ def test_a_connection_in_another_state_is_caught(
     """It is not recorded as applied, and the message says what the function did."""
     script(directory, f"conn.execute('INSERT INTO a VALUES (1)')\n{body}")
 
-    code, _, told = outcome(migrate(database, directory))
+    code, _, error = outcome(migrate(database, directory))
 
-    assert (code, told) == (13, message)
+    assert (code, error) == (13, message)
     until(lambda: sessions(conn, "%") == 0)
     assert (rows(conn), applied(conn)) == ([], [0, 1])
 
@@ -382,7 +382,7 @@ def test_a_lock_timeout_is_retried(
     assert passed.verdict["applied"] == [2]
 
 
-def test_what_it_prints_is_told(database: str, directory: Path) -> None:
+def test_output_of_a_script_is_logged(database: str, directory: Path) -> None:
     """Each line is an event; stdout holds nothing but JSON."""
     script(
         directory,
@@ -422,7 +422,9 @@ def test_an_observer_may_print(
     ]
 
 
-def test_notices_are_told_with_its_place(database: str, directory: Path) -> None:
+def test_notices_are_reported_with_the_scripts_place(
+    database: str, directory: Path
+) -> None:
     """As for SQL; the place is the function's."""
     script(directory, "conn.execute('DROP TABLE IF EXISTS nothing')")
 
@@ -469,9 +471,9 @@ def test_faults_stop_the_run_before_anything_is_applied(
     result = migrate(database, directory)
     validated = migrate(database, directory, "validate")
 
-    told = [(line["line"], line["slug"]) for line in result.events("fault.found")]
+    faults = [(line["line"], line["slug"]) for line in result.events("fault.found")]
     assert (result.exit_code, validated.exit_code) == (10, 10)
-    assert told == [(1, "no_module"), (4, "signature")]
+    assert faults == [(1, "no_module"), (4, "signature")]
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
 
 
@@ -581,10 +583,10 @@ def test_a_human_answers_whether_a_function_is_applied(
 ) -> None:  # fmt: skip
     """As the error says: then it is recorded without a call, or called again."""
     script(directory, HALF, head=NO_TRANSACTION)
-    told = migrate(database, directory).verdict["error"]
+    error = migrate(database, directory).verdict["error"]
     conn.execute("CREATE TABLE ok ()")
 
-    conn.execute(told.split(f" if it {answer}, ")[1].split(";")[0])
+    conn.execute(error.split(f" if it {answer}, ")[1].split(";")[0])
     again = migrate(database, directory)
 
     assert (again.exit_code, rows(conn), applied(conn)) == (0, left, [0, 1, 2])

@@ -9,8 +9,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.faults.hostile import READY, Read, Script, hostile, message
-from tests.helpers.peers import answering, fatal, speaking
+from tests.faults.hostile_server import READY, Read, Script, hostile, message
+from tests.helpers.fake_servers import answering, fatal, speaking
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.support import Result, run, write
 
@@ -130,12 +130,12 @@ def test_a_setting_that_the_server_refuses_is_named(
     through_pooler: bool,
 ) -> None:
     """Not the URL, in which it does not stand."""
-    told = {f"MIGRATOR_{setting}": value}
+    settings = {f"MIGRATOR_{setting}": value}
     if through_pooler:
         with pgbouncer(database) as dsn:
-            result = up(dsn, directory, **told)
+            result = up(dsn, directory, **settings)
     else:
-        result = up(database, directory, **told)
+        result = up(database, directory, **settings)
 
     assert result.exit_code == 2
     assert result.verdict["error"].startswith(f"MIGRATOR_{setting}: {words}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.helpers.small import Small, small
+from tests.helpers.limited_server import LimitedServer, limited_server
 from tests.helpers.support import Result, run, write
 from tests.image.engine import engine_answers
 
@@ -18,23 +18,23 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def server_of_little() -> Iterator[Small]:
+def limited() -> Iterator[LimitedServer]:
     """One such server for all tests here."""
     if not engine_answers():
         pytest.skip("no container engine answers; tests/image/machine starts one")
-    with small() as server:
+    with limited_server() as server:
         yield server
 
 
 @pytest.fixture
-def dsn(server_of_little: Small) -> Iterator[str]:
+def dsn(limited: LimitedServer) -> Iterator[str]:
     """An empty database there, and an empty disk."""
     name = f"little_{next(_numbers)}"
-    admin = server_of_little.dsn("postgres")
+    admin = limited.dsn("postgres")
     with psycopg.connect(admin, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name}".encode())
-        yield server_of_little.dsn(name)
-        server_of_little.empty()
+        yield limited.dsn(name)
+        limited.empty()
         conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
@@ -65,14 +65,14 @@ ROOM = "give the server more memory (for locks: max_locks_per_transaction), or l
 FILLING = "CREATE TABLE t3 TABLESPACE small AS SELECT * FROM generate_series(1, 9999);"
 
 
-def test_a_full_disk(server_of_little: Small, dsn: str, tmp_path: Path) -> None:
+def test_a_full_disk(limited: LimitedServer, dsn: str, tmp_path: Path) -> None:
     """A human has to make room: each new attempt would fill the disk once more."""
     directory = five(tmp_path, FILLING)
-    server_of_little.fill()
+    limited.fill()
 
     result = up(dsn, directory)
     between = versions(dsn)
-    server_of_little.empty()
+    limited.empty()
     again = up(dsn, directory)
 
     verdict = result.verdict
@@ -87,17 +87,17 @@ def test_a_full_disk(server_of_little: Small, dsn: str, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_without_a_transaction(
-    server_of_little: Small, dsn: str, tmp_path: Path
+    limited: LimitedServer, dsn: str, tmp_path: Path
 ) -> None:
     """What ran before is in effect and noted: with room again the run goes on there."""
     content = "CREATE TABLE first ();\nCREATE INDEX CONCURRENTLY i ON t2 ((1))"
     head = "-- +goose Up\n-- +goose NO TRANSACTION\n"
     directory = five(tmp_path, f"{head}{content} TABLESPACE small;\n")
-    server_of_little.fill()
+    limited.fill()
 
     result = up(dsn, directory)
     between = versions(dsn)
-    server_of_little.empty()
+    limited.empty()
     again = up(dsn, directory)
 
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (14, "53100")
@@ -107,14 +107,14 @@ def test_a_full_disk_without_a_transaction(
 
 
 def test_a_full_disk_under_the_tracking_table(
-    server_of_little: Small, dsn: str, tmp_path: Path
+    limited: LimitedServer, dsn: str, tmp_path: Path
 ) -> None:
     """It is not made, and nothing is applied."""
     directory = five(tmp_path, "CREATE TABLE t3 ();")
-    server_of_little.fill()
+    limited.fill()
 
     result = up(f"{dsn}?default_tablespace=small", directory)
-    server_of_little.empty()
+    limited.empty()
     again = up(f"{dsn}?default_tablespace=small", directory)
 
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (13, "53100")
@@ -129,7 +129,7 @@ THOUSAND = "\n".join(f"CREATE TABLE many{n} ();" for n in range(1000))
 
 
 @pytest.mark.parametrize(
-    ("third", "mended"),
+    ("third", "fixed"),
     [
         pytest.param(THOUSAND, "CREATE TABLE t3 ();", id="locks for a thousand tables"),
         pytest.param(
@@ -137,13 +137,13 @@ THOUSAND = "\n".join(f"CREATE TABLE many{n} ();" for n in range(1000))
         ),
     ],
 )
-def test_no_memory(dsn: str, tmp_path: Path, third: str, mended: str) -> None:
+def test_no_memory(dsn: str, tmp_path: Path, third: str, fixed: str) -> None:
     """Neither for a value nor for locks; the latter would hit everybody else too."""
     directory = five(tmp_path, third)
 
     result = up(dsn, directory)
     between = versions(dsn)
-    write(directory, {"3_3.sql": mended})
+    write(directory, {"3_3.sql": fixed})
     again = up(dsn, directory)
 
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (13, "53200")
@@ -152,19 +152,19 @@ def test_no_memory(dsn: str, tmp_path: Path, third: str, mended: str) -> None:
     assert (again.exit_code, versions(dsn)) == (0, [0, 1, 2, 3, 4, 5])
 
 
-def test_a_hot_standby(server_of_little: Small, dsn: str, tmp_path: Path) -> None:
+def test_a_hot_standby(limited: LimitedServer, dsn: str, tmp_path: Path) -> None:
     """It may be looked at; to migrate it waits for a failover, or for another URL."""
     directory = five(tmp_path, "CREATE TABLE t3 ();")
-    standby = server_of_little.dsn(dsn.rpartition("/")[2], standby=True)
+    standby = limited.dsn(dsn.rpartition("/")[2], standby=True)
     applied = up(dsn, directory, "up-to", "2")
 
-    with server_of_little.followed():
+    with limited.followed():
         looked = [
             up(standby, directory, *argv)
             for argv in (("version",), ("status",), ("plan",), ("up-to", "2"))
         ]
         result = up(standby, directory)
-        server_of_little.promote()
+        limited.promote()
         again = up(standby, directory)
 
     assert [each.exit_code for each in (applied, *looked)] == [0] * 5

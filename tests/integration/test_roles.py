@@ -44,10 +44,12 @@ class Roles:
 
     def run(self, role: str, *arguments: str, **environ: str) -> Result:
         """Run a command as one of the roles."""
-        told = {**conninfo_to_dict(self._dsn), "user": role + self._end}
+        parameters = {**conninfo_to_dict(self._dsn), "user": role + self._end}
         return run(
             *arguments,
-            MIGRATOR_DATABASE_URL=make_conninfo("", **told | {"password": PASSWORD}),
+            MIGRATOR_DATABASE_URL=make_conninfo(
+                "", **parameters | {"password": PASSWORD}
+            ),
             MIGRATOR_MIGRATIONS_DIR=str(self._directory),
             **{
                 name: text.replace("shop_owner", f"shop_owner{self._end}")
@@ -349,7 +351,7 @@ def test_each_privilege_of_the_table_is_needed(
 
 
 @pytest.mark.parametrize("privilege", NEEDED["migrator_history"])
-def test_without_the_history_a_run_goes_on(granted: Roles, privilege: str) -> None:
+def test_without_the_history_a_run_succeeds(granted: Roles, privilege: str) -> None:
     """It says so once, and what was applied is in goose's table."""
     granted.execute(f"REVOKE {privilege} ON migrator_history FROM shop_deploy")
 

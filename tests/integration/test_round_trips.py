@@ -5,13 +5,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.helpers.round_trips import count_round_trips
 from tests.helpers.support import run, write
-from tests.helpers.wire import counted
 
 
 def connecting(database: str) -> int:
     """What it costs to connect, without asking for encryption."""
-    with counted(database) as (dsn, wire):
+    with count_round_trips(database) as (dsn, wire):
         psycopg.connect(dsn, sslmode="disable", gssencmode="disable").close()
     return wire.round_trips
 
@@ -19,8 +19,8 @@ def connecting(database: str) -> int:
 def costs(
     database: str, directory: Path, *argv: str, **environ: str
 ) -> tuple[int, ...]:
-    """The round trips of each connection of one run, which comes through."""
-    with counted(database) as (dsn, wire):
+    """The round trips of each connection of one run, which succeeds."""
+    with count_round_trips(database) as (dsn, wire):
         result = run(
             *argv,
             MIGRATOR_DATABASE_URL=f"{dsn} sslmode=disable gssencmode=disable",
@@ -75,7 +75,7 @@ def test_nothing_to_do_costs_connecting_and_one(database: str, hundred: Path) ->
 
 
 @pytest.mark.parametrize("command", ["status", "version", "plan", "wait"])
-def test_looking_costs_connecting_and_one(
+def test_reading_commands_cost_connecting_and_one(
     database: str, hundred: Path, command: str
 ) -> None:
     """However many files there are."""
@@ -85,7 +85,7 @@ def test_looking_costs_connecting_and_one(
     assert costs(database, hundred, command) == (plain + 1,)
 
 
-def test_taking_a_hundred_back_is_one_stream_too(database: str, hundred: Path) -> None:
+def test_rolling_back_a_hundred_is_one_stream_too(database: str, hundred: Path) -> None:
     """Down as up: look, lock, look again, one stream, unlock."""
     plain = connecting(database)
     costs(database, hundred, "up")

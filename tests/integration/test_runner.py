@@ -102,7 +102,7 @@ def test_up_twice_does_nothing_the_second_time(database: str) -> None:
 
 
 def test_the_events_of_a_run(database: str) -> None:
-    """What happens is told in the order in which it happens."""
+    """Events are emitted in the order in which they happen."""
     recorder = Recorder()
 
     runner(database, observe=recorder).run(TWO, Up(to=1))
@@ -118,7 +118,7 @@ def test_the_events_of_a_run(database: str) -> None:
 
 
 def test_a_failing_statement_runs_once(database: str, conn: psycopg.Connection) -> None:
-    """A sequence, which no rollback takes back, counts the attempts."""
+    """A sequence, which no rollback resets, counts the attempts."""
     conn.execute("CREATE SEQUENCE attempts")
     broken = files(
         migration(1, "SELECT 1"),
@@ -234,7 +234,7 @@ def test_a_search_path_of_a_file_hides_nothing(
 
 
 def test_a_file_may_deallocate_all(database: str, conn: psycopg.Connection) -> None:
-    """What the run itself has prepared is made again; each statement is told once."""
+    """What the run itself has prepared is prepared again; each statement is reported once."""
     sweeping = files(
         *(migration(n, f"CREATE TABLE a{n} ()") for n in range(1, 4)),
         migration(4, "PREPARE own AS SELECT 1", "DEALLOCATE ALL"),
@@ -245,9 +245,14 @@ def test_a_file_may_deallocate_all(database: str, conn: psycopg.Connection) -> N
     runner(database, observe=recorder).run(sweeping, Up())
 
     assert versions(conn) == [(n, True) for n in range(8)]
-    told = [(e.version, e.command) for e in recorder.of("statement.finished")]
+    finished = [(e.version, e.command) for e in recorder.of("statement.finished")]
     created = [(n, "CREATE TABLE") for n in range(1, 8)]
-    assert told == [*created[:3], (4, "PREPARE"), (4, "DEALLOCATE ALL"), *created[4:]]
+    assert finished == [
+        *created[:3],
+        (4, "PREPARE"),
+        (4, "DEALLOCATE ALL"),
+        *created[4:],
+    ]
 
 
 def test_settings_hold_for_every_migration(
@@ -453,15 +458,15 @@ def test_bytes_that_are_not_utf_8_reach_the_server(database: str) -> None:
     assert caught.value.server.sqlstate == "22021"
 
 
-def test_notices_are_told_with_their_place(database: str) -> None:
+def test_notices_are_reported_with_their_place(database: str) -> None:
     """`RAISE NOTICE` and the server's own words become events."""
     recorder = Recorder()
     noisy = files(migration(1, "DROP TABLE IF EXISTS nothing"))
 
     runner(database, observe=recorder).run(noisy, Up())
 
-    (told,) = [e for e in recorder.events if e.name == "server.noticed"]
-    assert (told.path, told.line, told.notice, told.sqlstate) == (  # type: ignore[attr-defined]
+    (notice,) = [e for e in recorder.events if e.name == "server.noticed"]
+    assert (notice.path, notice.line, notice.notice, notice.sqlstate) == (  # type: ignore[attr-defined]
         "00001_test.sql",
         2,
         "NOTICE",
@@ -469,8 +474,8 @@ def test_notices_are_told_with_their_place(database: str) -> None:
     )
 
 
-def test_of_a_statements_notices_a_thousand_are_told(database: str) -> None:
-    """And that there are more; those of the next statement are told again."""
+def test_of_a_statements_notices_a_thousand_are_reported(database: str) -> None:
+    """And that there are more; those of the next statement are reported again."""
     recorder = Recorder()
     loop = "DO $$ BEGIN FOR i IN 1..1005 LOOP RAISE NOTICE 'row %', i; END LOOP; END $$"
     noisy = files(migration(1, loop, "DROP TABLE IF EXISTS nothing"))
@@ -485,7 +490,7 @@ def test_of_a_statements_notices_a_thousand_are_told(database: str) -> None:
     ]
 
 
-def test_a_lock_timeout_is_retried_and_then_told(
+def test_a_lock_timeout_is_retried_and_then_raised(
     database: str, conn: psycopg.Connection
 ) -> None:
     """The whole migration runs again until the patience ends."""
@@ -506,7 +511,7 @@ def test_a_lock_timeout_is_retried_and_then_told(
 def test_a_lock_that_is_released_in_time_is_waited_for(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """A retry comes through once the table is free."""
+    """A retry succeeds once the table is free."""
     conn.execute("CREATE TABLE a (x int)")
     other = psycopg.connect(database)
     other.execute("LOCK TABLE a IN ACCESS SHARE MODE")
@@ -527,7 +532,7 @@ def test_a_lock_that_is_released_in_time_is_waited_for(
 
 
 def test_a_statement_timeout_has_its_own_error(database: str) -> None:
-    """It is told from somebody's cancel, which has the same SQLSTATE."""
+    """Its error differs from that of somebody's cancel, which has the same SQLSTATE."""
     session = Session(statement_timeout_s=0.1)
 
     with pytest.raises(StatementTimeoutError):
@@ -537,7 +542,7 @@ def test_a_statement_timeout_has_its_own_error(database: str) -> None:
 
 
 def test_missing_privileges_are_denied(database: str, conn: psycopg.Connection) -> None:
-    """A role that may not create its table is told what it needs."""
+    """For a role that may not create its table, the error names the privilege."""
     role = f"poor_{conn.info.backend_pid}"
     conn.execute(f"CREATE ROLE {role}")
 
@@ -652,7 +657,7 @@ def test_a_lost_lock_stops_the_run(
 
 
 @pytest.mark.parametrize("history", [True, False])
-def test_a_row_that_cannot_be_written_is_told_as_that(
+def test_a_row_that_cannot_be_written_is_a_tracking_table_error(
     database: str,
     conn: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
@@ -724,7 +729,7 @@ def test_the_lock_is_released(database: str, conn: psycopg.Connection) -> None:
     assert row == (True,)
 
 
-def test_looking_needs_to_read_only(database: str, conn: psycopg.Connection) -> None:
+def test_read_state_needs_to_read_only(database: str, conn: psycopg.Connection) -> None:
     """Nothing is created, and a role with SELECT is enough."""
     runner(database).run(TWO, Up())
     role = f"reader_{conn.info.backend_pid}"
@@ -737,7 +742,7 @@ def test_looking_needs_to_read_only(database: str, conn: psycopg.Connection) -> 
     assert seen == 2
 
 
-def test_looking_at_an_empty_database_creates_nothing(
+def test_read_state_of_an_empty_database_creates_nothing(
     database: str, conn: psycopg.Connection
 ) -> None:
     """No table means version 0."""

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from migrator import cli
 from migrator.config import settings
 from migrator.engine import runner
-from tests.helpers.secrecy import Listener, no_secret, secret
+from tests.helpers.planted_secrets import Listener, no_secret, secret
 from tests.helpers.support import run, write
 
 
@@ -64,9 +64,9 @@ def test_the_url(listener: Listener, form: str, fault: str) -> None:
     """In each grammar, with a failure before or at connecting."""
     url = {"MIGRATOR_DATABASE_URL": url_of(form)}
 
-    told = listener.hear(["up"], {**url, **FAULTS[fault]})
+    output = listener.hear(["up"], {**url, **FAULTS[fault]})
 
-    assert told.exit_code == (2 if FAULTS[fault] else 20)
+    assert output.exit_code == (2 if FAULTS[fault] else 20)
 
 
 @pytest.mark.parametrize("form", URLS)
@@ -81,10 +81,10 @@ def test_a_crash_of_ours(
 
     monkeypatch.setattr(runner.Runner, "run", crash)
 
-    told = listener.hear(["up"], {"MIGRATOR_DATABASE_URL": url_of(form)})
+    output = listener.hear(["up"], {"MIGRATOR_DATABASE_URL": url_of(form)})
 
-    assert told.exit_code == 1
-    assert "run.crashed" in told.all
+    assert output.exit_code == 1
+    assert "run.crashed" in output.all
 
 
 def test_a_crash_before_the_run(
@@ -97,10 +97,10 @@ def test_a_crash_before_the_run(
 
     monkeypatch.setattr(cli, "read_settings", crash)
 
-    told = listener.hear(["up"], {"MIGRATOR_DATABASE_URL": url_of("url")})
+    output = listener.hear(["up"], {"MIGRATOR_DATABASE_URL": url_of("url")})
 
-    assert told.exit_code == 1
-    assert "run.finished" in told.all
+    assert output.exit_code == 1
+    assert "run.finished" in output.all
 
 
 @pytest.mark.parametrize(
@@ -127,11 +127,11 @@ def test_a_url_that_cannot_be_used(listener: Listener, url: str) -> None:
     if url.startswith("embedded:"):
         url = url.replace("/{0}", "/x")
 
-    told = listener.hear(
+    output = listener.hear(
         ["up"], {"MIGRATOR_DATABASE_URL": url.format(secret("broken"))}
     )
 
-    assert told.exit_code != 0
+    assert output.exit_code != 0
 
 
 VARIABLES = (
@@ -147,9 +147,9 @@ def test_a_url_in_a_wrong_variable(
     listener: Listener, variable: str, form: str
 ) -> None:
     """The error may repeat the value, but not what is secret in it."""
-    told = listener.hear([], {f"MIGRATOR_{variable}": url_of(form)})
+    output = listener.hear([], {f"MIGRATOR_{variable}": url_of(form)})
 
-    assert told.exit_code != 0
+    assert output.exit_code != 0
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_a_url_in_a_wrong_variable(
 )
 def test_a_url_in_the_arguments(listener: Listener, argv: list[str]) -> None:
     """As goose takes it, and where it does not belong."""
-    told = listener.hear([word.format(url=url_of("url")) for word in argv], {})
+    output = listener.hear([word.format(url=url_of("url")) for word in argv], {})
 
-    assert told.exit_code != 0
+    assert output.exit_code != 0
 
 
 def places(folder: Path) -> Mapping[str, Mapping[str, str]]:
@@ -233,9 +233,9 @@ def test_other_places(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    told = listener.hear(["up"], environ)
+    output = listener.hear(["up"], environ)
 
-    assert told.exit_code == {"": 20, "wrong option": 2, "crash": 1}[fault]
+    assert output.exit_code == {"": 20, "wrong option": 2, "crash": 1}[fault]
 
 
 def crash_with_all(self: runner.Runner, *_: object) -> None:
@@ -272,9 +272,9 @@ def test_what_the_server_refuses(
     """Neither libpq nor the server repeats it, and we do not either."""
     dsn = make_conninfo("", **{**conninfo_to_dict(poor), **change})
 
-    told = listener.hear(["up"], {"MIGRATOR_DATABASE_URL": dsn})
+    output = listener.hear(["up"], {"MIGRATOR_DATABASE_URL": dsn})
 
-    assert told.exit_code != 1
+    assert output.exit_code != 1
 
 
 PLAIN, HARD = secret("sql"), secret("sql", hard=True).replace("'", "''")
@@ -327,18 +327,18 @@ STATEMENTS = {
 def failing(
     listener: Listener, database: str, text: str, *, head: str = ""
 ) -> str | None:
-    """Plan and run one statement; return what is wrong with what was told."""
+    """Plan and run one statement; return what is wrong with the output."""
     block = f"-- +goose StatementBegin\n{text}\n-- +goose StatementEnd"
     written = block if "$$" in text else text
     write(listener.folder / "m", {"1_a.sql": f"-- +goose Up\n{head}{written}\n"})
     environ = {"MIGRATOR_DATABASE_URL": database}
     try:
         planned = listener.hear(["plan"], environ)
-        told = listener.hear(["up"], environ)
+        output = listener.hear(["up"], environ)
     except AssertionError as error:
         return str(error)
-    ended = planned.exit_code in {0, 10} and told.exit_code in {10, 13, 14, 22}
-    return None if ended else f"exit codes {planned.exit_code}, {told.exit_code}"
+    ended = planned.exit_code in {0, 10} and output.exit_code in {10, 13, 14, 22}
+    return None if ended else f"exit codes {planned.exit_code}, {output.exit_code}"
 
 
 @pytest.mark.usefixtures("both_ways")
@@ -446,9 +446,9 @@ def test_a_script(
         "APP_PASSWORD": secret("password"),
     }
 
-    told = listener.hear(["up"], environ)
+    output = listener.hear(["up"], environ)
 
-    assert told.exit_code == 13
+    assert output.exit_code == 13
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def fixed(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in names.split() if name in line}
 
 
-def test_the_search_finds_what_is_told() -> None:
+def test_the_search_finds_what_is_in_the_output() -> None:
     """Otherwise all of the above would say nothing."""
     for hard in (False, True):
         with pytest.raises(AssertionError):

@@ -49,19 +49,19 @@ def seen(
     return conn.execute(f"SELECT {columns} FROM seen ORDER BY n".encode()).fetchall()
 
 
-def test_session_left_is_told_by_validate_plan_and_up(
+def test_session_left_is_reported_by_validate_plan_and_up(
     database: str, tmp_path: Path
 ) -> None:
     """File, line and what is left; the run goes on."""
     write(tmp_path, {"1_a.sql": LEAVES, "2_b.sql": "SELECT 1;"})
     results = [migrate(database, tmp_path, line) for line in ("validate", "plan", "up")]
-    told = [
+    warnings = [
         [(e["slug"], e["path"], e["line"], e["fatal"]) for e in r.events("fault.found")]
         for r in results
     ]
 
     assert [result.exit_code for result in results] == [0, 0, 0]
-    assert told == [[("session_left", "1_a.sql", 2, False)]] * 3
+    assert warnings == [[("session_left", "1_a.sql", 2, False)]] * 3
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_hint_on_the_way_down_names_what_runs_before(
 def test_the_library_and_python_files_have_it_too(
     database: str, conn: psycopg.Connection, tmp_path: Path, state: str, path: str
 ) -> None:
-    """A script leaves and finds what a file does; our timeouts begin anew with each."""
+    """A script leaves and finds what a file does; our timeouts are set again before each."""
     probe = "\n".join(f"    conn.execute({PROBE.format(n=2)!r})".splitlines())
     zone = "    conn.execute(\"SET TIME ZONE 'Asia/Tokyo'\")\n"
     write(

@@ -13,8 +13,8 @@ import pytest
 from migrator.events.run import SidecarFailed, SidecarStopped
 from migrator.process.cancellation import Cancellation
 from migrator.process.sidecars import stop
+from tests.helpers.http_server import Asked, Server, serving
 from tests.helpers.support import Recorder, Result, ended, run, started, until, write
-from tests.helpers.web import Asked, Server, serving
 
 
 PATH = "/quitquitquit"
@@ -65,16 +65,16 @@ def validated(directory: Path, **environ: str) -> Result:
 def test_the_proxy_gets_a_post_before_the_last_line(
     proxy: Server, directory: Path
 ) -> None:
-    """Its answer is told, and `run.finished` stays the last line."""
+    """Its answer is logged, and `run.finished` stays the last line."""
     url = f"{proxy.url}{PATH}"
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=url)
 
-    told = [
+    reports = [
         (line["event"], line.get("url"), line.get("status")) for line in result.lines
     ]
     assert proxy.asked == [Asked("POST", PATH, "", {})]
-    assert told[-2:] == [("sidecar.stopped", url, 200), ("run.finished", None, None)]
+    assert reports[-2:] == [("sidecar.stopped", url, 200), ("run.finished", None, None)]
     assert result.exit_code == 0
 
 
@@ -88,13 +88,13 @@ def test_a_query_is_masked(
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=urls, **environ)
 
-    told = result.events("sidecar.stopped") + result.events("sidecar.failed")
+    reports = result.events("sidecar.stopped") + result.events("sidecar.failed")
     assert [asked.path for asked in proxy.asked] == [f"{PATH}{query}"]
-    assert [line["url"].partition("?")[2] for line in told] == ["********"] * 2
+    assert [line["url"].partition("?")[2] for line in reports] == ["********"] * 2
     assert "Zq7" not in str(result.lines)
 
 
-def test_a_url_that_cannot_be_called_is_told(directory: Path) -> None:
+def test_a_url_that_cannot_be_called_is_reported(directory: Path) -> None:
     """A name with a label of 64 characters is none: before anything is called."""
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=f"http://{'a' * 64}.b/")
 
@@ -126,7 +126,7 @@ def test_the_termination_message_is_there_before(
 
 @pytest.mark.parametrize("separator", [",", " ", ", "])
 def test_several_proxies(proxy: Server, directory: Path, separator: str) -> None:
-    """URLs stand behind each other with commas or blanks, and are told in order."""
+    """URLs are separated by commas or blanks, and are logged in order."""
     urls = [f"{proxy.url}/a", f"{proxy.url}/b"]
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=separator.join(urls))
@@ -138,7 +138,7 @@ def test_several_proxies(proxy: Server, directory: Path, separator: str) -> None
 def test_no_proxy_changes_the_code(
     stubborn: Server, proxy: Server, directory: Path
 ) -> None:
-    """One that answers 500, and one that is not there, are told as warnings."""
+    """One that answers 500, and one that is not there, are logged as warnings."""
     urls = [f"{stubborn.url}/", closed(), f"{proxy.url}/"]
 
     result = validated(directory, MIGRATOR_SHUTDOWN_URLS=" ".join(urls))
@@ -167,7 +167,7 @@ def test_a_proxy_that_hangs_is_left_alone(proxy: Server) -> None:
 
 
 def test_a_proxy_that_closes_without_a_word() -> None:
-    """What is no answer in HTTP is told as any other failure."""
+    """What is no answer in HTTP is logged as any other failure."""
     recorder = Recorder()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -242,7 +242,7 @@ def test_what_is_no_url(directory: Path, text: str) -> None:
 
 
 def test_after_sigterm(proxy: Server, directory: Path) -> None:
-    """A run that is told to stop stops its proxies as well."""
+    """A run that gets SIGTERM stops its proxies as well."""
     dsn = "postgresql://u@127.0.0.1:1/db"
 
     with started(dsn, directory, MIGRATOR_SHUTDOWN_URLS=proxy.url) as process:

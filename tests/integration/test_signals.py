@@ -87,10 +87,10 @@ def test_in_a_commit(database: str, conn: psycopg.Connection, tmp_path: Path) ->
     assert conn.execute("SELECT to_regclass('b')").fetchone() == (None,)
 
 
-def test_in_a_commit_that_comes_through(
+def test_signal_in_a_commit_that_succeeds_is_reported_as_applied(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """What is committed all the same is told so, and what follows does not begin."""
+    """What is committed all the same is reported as applied; what follows does not begin."""
     body = "PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN RETURN NULL;"
     contents = {"1_b.sql": deferring(body), "2_c.sql": SLEEPING}
     directory = write(tmp_path / "m", contents)

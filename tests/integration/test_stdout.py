@@ -72,9 +72,9 @@ def test_console_without_letters(
     environ: dict[str, str], stdio: dict[str, str]
 ) -> None:
     """What the encoding has not is an escape of Python."""
-    told = {**environ, **stdio, "MIGRATOR_LOG_FORMAT": "console"}
+    variables = {**environ, **stdio, "MIGRATOR_LOG_FORMAT": "console"}
 
-    code, stdout, stderr = ended("up", told)
+    code, stdout, stderr = ended("up", variables)
 
     assert (code, stderr) == (0, b"")
     assert b"\ndone in " in stdout
@@ -100,9 +100,9 @@ def test_a_reader_that_leaves(
     environ: dict[str, str], argument: str, expected: int, reader: str, log_format: str
 ) -> None:
     """After the first line, or before it."""
-    told = {**environ, "MIGRATOR_LOG_FORMAT": log_format}
+    variables = {**environ, "MIGRATOR_LOG_FORMAT": log_format}
 
-    code, _, stderr = ended(argument, told, tail=f"| {reader}")
+    code, _, stderr = ended(argument, variables, tail=f"| {reader}")
 
     assert (code, stderr) == (expected, b"")
 
@@ -122,7 +122,7 @@ def test_a_closed_stdout_is_no_connection(
     )
 
 
-def test_the_log_goes_on_when_there_is_room_again(
+def test_the_log_continues_when_there_is_room_again(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     """A line that was not taken is lost, and no other one."""

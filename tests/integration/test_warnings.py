@@ -1,4 +1,4 @@
-"""What is odd about files is told by the commands that read them."""
+"""The commands that read files warn of what is odd about them."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from tests.helpers.support import run
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_warnings_are_told_of_all_files_or_of_what_is_pending(
+def test_warnings_are_reported_of_all_files_or_of_what_is_pending(
     database: str, tmp_path: Path
 ) -> None:
     """`validate` tells all, `plan` and `up` what would run; each succeeds."""
@@ -24,14 +24,14 @@ def test_warnings_are_told_of_all_files_or_of_what_is_pending(
         run("-dir", str(tmp_path), "postgres", database, *line.split())
         for line in lines
     ]
-    told = [
+    warnings = [
         [(e["slug"], e["line"], e["fatal"]) for e in result.events("fault.found")]
         for result in results
     ]
     empty, unset = ("no_statement", 1, False), ("variable_unset", 3, False)
 
     assert [result.exit_code for result in results] == [0] * 6
-    assert told == [[empty, unset], [empty, unset], [empty], [unset], [unset], []]
+    assert warnings == [[empty, unset], [empty, unset], [empty], [unset], [unset], []]
 
 
 def test_the_recipe_for_a_dump_stops_when_pg_dump_fails(tmp_path: Path) -> None:

@@ -33,5 +33,5 @@ def renewed(schema: Object) -> Object:
 
 
 def renew() -> None:
-    """Write the schema anew."""
+    """Write the schema from the settings."""
     SCHEMA.write_text(json.dumps(renewed(schema()), indent=2) + "\n")

@@ -76,7 +76,7 @@ def _violations(pod: Object) -> Iterator[str]:
 
 
 def _of_pod(pod: Object) -> Iterator[str]:
-    """Yield what a pod alone can do wrong, and what no container can mend."""
+    """Yield what a pod alone can do wrong, and what no container can correct."""
     context = pod.get("securityContext", {})
     for namespace in ("hostIPC", "hostNetwork", "hostPID"):
         if pod.get(namespace):

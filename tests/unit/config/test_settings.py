@@ -98,9 +98,9 @@ def test_a_text_that_is_not_utf_8(name: str) -> None:
     ]
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     """An operator mends them in one go."""
-    told = faults(
+    messages = faults(
         {"command": "upp"},
         MIGRATOR_LOCK_WAITS="1s",
         MIGRATOR_ON_DB_AHEAD="panic",
@@ -109,7 +109,7 @@ def test_all_faults_are_told_at_once() -> None:
         GOOSE_DRIVER="mysql",
     )
 
-    assert told == [
+    assert messages == [
         "MIGRATOR_TABLE_FILE: cannot read /nonexistent/table: No such file or directory",
         "MIGRATOR_LOCK_WAITS is not a setting; did you mean MIGRATOR_LOCK_WAIT?",
         "GOOSE_DRIVER=mysql: only PostgreSQL is migrated; unset it",
@@ -124,9 +124,9 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_up_to_needs_its_version() -> None:
     """From the argument or the environment."""
-    told = faults({"command": "up-to"})
+    messages = faults({"command": "up-to"})
 
-    assert told == ["up-to needs a version: `up-to 42`, or MIGRATOR_TARGET"]
+    assert messages == ["up-to needs a version: `up-to 42`, or MIGRATOR_TARGET"]
     assert read(MIGRATOR_COMMAND="up-to", MIGRATOR_TARGET="42").target == 42
 
 
@@ -139,7 +139,7 @@ def test_arguments_override_the_environment() -> None:
     assert settings.command == "status"
 
 
-def test_words_become_enums() -> None:
+def test_texts_become_enums() -> None:
     """Choices are written in lower case."""
     settings = read(MIGRATOR_SPLIT="postgres", MIGRATOR_ON_DB_AHEAD="fail")
 
@@ -163,9 +163,9 @@ def test_every_variable_has_a_file_twin(tmp_path: Path) -> None:
 
 def test_a_variable_and_its_twin_exclude_each_other(tmp_path: Path) -> None:
     """Neither wins silently."""
-    told = faults(MIGRATOR_TABLE="a", MIGRATOR_TABLE_FILE=str(tmp_path / "b"))
+    messages = faults(MIGRATOR_TABLE="a", MIGRATOR_TABLE_FILE=str(tmp_path / "b"))
 
-    assert told == ["set MIGRATOR_TABLE or MIGRATOR_TABLE_FILE, not both"]
+    assert messages == ["set MIGRATOR_TABLE or MIGRATOR_TABLE_FILE, not both"]
 
 
 @pytest.mark.parametrize("name", ["migrator_database_url", "MIGRATOR_DATABASE_URL"])
@@ -257,11 +257,11 @@ def test_service_links_are_no_faults() -> None:
 
 def test_no_secret_is_shown() -> None:
     """Neither by the settings nor by their faults."""
-    told = faults(
+    messages = faults(
         MIGRATOR_DATABASE_URL="postgresql://u:hunter2@h/db", MIGRATOR_X="hunter2"
     )
 
-    assert "hunter2" not in "".join(told)
+    assert "hunter2" not in "".join(messages)
     assert "hunter2" not in repr(
         read(MIGRATOR_DATABASE_URL="postgresql://u:hunter2@h/db")
     )

@@ -18,7 +18,7 @@ from migrator.credentials.aws import keys
 from migrator.credentials.rds import RdsToken, rds_token
 from migrator.credentials.sigv4 import Keys
 from migrator.errors import PasswordUnavailableError, UsageError
-from tests.helpers.web import Asked, Server, serving
+from tests.helpers.http_server import Asked, Server, serving
 
 
 HOST = "shop.abcdef123456.eu-central-1.rds.amazonaws.com"
@@ -180,7 +180,7 @@ def web_identity(tmp_path: Path, endpoint: str) -> dict[str, str]:
 
 
 def test_keys_of_a_service_account(tmp_path: Path) -> None:
-    """IRSA: the pod's token is exchanged at STS, anew each time."""
+    """IRSA: the pod's token is exchanged at STS, each time again."""
     with serving(lambda _: (200, ANSWER)) as sts:
         found = keys(web_identity(tmp_path, sts.url), "eu-central-1")
 
@@ -308,8 +308,8 @@ def test_keys_of_an_agent_with_a_token(closed_agent: Server, tmp_path: Path) -> 
     assert keys(environ, "eu-central-1") == Keys("ASIA2", "secret", "token")
 
 
-def test_an_agent_that_says_no(closed_agent: Server) -> None:
-    """What it says is told."""
+def test_an_agent_that_refuses_is_reported(closed_agent: Server) -> None:
+    """The error has what the agent answered."""
     url = f"{closed_agent.url}/v1/credentials"
 
     with pytest.raises(PasswordUnavailableError) as caught:
@@ -330,7 +330,7 @@ def test_keys_go_over_the_network_encrypted_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "reason"),
     [
         (
             403,
@@ -343,7 +343,7 @@ def test_keys_go_over_the_network_encrypted_only() -> None:
     ],
 )
 def test_answers_without_keys(
-    tmp_path: Path, status: int, body: str, told: str
+    tmp_path: Path, status: int, body: str, reason: str
 ) -> None:
     """A fault of the server's own is no answer: it may pass."""
     with (
@@ -352,11 +352,11 @@ def test_answers_without_keys(
     ):
         keys(web_identity(tmp_path, sts.url), "eu-central-1")
 
-    assert str(caught.value).startswith(f"no password: {told}")
+    assert str(caught.value).startswith(f"no password: {reason}")
     assert caught.value.silent is (status == 503)
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_sts_unreachable_has_no_password(tmp_path: Path) -> None:
     """That may pass."""
     with serving(lambda _: (200, "")) as sts:
         url = sts.url
@@ -380,7 +380,7 @@ def test_a_missing_token_file(tmp_path: Path) -> None:
 
 
 def test_no_keys_at_all() -> None:
-    """The mend names the ways to have some."""
+    """The error names the ways to have some."""
     with pytest.raises(UsageError, match="IRSA or EKS Pod Identity"):
         keys({"AWS_ACCESS_KEY_ID": "alone"}, "eu-central-1")
 

@@ -121,7 +121,7 @@ def test_only_newer_versions_are_ahead() -> None:
 
 
 def test_faults_of_what_would_run_stop_the_plan() -> None:
-    """All of them are told together."""
+    """All of them are reported together."""
     broken = [migration(n)._replace(up=Section(faults=(FAULT,))) for n in (1, 2)]
     other = FAULT._replace(path="y")
 
@@ -171,7 +171,7 @@ def test_other_goals(applied: list[int], goal: Goal, expected: list[str]) -> Non
 
 
 @pytest.mark.parametrize("goal", [Down(), Down(to=0), Redo()])
-def test_what_has_no_file_cannot_be_taken_back(goal: Goal) -> None:
+def test_what_has_no_file_cannot_be_rolled_back(goal: Goal) -> None:
     """The error names the version."""
     with pytest.raises(MigrationFileMissingError) as caught:
         make_plan(on_disk(1, 2), history(1, 9), goal)
@@ -180,7 +180,7 @@ def test_what_has_no_file_cannot_be_taken_back(goal: Goal) -> None:
 
 
 @pytest.mark.parametrize("goal", [Down(), Down(to=1), Redo()])
-def test_nothing_is_taken_back_behind_row_0(goal: Goal) -> None:
+def test_nothing_is_rolled_back_before_row_0(goal: Goal) -> None:
     """
     A row 0 that came later than others hides them, as in goose; Reset finds them.
 

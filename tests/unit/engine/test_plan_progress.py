@@ -25,7 +25,7 @@ REDO = (step(5, Direction.DOWN), step(5))
 BEFORE = history((4, "monday"), (5, "tuesday"))
 
 
-def test_what_was_sent_is_ours_and_all_else_another_s() -> None:
+def test_rows_of_steps_that_were_sent_are_ours_and_others_another_runs() -> None:
     """Of steps that are through only those that we have sent can be our own."""
     progress = PlanProgress(UP, History())
     progress.send(UP[0])
@@ -39,7 +39,7 @@ def test_what_was_sent_is_ours_and_all_else_another_s() -> None:
     assert (progress.left, progress.taken) == ((), (UP[0], UP[1]))
 
 
-def test_what_is_gone_is_to_be_done() -> None:
+def test_a_step_whose_row_is_gone_is_pending_again() -> None:
     """A step that a failover has lost comes again, in its place."""
     progress = PlanProgress(UP, History())
     for each in UP[:2]:
@@ -60,7 +60,7 @@ def test_what_is_gone_is_to_be_done() -> None:
         pytest.param(history((4, "monday"), (5, "friday")), REDO, id="both"),
     ],
 )
-def test_redo_is_told_by_its_row(now: History, found: tuple[Step, ...]) -> None:
+def test_redo_is_detected_by_its_row(now: History, found: tuple[Step, ...]) -> None:
     """The version has a row before and after it, but not the same one."""
     progress = PlanProgress(REDO, BEFORE)
     for each in REDO:
@@ -70,7 +70,7 @@ def test_redo_is_told_by_its_row(now: History, found: tuple[Step, ...]) -> None:
     assert progress.complete(now) == (found == REDO)
 
 
-def test_a_row_that_reads_otherwise_is_not_taken_back() -> None:
+def test_a_row_that_reads_otherwise_is_not_rolled_back() -> None:
     """A session may print times in another style: `down` goes by the version alone."""
     progress = PlanProgress((step(5, Direction.DOWN),), BEFORE)
 

@@ -25,7 +25,7 @@ BUSY = TrackingTableLockedError(SERVER, doing="reading goose_db_version")
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -98,7 +98,7 @@ def test_a_lost_session_may_still_lock_our_table() -> None:
         (READ_ONLY, True, ConnectionLostError, "waiting for a server that takes"),
     ],
 )
-def test_an_allowance_that_is_spent_ends_the_run(
+def test_a_wait_budget_that_is_spent_ends_the_run(
     error: Lost,
     ended: type[MigratorError],
     text: str,
@@ -113,7 +113,7 @@ def test_an_allowance_that_is_spent_ends_the_run(
     assert text in str(caught.value)
 
 
-def test_a_session_that_is_not_replaced_is_told_with_the_reason() -> None:
+def test_a_session_that_is_not_replaced_is_reported_with_the_reason() -> None:
     """Both are in the error: what was lost, and why there is no other one."""
     clock = Clock()
     allowance = WaitBudget(Backoff(total_s=60), clock=clock)

@@ -5,7 +5,7 @@ from migrator.engine.wait_budget import WaitBudget
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -29,7 +29,7 @@ def test_only_waiting_spends() -> None:
     assert allowance.remaining == Backoff(total_s=30, most_s=5)
 
 
-def test_delays_end_with_the_allowance() -> None:
+def test_delays_end_with_the_budget() -> None:
     """The first attempt comes at once; what other waits take counts too."""
     clock = Clock()
     allowance = WaitBudget(Backoff(total_s=10, first_s=1, most_s=4), clock=clock)

@@ -42,7 +42,7 @@ def test_a_place(place: Place, text: str, fields: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "told"),
+    ("server", "text"),
     [
         (ServerMessage(None, "no"), "no"),
         (
@@ -56,12 +56,12 @@ def test_a_place(place: Place, text: str, fields: dict[str, object]) -> None:
         (ServerMessage(None, "no", "x" * 501), f"no: {'x' * 500}…"),
     ],
 )
-def test_the_servers_words(server: ServerMessage, told: str) -> None:
+def test_the_servers_words(server: ServerMessage, text: str) -> None:
     """Message, DETAIL and SQLSTATE in one line of bounded length."""
-    assert server_text(server) == told
+    assert server_text(server) == text
 
 
-def test_a_sequel_comes_last() -> None:
+def test_advice_comes_last() -> None:
     """Behind what is to be done."""
     error = StatementFailedError(PLACE, ServerMessage(None, "no"))
     error.advice = "more"

@@ -1,4 +1,4 @@
-"""What is told: masked, short enough, valid."""
+"""Lines of the log: masked, short enough, valid."""
 
 import json
 from collections.abc import Callable
@@ -139,7 +139,7 @@ def test_the_verdict_of_broken_files() -> None:
     )
 
 
-def test_a_bug_of_ours_says_so() -> None:
+def test_an_internal_error_is_reported_as_one() -> None:
     """What nobody foresaw is not dressed up."""
     verdict = RunSummary("up").verdict(KeyError("x"), duration_s=0)
 

@@ -134,7 +134,7 @@ def test_the_last_of_two_members_counts(tmp_path: Path) -> None:
 
 
 def test_a_link_is_no_file(tmp_path: Path) -> None:
-    """It is told, for what it means lies outside."""
+    """It is a fault, for its target lies outside."""
     data = tar({"1_a.sql": UP}, link("2_b.sql", "/etc/passwd"), link("x.md", "y.md"))
 
     found = find_migrations(written(tmp_path / "m.tar", data))
@@ -192,7 +192,7 @@ def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
 def test_damage_is_a_fault_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Whatever bytes are changed, it is told or the archive is read."""
+    """Whatever bytes are changed, there is a fault or the archive is read."""
     raw = bytearray(tar({"m/1_a.sql": UP, "m/2_b.sql": UP * 20}))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, 3000))] = data.draw(st.integers(0, 255))
@@ -201,8 +201,8 @@ def test_damage_is_a_fault_or_harmless(
     try:
         found = members(written(path, bytes(raw)))
     except FilesInvalidError as error:
-        (told,) = error.faults
-        assert told.slug == "archive"
+        (problem,) = error.faults
+        assert problem.slug == "archive"
     else:
         assert all(isinstance(each.name, str) for each in found)
 

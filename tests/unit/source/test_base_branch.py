@@ -43,17 +43,17 @@ def test_new_files_above_the_base_are_valid(tmp_path: Path) -> None:
     """They are named, for whoever reviews them."""
     result = validate(tmp_path, BASE | {"00003_c.sql": "SELECT 3;"})
 
-    (told,) = result.events("files.validated")
-    assert (result.exit_code, told["files"]) == (0, 3)
-    assert told["added"] == ["00003_c.sql"]
+    (event,) = result.events("files.validated")
+    assert (result.exit_code, event["files"]) == (0, 3)
+    assert event["added"] == ["00003_c.sql"]
 
 
 def test_without_a_base_nothing_is_said_to_be_new(tmp_path: Path) -> None:
     """Nobody knows."""
     result = run("validate", MIGRATOR_MIGRATIONS_DIR=str(write(tmp_path / "m", BASE)))
 
-    (told,) = result.events("files.validated")
-    assert (result.exit_code, told["added"]) == (0, None)
+    (event,) = result.events("files.validated")
+    assert (result.exit_code, event["added"]) == (0, None)
 
 
 def test_a_version_that_the_base_has_too(tmp_path: Path) -> None:

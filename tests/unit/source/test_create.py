@@ -167,7 +167,7 @@ def test_create_needs_no_database(tmp_path: Path) -> None:
 def test_arguments_that_make_nothing(
     tmp_path: Path, argv: list[str], message: str
 ) -> None:
-    """Each is told with what to write, and no file is made."""
+    """Each error says what to write, and no file is made."""
     result = command(tmp_path, *argv)
 
     assert (result.exit_code, result.verdict["error"]) == (2, message)
@@ -187,7 +187,7 @@ def test_one_directory_is_written_into(tmp_path: Path, argv: list[str]) -> None:
 
 
 def test_files_with_faults_stop_counting(tmp_path: Path) -> None:
-    """A number cannot be told where versions cannot; a time can."""
+    """No next number is known where versions are not; a time is."""
     directory = touch(tmp_path / "m", "1_a.sql", "01_b.sql")
 
     assert command(directory, "create", "c", "-s").exit_code == 10
@@ -196,7 +196,7 @@ def test_files_with_faults_stop_counting(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    """The operating system's reason is told."""
+    """The error has the operating system's reason."""
     (tmp_path / "m").touch()
 
     result = command(tmp_path / "m", "create", "a")

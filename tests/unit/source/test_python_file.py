@@ -1,4 +1,4 @@
-"""A Python file becomes a migration, or its faults are told without running it."""
+"""A Python file becomes a migration, or its faults are found without running it."""
 
 import sys
 from pathlib import Path
@@ -32,9 +32,9 @@ def faults(text: str | bytes) -> list[tuple[str, int, int, str]]:
 
 
 def message(text: str | bytes) -> str:
-    """The only fault of a module, as it is told."""
-    (told,) = dict.fromkeys((*parse(text).up.faults, *parse(text).down.faults))
-    return str(told)
+    """The only fault of a module, as text."""
+    (fault,) = dict.fromkeys((*parse(text).up.faults, *parse(text).down.faults))
+    return str(fault)
 
 
 def loaded(directory: Path) -> Files:
@@ -56,7 +56,7 @@ def test_both_functions_become_scripts() -> None:
     )
 
 
-def test_without_down_there_is_nothing_to_take_back() -> None:
+def test_without_down_there_is_nothing_to_roll_back() -> None:
     """As in an SQL file without Down."""
     assert parse(UP).down == Section()
 
@@ -144,7 +144,7 @@ def test_nothing_is_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
-def test_messages_have_reason_and_mend() -> None:
+def test_messages_have_reason_and_fix() -> None:
     """One sentence each, ending with what to do."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -180,7 +180,7 @@ def test_a_version_has_one_file(tmp_path: Path) -> None:
     assert (fault.path, fault.slug) == ("2_b.py", "duplicate")
 
 
-def test_an_extension_in_capitals_is_told(tmp_path: Path) -> None:
+def test_an_extension_in_capitals_is_a_fault(tmp_path: Path) -> None:
     """A file that would be a migration is not passed over in silence."""
     directory = write(tmp_path / "m", {"1_a.sql": "SELECT 1;"})
     (directory / "2_b.PY").write_text(UP)
@@ -190,7 +190,7 @@ def test_an_extension_in_capitals_is_told(tmp_path: Path) -> None:
     assert (fault.path, fault.slug) == ("2_b.PY", "bad_extension")
 
 
-def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_fault(tmp_path: Path) -> None:
     """As for SQL; here a folder with a migration's name."""
     directory = write(tmp_path / "m", {"1_a.sql": "SELECT 1;"})
     (directory / "2_b.py").mkdir()

@@ -133,7 +133,7 @@ CAGG = (
         ),
     ],
 )
-def test_nature(text: str, act: StatementClass) -> None:
+def test_statement_class(text: str, act: StatementClass) -> None:
     """By its words, wherever blanks and comments stand."""
     assert classify(text) == act
 

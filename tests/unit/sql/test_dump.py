@@ -64,7 +64,7 @@ def test_what_goose_runs_of_a_dump_stays_the_same(body: str) -> None:
 
 
 @pytest.mark.parametrize("split", Split)
-def test_connect_in_a_dump_is_told(split: Split) -> None:
+def test_connect_in_a_dump_is_a_fault(split: Split) -> None:
     """Of psql's commands only the key that pg_dump writes is dropped."""
     migration = parsed(f"{UP}{HEAD}\\restrict a\n\\connect app\nSELECT 1;\n", split)
 

@@ -65,7 +65,7 @@ def test_words(text: str, said: str) -> None:
     ],
 )  # fmt: skip
 def test_an_end_stops_its_direction(split: Split, body: str, place: str) -> None:
-    """In a file that runs in a transaction, its end is told at the statement's place."""
+    """In a file that runs in a transaction, its end is a fault at the statement's place."""
     line, _, column = place.partition(":")
     up = parsed(f"{UP}{body}{DOWN}SELECT 0;\n", split)
     down = parsed(f"{UP}SELECT 0;\n{DOWN}{body}", split)

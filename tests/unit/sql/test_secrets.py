@@ -65,7 +65,7 @@ def test_what_is_called_a_password_is_masked(text: str, expected: str) -> None:
     ],
 )
 def test_other_words_stay(text: str) -> None:
-    """What only looks like it is told as it is."""
+    """What only looks like a password is not masked."""
     assert mask_passwords(text) == text
 
 

@@ -73,7 +73,9 @@ def test_several_statements(text: str, expected: list[str]) -> None:
         ),
     ],
 )
-def test_what_is_open_at_the_end_is_told(text: str, inside: Inside, since: int) -> None:
+def test_what_is_open_at_the_end_is_reported(
+    text: str, inside: Inside, since: int
+) -> None:
     """A statement that its text cuts off says in what and since where."""
     assert list(split_statements(text)) == [
         StatementSpan(0, len(text), Stop.OPEN, inside, since)
@@ -102,7 +104,7 @@ def test_what_is_open_at_the_end_is_told(text: str, inside: Inside, since: int) 
         pytest.param("alter table a detach partition b;", False, id="detach"),
     ],
 )
-def test_plain_statements_need_no_second_look(text: str, expected: bool) -> None:  # noqa: FBT001  # expected value
+def test_plain_statements_need_no_second_pass(text: str, expected: bool) -> None:  # noqa: FBT001  # expected value
     """A statement is plain when nothing in it can hide where it ends."""
     assert is_plain(text) is expected
 

@@ -20,7 +20,7 @@ def warned(section: Section) -> list[str]:
 
 @pytest.mark.parametrize("split", Split)
 def test_an_unset_variable_that_becomes_empty_is_a_warning(split: Split) -> None:
-    """Its name and its line are told, in the half that has it; comments count not."""
+    """The warning has its name and line, in the half that has it; comments do not count."""
     content = (
         f"{UP}{ON}SELECT '$A';\n-- $B\nSELECT '${{C:-}} ${{D}}';\n{OFF}SELECT '$E';\n"
         f"{DOWN}{ON}SELECT '$F';\n"

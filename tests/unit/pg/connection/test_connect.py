@@ -49,7 +49,7 @@ def test_one_host_has_one_sentence() -> None:
     )
 
 
-def test_a_refusal_and_a_host_that_is_down_are_both_told(server: str) -> None:
+def test_a_refusal_and_a_host_that_is_down_are_both_reported(server: str) -> None:
     """What a server says decides; which of the hosts said what is in the text."""
     found, port = parse_dsn(server), free_port()
     place = dict(found.parameters)
@@ -81,19 +81,21 @@ def test_a_password_file_that_libpq_leaves_out_is_reported(
         path.chmod(0o600 if kind == "private" else 0o644)
     given = "password='x'" if kind == "password" else ""
     dsn = parse_dsn(f"host=127.0.0.1 port=1 dbname=d user=u passfile={path} {given}")
-    told: list[Event] = []
+    warnings: list[Event] = []
 
-    warn_of_password_file(dsn, told.append)
+    warn_of_password_file(dsn, warnings.append)
     PGconn.connect_start(dsn.conninfo.encode()).finish()
 
     printed = capfd.readouterr().err
-    reasons = "".join(f"WARNING: {vars(each)['reason']}\n" for each in told)
+    reasons = "".join(f"WARNING: {vars(each)['reason']}\n" for each in warnings)
     assert reasons == printed
     assert bool(printed) is (kind in {"file", "directory"})
-    assert [vars(each)["variable"] for each in told] == ["PGPASSFILE"] * len(told)
+    assert [vars(each)["variable"] for each in warnings] == ["PGPASSFILE"] * len(
+        warnings
+    )
 
 
-def test_a_missing_password_is_said_in_words() -> None:
+def test_a_missing_password_has_its_own_sentence() -> None:
     """libpq names a function of its own."""
     place = 'connection to server at "h", port 5432 failed:'
     error = psycopg.OperationalError(

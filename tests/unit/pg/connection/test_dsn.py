@@ -134,9 +134,9 @@ def test_what_cannot_be_read_is_not_repeated(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_dsn(text)
 
-    told = "".join(traceback.format_exception(caught.value))
+    output = "".join(traceback.format_exception(caught.value))
     assert "postgresql://" in str(caught.value)
-    assert "ter2" not in told
+    assert "ter2" not in output
 
 
 def test_what_is_shown_and_what_is_secret() -> None:

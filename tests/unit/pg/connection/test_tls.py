@@ -87,9 +87,9 @@ def test_every_source_of_passwords_is_warned_about(
 ) -> None:
     """The URL's own is not the only one."""
     (tmp_path / "password").write_text("s3cret-password")
-    told = {name: text.format(folder=tmp_path) for name, text in environ.items()}
+    variables = {name: text.format(folder=tmp_path) for name, text in environ.items()}
 
-    found = warned("postgresql://app@db.invalid/shop", tmp_path, **told)
+    found = warned("postgresql://app@db.invalid/shop", tmp_path, **variables)
 
     assert found == ["prefer"]
 

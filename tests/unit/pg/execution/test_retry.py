@@ -30,7 +30,7 @@ def contention(sqlstate: str) -> ContentionError:
 def test_a_pause_is_as_long_as_the_wait_before_it(
     sqlstate: str, least_s: float
 ) -> None:
-    """What queued behind our wait comes through; nobody waits for a snapshot."""
+    """What queued behind our wait gets the lock; nobody waits for a snapshot."""
     slept: list[float] = []
 
     retry_on_contention(

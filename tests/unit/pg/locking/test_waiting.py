@@ -44,7 +44,7 @@ def ends() -> Iterator[tuple[End, End]]:
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -95,7 +95,7 @@ def test_time_that_attempts_take_counts() -> None:
     assert next(delays, None) is None
 
 
-def test_no_patience_is_one_attempt() -> None:
+def test_without_patience_there_is_one_attempt() -> None:
     """0 yields nothing."""
     assert list(Backoff(total_s=0).delays()) == []
 
@@ -179,7 +179,7 @@ def test_a_cut_leaves_alone_what_is_closed(ends: tuple[End, End]) -> None:
     assert not closed.over()
 
 
-def test_what_is_cut_says_so() -> None:
+def test_connections_that_were_closed_change_the_reason() -> None:
     """Nobody has answered: also the error that was raised before says it from then on."""
     cancellation = Cancellation()
     cancellation.request(REASON)

@@ -204,7 +204,7 @@ def test_what_is_not_counted() -> None:
     assert read_progress(None) is None
 
 
-def test_a_rate_needs_two_looks_at_one_phase() -> None:
+def test_a_rate_needs_two_snapshots_of_one_phase() -> None:
     """Else the numbers are of different things."""
     first = StatementProgress("VACUUM", "a", "scanning heap", 10, 40, "blocks")
     later = first._replace(done=25)
@@ -214,7 +214,7 @@ def test_a_rate_needs_two_looks_at_one_phase() -> None:
     assert later._replace(done=None).since(first) is None
 
 
-def test_looks_grow_rare() -> None:
+def test_pauses_between_snapshots_grow() -> None:
     """At 3 s, then after twice the time, at last every 30 s."""
     pace, at, looks = CheckInterval(), 3.0, []
     for _ in range(6):
@@ -264,7 +264,7 @@ def test_a_blocker_in_words(blocker: Blocker, expected: str) -> None:
     assert str(blocker) == expected
 
 
-def test_who_is_to_blame() -> None:
+def test_root_blocker_is_the_nearest_that_does_not_wait() -> None:
     """The nearest that waits for nobody; where all do, the nearest."""
     queued = HOLDER._replace(pid=8, waits=True)
 

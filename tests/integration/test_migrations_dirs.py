@@ -59,7 +59,7 @@ def test_a_directory_and_an_archive(
 
 
 def test_a_script_in_an_archive_that_fails(database: str, tmp_path: Path) -> None:
-    """Its place is told as that of any file."""
+    """The error has its place, as for any file."""
     packed = archive(tmp_path / "m.tgz", {"1_a.py": "def up(conn):\n    1 / 0\n"})
 
     result = run(

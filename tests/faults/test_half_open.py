@@ -20,7 +20,7 @@ from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.monitor import session_liveness
 from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
-from tests.faults.half_dead import Death, HalfDead, half_dead
+from tests.faults.half_open import Death, HalfOpenProxy, half_open_proxy
 from tests.faults.server import Server
 from tests.helpers.support import Recorder, ended, started, until, write
 
@@ -72,9 +72,9 @@ def conn(roomy: Server) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def proxy(roomy: Server, conn: psycopg.Connection) -> Iterator[HalfDead]:
+def proxy(roomy: Server, conn: psycopg.Connection) -> Iterator[HalfOpenProxy]:
     """The proxy before that database."""
-    with half_dead(roomy.dsn("half_dead")) as proxy:
+    with half_open_proxy(roomy.dsn("half_dead")) as proxy:
         yield proxy
 
 
@@ -85,14 +85,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "LIMIT_S", 0.5)
 
 
-def runner(proxy: HalfDead, told: Recorder, lock: Lock = Lock.SESSION) -> Runner:
+def runner(
+    proxy: HalfOpenProxy, recorder: Recorder, lock: Lock = Lock.SESSION
+) -> Runner:
     """What looks early, and often."""
     policy = Policy(lock=lock, watch_s=(0.1, 0.2), heartbeat_s=0.1)
     policy = policy._replace(lock_backoff=Backoff(total_s=2))
     return Runner(
         database=Database(parse_dsn(proxy.dsn), backoff=Backoff(total_s=20)),
         policy=policy,
-        observe=told,
+        observe=recorder,
         cancellation=Cancellation(),
     )
 
@@ -133,18 +135,22 @@ def applied(conn: psycopg.Connection) -> list[int]:
 @pytest.mark.usefixtures("quick", "both_ways")
 @pytest.mark.parametrize("death", Death)
 @pytest.mark.parametrize("kind", _KINDS)
-def test_a_working_connection_that_is_half_dead_is_recovered(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, kind: str, death: Death
+def test_work_connection_half_open_reconnects(
+    conn: psycopg.Connection,
+    proxy: HalfOpenProxy,
+    tmp_path: Path,
+    kind: str,
+    death: Death,
 ) -> None:
     """Looks from the other one show that nobody works on the answer."""
-    directory, told = write(tmp_path / "m", _KINDS[kind]), Recorder()
+    directory, recorder = write(tmp_path / "m", _KINDS[kind]), Recorder()
 
     with once(sleeps(conn), lambda: proxy.kill(_WORK, death=death)):
-        found = migrate(runner(proxy, told), directory)
+        found = migrate(runner(proxy, recorder), directory)
 
     reasons = {
         event.reason.partition(" while ")[0].partition(" in ")[0]
-        for event in told.of(ConnectionLost.name)
+        for event in recorder.of(ConnectionLost.name)
     }
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
     assert len(reasons) == 1
@@ -153,44 +159,44 @@ def test_a_working_connection_that_is_half_dead_is_recovered(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("lock", [Lock.TABLE, Lock.NONE])
-def test_so_it_is_under_every_lock(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, lock: Lock
+def test_work_connection_half_open_under_each_lock_reconnects(
+    conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path, lock: Lock
 ) -> None:
     """Whoever looks finds out."""
-    directory, told = write(tmp_path / "m", _KINDS["statement"]), Recorder()
+    directory, recorder = write(tmp_path / "m", _KINDS["statement"]), Recorder()
 
     with once(sleeps(conn), lambda: proxy.kill(_WORK, death=Death.SILENT)):
-        found = migrate(runner(proxy, told, lock), directory)
+        found = migrate(runner(proxy, recorder, lock), directory)
 
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
-    assert len(told.of(ConnectionLost.name)) == 1
+    assert len(recorder.of(ConnectionLost.name)) == 1
 
 
 @pytest.mark.usefixtures("quick", "both_ways")
 @pytest.mark.parametrize("lock", Lock)
 @pytest.mark.parametrize("numbers", [(_OTHER,), (_WORK, _OTHER)], ids=["other", "both"])
-def test_the_other_connection_is_half_dead(
+def test_other_connection_half_open_run_succeeds(
     conn: psycopg.Connection,
-    proxy: HalfDead,
+    proxy: HalfOpenProxy,
     tmp_path: Path,
     lock: Lock,
     numbers: tuple[int, ...],
 ) -> None:
     """No look and no question waits for ever; another connection takes its place."""
-    directory, told = write(tmp_path / "m", _KINDS["statement"]), Recorder()
+    directory, recorder = write(tmp_path / "m", _KINDS["statement"]), Recorder()
 
     def both_there() -> bool:
         return sleeps(conn)() and proxy.opened >= _OTHER
 
     with once(both_there, lambda: proxy.kill(*numbers, death=Death.SILENT)):
-        found = migrate(runner(proxy, told, lock), directory)
+        found = migrate(runner(proxy, recorder, lock), directory)
 
     assert (found, applied(conn)) == ([1, 2], [0, 1, 2])
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_first_question_of_the_other_connection_has_an_end(
-    proxy: HalfDead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_first_query_of_the_other_connection_unanswered_ends(
+    proxy: HalfOpenProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has taken the lock, which nobody knows: the next attempt says who holds it."""
     monkeypatch.setattr(database, "ANSWER_S", -4.0)  # and 5 s of lock_timeout
@@ -202,21 +208,21 @@ def test_the_first_question_of_the_other_connection_has_an_end(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_function_that_computes_or_copies_is_not_lost(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path
+def test_python_function_that_computes_or_copies_is_not_lost(
+    conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path
 ) -> None:
     """Its server process has nothing to do, and owes no answer."""
-    directory, told = write(tmp_path / "m", {"1_a.py": _COPY}), Recorder()
+    directory, recorder = write(tmp_path / "m", {"1_a.py": _COPY}), Recorder()
 
-    found = migrate(runner(proxy, told), directory)
+    found = migrate(runner(proxy, recorder), directory)
 
-    assert (found, told.of(ConnectionLost.name)) == ([1], [])
+    assert (found, recorder.of(ConnectionLost.name)) == ([1], [])
 
 
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("kind", ["commit", "no transaction"])
-def test_no_rollback_is_claimed_of_what_was_not_answered(
-    conn: psycopg.Connection, proxy: HalfDead, tmp_path: Path, kind: str
+def test_rollback_unanswered_is_not_reported(
+    conn: psycopg.Connection, proxy: HalfOpenProxy, tmp_path: Path, kind: str
 ) -> None:
     """Neither an event nor the termination message knows what the server has done."""
     directory, message = write(tmp_path / "m", _KINDS[kind]), tmp_path / "message"
@@ -230,16 +236,14 @@ def test_no_rollback_is_claimed_of_what_was_not_answered(
         result = ended(process, signal.SIGTERM)
 
     said = [str(result.verdict["error"]), message.read_text()]
-    told = [str(line) for line in result.lines] + said
+    output = [str(line) for line in result.lines] + said
     assert result.exit_code == 143
     assert all("did not answer" in each for each in said)
-    assert [each for each in told if "rolled back" in each] == []
+    assert [each for each in output if "rolled back" in each] == []
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_question_that_nobody_answers_has_an_end(
-    conn: psycopg.Connection, proxy: HalfDead
-) -> None:
+def test_query_unanswered_ends(conn: psycopg.Connection, proxy: HalfOpenProxy) -> None:
     """The connection is closed, and says why."""
     place = Database(parse_dsn(proxy.dsn))
     with place.connect_again(Cancellation()) as link:

@@ -10,7 +10,7 @@ from enum import Enum
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.helpers.wire import server_of
+from tests.helpers.round_trips import server_of
 
 
 _CHUNK = 1 << 16
@@ -21,7 +21,7 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 _COMMIT = b"COMMIT\0"
 
 
-class When(Enum):
+class CutPoint(Enum):
     """Where the COMMIT is when the line breaks."""
 
     ANSWERED = "the server has answered, and nobody hears it"
@@ -31,13 +31,13 @@ class When(Enum):
     LATE = "the server gets it a second later, if it still listens"
 
 
-_BEFORE = {When.CLOSED, When.NEVER, When.LATE}
+_BEFORE = {CutPoint.CLOSED, CutPoint.NEVER, CutPoint.LATE}
 
 
-class Cut:
+class CommitCutter:
     """The proxy: where it listens, and whether it has cut."""
 
-    def __init__(self, dsn: str, when: When, *, stays: bool) -> None:
+    def __init__(self, dsn: str, when: CutPoint, *, stays: bool) -> None:
         self._parameters = conninfo_to_dict(dsn)
         self._when = when
         self._stays = stays
@@ -97,7 +97,7 @@ class Cut:
                 self._asked = self._asked or _COMMIT in data
                 if _COMMIT in data and self._when in _BEFORE:
                     cut = self._cut()
-                    if cut and self._when is When.LATE:
+                    if cut and self._when is CutPoint.LATE:
                         time.sleep(1)
                     elif cut:
                         return
@@ -108,7 +108,7 @@ class Cut:
     def _back(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(_CHUNK):
-                asked = self._asked or self._when is When.TABLES
+                asked = self._asked or self._when is CutPoint.TABLES
                 if _COMMIT in data and asked:
                     self._cut()
                 client.sendall(data)
@@ -126,7 +126,7 @@ class Cut:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 client.shutdown(socket.SHUT_RD)  # or close() would wait for recv()
             client.close()
-        if self._when is When.CLOSED:
+        if self._when is CutPoint.CLOSED:
             for _, server in self._sockets:
                 with suppress(OSError):
                     server.shutdown(socket.SHUT_RDWR)
@@ -139,9 +139,11 @@ class Cut:
 
 
 @contextmanager
-def cutting(dsn: str, when: When, *, stays: bool = True) -> Iterator[Cut]:
+def cut_at_commit(
+    dsn: str, when: CutPoint, *, stays: bool = True
+) -> Iterator[CommitCutter]:
     """Run the proxy for the length of the block."""
-    cut = Cut(dsn, when, stays=stays)
+    cut = CommitCutter(dsn, when, stays=stays)
     thread = threading.Thread(target=cut.serve)
     thread.start()
     try:

@@ -139,7 +139,7 @@ def test_what_stops_one_direction(body: str, expected: str) -> None:
     ],
 )
 def test_without_a_transaction_harmless_merging_is_accepted(body: str) -> None:
-    """What goose sends together is told only where it cannot run together."""
+    """What goose sends together is a fault only where it cannot run together."""
     migration = parsed(f"-- +goose NO TRANSACTION\n{UP}{body}")
 
     assert (faults(migration.up), migration.transaction) == ([], False)
@@ -184,7 +184,7 @@ def test_rows_have_variables_too() -> None:
 
 @pytest.mark.parametrize("split", Split)
 def test_what_only_restricts_psql_is_dropped(split: Split) -> None:
-    """pg_dump's key for psql is nothing for the server; other commands are told."""
+    """pg_dump's key for psql is nothing for the server; other commands are faults."""
     content = (
         f"{UP}\\restrict k3y\n\n-- c\nSELECT 1;\n \n \\unrestrict k3y \r\nSELECT 2;\n"
         f"\\unrestrict k3y\n{DOWN}\\unrestrict k3y"
@@ -220,7 +220,7 @@ def test_bytes_that_are_not_utf8_matter_where_they_are_sent() -> None:
     assert texts(migration.down) == ["SELECT 1;"]
 
 
-def test_all_faults_of_a_file_are_told_in_order() -> None:
+def test_all_faults_of_a_file_are_reported_in_order() -> None:
     """Independent faults are gathered, sorted by place."""
     migration = parsed(
         f"{UP}SELECT 'a;\nb';\n{BEGIN}x\n{END}-- +goose Dwn\nSELECT 1;\n--+GOOSE UP\nCOPY t FROM stdin;\n"
@@ -295,7 +295,7 @@ def test_a_psql_command_is_shown_as_it_is_written() -> None:
 
 
 def test_messages_end_with_the_way_out() -> None:
-    """A fault says place, reason and mend in one line."""
+    """A fault says place, reason and fix in one line."""
     (fault,) = parsed(f"{UP}{BEGIN}{END}SELECT 1;\n").up.faults
 
     assert str(fault) == (

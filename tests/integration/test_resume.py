@@ -101,7 +101,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, start: str, *, times: int = 1) -
     monkeypatch.setattr(StatementExecutor, "send", lose)
 
 
-def test_the_next_run_goes_on_behind_what_is_in_effect(
+def test_the_next_run_resumes_after_what_is_applied(
     database: str, conn: psycopg.Connection
 ) -> None:
     """What ran is not run again; the failed statement is, and what follows it."""
@@ -124,7 +124,7 @@ def test_the_next_run_goes_on_behind_what_is_in_effect(
     assert [(e.through, e.statements) for e in recorder.of(RESUMED)] == [(1, 3)]
 
 
-def test_the_failed_statement_may_be_mended(
+def test_the_failed_statement_may_be_fixed(
     database: str, conn: psycopg.Connection
 ) -> None:
     """Only what is in effect has to be as it was."""
@@ -237,7 +237,7 @@ def test_a_unique_index_over_duplicates(
 def test_the_index_may_become_another_one(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """The statement that failed is mended: what it left is removed all the same."""
+    """The statement that failed is fixed: what it left is removed all the same."""
     conn.execute("CREATE TABLE a (x int); INSERT INTO a VALUES (1), (1)")
     with pytest.raises(PartiallyAppliedError):
         runner(database).run(loose(UNIQUE.format("")), Up())
@@ -549,7 +549,7 @@ CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN
 
 
 @pytest.mark.parametrize("in_effect", [True, False])
-def test_a_procedure_that_commits_stays_open_until_a_human_says(
+def test_a_procedure_that_commits_has_an_unknown_outcome_until_a_human_records_it(
     database: str, conn: psycopg.Connection, *, in_effect: bool
 ) -> None:
     """Each run ends with the recipe; its two answers lead on."""
@@ -558,12 +558,12 @@ def test_a_procedure_that_commits_stays_open_until_a_human_says(
     for _ in range(2):
         with pytest.raises(PartiallyAppliedError) as caught:
             runner(database).run(step, Up())
-    told = str(caught.value).split("re-run: ")[1]
+    advice = str(caught.value).split("re-run: ")[1]
     assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == [1]
     conn.execute("INSERT INTO go VALUES (1)")
 
-    assert "if a part was, make the statement idempotent" in told
-    answer = told.split("; ")[0 if in_effect else 1].split(", ", 1)[1]
+    assert "if a part was, make the statement idempotent" in advice
+    answer = advice.split("; ")[0 if in_effect else 1].split(", ", 1)[1]
     conn.execute(answer)
     runner(database).run(step, Up())
 
@@ -571,7 +571,7 @@ def test_a_procedure_that_commits_stays_open_until_a_human_says(
     assert one(conn, "SELECT array_agg(x ORDER BY x) FROM a") == expected
 
 
-def test_what_the_file_has_set_holds_where_it_goes_on(
+def test_settings_of_the_file_apply_where_it_resumes(
     database: str, conn: psycopg.Connection
 ) -> None:
     """SET and set_config are repeated in the new session."""
@@ -646,7 +646,7 @@ def test_a_file_that_wants_a_transaction_by_now_is_refused(
 def test_what_others_have_done_since_is_not_gone_on_with(
     database: str, conn: psycopg.Connection
 ) -> None:
-    """A row of goose's ends the intent, also when it is taken back later."""
+    """A row of goose's ends the intent, also when goose rolls it back later."""
     conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
     half = loose("INSERT INTO a VALUES (1)", "SELECT 1 / count(*) FROM go")
     with pytest.raises(PartiallyAppliedError):
@@ -688,7 +688,7 @@ def test_two_runs_without_a_lock_do_nothing_twice(
     assert one(conn, "SELECT array_agg(x) FROM a") == [1]
 
 
-def test_status_says_what_has_begun(
+def test_status_shows_what_has_begun(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """It is neither applied nor pending."""
@@ -721,7 +721,7 @@ def test_what_refuses_a_block_unexpectedly_runs_without_one(
     assert history(conn) == [("up", None, None, 1)]
 
 
-def test_down_goes_on_as_well(database: str, conn: psycopg.Connection) -> None:
+def test_down_resumes_too(database: str, conn: psycopg.Connection) -> None:
     """The way back has an intent of its own."""
     conn.execute("CREATE TABLE a (x int); CREATE TABLE go (x int)")
     both = migration(1, "SELECT 1", transaction=False)
@@ -765,10 +765,10 @@ def test_what_was_recorded_by_hand_since_is_closed(
 
 
 @pytest.mark.parametrize("text", ["SELECT 1 / 0", "CALL p()"])
-def test_without_a_history_nothing_is_noted(
+def test_without_a_history_nothing_is_recorded(
     database: str, conn: psycopg.Connection, text: str
 ) -> None:
-    """Then what stopped half way is for a human, and the next run begins anew."""
+    """Without a history a half-applied file is for a human; the next run starts over."""
     conn.execute(PROCEDURE)
     bare = replace(runner(database), store=TrackingStore(keep=HistoryMode.FALSE))
     half = loose("CREATE TABLE IF NOT EXISTS b ()", text)

@@ -15,7 +15,7 @@ from threading import Thread
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.helpers.wire import server_of
+from tests.helpers.round_trips import server_of
 
 
 _CHUNK = 1 << 16
@@ -25,7 +25,7 @@ _REFUSED = (b"SERROR\0VERROR\0C0A000\0Mfunction set_config not supported\0\0", b
 
 
 @dataclass(frozen=True)
-class Imitation:
+class ProductAnswers:
     """What the server says of itself, and what it was sent."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -38,11 +38,11 @@ class Imitation:
 
 
 @contextmanager
-def imitating(dsn: str, imitation: Imitation) -> Iterator[str]:
+def product_proxy(dsn: str, answers: ProductAnswers) -> Iterator[str]:
     """Yield the DSN of the same database, through the proxy and without TLS."""
     parameters = conninfo_to_dict(dsn)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = Thread(target=_serve, args=(listener, parameters, imitation))
+        thread = Thread(target=_serve, args=(listener, parameters, answers))
         thread.start()
         place = {"host": "127.0.0.1", "hostaddr": None}
         port = listener.getsockname()[1]
@@ -54,14 +54,14 @@ def imitating(dsn: str, imitation: Imitation) -> Iterator[str]:
 
 
 def _serve(
-    listener: socket.socket, parameters: Mapping[str, object], imitation: Imitation
+    listener: socket.socket, parameters: Mapping[str, object], answers: ProductAnswers
 ) -> None:
     threads = []
     with suppress(OSError):
         while True:
             client, server = listener.accept()[0], server_of(parameters)
             _start(client, server)
-            pair = (client, server, imitation)
+            pair = (client, server, answers)
             threads += [Thread(target=each, args=pair) for each in (_out, _back)]
             for thread in threads[-2:]:
                 thread.start()
@@ -80,14 +80,14 @@ def _start(client: socket.socket, server: socket.socket) -> None:
         client.sendall(b"N")
 
 
-def _out(client: socket.socket, server: socket.socket, imitation: Imitation) -> None:
+def _out(client: socket.socket, server: socket.socket, answers: ProductAnswers) -> None:
     with suppress(OSError, EOFError):
         while True:
             kind, body = _message(client)
             if kind in {b"Q", b"P"}:
                 text = body.split(b"\0")[kind == b"P"]
-                imitation.sent.append(text.decode())
-            if kind == b"Q" and imitation.refuses and body != _ASKING:
+                answers.sent.append(text.decode())
+            if kind == b"Q" and answers.refuses and body != _ASKING:
                 error, ready = _REFUSED
                 client.sendall(_framed(b"E", error) + _framed(b"Z", ready))
             else:
@@ -96,17 +96,19 @@ def _out(client: socket.socket, server: socket.socket, imitation: Imitation) -> 
         server.shutdown(socket.SHUT_RDWR)
 
 
-def _back(client: socket.socket, server: socket.socket, imitation: Imitation) -> None:
-    told = False
+def _back(
+    client: socket.socket, server: socket.socket, answers: ProductAnswers
+) -> None:
+    sent = False
     with suppress(OSError, EOFError):
         while True:
             kind, body = _message(server)
-            if kind == b"Z" and not told:
-                for name, value in imitation.parameters.items():
+            if kind == b"Z" and not sent:
+                for name, value in answers.parameters.items():
                     client.sendall(_framed(b"S", f"{name}\0{value}\0".encode()))
-                told = True
-            if kind == b"D" and imitation.version:
-                body = _renamed(body, imitation.version.encode())
+                sent = True
+            if kind == b"D" and answers.version:
+                body = _renamed(body, answers.version.encode())
             client.sendall(_framed(kind, body))
     for each in (client, server):
         with suppress(OSError):
@@ -117,15 +119,15 @@ def _back(client: socket.socket, server: socket.socket, imitation: Imitation) ->
 def _renamed(row: bytes, version: bytes) -> bytes:
     """Return a DataRow with *version* where the server's own one is."""
     (columns,), at = struct.unpack_from("!H", row), 2
-    told = row[:2]
+    rewritten = row[:2]
     for _ in range(columns):
         (size,) = struct.unpack_from("!i", row, at)
         value = row[at + 4 : at + 4 + max(size, 0)]
         at += 4 + len(value)
         if value.startswith(b"PostgreSQL ") and b"compiled by" in value:
             value, size = version, len(version)
-        told += struct.pack("!i", size) + value
-    return told
+        rewritten += struct.pack("!i", size) + value
+    return rewritten
 
 
 def _message(sender: socket.socket) -> tuple[bytes, bytes]:

@@ -24,7 +24,7 @@ def forking() -> ForkServerContext:
     return context
 
 
-class Crew:
+class TrialPool:
     """A pool of processes."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
@@ -40,9 +40,9 @@ class Crew:
 
 
 @contextmanager
-def crew() -> Iterator[Crew]:
+def trial_pool() -> Iterator[TrialPool]:
     """Keep the processes for the length of the block."""
     context = forking()
     turns = context.Semaphore(_COMPUTING)
     with ProcessPoolExecutor(_WAITING, context, begin, (turns,)) as pool:
-        yield Crew(pool)
+        yield TrialPool(pool)

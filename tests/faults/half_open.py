@@ -1,8 +1,8 @@
 """
 A TCP proxy whose connections can die on one side only.
 
-What `Proxy` of `tests.faults.proxy` does at a message, this one does when it is told
-to, and the client's socket stays open: what the client sends is swallowed, and nothing
+What `Proxy` of `tests.faults.proxy` does at a message, this one does when a test calls
+`kill`, and the client's socket stays open: what the client sends is swallowed, and nothing
 comes back.
 """
 
@@ -14,7 +14,7 @@ from threading import Event, Thread
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.helpers.wire import server_of
+from tests.helpers.round_trips import server_of
 
 
 _CHUNK = 1 << 16
@@ -27,7 +27,7 @@ class Death(Enum):
     SILENT = "the server waits, too"
 
 
-class HalfDead:
+class HalfOpenProxy:
     """The proxy; connections are numbered from 1 in the order they were opened."""
 
     def __init__(self, dsn: str) -> None:
@@ -110,9 +110,9 @@ def _copy(
 
 
 @contextmanager
-def half_dead(dsn: str) -> Iterator[HalfDead]:
+def half_open_proxy(dsn: str) -> Iterator[HalfOpenProxy]:
     """Run the proxy for the length of the block."""
-    proxy = HalfDead(dsn)
+    proxy = HalfOpenProxy(dsn)
     try:
         yield proxy
     finally:

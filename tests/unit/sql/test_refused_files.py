@@ -3,7 +3,7 @@
 import pytest
 
 from migrator.domain.model import Split
-from tests.helpers.in_transaction import REFUSED
+from tests.helpers.not_in_transaction import REFUSED
 from tests.unit.sql.support import faults, parsed, texts
 
 
@@ -118,7 +118,7 @@ def test_what_a_transaction_may_take(text: str, split: Split) -> None:
 def test_a_line_end_in_a_comment_between_statements(
     body: str, expected: str, head: str
 ) -> None:
-    """goose ends a statement at a `;` in a block comment: that is told, with its place."""
+    """goose ends a statement at a `;` in a block comment: that is a fault, with its place."""
     kind, _, place = expected.partition(" ")
     line, _, column = place.partition(":")
     expected = f"{kind} {int(line) + bool(head)}:{column}"
@@ -183,7 +183,7 @@ def test_parentheses_that_nothing_closes(split: Split) -> None:
 def test_a_psql_command_in_a_line_of_sql(
     body: str, place: str, said: str, split: Split
 ) -> None:
-    """A backslash outside of quotes is psql's: it is told where the command begins."""
+    """A backslash outside of quotes is psql's: the fault is where the command begins."""
     found = parsed(f"{UP}{body}", split).up
 
     assert [f for f in faults(found) if "psql" in f] == [f"psql_command {place}"]

@@ -38,7 +38,7 @@ def migrate(dsn: str, directory: Path) -> int:
 @pytest.mark.parametrize(
     ("head", "code"), [("", 13), (_LOOSE, 14)], ids=["atomic", "loose"]
 )
-def test_the_database_is_mended(
+def test_failed_statement_after_the_database_is_fixed_runs(
     database: str, conn: psycopg.Connection, tmp_path: Path, head: str, code: int
 ) -> None:
     """What the statement needs is made by hand: the next run does what is left."""
@@ -57,10 +57,10 @@ def test_the_database_is_mended(
 @pytest.mark.parametrize(
     ("head", "code"), [("", 13), (_LOOSE, 14)], ids=["atomic", "loose"]
 )
-def test_the_file_is_mended(
+def test_failed_statement_after_the_file_is_fixed_runs(
     database: str, conn: psycopg.Connection, tmp_path: Path, head: str, code: int
 ) -> None:
-    """The statement that failed is written anew: the next run does what is left."""
+    """The statement that failed is corrected: the next run applies what is left."""
     directory = write(tmp_path / "m", files(head, "missing"))
 
     first = migrate(database, directory)

@@ -88,7 +88,7 @@ def up(database: str, directory: Path, name: str, content: str | bytes) -> Resul
         ),
     ],
 )
-def test_what_cannot_run_in_a_transaction_is_told_where_it_can(
+def test_what_cannot_run_in_a_transaction_is_advised_where_it_can(
     database: str, conn: psycopg.Connection, tmp_path: Path, statement: str, words: str
 ) -> None:
     """PostgreSQL's own statements, procedures that commit, TimescaleDB's."""
@@ -118,7 +118,7 @@ def test_a_late_set_transaction_is_no_such_statement(
     assert "NO TRANSACTION" not in result.verdict["error"]
 
 
-def test_a_function_is_told_its_own_word(database: str, tmp_path: Path) -> None:
+def test_a_function_is_advised_its_own_word(database: str, tmp_path: Path) -> None:
     """Python says it with TRANSACTION."""
     script = b"""\
 import psycopg
@@ -148,7 +148,7 @@ def up(conn: psycopg.Connection) -> None:
         *((message, "ERRCODE = 'XX000'") for message in WITHOUT_HINT),
     ],
 )
-def test_citus_parallel_access_is_told_the_sequential_mode(
+def test_citus_parallel_access_is_advised_the_sequential_mode(
     database: str, tmp_path: Path, message: str, options: str
 ) -> None:
     """In a file, the transaction is the file."""

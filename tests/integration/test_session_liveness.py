@@ -43,7 +43,7 @@ def busy(conn: psycopg.Connection) -> Iterator[psycopg.Connection]:
     ],
     ids=["once", "gone", "idle", "worked", "works", "unseen", "copy"],
 )
-def test_two_looks_have_to_show_the_same_silence(
+def test_two_snapshots_have_to_show_the_same_silence(
     busy: psycopg.Connection, sights: list[SessionActivity], reason: str | None
 ) -> None:
     """A process that has worked in between, or waits for rows of a COPY, is no loss."""
@@ -54,7 +54,7 @@ def test_two_looks_have_to_show_the_same_silence(
     assert found == [None] * (len(sights) - 1) + [reason]
 
 
-def test_nobody_is_lost_of_whom_nothing_is_awaited(conn: psycopg.Connection) -> None:
+def test_session_without_a_query_is_not_lost(conn: psycopg.Connection) -> None:
     """A function in Python may compute for hours between two queries."""
     connection = SessionLiveness(conn)
 

@@ -1,4 +1,4 @@
-"""Sessions die in the middle of a run, and the run comes through all the same."""
+"""Sessions die in the middle of a run, and the run succeeds all the same."""
 
 import re
 import signal
@@ -25,7 +25,7 @@ from migrator.pg.locking.stale_sessions import (
 )
 from migrator.source.load import load
 from tests.helpers import support
-from tests.helpers.cut import When, cutting
+from tests.helpers.commit_cutter import CutPoint, cut_at_commit
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.support import (
     Recorder,
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 EVERY = [
     pytest.param(when, id=when.name.lower())
-    for when in (When.ANSWERED, When.NEVER, When.LATE)
+    for when in (CutPoint.ANSWERED, CutPoint.NEVER, CutPoint.LATE)
 ]
 BODY = """\
 -- +goose Up
@@ -107,10 +107,10 @@ def sessions(conn: psycopg.Connection) -> list[int]:
 
 @pytest.mark.parametrize("when", EVERY)
 def test_a_commit_whose_answer_is_lost(
-    database: str, conn: psycopg.Connection, directory: Path, when: When
+    database: str, conn: psycopg.Connection, directory: Path, when: CutPoint
 ) -> None:
     """Each file takes effect once, and all of them are in the verdict of this run."""
-    with cutting(database, when) as cut:
+    with cut_at_commit(database, when) as cut:
         result = migrate(cut.dsn, directory)
 
     verdict = result.verdict
@@ -121,15 +121,15 @@ def test_a_commit_whose_answer_is_lost(
     assert len(result.events("connection.lost")) == 1
     assert len(result.events("plan.made")) == 1
     assert result.events("migration.failed") == []
-    if when is When.ANSWERED:
+    if when is CutPoint.ANSWERED:
         assert result.events("commit.confirmed")[0]["version"] == 1
 
 
-def test_tables_whose_making_nobody_sees(
+def test_tables_whose_creation_is_unanswered(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """A cut before there is a plan begins the run once more."""
-    with cutting(database, When.TABLES) as cut:
+    with cut_at_commit(database, CutPoint.TABLES) as cut:
         result = migrate(cut.dsn, directory)
 
     assert (cut.happened, result.exit_code) == (True, 0), result.verdict
@@ -141,12 +141,16 @@ def test_tables_whose_making_nobody_sees(
 @pytest.mark.parametrize("when", EVERY[:2])
 @pytest.mark.parametrize("command", ["down", "redo", "up-by-one"])
 def test_one_step_is_one_step(
-    database: str, conn: psycopg.Connection, directory: Path, command: str, when: When
+    database: str,
+    conn: psycopg.Connection,
+    directory: Path,
+    command: str,
+    when: CutPoint,
 ) -> None:
     """A cut makes `down`, `redo` and `up-by-one` take no step more."""
     assert migrate(database, directory, "up-to", "2").exit_code == 0
 
-    with cutting(database, when) as cut:
+    with cut_at_commit(database, when) as cut:
         result = migrate(cut.dsn, directory, command)
 
     expected = {
@@ -165,7 +169,7 @@ def test_a_cut_under_another_lock(
     database: str, conn: psycopg.Connection, directory: Path, lock: str
 ) -> None:
     """The lease is freed at once, and without any lock the sessions are known too."""
-    with cutting(database, When.LATE) as cut:
+    with cut_at_commit(database, CutPoint.LATE) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_LOCK=lock)
 
     assert (cut.happened, result.exit_code) == (True, 0), result.verdict
@@ -182,7 +186,7 @@ def test_a_cut_under_another_role(
     conn.execute(f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role}")
     conn.execute(f"GRANT ALL ON ran TO {role}")
 
-    with cutting(database, When.NEVER) as cut:
+    with cut_at_commit(database, CutPoint.NEVER) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_ROLE=role)
 
     found = (result.exit_code, ran(conn), applied(conn))
@@ -191,12 +195,12 @@ def test_a_cut_under_another_role(
     assert result.events("lock.contended") == []
 
 
-@pytest.mark.parametrize("when", [When.ANSWERED, When.CLOSED, When.LATE])
+@pytest.mark.parametrize("when", [CutPoint.ANSWERED, CutPoint.CLOSED, CutPoint.LATE])
 def test_a_cut_before_a_pooler(
-    database: str, conn: psycopg.Connection, directory: Path, when: When
+    database: str, conn: psycopg.Connection, directory: Path, when: CutPoint
 ) -> None:
-    """Process ids are made up there: the table's own lock shows what came through."""
-    with pgbouncer(database) as pooled, cutting(pooled, when) as cut:
+    """A pooler makes up process ids: the table's own lock shows what was committed."""
+    with pgbouncer(database) as pooled, cut_at_commit(pooled, when) as cut:
         result = migrate(cut.dsn, directory)
 
     assert (cut.happened, result.exit_code) == (True, 0), result.verdict
@@ -206,7 +210,7 @@ def test_a_cut_before_a_pooler(
 
 def test_a_network_that_stays_away(database: str, directory: Path) -> None:
     """The run ends with 23 once CONNECT_WAIT is spent, and says both."""
-    with cutting(database, When.NEVER, stays=False) as cut:
+    with cut_at_commit(database, CutPoint.NEVER, stays=False) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="1s")
 
     assert (result.exit_code, result.verdict["retryable"]) == (23, True)
@@ -215,9 +219,11 @@ def test_a_network_that_stays_away(database: str, directory: Path) -> None:
     assert len(result.events("connection.retried")) > 1
 
 
-def test_no_patience_is_no_second_session(database: str, directory: Path) -> None:
+def test_without_a_connect_wait_there_is_no_second_session(
+    database: str, directory: Path
+) -> None:
     """With CONNECT_WAIT=0 a lost session ends the run."""
-    with cutting(database, When.NEVER) as cut:
+    with cut_at_commit(database, CutPoint.NEVER) as cut:
         result = migrate(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="0")
 
     assert result.exit_code == 23
@@ -227,7 +233,7 @@ def test_no_patience_is_no_second_session(database: str, directory: Path) -> Non
 def test_a_signal_ends_the_wait(database: str, directory: Path) -> None:
     """SIGTERM while nobody answers: 143, and not after CONNECT_WAIT."""
     with (
-        cutting(database, When.NEVER, stays=False) as cut,
+        cut_at_commit(database, CutPoint.NEVER, stays=False) as cut,
         started(cut.dsn, directory, MIGRATOR_CONNECT_WAIT="1h") as process,
     ):
         heard(process, "connection.retried")
@@ -276,7 +282,7 @@ def test_a_statement_that_ends_each_session(
 def test_a_script_runs_again(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """A migration in Python with a transaction is rolled back and runs anew."""
+    """A migration in Python with a transaction is rolled back and runs again."""
     (directory / "2_t.sql").unlink()
     (directory / "2_t.py").write_text(
         "def up(conn):\n"
@@ -291,7 +297,7 @@ def test_a_script_runs_again(
     assert ran(conn) == ["up 1", "up 2", "up 3"]
 
 
-def test_a_file_without_a_transaction_goes_on(
+def test_a_file_without_a_transaction_resumes(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """In the same run, behind what is in effect."""
@@ -309,7 +315,7 @@ def test_a_file_without_a_transaction_goes_on(
 def test_a_session_that_is_ended_between_migrations(
     database: str, conn: psycopg.Connection, which: str
 ) -> None:
-    """Both are made anew, whichever it was."""
+    """Both sessions are opened again, whichever was ended."""
     recorder = Recorder()
 
     def end(event: Event) -> None:
@@ -348,7 +354,7 @@ def test_what_another_run_does_meanwhile_is_skipped(
         if event.name == "connection.lost":
             other.append(migrate(database, directory).exit_code)
 
-    with cutting(database, When.CLOSED) as cut:
+    with cut_at_commit(database, CutPoint.CLOSED) as cut:
         steps = runner(cut.dsn, while_lost).run(loaded(directory), Up())
 
     skipped = recorder.names.count("migration.skipped")
@@ -385,7 +391,7 @@ def test_all_is_done_while_somebody_keeps_the_lock(
 def test_a_commit_that_a_failover_has_lost(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
-    """What was told as applied, and is not there any more, is applied again."""
+    """What was reported as applied, and is not there any more, is applied again."""
     recorder = Recorder()
 
     def fail_over(event: Event) -> None:
@@ -420,7 +426,7 @@ def test_processes_of_an_answer(
     assert read_processes(answer) == expected
 
 
-def test_a_process_of_somebody_else_is_let_be(
+def test_a_process_of_somebody_else_is_left_alone(
     database: str, conn: psycopg.Connection
 ) -> None:
     """The same number, begun at another time, is another process."""

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.helpers.wire import counted
+from tests.helpers.round_trips import count_round_trips
 
 
 _NO_NEGOTIATION = {"sslmode": "disable", "gssencmode": "disable"}
@@ -31,7 +31,7 @@ def login(plain: str) -> int:
 def test_a_connect_and_a_query(plain: str, login: int) -> None:
     """A connect costs four with SCRAM, a query one more, and the goodbye none."""
     counts = []
-    with counted(plain) as (dsn, wire):
+    with count_round_trips(plain) as (dsn, wire):
         with psycopg.connect(dsn, autocommit=True) as conn:
             counts.append(wire.connections)
             conn.execute("SELECT 1")
@@ -43,8 +43,8 @@ def test_a_connect_and_a_query(plain: str, login: int) -> None:
 
 
 def test_each_connection_has_its_own_count(plain: str, login: int) -> None:
-    """Connections are told apart in the order they were opened, and summed up."""
-    with counted(plain) as (dsn, wire):
+    """Connections are counted separately, in the order they were opened, and summed up."""
+    with count_round_trips(plain) as (dsn, wire):
         with (
             psycopg.connect(dsn, autocommit=True) as first,
             psycopg.connect(dsn, autocommit=True) as second,
@@ -64,7 +64,7 @@ def test_negotiation_counts(database: str) -> None:
     ]
     counts = []
     for each in dsns:
-        with counted(each) as (dsn, wire), psycopg.connect(dsn):
+        with count_round_trips(each) as (dsn, wire), psycopg.connect(dsn):
             counts.append(wire.round_trips)
 
     assert counts[1] > counts[0]
@@ -73,7 +73,7 @@ def test_negotiation_counts(database: str) -> None:
 def test_a_pipeline_is_one_flight(plain: str, login: int) -> None:
     """What is sent without waiting is one round trip, though answers come meanwhile."""
     with (
-        counted(plain) as (dsn, wire),
+        count_round_trips(plain) as (dsn, wire),
         psycopg.connect(dsn, autocommit=True) as conn,
         conn.pipeline() as pipeline,
     ):
@@ -88,7 +88,10 @@ def test_a_pipeline_is_one_flight(plain: str, login: int) -> None:
 def test_large_messages_pass(plain: str, login: int) -> None:
     """Megabytes in both directions arrive unchanged, and are one round trip."""
     text = "0123456789abcdef" * 250_000
-    with counted(plain) as (dsn, wire), psycopg.connect(dsn, autocommit=True) as conn:
+    with (
+        count_round_trips(plain) as (dsn, wire),
+        psycopg.connect(dsn, autocommit=True) as conn,
+    ):
         found = conn.execute("SELECT %s::text", [text]).fetchone()
 
     assert found == (text,)
@@ -99,7 +102,10 @@ def test_a_server_that_is_not_there() -> None:
     """A client of a proxy without a server is cut off, as by a broken network."""
     nowhere = make_conninfo("", host="127.0.0.1", port=1, **_NO_NEGOTIATION)
 
-    with counted(nowhere) as (dsn, wire), pytest.raises(psycopg.OperationalError):
+    with (
+        count_round_trips(nowhere) as (dsn, wire),
+        pytest.raises(psycopg.OperationalError),
+    ):
         psycopg.connect(dsn)
 
     assert wire.connections == ()

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.helpers.in_transaction import REFUSED, TABLES
+from tests.helpers.not_in_transaction import REFUSED, TABLES
 from tests.helpers.support import run, write
 
 

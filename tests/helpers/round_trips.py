@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 _NAP_S = 0.05
 
 
-class Wire:
+class RoundTripCounter:
     """What has been counted so far; it may be read at any time."""
 
     def __init__(self) -> None:
@@ -56,7 +56,9 @@ class Wire:
 
 
 @contextmanager
-def counted(dsn: str, *, quiet_s: float = 0.1) -> Iterator[tuple[str, Wire]]:
+def count_round_trips(
+    dsn: str, *, quiet_s: float = 0.1
+) -> Iterator[tuple[str, RoundTripCounter]]:
     """
     Yield the DSN of the same database through a counting proxy, and its counter.
 
@@ -69,7 +71,7 @@ def counted(dsn: str, *, quiet_s: float = 0.1) -> Iterator[tuple[str, Wire]]:
             for longer between two statements has begun another flight.
     """
     parameters = conninfo_to_dict(dsn)
-    wire, over = Wire(), Event()
+    wire, over = RoundTripCounter(), Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(_NAP_S)
         port = listener.getsockname()[1]

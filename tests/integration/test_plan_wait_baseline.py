@@ -32,7 +32,7 @@ def exists(conn: psycopg.Connection, name: str) -> bool:
     return row == (True,)
 
 
-def test_plan_tells_each_statement(
+def test_plan_shows_each_statement(
     environ: dict[str, str], conn: psycopg.Connection
 ) -> None:
     """From the database's real state; nothing is created by it."""
@@ -40,11 +40,11 @@ def test_plan_tells_each_statement(
 
     result = run("plan", **environ)
 
-    told = [
+    planned = [
         (line["version"], line["line"], line["statement"], line["text"])
         for line in result.events("statement.planned")
     ]
-    assert told == [(2, 2, 1, "CREATE TABLE b ();"), (3, 2, 1, "CREATE TABLE c ();")]
+    assert planned == [(2, 2, 1, "CREATE TABLE b ();"), (3, 2, 1, "CREATE TABLE c ();")]
     assert (result.exit_code, result.verdict["pending"]) == (0, 2)
     assert not exists(conn, "b")
 
@@ -120,7 +120,7 @@ def test_wait_needs_no_files_for_a_version(database: str) -> None:
 def test_wait_that_ends_calls_itself_retryable_everywhere(
     database: str, tmp_path: Path
 ) -> None:
-    """An init container is started again: the log, the message and a person are told."""
+    """An init container is started again: log, termination message and console say so."""
     place = tmp_path / "termination-log"
     place.touch()
     environ = {

@@ -22,9 +22,9 @@ from migrator.pg.connection.embedded import embedded_server
 from migrator.pg.connection.session import accepted_settings
 from migrator.pg.connection.tcp_liveness import SlowReader
 from migrator.process.cancellation import Cancellation
-from tests.helpers.peers import answering, fatal, relay
+from tests.helpers.fake_servers import answering, fatal, relay
+from tests.helpers.round_trips import server_of
 from tests.helpers.support import run, started, until, write
-from tests.helpers.wire import server_of
 
 
 def changed(dsn: str, **parameters: str) -> str:
@@ -182,8 +182,8 @@ def test_a_killed_process_leaves_neither_session_nor_lock(
         until(lambda: not sessions(conn))
 
     gone_s = time.monotonic() - since
-    told = f"unlocked in {unlocked_s:.1f} s, gone in {gone_s:.1f} s"
-    print(f"\nafter SIGKILL: {told}")  # noqa: T201 - figures for who reads the output
+    figures = f"unlocked in {unlocked_s:.1f} s, gone in {gone_s:.1f} s"
+    print(f"\nafter SIGKILL: {figures}")  # noqa: T201 - figures for who reads the output
     assert there == (2, True)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.conftest import Tell
-from tests.faults.hostile import SCRIPTS, hostile
+from tests.faults.hostile_server import SCRIPTS, hostile
 from tests.helpers.support import ROOT, Result, environment, parsed, write
 
 

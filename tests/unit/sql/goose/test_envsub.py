@@ -85,7 +85,7 @@ def test_refusal(line: str, reason: str, position: int) -> None:
     ],
 )
 def test_variables_that_are_not_set(line: str, unset: list[tuple[str, int]]) -> None:
-    """What becomes empty because nobody has set it is told with name and place."""
+    """What becomes empty because nobody has set it is a warning with name and place."""
     found: list[tuple[str, int]] = []
 
     expand(line, ENVIRON, lambda name, position: found.append((name, position)))

@@ -18,7 +18,7 @@ _LOCKS = ("-c", "max_locks_per_transaction=10", "-c", "max_connections=20")
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
+class LimitedServer:
     """A running server: locks for some 400 tables, 256 MB, a second disk of 4 MB."""
 
     container: str
@@ -63,7 +63,7 @@ class Small:
 
 
 @contextmanager
-def small() -> Iterator[Small]:
+def limited_server() -> Iterator[LimitedServer]:
     """Run such a server for the length of the block."""
     container = docker(
         *("run", "--rm", "--detach"),
@@ -75,7 +75,7 @@ def small() -> Iterator[Small]:
     )
     try:
         ports = (_port(container, 5432), _port(container, 5433))
-        made = Small(container, ports)
+        made = LimitedServer(container, ports)
         _wait(made)
         docker("exec", "--user=postgres", container, "mkdir", f"{_DISK}/data")
         with psycopg.connect(made.dsn("postgres"), autocommit=True) as conn:
@@ -90,7 +90,7 @@ def _port(container: str, port: int) -> int:
     return int(shown.rpartition(":")[2])
 
 
-def _wait(server: Small) -> None:
+def _wait(server: LimitedServer) -> None:
     end = time.monotonic() + 60
     while True:
         try:

@@ -34,9 +34,9 @@ _BLOCK = """
 -- +goose StatementBegin
 INSERT INTO notes VALUES ('in a block');
 UPDATE notes SET said = said || '#';
-CREATE FUNCTION told_{n}() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM notes;';
+CREATE FUNCTION count_notes_{n}() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM notes;';
 -- +goose StatementEnd
-INSERT INTO notes SELECT told_{n}() || ' told';
+INSERT INTO notes SELECT count_notes_{n}() || ' notes';
 """
 _PYTHON = b"""
 def up(conn):

@@ -52,7 +52,7 @@ def test_what_leaves_nothing_is_not_applied(
     line = text.count("\n") + 3
 
     result = migrate(database, tmp_path, HEAD + text, MIGRATOR_HISTORY=history)
-    mended = migrate(
+    fixed = migrate(
         database, tmp_path, f"{HEAD}CREATE TABLE b ();", MIGRATOR_HISTORY=history
     )
 
@@ -60,7 +60,7 @@ def test_what_leaves_nothing_is_not_applied(
         13,
         f"00001_a.sql:{line}:1: {REFUSED}; {CLEAN}",
     )
-    assert mended.exit_code == 0
+    assert fixed.exit_code == 0
 
 
 @pytest.mark.parametrize("history", ["true", "false"])
@@ -82,11 +82,11 @@ def test_what_is_refused_outside_of_a_block_is_not_applied(
     result = migrate(
         database, tmp_path, f"{HEAD}{before}{statement}", MIGRATOR_HISTORY=history
     )
-    mended = migrate(
+    fixed = migrate(
         database, tmp_path, f"{HEAD}CREATE TABLE b ();", MIGRATOR_HISTORY=history
     )
 
-    assert (result.exit_code, mended.exit_code) == (13, 0)
+    assert (result.exit_code, fixed.exit_code) == (13, 0)
     assert result.verdict["error"].endswith(f"; {CLEAN}")
 
 
@@ -257,14 +257,14 @@ def test_any_text_of_an_error_is_kept(database: str, tmp_path: Path) -> None:
         for _ in range(2)
     ]
 
-    told = [result.verdict["failed"]["message"] for result in results]
+    messages = [result.verdict["failed"]["message"] for result in results]
     assert [result.exit_code for result in results] == [14, 14]
-    assert told[0].startswith("ValueError: ä€")
-    assert told[0] == told[1]
+    assert messages[0].startswith("ValueError: ä€")
+    assert messages[0] == messages[1]
 
 
 @pytest.mark.parametrize((), EACH_ENCODING)
-def test_an_index_of_any_name_is_noted(
+def test_an_index_of_any_name_is_recorded(
     database: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     """What the intent says of a statement has its names, in any encoding."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tell
-from tests.faults.crowd import Crowd, crowd
+from tests.faults.many_runners import RunnerGroup, runner_group
+from tests.faults.migrations import ALL
 from tests.faults.server import Server
 from tests.faults.state import State, state_of
-from tests.faults.work import ALL
 from tests.helpers.support import run, write
 
 
@@ -19,9 +19,9 @@ ROUNDS = 10
 
 
 @pytest.fixture(scope="module")
-def runners() -> Iterator[Crowd]:
+def runners() -> Iterator[RunnerGroup]:
     """A hundred processes."""
-    with crowd(RUNNERS) as found:
+    with runner_group(RUNNERS) as found:
         yield found
 
 
@@ -32,7 +32,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(server: Server, name: str, directory: Path) -> Mapping[str, str]:
-    """What each runner is told."""
+    """The settings of each runner."""
     return {
         "MIGRATOR_DATABASE_URL": server.dsn(name),
         "MIGRATOR_MIGRATIONS_DIR": str(directory),
@@ -49,7 +49,7 @@ def wanted(server: Server, directory: Path) -> State:
 
 
 def test_each_migration_is_applied_once(
-    runners: Crowd, roomy: Server, directory: Path, tell: Tell
+    runners: RunnerGroup, roomy: Server, directory: Path, tell: Tell
 ) -> None:
     """Ten rounds: every runner ends well, and all is there once."""
     alone = wanted(roomy, directory)
@@ -73,7 +73,7 @@ def test_each_migration_is_applied_once(
 
 
 def test_too_many_for_the_server(
-    runners: Crowd, narrow: Server, tmp_path: Path, tell: Tell
+    runners: RunnerGroup, narrow: Server, tmp_path: Path, tell: Tell
 ) -> None:
     """A server that has no connection left is waited for."""
     long = {"00011_long.sql": "SELECT pg_sleep(3);"}

@@ -41,8 +41,8 @@ def validated(directory: Path, message: Path, **environ: str) -> Result:
         MIGRATOR_TERMINATION_LOG=str(message),
         **environ,
     )
-    told = json.loads(message.read_text())
-    assert result.exit_code == result.verdict["exit_code"] == told["exit_code"]
+    termination = json.loads(message.read_text())
+    assert result.exit_code == result.verdict["exit_code"] == termination["exit_code"]
     assert result.exit_code in set(ExitCode)
     return result
 
@@ -158,7 +158,7 @@ def test_a_signal_before_the_work(
     error: BaseException,
     code: int,
 ) -> None:
-    """While settings are read, for one; it is told as any other."""
+    """While settings are read, for one; the verdict is that of any other."""
     monkeypatch.setattr(cli, "read_settings", raising(error))
 
     result = validated(directory, message)
@@ -240,7 +240,7 @@ def test_a_signal_while_modules_are_loaded(
 def test_a_signal_behind_the_verdict(
     database: str, message: Path, tmp_path: Path
 ) -> None:
-    """The process ends with the code that was told, though a thread keeps it."""
+    """The process ends with the code that was reported, though a thread keeps it."""
     script = (
         "import threading, time\n"
         "def up(conn):\n"

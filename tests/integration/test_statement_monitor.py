@@ -1,4 +1,4 @@
-"""What is told of a statement that takes long: who blocks it, how far it is."""
+"""What is logged of a statement that takes long: who blocks it, how far it is."""
 
 import signal
 import threading
@@ -24,6 +24,7 @@ from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.pg.monitor.lookout import run_monitor
 from migrator.source.load import load
 from tests.helpers.pgbouncer import pgbouncer
+from tests.helpers.round_trips import count_round_trips
 from tests.helpers.support import (
     Recorder,
     ended,
@@ -35,7 +36,6 @@ from tests.helpers.support import (
     until,
     write,
 )
-from tests.helpers.wire import counted
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -106,26 +106,26 @@ def steady(blocker: Any) -> dict[str, Any]:
 def test_a_session_that_holds_a_table(
     database: str, holder: psycopg.Connection, lock: Lock
 ) -> None:
-    """It is told who it is and what it does, while the statement waits for it."""
+    """While the statement waits, an event says which session blocks it and what that one does."""
     seen = Seen(StatementBlocked, holder.rollback)
 
     steps = runner(database, seen, lock=lock).run(ALTER, Up())
 
     assert [step.migration.version for step in steps] == [1]
-    told = blocked(seen)[0]
-    assert (told.version, told.path, told.line, told.statement) == (
+    event = blocked(seen)[0]
+    assert (event.version, event.path, event.line, event.statement) == (
         1,
         "00001_test.sql",
         3,
         2,
     )
-    assert (told.lock, told.relation, told.phase, told.hint) == (
+    assert (event.lock, event.relation, event.phase, event.hint) == (
         "relation AccessExclusiveLock",
         "public.a",
         None,
         None,
     )
-    assert [steady(blocker) for blocker in told.blockers] == [
+    assert [steady(blocker) for blocker in event.blockers] == [
         {
             "pid": holder.info.backend_pid,
             "application": "report",
@@ -135,13 +135,13 @@ def test_a_session_that_holds_a_table(
             "waits": False,
         }
     ]
-    assert told.blockers[0]["user"] == holder.info.user
+    assert event.blockers[0]["user"] == holder.info.user
 
 
-def test_a_queue(
+def test_blocked_statement_behind_a_queue_lists_the_queue_first(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
-    """Who stands before us in the queue is told first, then whom that one waits for."""
+    """The session before us in the queue is listed first, then the one it waits for."""
     seen = Seen(StatementBlocked, holder.rollback)
     with closing(psycopg.connect(database, autocommit=True)) as queued:
         before_us = queued.info.backend_pid
@@ -161,18 +161,18 @@ def test_a_queue(
     ]
 
 
-def test_a_row(
+def test_statement_blocked_by_a_row_names_the_table(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
-    """Who waits for a row waits for a transaction; the table is told all the same."""
+    """Who waits for a row waits for a transaction; the event names the table all the same."""
     holder.execute("UPDATE a SET x = 2")
     seen = Seen(StatementBlocked, holder.commit)
 
     runner(database, seen).run(files(migration(1, "UPDATE a SET x = 3")), Up())
 
-    told = blocked(seen)[0]
-    assert (told.lock, told.relation) == ("transactionid ShareLock", "public.a")
-    assert told.blockers[0]["query"] == "UPDATE a SET x = 2"
+    event = blocked(seen)[0]
+    assert (event.lock, event.relation) == ("transactionid ShareLock", "public.a")
+    assert event.blockers[0]["query"] == "UPDATE a SET x = 2"
 
 
 def test_a_concurrent_index_that_waits_for_an_old_transaction(
@@ -189,13 +189,13 @@ def test_a_concurrent_index_that_waits_for_an_old_transaction(
 
         runner(database, seen).run(files(build), Up())
 
-    told = blocked(seen)[0]
-    assert (told.lock, told.relation, told.phase) == (
+    event = blocked(seen)[0]
+    assert (event.lock, event.relation, event.phase) == (
         "virtualxid ShareLock",
         "public.a",
         "waiting for old snapshots",
     )
-    assert [each["pid"] for each in told.blockers] == [pid]
+    assert [each["pid"] for each in event.blockers] == [pid]
 
 
 def test_a_lock_timeout_names_who_was_in_the_way(
@@ -242,10 +242,10 @@ def test_a_lock_timeout_without_a_transaction_names_who_was_in_the_way(
     assert blocker in result.verdict["error"], result.verdict
 
 
-def test_what_must_not_be_seen(
+def test_blocker_without_privilege_has_pid_and_role_only(
     database: str, conn: psycopg.Connection, holder: psycopg.Connection
 ) -> None:
-    """Without the privilege pid and role are told, and once what to grant."""
+    """Without the privilege pid and role are logged, and once what to grant."""
     role = f"watch_{conn.info.backend_pid}"
     holder.rollback()
     conn.execute(
@@ -285,18 +285,18 @@ def test_what_must_not_be_seen(
 
 @LOCKS
 def test_a_statement_that_only_takes_long(database: str, lock: Lock) -> None:
-    """What nobody counts is told to be alive, and what it waits for."""
+    """For what nobody counts, the event says that it is alive and what it waits for."""
     recorder = Recorder()
 
     runner(database, recorder, lock=lock).run(SLEEP, Up())
 
-    told = progressed(recorder)[0]
-    assert told == StatementProgressed(
+    event = progressed(recorder)[0]
+    assert event == StatementProgressed(
         version=1,
         path="00001_test.sql",
         line=2,
         statement=1,
-        elapsed_s=told.elapsed_s,
+        elapsed_s=event.elapsed_s,
         command=None,
         relation=None,
         phase=None,
@@ -312,7 +312,7 @@ def test_a_statement_that_only_takes_long(database: str, lock: Lock) -> None:
 
 
 def test_many_short_statements(database: str) -> None:
-    """Nothing else is told of them, so from time to time it is told where they are."""
+    """They have no events of their own, so an event from time to time says where they are."""
     recorder = Recorder()
     short = files(migration(1, *["SELECT pg_sleep(0.01)"] * 100))
 
@@ -324,7 +324,9 @@ def test_many_short_statements(database: str) -> None:
     assert {each.state for each in progressed(recorder)} == {None}
 
 
-def test_another_role(database: str, conn: psycopg.Connection) -> None:
+def test_monitor_under_another_role_sees_the_session(
+    database: str, conn: psycopg.Connection
+) -> None:
     """MIGRATOR_ROLE may not see the role that has connected: we look as that one."""
     role, recorder = f"watch_{conn.info.backend_pid}", Recorder()
     conn.execute(f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}")
@@ -391,11 +393,11 @@ def test_the_progress_of_a_vacuum(database: str, pages: int) -> None:
 
     runner(database, recorder).run(files(vacuum), Up())
 
-    told = {
+    states = {
         (each.command, each.relation, each.phase, each.total, each.unit)
         for each in progressed(recorder)
     }
-    assert ("VACUUM", "public.a", "scanning heap", pages, "blocks") in told
+    assert ("VACUUM", "public.a", "scanning heap", pages, "blocks") in states
 
 
 def test_the_progress_of_a_copy(database: str, conn: psycopg.Connection) -> None:
@@ -415,26 +417,26 @@ def test_the_progress_of_a_copy(database: str, conn: psycopg.Connection) -> None
 
     runner(database, seen).run(Files((copy,)), Up())
 
-    told = progressed(seen)[0]
-    assert (told.command, told.relation, told.total, told.percent, told.unit) == (
+    event = progressed(seen)[0]
+    assert (event.command, event.relation, event.total, event.percent, event.unit) == (
         "COPY FROM",
         "public.a",
         None,
         None,
         "rows",
     )
-    assert told.done
-    assert told.wait_event == "Client: ClientRead"
+    assert event.done
+    assert event.wait_event == "Client: ClientRead"
 
 
-def test_through_a_pooler(database: str) -> None:
-    """Nobody knows which server session is ours: only that it goes on is told."""
+def test_progress_through_a_pooler_says_only_that_it_continues(database: str) -> None:
+    """Nobody knows which server session is ours: the event only says that it continues."""
     recorder = Recorder()
     with pgbouncer(database) as dsn:
         runner(dsn, recorder).run(SLEEP, Up())
 
-    told = progressed(recorder)
-    assert {(each.line, each.state, each.wait_event) for each in told} == {
+    reports = progressed(recorder)
+    assert {(each.line, each.state, each.wait_event) for each in reports} == {
         (2, None, None)
     }
 
@@ -443,7 +445,7 @@ def test_through_a_pooler(database: str) -> None:
 def test_a_migration_in_python(
     database: str, holder: psycopg.Connection, tmp_path: Path, transaction: str
 ) -> None:
-    """Its function is told in place of a statement, and who blocks what it runs."""
+    """The event has its function in place of a statement, and who blocks what it runs."""
     directory = tmp_path / "m"
     directory.mkdir()
     (directory / "1_a.py").write_text(
@@ -459,8 +461,8 @@ def test_a_migration_in_python(
         MIGRATOR_LOCK_RETRY="0",
     )
 
-    (told, *_) = result.events("statement.blocked")
-    assert (told["line"], told["relation"]) == (3, "public.a")
+    (event, *_) = result.events("statement.blocked")
+    assert (event["line"], event["relation"]) == (3, "public.a")
     assert f"blocked by pid {holder.info.backend_pid}" in result.verdict["error"]
 
 
@@ -484,7 +486,7 @@ def test_what_an_observer_prints_while_a_script_runs(
     assert "script.printed" not in printed
 
 
-def test_a_signal_while_somebody_looks(
+def test_a_signal_while_the_monitor_queries(
     database: str, holder: psycopg.Connection, tmp_path: Path
 ) -> None:
     """It ends the run as ever."""
@@ -496,7 +498,7 @@ def test_a_signal_while_somebody_looks(
     assert result.exit_code == 143
 
 
-def test_a_look_that_hangs_holds_up_no_end(conn: psycopg.Connection) -> None:
+def test_a_monitor_query_that_hangs_delays_no_end(conn: psycopg.Connection) -> None:
     """The thread ends with the block, and its question with it."""
     watch, asked = CurrentStatement(pid=1), threading.Event()
     threads = set(threading.enumerate())
@@ -555,7 +557,7 @@ def test_without_a_lock_there_is_a_second_connection_when_it_is_needed(
     database: str, sleep: str, connections: int
 ) -> None:
     """A run of short statements has one."""
-    with counted(database) as (dsn, wire):
+    with count_round_trips(database) as (dsn, wire):
         runner(dsn, lambda event: None, lock=Lock.NONE, watch_s=(0.3, 1)).run(
             files(migration(1, sleep)), Up()
         )

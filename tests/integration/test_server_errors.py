@@ -99,8 +99,8 @@ class Refusal:
     sqlstate: str
     tail: str
     before: str = "SELECT 1"
-    mend: str = ""
-    """What the superuser does; without it the file is mended."""
+    fix: str = ""
+    """What the superuser does; without it the file is fixed."""
 
 
 MEND_FILE = "this migration was rolled back; mend the file and run again"
@@ -111,7 +111,7 @@ REFUSALS = {
         "42501",
         "grant it to the migrating role, or set MIGRATOR_ROLE",
         before="CREATE TABLE theirs ()",
-        mend="ALTER TABLE theirs OWNER TO {role}",
+        fix="ALTER TABLE theirs OWNER TO {role}",
     ),
     "no privilege on a schema": Refusal(
         "CREATE TABLE t3 (); CREATE TABLE closed.t ();",
@@ -119,7 +119,7 @@ REFUSALS = {
         "42501",
         "grant it to the migrating role, or set MIGRATOR_ROLE",
         before="CREATE SCHEMA closed",
-        mend="GRANT USAGE, CREATE ON SCHEMA closed TO {role}",
+        fix="GRANT USAGE, CREATE ON SCHEMA closed TO {role}",
     ),
     "a temporary file that is too large": Refusal(
         "CREATE TABLE t3 AS SELECT g FROM generate_series(1, 100000) g ORDER BY -g;",
@@ -129,7 +129,7 @@ REFUSALS = {
         " and run again",
         before="ALTER ROLE {role} SET temp_file_limit = '64kB';"
         " ALTER ROLE {role} SET work_mem = '64kB'",
-        mend="ALTER ROLE {role} RESET temp_file_limit",
+        fix="ALTER ROLE {role} RESET temp_file_limit",
     ),
     "too deep a recursion": Refusal(RECURSION, 13, "54001", MEND_FILE),
     "a key that is too large": Refusal(
@@ -155,7 +155,7 @@ REFUSALS = {
 def test_the_third_of_five_is_refused(
     login: Login, tmp_path: Path, refusal: Refusal
 ) -> None:
-    """Two stay, the third leaves nothing, and the run after the mend does the rest."""
+    """Two migrations stay, the third leaves nothing, and the run after the fix does the rest."""
     login.alter(refusal.before)
     directory = five(tmp_path, refusal.third)
 
@@ -164,8 +164,8 @@ def test_the_third_of_five_is_refused(
         login.versions(),
         login.admin.execute("SELECT to_regclass('t3')").fetchone(),
     )
-    if refusal.mend:
-        login.alter(refusal.mend)
+    if refusal.fix:
+        login.alter(refusal.fix)
     else:
         write(directory, {"3_3.sql": "CREATE TABLE t3 ();"})
     again = login.up(directory)

@@ -12,7 +12,7 @@ from typing import Any
 
 from migrator.cli import main
 from migrator.exit_codes import RETRYABLE
-from tests.faults.crew import forking
+from tests.faults.process_pool import forking
 
 
 _PATIENCE_S = 120.0
@@ -33,14 +33,14 @@ class Member:
     """The SQLSTATEs with which the server did not take a connection."""
 
 
-class Crowd:
+class RunnerGroup:
     """Processes that wait for the next round."""
 
     def __init__(self, context: ForkServerContext, size: int) -> None:
         self._start = context.Barrier(size + 1)
-        self._told: Queue[Member] = context.Queue()
+        self._results: Queue[Member] = context.Queue()
         self._work: Queue[Mapping[str, str]] = context.Queue()
-        member = (self._work, self._start, self._told)
+        member = (self._work, self._start, self._results)
         self._members = [
             context.Process(target=_member, args=member, daemon=True)
             for _ in range(size)
@@ -53,7 +53,7 @@ class Crowd:
         for _ in self._members:
             self._work.put(environ)
         self._start.wait(_PATIENCE_S)
-        return [self._told.get(timeout=_PATIENCE_S) for _ in self._members]
+        return [self._results.get(timeout=_PATIENCE_S) for _ in self._members]
 
     def end(self) -> None:
         """End them; nothing runs, so they need not say goodbye."""
@@ -64,9 +64,9 @@ class Crowd:
 
 
 @contextmanager
-def crowd(size: int) -> Iterator[Crowd]:
+def runner_group(size: int) -> Iterator[RunnerGroup]:
     """Keep *size* processes for the length of the block."""
-    found = Crowd(forking(), size)
+    found = RunnerGroup(forking(), size)
     try:
         yield found
     finally:
@@ -74,12 +74,12 @@ def crowd(size: int) -> Iterator[Crowd]:
 
 
 def _member(
-    work: "Queue[Mapping[str, str]]", start: Barrier, told: "Queue[Member]"
+    work: "Queue[Mapping[str, str]]", start: Barrier, results: "Queue[Member]"
 ) -> None:
     while True:
         environ = work.get()
         start.wait(_PATIENCE_S)
-        told.put(_ran(environ))
+        results.put(_ran(environ))
 
 
 def _ran(environ: Mapping[str, str]) -> Member:

@@ -27,7 +27,7 @@ def no_secret(*texts: str) -> None:
     for text in texts:
         found = _MARK.search(text)
         near = found and text[max(0, found.start() - 200) : found.end() + 100]
-        assert found is None, f"a secret is told: {near}"
+        assert found is None, f"the output contains a secret: {near}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Listener:
             place = self.folder / "termination"
             place.write_text("")
             stdout = io.StringIO()
-            told = {
+            settings = {
                 "MIGRATOR_LOG_FORMAT": log_format,
                 "MIGRATOR_LOG_LEVEL": "debug",
                 "MIGRATOR_TERMINATION_LOG": str(place),
@@ -71,7 +71,7 @@ class Listener:
                 "MIGRATOR_LOCK_RETRY": "50ms",
                 "MIGRATOR_LOCK_TIMEOUT": "50ms",
             }
-            codes.add(main(argv, {**self.environ, **told, **environ}, stdout))
+            codes.add(main(argv, {**self.environ, **settings, **environ}, stdout))
             texts += [stdout.getvalue(), place.read_text(), *self.capfd.readouterr()]
         no_secret(*texts)
         assert len(codes) == 1
