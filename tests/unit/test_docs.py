@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import yaml
@@ -370,25 +370,50 @@ def test_the_examples_are_migrations() -> None:
     assert [(m.up.faults, m.down.faults) for m in found] == [((), ())] * 2
 
 
+def is_part(part: object, whole: object) -> bool:
+    """Whether *whole* says all that *part* says; lists are of equal length."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and is_part(part[name], whole[name]) for name in part)
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(map(is_part, part, whole))
+    return part == whole
+
+
 def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
-    """The README's services start and are confined like those that are tested."""
-
-    def comparable(text: str) -> dict[str, Any]:
-        services: dict[str, Any] = yaml.safe_load(text)["services"]
-        own = ("build", "image", "volumes")
-        services["app"] = {"depends_on": services["app"]["depends_on"]}
-        services["migrate"] = {
-            name: value
-            for name, value in services["migrate"].items()
-            if name not in own
-        }
-        return services
-
+    """The README's services start like those that are tested; images are the reader's."""
     (snippet,) = (
         text for text in fenced("yaml", README) if text.startswith("services:")
     )
+    services = yaml.safe_load(snippet)["services"]
+    del services["migrate"]["image"], services["app"]["image"]
 
-    assert comparable(snippet) == comparable((ROOT / "compose.yaml").read_text())
+    assert is_part(
+        services, yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    )
+
+
+def test_the_job_in_the_readme_is_that_of_the_base() -> None:
+    """It says nothing that the tested Job does not say, but for its own name."""
+    (snippet,) = (
+        text for text in fenced("yaml", README) if text.startswith("apiVersion: batch")
+    )
+    job = yaml.safe_load(snippet)
+    job["metadata"]["name"] = "migrator"
+
+    assert is_part(job, yaml.safe_load((ROOT / "k8s/base/job.yaml").read_text()))
+
+
+def test_the_common_settings_have_their_defaults() -> None:
+    """The README's ten settings exist, with the defaults that it shows."""
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \|", marked("common settings"), re.MULTILINE
+    )
+    defaults = {
+        variable_name(name): shown(field.default) for name, field in SETTINGS.items()
+    }
+
+    assert len(rows) == 10
+    assert [(name, defaults[name]) for name, _ in rows] == rows
 
 
 def test_the_health_check_is_that_of_compose() -> None:
