@@ -676,7 +676,8 @@ def test_the_readmes_backfill_is_taken_up_again(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:
     """A batch that fails leaves those before it; the next run does what is left."""
-    section = (ROOT / "README.md").read_text().split("## Migrations in Python")[1]
+    section = (ROOT / "migrations/FORMAT.md").read_text()
+    section = section.split("## Migrations in Python")[1]
     example = section.split("```python\n")[1].split("```")[0]
     (directory / "00002_b.py").write_text(example)
     conn.execute(

@@ -1,4 +1,4 @@
-"""What roles of the database need: the README's section, executed."""
+"""What roles of the database need: the section of k8s/OPERATING.md, executed."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Roles:
         self._end = f"_{conn.info.backend_pid}"
 
     def execute(self, text: str) -> None:
-        """Run SQL in which roles have the README's names."""
+        """Run SQL in which roles have the page's names."""
         named = re.sub(r"\bshop_[a-z]+\b", lambda name: name[0] + self._end, text)
         database = sql.Identifier(self.conn.info.dbname).as_string(self.conn)
         self.conn.execute(re.sub(r"\bshop\b", database, named).encode())
@@ -58,7 +58,7 @@ class Roles:
         )
 
     def plain(self, text: str) -> str:
-        """Return a message with the README's names."""
+        """Return a message with the page's names."""
         return text.replace(self._end, "")
 
     def change(self, name: str) -> None:
@@ -67,7 +67,7 @@ class Roles:
             file.write("SELECT 1;\n")
 
     def owner(self, table: str) -> str:
-        """Who owns a table, by the README's name."""
+        """Who owns a table, by the page's name."""
         query = "SELECT relowner::regrole::text FROM pg_class WHERE relname = %s"
         row = self.conn.execute(query, [table]).fetchone()
         return "" if row is None else str(row[0]).removesuffix(self._end)
@@ -90,9 +90,9 @@ def roles(conn: psycopg.Connection, database: str, tmp_path: Path) -> Iterator[R
 
 
 def blocks() -> list[str]:
-    """The SQL of the README's section, but for the database that is there already."""
-    text = (ROOT / "README.md").read_text()
-    section = text.partition("### Roles of the database\n")[2].partition("\n### ")[0]
+    """The SQL of the page's section, but for the database that is there already."""
+    text = (ROOT / "k8s/OPERATING.md").read_text()
+    section = text.partition("## Roles of the database\n")[2].partition("\n## ")[0]
     found = re.findall(r"^```sql\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return [
         one.replace("CREATE DATABASE shop OWNER", "ALTER DATABASE shop OWNER TO")
@@ -106,7 +106,7 @@ def login(*names: str) -> str:
     return "; ".join(map(each.format, names))
 
 
-def test_the_readmes_roles(roles: Roles) -> None:
+def test_the_pages_roles(roles: Roles) -> None:
     """One that migrates and is no superuser, and one that reads what it has done."""
     owner, reader, *_ = blocks()
     roles.execute(owner)
@@ -288,7 +288,7 @@ def test_a_role_to_become(roles: Roles) -> None:
 
 @pytest.fixture
 def granted(roles: Roles) -> Roles:
-    """A role that owns none of our tables and has what the README's table says."""
+    """A role that owns none of our tables and has what the page's table says."""
     roles.execute(blocks()[0])
     roles.execute(login("shop_deploy"))
     roles.execute("GRANT USAGE, CREATE ON SCHEMA public TO shop_deploy")
@@ -299,11 +299,11 @@ def granted(roles: Roles) -> Roles:
     return roles
 
 
-def test_the_readme_names_the_privileges() -> None:
+def test_the_page_names_the_privileges() -> None:
     """Those that the tests below grant and revoke."""
     (row,) = [
         line
-        for line in (ROOT / "README.md").read_text().splitlines()
+        for line in (ROOT / "k8s/OPERATING.md").read_text().splitlines()
         if line.startswith("| migrates with tables that another role owns |")
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.helpers.support import run
 
 
-README = Path(__file__).parents[2] / "README.md"
+FORMAT = Path(__file__).parents[2] / "migrations/FORMAT.md"
 
 
 def test_warnings_are_reported_of_all_files_or_of_what_is_pending(
@@ -37,7 +37,7 @@ def test_warnings_are_reported_of_all_files_or_of_what_is_pending(
 def test_the_recipe_for_a_dump_stops_when_pg_dump_fails(tmp_path: Path) -> None:
     """Nothing is validated or recorded behind a dump that was not made."""
     recipe = re.search(
-        r"```sh\n(\{ echo '-- \+goose Up'.*?)\n\n", README.read_text(), re.DOTALL
+        r"```sh\n(\{ echo '-- \+goose Up'.*?)\n\n", FORMAT.read_text(), re.DOTALL
     )
     assert recipe is not None
     (tmp_path / "migrations").mkdir()

@@ -1,8 +1,8 @@
 """
-README and CHANGELOG say what the code does.
+README, topic pages and CHANGELOG say what the code does.
 
-`python -m tests.unit.test_docs` puts the tables made from the code into the README,
-and the settings into the schema of the Helm chart's values.
+`python -m tests.unit.test_docs` writes the generated tables into the pages that have
+their markers, and the settings into the schema of the Helm chart's values.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import yaml
@@ -41,8 +41,15 @@ from tests.k8s import chart
 
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 MARKDOWN = sorted((*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md")))
+PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in MARKDOWN}
+README = PAGES["README.md"]
+DEPLOYING = PAGES["k8s/README.md"]
+RUNBOOK = PAGES["k8s/RUNBOOK.md"]
+OPERATING = PAGES["k8s/OPERATING.md"]
+FORMAT = PAGES["migrations/FORMAT.md"]
+REFERENCE = PAGES["migrator/REFERENCE.md"]
+LIBRARY = PAGES["migrator/LIBRARY.md"]
 LEVELS = ("debug", "info", "warning", "error")
 SETTINGS = {field.name: field for field in fields(Settings)}
 
@@ -55,13 +62,14 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def marked(name: str) -> str:
-    """Return what stands in the README between `<!-- name -->` and `<!-- end -->`."""
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", README, re.DOTALL)
-    assert found is not None, f"the README has no <!-- {name} -->"
-    return found[1].strip()
+    """Return what stands in one page between `<!-- name -->` and `<!-- end -->`."""
+    block = re.compile(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", re.DOTALL)
+    found = [text for page in PAGES.values() for text in block.findall(page)]
+    assert len(found) == 1, f"{len(found)} pages have <!-- {name} -->"
+    return str(found[0]).strip()
 
 
-def fenced(language: str, text: str = README) -> list[str]:
+def fenced(language: str, text: str) -> list[str]:
     """Return the code blocks of *language*."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
@@ -212,14 +220,16 @@ GENERATED = (
 
 
 def marker(generated: Callable[[], str]) -> str:
-    """Return the name in the README's comment before what *generated* returns."""
+    """Return the name in the page's comment before what *generated* returns."""
     return generated.__name__.replace("_", " ")
 
 
 def renewed(text: str) -> str:
-    """Return *text* with all generated parts replaced."""
+    """Return *text* with each generated table replaced by what the code says today."""
     for generated in GENERATED:
         start, end = f"<!-- {marker(generated)} -->\n", "\n<!-- end -->"
+        if start not in text:
+            continue
         before, _, rest = text.partition(start)
         after = rest.partition(end)[2]
         text = f"{before}{start}\n{generated()}\n{end}{after}"
@@ -227,7 +237,7 @@ def renewed(text: str) -> str:
 
 
 @pytest.mark.parametrize("generated", GENERATED)
-def test_the_readme_shows_the_code(generated: Callable[[], str]) -> None:
+def test_the_pages_show_the_code(generated: Callable[[], str]) -> None:
     """What stands between markers in the README is what the code says."""
     name, expected = marker(generated), generated()
 
@@ -277,9 +287,13 @@ def test_every_event_is_in_the_schema() -> None:
     assert cases == [(event.name, True) for event in all_events()]
 
 
-def test_the_log_in_the_readme_is_valid() -> None:
+def test_the_log_in_the_runbook_is_valid() -> None:
     """The examples have the fields that a run writes today; a failed run is one."""
-    lines = [json.loads(line) for text in fenced("json") for line in text.splitlines()]
+    lines = [
+        json.loads(line)
+        for text in fenced("json", RUNBOOK)
+        for line in text.splitlines()
+    ]
     validator = Draft202012Validator(schema())
 
     assert [line["event"] for line in lines] == [
@@ -296,7 +310,7 @@ def test_the_log_in_the_readme_is_valid() -> None:
 
 
 def test_every_hazard_is_explained() -> None:
-    """The README's table of refused files has a row for each kind of hazard."""
+    """The table of refused files has a row for each kind of hazard."""
     named = re.findall(r"^\| `(\w+)` \|", marked("hazards"), re.MULTILINE)
 
     assert sorted(named) == sorted(HAZARDS)
@@ -325,24 +339,26 @@ def test_the_image_reads_where_the_readme_copies() -> None:
     workdir = re.findall(r"^WORKDIR (.*)$", stage, re.MULTILINE)[-1]
     read_from = Path(workdir).joinpath(*Settings().migrations_dir)
 
-    assert fenced("dockerfile") == [f"FROM migrator\nCOPY migrations {read_from}\n"]
+    assert fenced("dockerfile", README) == [
+        f"FROM migrator\nCOPY migrations {read_from}\n"
+    ]
 
 
 def test_the_library_is_used_as_it_is() -> None:
-    """The README's example calls what `MigrationRunner` has."""
-    examples = "\n".join(fenced("python"))
+    """The page's examples call what `MigrationRunner` has."""
+    examples = "\n".join(fenced("python", LIBRARY))
     called = re.findall(r"\brunner\.(\w+)", examples)
     public = [name for name in called if hasattr(MigrationRunner, name)]
-    compile(examples, "README.md", "exec")
+    compile(examples, "LIBRARY.md", "exec")
 
     assert called == public
     assert "up" in called
 
 
 def test_the_examples_are_migrations() -> None:
-    """What the README shows as a migration, in SQL or Python, has no fault."""
-    scripts = [text for text in fenced("python") if "def up(" in text]
-    files = [text for text in fenced("sql") if "+goose Up" in text]
+    """What the pages show as a migration, in SQL or Python, has no fault."""
+    scripts = [text for text in fenced("python", FORMAT) if "def up(" in text]
+    files = [text for text in fenced("sql", README) if "+goose Up" in text]
     found = [
         *(parse_module(s.encode(), version=1, path="p", file="p") for s in scripts),
         *(
@@ -354,28 +370,57 @@ def test_the_examples_are_migrations() -> None:
     assert [(m.up.faults, m.down.faults) for m in found] == [((), ())] * 2
 
 
+def is_part(part: object, whole: object) -> bool:
+    """Whether *whole* says all that *part* says; lists are of equal length."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and is_part(part[name], whole[name]) for name in part)
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(map(is_part, part, whole))
+    return part == whole
+
+
 def test_the_compose_snippet_is_that_of_compose_yaml() -> None:
-    """The README's services start and are confined like those that are tested."""
+    """The README's services start like those that are tested; images are the reader's."""
+    (snippet,) = (
+        text for text in fenced("yaml", README) if text.startswith("services:")
+    )
+    services = yaml.safe_load(snippet)["services"]
+    del services["migrate"]["image"], services["app"]["image"]
 
-    def comparable(text: str) -> dict[str, Any]:
-        services: dict[str, Any] = yaml.safe_load(text)["services"]
-        own = ("build", "image", "volumes")
-        services["app"] = {"depends_on": services["app"]["depends_on"]}
-        services["migrate"] = {
-            name: value
-            for name, value in services["migrate"].items()
-            if name not in own
-        }
-        return services
+    assert is_part(
+        services, yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    )
 
-    (snippet,) = (text for text in fenced("yaml") if text.startswith("services:"))
 
-    assert comparable(snippet) == comparable((ROOT / "compose.yaml").read_text())
+def test_the_job_in_the_readme_is_that_of_the_base() -> None:
+    """It says nothing that the tested Job does not say, but for its own name."""
+    (snippet,) = (
+        text for text in fenced("yaml", README) if text.startswith("apiVersion: batch")
+    )
+    job = yaml.safe_load(snippet)
+    job["metadata"]["name"] = "migrator"
+
+    assert is_part(job, yaml.safe_load((ROOT / "k8s/base/job.yaml").read_text()))
+
+
+def test_the_common_settings_have_their_defaults() -> None:
+    """The README's ten settings exist, with the defaults that it shows."""
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \|", marked("common settings"), re.MULTILINE
+    )
+    defaults = {
+        variable_name(name): shown(field.default) for name, field in SETTINGS.items()
+    }
+
+    assert len(rows) == 10
+    assert [(name, defaults[name]) for name, _ in rows] == rows
 
 
 def test_the_health_check_is_that_of_compose() -> None:
-    """The README's is the example's, which runs the image's own entry point."""
-    (snippet,) = (text for text in fenced("yaml") if text.startswith("healthcheck:"))
+    """The page's is the example's, which runs the image's own entry point."""
+    (snippet,) = (
+        text for text in fenced("yaml", DEPLOYING) if text.startswith("healthcheck:")
+    )
     example = yaml.safe_load((ROOT / "k8s/compose/linger.yaml").read_text())
     check = example["services"]["migrate"]["healthcheck"]
     dockerfile = (ROOT / "Dockerfile").read_text()
@@ -386,8 +431,10 @@ def test_the_health_check_is_that_of_compose() -> None:
 
 
 def test_the_waiting_container_is_one_that_runs() -> None:
-    """The README's init container calls a command and sets variables that exist."""
-    (snippet,) = (text for text in fenced("yaml") if text.startswith("initContainers:"))
+    """The page's init container calls a command and sets variables that exist."""
+    (snippet,) = (
+        text for text in fenced("yaml", DEPLOYING) if text.startswith("initContainers:")
+    )
     (container,) = yaml.safe_load(snippet)["initContainers"]
     known = {variable_name(name) for name in SETTINGS}
 
@@ -408,7 +455,7 @@ def test_only_settings_are_named(path: Path) -> None:
 
 def test_each_failure_has_a_way_out() -> None:
     """Under "When it failed" each exit code but 0 has a line, and no other code."""
-    section = README.partition("\n## When it failed\n")[2].partition("\n## ")[0]
+    section = RUNBOOK.partition("\n## When it failed\n")[2].partition("\n## ")[0]
     heads = re.findall(r"^- \*\*([\d, ]+):", section, re.MULTILINE)
     codes = [int(code) for head in heads for code in head.split(", ")]
 
@@ -416,7 +463,7 @@ def test_each_failure_has_a_way_out() -> None:
 
 
 def test_the_side_table_is_described() -> None:
-    """The README has a row for each column of `migrator_history`, in its order."""
+    """The reference has a row for each column of `migrator_history`, in its order."""
     create = inspect.getsource(history_table).partition("CREATE TABLE")[2]
     columns = re.findall(r"^    (\w+) \w", create.partition('"""')[0], re.MULTILINE)
     named = re.findall(r"^\| `(\w+)` \|", marked("history"), re.MULTILINE)
@@ -430,6 +477,24 @@ def test_each_example_file_is_explained() -> None:
     linked = re.findall(r"\]\((\d+_[\w.]+)\)", (folder / "README.md").read_text())
 
     assert linked == sorted(path.name for path in folder.glob("*_*.*"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_short(page: str) -> None:
+    """One topic a page: the README has at most 250 lines, each other page 400."""
+    assert len(PAGES[page].splitlines()) <= (250 if page == "README.md" else 400)
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - {"README.md"}))
+def test_a_page_is_linked_from_the_readme(page: str) -> None:
+    """Directly, or, for a folder of tests, from the page of all tests."""
+    folder, _, name = page.removeprefix("tests/").rpartition("/")
+    below = page.startswith("tests/") and folder
+    text, link = (
+        (PAGES["tests/README.md"], f"{folder}/{name}") if below else (README, page)
+    )
+
+    assert f"]({link}" in text
 
 
 def test_the_changelog_has_the_next_version() -> None:
@@ -450,7 +515,8 @@ def test_the_changelog_has_the_next_version() -> None:
 
 
 if __name__ == "__main__":
-    (ROOT / "README.md").write_text(renewed(README))
+    for page, text in PAGES.items():
+        (ROOT / page).write_text(renewed(text))
     chart.renew()
 
 
@@ -466,27 +532,29 @@ def test_a_folders_page_lists_its_tests(page: Path) -> None:
     assert {file.name for file in page.parent.glob("test_*.py")} <= named
 
 
-def test_the_readme_names_every_state() -> None:
+def test_the_reference_names_every_state() -> None:
     """What `status` can say, as its event documents it."""
     documented = inspect.getsource(MigrationListed)
     states = set(re.findall(r"`(\w+)`", documented)) - {"status"}
-    (line,) = re.findall(r"^- \*\*`status`\*\* tells.*$", README, re.MULTILINE)
+    (line,) = re.findall(r"^- \*\*`status`\*\* tells.*$", REFERENCE, re.MULTILINE)
 
     assert states == {"applied", "pending", "missing", "unknown", "begun"}
     assert all(f"`{state}`" in line for state in states)
 
 
-def test_the_readme_says_how_often_waiters_look() -> None:
+def test_the_pages_say_how_often_waiters_look() -> None:
     """For the lock, and for a version; a pause is between half and all of its step."""
     lock = Policy().lock_backoff
     first, most = lock.first_s, lock.most_s
 
     assert (
         f"The others look again after {first:g} seconds at most, then ever more rarely,"
-        f" at last every {most / 2:g} to {most:g} seconds" in README
+        f" at last every {most / 2:g} to {most:g} seconds" in OPERATING
     )
-    assert "it looks again after 0.2 seconds at most, then ever more rarely" in README
-    assert "at last every 2.5 to 5 seconds" in README
+    assert (
+        "it looks again after 0.2 seconds at most, then ever more rarely" in REFERENCE
+    )
+    assert "at last every 2.5 to 5 seconds" in REFERENCE
 
 
 def test_the_page_on_writing_migrations_knows_what_is_resumed() -> None:
