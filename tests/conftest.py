@@ -110,7 +110,9 @@ def both_ways(
     """Run a test with statements in one stream, and once more with one by one."""
     way = str(request.param)
     if way == "off":
-        monkeypatch.setattr(Runner, "not_pipelined_reason", lambda self, conn: "a test's wish")
+        monkeypatch.setattr(
+            Runner, "not_pipelined_reason", lambda self, conn: "a test's wish"
+        )
         # for processes that a test starts
         monkeypatch.setenv("MIGRATOR_PIPELINE", "false")
     return way
