@@ -178,7 +178,7 @@ def check_intents(steps: Iterable[Step], history: History) -> None:
                 step.migration.place(Statement("", 1), 0),
                 reason=f"{through} of its statements are in effect, from a run in which"
                 " it had no transaction",
-                mend="make it NO TRANSACTION again, and run again: the run goes on"
+                remedy="make it NO TRANSACTION again, and run again: the run goes on"
                 " behind them",
             )
 

@@ -6,7 +6,7 @@ Everything that can go wrong, by what the operator has to do about it.
     - UnsupportedServerError
   x PendingError            nothing is wrong: migrations are pending
     - WaitTimeoutError      wait again: another run may apply them
-  x NotReadyError         nothing is wrong: a health check came before the end
+  x NotReadyError           nothing is wrong: a health check came before the end
   x FilesInvalidError       fix the migration files
     - FileChangedError      let nobody write them while they run
   x HistoryConflictError    files and table disagree: decide
@@ -23,24 +23,24 @@ Everything that can go wrong, by what the operator has to do about it.
   x DriftError              applied files have changed: restore them, or decide
   x StatementFailedError    fix the SQL; nothing of its migration is applied
     - OutOfResourcesError   give the server room: disk, memory, locks
-  x PartiallyAppliedError            a human must look at the database
+  x PartiallyAppliedError   a human must look at the database
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
-  x PasswordUnavailableError         mend where the password comes from
+  x PasswordUnavailableError fix the password source
   x UnavailableError        try again: the server did not answer
     - ReadOnlyServerError
     - BrokenAnswerError     what answers is perhaps no PostgreSQL
-  x LockWaitTimeoutError             try again: another migrator works
+  x LockWaitTimeoutError    try again: another migrator works
   x ContentionError         try again: the application held the locks
   x ConnectionLostError     try again: the session died
     - LockLostError
-  x TrackingTableError        mend what the server names: our own tables
-  x TrackingTableLockedError          try again: our own tables are locked
+  x TrackingTableError      fix what the server names: our own tables
+  x TrackingTableLockedError try again: our own tables are locked
   x StatementTimeoutError   try again, with a longer statement timeout
   x StoppedRunError         try again: the run was asked to stop
     - DeadlineError         our own deadline came first
     - InterruptedRunError   somebody stopped us
 
-Messages end with the way out. `exits.py` gives each branch its exit code.
+Every message ends with what to do. `exit_codes.py` gives each branch its exit code.
 """
 
 from migrator.errors.base import MigratorError

@@ -56,8 +56,8 @@ class NotReadyError(MigratorError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no run lingers in this container: it has not come through yet,"
-            " or MIGRATOR_LINGER=true is missing"
+            "no completed run in this container: it has not finished yet,"
+            " or MIGRATOR_LINGER=true is not set"
         )
 
 
@@ -130,17 +130,17 @@ class MigrationFileMissingError(HistoryConflictError):
         self.version = version
         super().__init__(
             f"version {version} is applied, but has no file (the newest is"
-            f" {newest_file}); take it back with the files that it came from"
+            f" {newest_file}); roll it back with the release that contains it"
         )
 
 
 class InvalidTrackingTableError(HistoryConflictError):
     """The tracking table is not one that goose made."""
 
-    def __init__(self, table: str, *, reason: str, mend: str = "") -> None:
+    def __init__(self, table: str, *, reason: str, remedy: str = "") -> None:
         self.table = table
-        mend = mend or "point MIGRATOR_TABLE at the right one"
-        super().__init__(f"{table} is not a goose tracking table: {reason}; {mend}")
+        remedy = remedy or "point MIGRATOR_TABLE at the right one"
+        super().__init__(f"{table} is not a goose tracking table: {reason}; {remedy}")
 
 
 class MissingSchemaError(HistoryConflictError):

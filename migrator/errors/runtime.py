@@ -5,27 +5,29 @@ from migrator.errors.base import MigratorError, server_text
 from migrator.errors.preflight import FilesInvalidError, HistoryConflictError
 
 
-ROLLED_BACK = "this migration was rolled back"
+ROLLED_BACK = "the migration was rolled back"
 NOT_APPLIED = "nothing of this migration was applied"
 
 
 class NotAppliedError(MigratorError):
     """A migration failed, and nothing of it is in the database."""
 
-    mend = "mend the file and run again"
+    remedy = "fix the file and re-run"
     state = ROLLED_BACK
     """What the message says of the database; NOT_APPLIED where no transaction was."""
 
-    def __init__(self, place: Place, server: ServerMessage, *, mend: str = "") -> None:
+    def __init__(
+        self, place: Place, server: ServerMessage, *, remedy: str = ""
+    ) -> None:
         self.place = place
         self.server = server
-        self.mend = mend or self.mend
+        self.remedy = remedy or self.remedy
         super().__init__(server_text(server))
 
     @property
     def text(self) -> str:
         """The message without its sequel."""
-        return f"{self.place}: {server_text(self.server)}; {self.state}; {self.mend}"
+        return f"{self.place}: {server_text(self.server)}; {self.state}; {self.remedy}"
 
 
 class StatementFailedError(NotAppliedError):
@@ -39,8 +41,8 @@ class OutOfResourcesError(StatementFailedError):
     Trying again on the spot would fill it again, for everybody who uses it.
     """
 
-    def __init__(self, place: Place, server: ServerMessage, *, mend: str) -> None:
-        super().__init__(place, server, mend=f"{mend}, and run again")
+    def __init__(self, place: Place, server: ServerMessage, *, remedy: str) -> None:
+        super().__init__(place, server, remedy=f"{remedy}, then re-run")
 
 
 class NotRecordedError(HistoryConflictError, NotAppliedError):
@@ -58,8 +60,8 @@ class FileChangedError(FilesInvalidError):
 
 _CHANGED = "changed"
 _WHY = (
-    "the file has changed while this run was reading it, and is not recorded;"
-    " run again when nobody writes it any more"
+    "the file changed while this run was reading it, and is not recorded;"
+    " re-run when nothing writes to the file"
 )
 
 
@@ -71,25 +73,25 @@ class PartiallyAppliedError(MigratorError):
         place: Place,
         *,
         reason: str,
-        mend: str,
+        remedy: str,
         server: ServerMessage | None = None,
     ) -> None:
         self.place = place
         self.reason = reason
         self.server = server
-        super().__init__(f"{place}: {reason}; {mend}")
+        super().__init__(f"{place}: {reason}; {remedy}")
 
 
 class AccessDeniedError(MigratorError):
     """The server is there and says no."""
 
     def __init__(
-        self, server: ServerMessage, *, mend: str, place: Place | None = None
+        self, server: ServerMessage, *, remedy: str, place: Place | None = None
     ) -> None:
         self.server = server
         self.place = place
         where = f"{place}: " if place else ""
-        super().__init__(f"{where}{server_text(server)}; {mend}")
+        super().__init__(f"{where}{server_text(server)}; {remedy}")
 
 
 class PasswordUnavailableError(MigratorError):
@@ -122,8 +124,8 @@ _WAYS_IN = {
     " where it is a proxy",
     "53300": "a run needs two connections: close others, or raise max_connections or"
     " the CONNECTION LIMIT of the role or the database",
-    "55000": "ALTER DATABASE … ALLOW_CONNECTIONS true, where nobody has closed it on"
-    " purpose",
+    "55000": "allow connections again (ALTER DATABASE … ALLOW_CONNECTIONS true),"
+    " unless they were disabled on purpose",
 }
 
 
@@ -136,7 +138,7 @@ class ReadOnlyServerError(UnavailableError):
         MigratorError.__init__(
             self,
             f"the server is read-only: {server_text(server)};"
-            " connect to the primary, or run again when the failover is over",
+            " connect to the primary, or re-run after the failover",
         )
 
 
@@ -144,7 +146,7 @@ class BrokenAnswerError(UnavailableError):
     """What the server sent is no answer to what it was asked."""
 
     def __init__(self) -> None:
-        reason = "the server's answer does not fit the question"
+        reason = "the server sent an unexpected response"
         self.server = ServerMessage(sqlstate=None, message=reason)
         self.waited_s = 0.0
         MigratorError.__init__(self, f"{reason}; is it PostgreSQL? check host and port")
@@ -157,9 +159,9 @@ class LockWaitTimeoutError(MigratorError):
         self.waited_s = waited_s
         self.holder = holder
         super().__init__(
-            f"another migrator held the lock for {waited_s:.0f} s"
-            f" ({holder or 'its session cannot be seen'}); wait for it,"
-            " or raise MIGRATOR_LOCK_WAIT"
+            f"timed out after {waited_s:.0f} s waiting for the migration lock, held by"
+            f" another migrator ({holder or 'holder not visible'}); wait until it has"
+            " finished, or raise MIGRATOR_LOCK_WAIT"
         )
 
 
@@ -178,11 +180,12 @@ class ContentionError(MigratorError):
         self.server = server
         self.attempts = attempts
         self.blocker = blocker
+        tries = "attempt" if attempts == 1 else "attempts"
         blocked = f", blocked by {blocker}" if blocker else ""
         super().__init__(
-            f"{place}: {server_text(server)} in {attempts} attempts"
+            f"{place}: {server_text(server)} after {attempts} {tries}"
             f"{blocked};"
-            " run again when the table is less busy, or raise MIGRATOR_LOCK_RETRY"
+            " re-run when traffic is lower, or raise MIGRATOR_LOCK_RETRY"
         )
 
 
@@ -202,7 +205,7 @@ class ConnectionLostError(MigratorError):
         self.place = place
         super().__init__(
             f"the connection was lost while {doing}: {server.message}{after};"
-            " run again: what was not committed is rolled back"
+            " what was not committed is rolled back; re-run"
         )
 
     @property
@@ -232,7 +235,7 @@ class LockLostError(ConnectionLostError):
         MigratorError.__init__(
             self,
             f"the migration lock was lost: {reason}{after};"
-            " run again: what was not committed is rolled back",
+            " what was not committed is rolled back; re-run",
         )
 
     @property
@@ -267,7 +270,7 @@ class TrackingTableLockedError(MigratorError):
         self.server = server
         super().__init__(
             f"{server_text(server)} while {doing};"
-            " run again when nobody holds that table's lock"
+            " re-run when that table's lock is released"
         )
 
 

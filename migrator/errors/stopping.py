@@ -20,14 +20,14 @@ class StoppedRunError(MigratorError):
     answered: Callable[[], bool] = staticmethod(_always)
     """Whether the server has answered all that was sent since."""
 
-    def __init__(self, reason: str, *, link: str, done: str, mend: str) -> None:
+    def __init__(self, reason: str, *, link: str, done: str, remedy: str) -> None:
         self.reason = reason
-        self._link, self._done, self._mend = link, done, mend
+        self._link, self._done, self._remedy = link, done, remedy
         super().__init__(reason)
 
     def __str__(self) -> str:
         done = self._done if self.answered() else _UNANSWERED
-        message = f"{self.reason}{self._link}{done}; {self._mend}"
+        message = f"{self.reason}{self._link}{done}; {self._remedy}"
         return f"{message}; {self.advice}" if self.advice else message
 
 
@@ -46,7 +46,7 @@ class DeadlineError(StoppedRunError):
             f"the run's deadline of {deadline_s:g} s passed",
             link=" and ",
             done="it was rolled back",
-            mend="run again, or raise MIGRATOR_DEADLINE",
+            remedy="re-run, or raise MIGRATOR_DEADLINE",
         )
 
 
@@ -59,5 +59,5 @@ class InterruptedRunError(StoppedRunError):
             f"stopped by {name}",
             link=": ",
             done="rolled back and unlocked",
-            mend="run again",
+            remedy="re-run",
         )

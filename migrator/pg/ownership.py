@@ -173,7 +173,7 @@ class OwnershipFinding(NamedTuple):
         """Return the error that the table cannot be used."""
         if self.why == "row security":
             server = ServerMessage(None, f"{self.table}: {self.reason}")
-            return AccessDeniedError(server, mend=_SEE_ALL)
+            return AccessDeniedError(server, remedy=_SEE_ALL)
         owner = self.owner or ""
         return ForeignObjectError(self.table, owner=owner, reason=self.reason)
 

@@ -199,7 +199,7 @@ def test_broken_sql_in_the_third_of_five_files(
     assert (result.verdict["applied"], result.verdict["pending"]) == ([1, 2], 3)
     assert result.verdict["error"] == (
         '3_c.sql:3:8: syntax error at or near "TABEL" (SQLSTATE 42601);'
-        " this migration was rolled back; mend the file and run again"
+        " the migration was rolled back; fix the file and re-run"
     )
     assert made(conn) == ["a", "b"]
 

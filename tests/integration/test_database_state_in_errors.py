@@ -10,7 +10,7 @@ from tests.helpers.support import Result, run, write
 
 NOPE = "ALTER TABLE nope ADD x int;"
 REFUSED = 'relation "nope" does not exist (SQLSTATE 42P01)'
-CLEAN = "nothing of this migration was applied; mend the file and run again"
+CLEAN = "nothing of this migration was applied; fix the file and re-run"
 HEAD = "-- +goose NO TRANSACTION\n-- +goose Up\n"
 
 

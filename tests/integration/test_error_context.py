@@ -39,8 +39,8 @@ def test_the_row_of_a_copy_is_reported(environ: dict[str, str], tmp_path: Path) 
     context = 'COPY c, line 2, column n: "x"'
     assert result.verdict["error"] == (
         '1_a.sql:2:1: invalid input syntax for type integer: "x"; '
-        f"{context} (SQLSTATE 22P02); this migration was rolled back;"
-        " mend the file and run again"
+        f"{context} (SQLSTATE 22P02); the migration was rolled back;"
+        " fix the file and re-run"
     )
     assert result.verdict["failed"]["context"] == context
 

@@ -189,9 +189,7 @@ def test_a_file_without_a_transaction_that_changes(
         if isinstance(event, StatementFinished):
             overwrite(path, path.stat().st_size - 1000)
 
-    with pytest.raises(
-        PartiallyAppliedError, match=f"{what}.* did not come through: 1_a.sql"
-    ):
+    with pytest.raises(PartiallyAppliedError, match=f"{what}.* failed: 1_a.sql"):
         runner(database, observe=change).run(files, Up())
 
     assert conn.execute("SELECT to_regclass('big')").fetchone() == ("big",)

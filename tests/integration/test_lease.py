@@ -364,8 +364,8 @@ def test_a_theft_stops_a_running_statement(
         runner(database, observe=when("migration.started", thief.start)).run(long, Up())
 
     assert re.fullmatch(
-        r"the migration lock was lost: the lease is with thief-1-00, since .*, lease"
-        r" until .* now; run again: what was not committed is rolled back",
+        r"the migration lock was lost: the lease is now held by thief-1-00, since"
+        r" .*, lease until .*; what was not committed is rolled back; re-run",
         str(caught.value),
     )
     assert exit_code(caught.value) is ExitCode.CONNECTION_LOST

@@ -128,7 +128,7 @@ def test_the_check_leaves_the_verdict_of_the_run_alone(tmp_path: Path) -> None:
 
     assert result.exit_code == 3
     assert result.verdict["error"] == (
-        "no run lingers in this container: it has not come through yet, or"
-        " MIGRATOR_LINGER=true is missing"
+        "no completed run in this container: it has not finished yet, or"
+        " MIGRATOR_LINGER=true is not set"
     )
     assert message.read_text() == "the run's"

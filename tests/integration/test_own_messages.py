@@ -15,7 +15,7 @@ DEFERRED = """\
 CREATE TABLE p (i int PRIMARY KEY);
 CREATE TABLE c (i int REFERENCES p DEFERRABLE INITIALLY DEFERRED);
 """
-ROLLED_BACK = "this migration was rolled back; "
+ROLLED_BACK = "the migration was rolled back; "
 UNFIT = (
     f'{ROLLED_BACK}"public"."goose_db_version" and migrator_history beside it must take'
     " the rows of goose and of migrator: remove the column, constraint, index or trigger"
@@ -112,7 +112,7 @@ def test_a_deferred_constraint_of_a_file_without_a_transaction(
     assert result.verdict["error"] == (
         '00002_b.sql:3:1: insert or update on table "c" violates foreign key'
         ' constraint "c_i_fkey": Key (i)=(7) is not present in table "p" (SQLSTATE'
-        " 23503); nothing of this migration was applied; mend the file and run again"
+        " 23503); nothing of this migration was applied; fix the file and re-run"
     )
 
 
@@ -125,7 +125,7 @@ def test_detail_of_a_statement(database: str, directory: Path) -> None:
     assert result.verdict["error"] == (
         '00002_b.sql:2:1: duplicate key value violates unique constraint "p_pkey":'
         " Key (i)=(7) already exists (SQLSTATE 23505);"
-        f" {ROLLED_BACK}mend the file and run again"
+        f" {ROLLED_BACK}fix the file and re-run"
     )
 
 
@@ -407,7 +407,7 @@ def test_a_row_that_is_refused_after_a_part_is_applied(
     assert result.exit_code == 14
     assert result.verdict["error"].startswith(
         "00002_b.sql, recording the version: statement 2 of 2 of a NO TRANSACTION"
-        ' migration did not come through: null value in column "extra"'
+        ' migration failed: null value in column "extra"'
     )
     assert (
         "; what ran before it is applied and recorded, and the next run resumes there: "
@@ -431,7 +431,11 @@ def test_a_row_that_is_refused_after_all_is_applied(
     result = migrate(database, directory, MIGRATOR_HISTORY=history)
     conn.execute("ALTER TABLE goose_db_version DROP extra")
     if history == "false":
-        conn.execute(result.verdict["error"].split("do not run it again: ")[1])
+        conn.execute(
+            result.verdict["error"].split(
+                "do not re-run it; record the version manually: "
+            )[1]
+        )
     again = migrate(database, directory, MIGRATOR_HISTORY=history)
 
     assert result.exit_code == 14

@@ -168,10 +168,18 @@ def test_a_source_that_has_none_yet_is_waited_for(
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        (printing("import sys; sys.exit(3)"), 15, "ended with code 3; mend where"),
-        (printing(""), 15, "printed no password; mend where"),
-        (printing("print(); print('late')"), 15, "printed no password; mend where"),
-        (printing("print('a\\0b')"), 15, "the password is no text; mend where"),
+        (
+            printing("import sys; sys.exit(3)"),
+            15,
+            "ended with code 3; fix the password",
+        ),
+        (printing(""), 15, "printed no password; fix the password"),
+        (
+            printing("print(); print('late')"),
+            15,
+            "printed no password; fix the password",
+        ),
+        (printing("print('a\\0b')"), 15, "the password is no text; fix the password"),
         ("/nonexistent/vault", 2, "cannot run /nonexistent/vault: No such file"),
         ("vault 'read", 2, "MIGRATOR_PASSWORD_COMMAND: no closing quotation"),
     ],

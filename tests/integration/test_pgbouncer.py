@@ -325,8 +325,8 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
     assert str(caught.value) == (
         "the migration lock was lost: it could not be renewed within 1 s; the pooler"
         " needs a second server connection for us (PgBouncer: default_pool_size), or"
-        " connect to the server itself; run again: what was not committed is rolled"
-        " back"
+        " connect to the server itself; what was not committed is rolled back;"
+        " re-run"
     )
     assert versions(conn) == [0]
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)

@@ -147,7 +147,7 @@ def test_a_database_error_is_explained(
     assert result.exit_code == 13
     assert result.verdict["error"] == (
         '00002_b.py:2:5: column "nothing" does not exist (SQLSTATE 42703);'
-        " this migration was rolled back; mend the file and run again"
+        " the migration was rolled back; fix the file and re-run"
     )
     assert (rows(conn), applied(conn)) == ([], [0, 1])
 
@@ -243,7 +243,8 @@ def test_a_transaction_that_is_ended_in_sql_is_caught(
 
     assert result.exit_code == 14
     assert result.verdict["error"].startswith(
-        "00002_b.py:1:1: the file ended the migration's transaction by itself; "
+        "00002_b.py:1:1: the file contains COMMIT or ROLLBACK, which ended the"
+        " migration's transaction; "
     )
     assert (rows(conn), applied(conn)) == (left, [0, 1])
 
@@ -622,7 +623,7 @@ def test_a_repeatable_function_that_fails(
     again = migrate(database, directory, MIGRATOR_HISTORY=history)
 
     assert outcome(failed) == (14, 7, "KeyError: 'x'")
-    assert failed.verdict["error"].endswith("run again: it is called again")
+    assert failed.verdict["error"].endswith("re-run: the function is called again")
     assert (again.exit_code, rows(conn)) == (0, [1, 2])
 
 
@@ -692,7 +693,7 @@ def test_the_readmes_backfill_is_taken_up_again(
     again = migrate(database, directory)
 
     assert (failed.exit_code, half) == (14, (10000,))
-    assert failed.verdict["error"].endswith("run again: it is called again")
+    assert failed.verdict["error"].endswith("re-run: the function is called again")
     assert (again.exit_code, conn.execute(changed).fetchone()) == (0, (20001,))
 
 

@@ -78,8 +78,8 @@ def test_a_full_disk(limited: LimitedServer, dsn: str, tmp_path: Path) -> None:
     verdict = result.verdict
     assert (result.exit_code, verdict["failed"]["sqlstate"]) == (13, "53100")
     assert verdict["error"].endswith(
-        "this migration was rolled back; free space on the server's disk or enlarge it,"
-        " and run again"
+        "the migration was rolled back; free space on the server's disk or enlarge it,"
+        " then re-run"
     )
     assert (verdict["retryable"], verdict["hint"]) == (False, "Check free disk space.")
     assert between == [0, 1, 2]
@@ -147,7 +147,7 @@ def test_no_memory(dsn: str, tmp_path: Path, third: str, fixed: str) -> None:
     again = up(dsn, directory)
 
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (13, "53200")
-    assert f"this migration was rolled back; {ROOM}" in result.verdict["error"]
+    assert f"the migration was rolled back; {ROOM}" in result.verdict["error"]
     assert between == [0, 1, 2]
     assert (again.exit_code, versions(dsn)) == (0, [0, 1, 2, 3, 4, 5])
 
@@ -172,6 +172,6 @@ def test_a_hot_standby(limited: LimitedServer, dsn: str, tmp_path: Path) -> None
     assert (result.exit_code, result.verdict["failed"]["sqlstate"]) == (20, "25006")
     assert (result.verdict["retryable"], result.verdict["applied"]) == (True, [])
     assert result.verdict["error"].endswith(
-        "connect to the primary, or run again when the failover is over"
+        "connect to the primary, or re-run after the failover"
     )
     assert (again.exit_code, again.verdict["applied"]) == (0, [3, 4, 5])

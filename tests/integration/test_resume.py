@@ -153,7 +153,7 @@ def test_a_file_that_changed_in_what_is_in_effect_is_refused(
     with pytest.raises(PartiallyAppliedError) as caught:
         runner(database).run(loose(*changed), Up())
 
-    assert "1 of its statements are in effect since" in str(caught.value)
+    assert "1 of its statements are applied since" in str(caught.value)
     assert 'DELETE FROM "public"."migrator_history" WHERE id = 1' in str(caught.value)
     assert one(conn, "SELECT array_agg(x) FROM a") == [1]
     conn.execute("DELETE FROM migrator_history WHERE id = 1")
@@ -774,7 +774,9 @@ def test_without_a_history_nothing_is_recorded(
     half = loose("CREATE TABLE IF NOT EXISTS b ()", text)
 
     for _ in range(2):
-        with pytest.raises(PartiallyAppliedError, match="finish or undo it by hand"):
+        with pytest.raises(
+            PartiallyAppliedError, match="complete or revert it manually"
+        ):
             bare.run(half, Up())
 
     assert one(conn, "SELECT to_regclass('migrator_history')") is None

@@ -305,10 +305,10 @@ def test_no_transaction_half_way_is_partial(
         runner(database).run(half, Up())
 
     assert str(caught.value) == (
-        "00001_test.sql:3:1: statement 2 of 2 of a NO TRANSACTION migration did not"
-        " come through: division by zero (SQLSTATE 22012); what ran before it is"
-        " in effect and noted: mend this statement, or what it met, and run again:"
-        " the run goes on with it"
+        "00001_test.sql:3:1: statement 2 of 2 of a NO TRANSACTION migration"
+        " failed: division by zero (SQLSTATE 22012); what ran before it is"
+        " applied and recorded; fix the statement or the data and re-run: the next"
+        " run resumes here"
     )
     assert relations(conn) == {"a"}
     assert versions(conn) == [(0, True)]
@@ -347,7 +347,11 @@ def test_a_file_that_ends_our_transaction_is_caught(
     with pytest.raises(PartiallyAppliedError) as caught:
         runner(database).run(commits, Up())
 
-    assert caught.value.reason == "the file ended the migration's transaction by itself"
+    assert (
+        caught.value.reason
+        == "the file contains COMMIT or ROLLBACK, which ended the migration's"
+        " transaction"
+    )
     assert caught.value.place.line == 3
     assert relations(conn) == (set() if ending == "ROLLBACK" else {"a"})
     assert versions(conn) == [(0, True)]

@@ -103,13 +103,13 @@ class Refusal:
     """What the superuser does; without it the file is fixed."""
 
 
-MEND_FILE = "this migration was rolled back; mend the file and run again"
+MEND_FILE = "the migration was rolled back; fix the file and re-run"
 REFUSALS = {
     "no privilege on another's table": Refusal(
         "CREATE TABLE t3 (); ALTER TABLE theirs ADD x int;",
         15,
         "42501",
-        "grant it to the migrating role, or set MIGRATOR_ROLE",
+        "grant the missing privilege to the migrating role, or set MIGRATOR_ROLE",
         before="CREATE TABLE theirs ()",
         fix="ALTER TABLE theirs OWNER TO {role}",
     ),
@@ -117,7 +117,7 @@ REFUSALS = {
         "CREATE TABLE t3 (); CREATE TABLE closed.t ();",
         15,
         "42501",
-        "grant it to the migrating role, or set MIGRATOR_ROLE",
+        "grant the missing privilege to the migrating role, or set MIGRATOR_ROLE",
         before="CREATE SCHEMA closed",
         fix="GRANT USAGE, CREATE ON SCHEMA closed TO {role}",
     ),
@@ -126,7 +126,7 @@ REFUSALS = {
         13,
         "53400",
         "raise the limit that the server names, or let the statement do less,"
-        " and run again",
+        " then re-run",
         before="ALTER ROLE {role} SET temp_file_limit = '64kB';"
         " ALTER ROLE {role} SET work_mem = '64kB'",
         fix="ALTER ROLE {role} RESET temp_file_limit",

@@ -177,8 +177,8 @@ def test_half_way_through_a_no_transaction_file(
 
     assert result.exit_code == 143
     assert result.verdict["error"] == (
-        "stopped by SIGTERM: rolled back and unlocked; run again; 1 of 2 statements of"
-        " 1_a.sql are in effect and noted, the next run goes on behind them"
+        "stopped by SIGTERM: rolled back and unlocked; re-run; 1 of 2 statements of"
+        " 1_a.sql are applied and recorded; the next run resumes after them"
     )
     assert conn.execute("SELECT to_regclass('b')").fetchone() == ("b",)
 

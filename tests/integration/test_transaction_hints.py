@@ -103,7 +103,7 @@ def test_what_cannot_run_in_a_transaction_is_advised_where_it_can(
     assert result.exit_code == 13
     assert error.startswith("00001_a.sql:2:")
     assert f": {message}" in error
-    assert error.endswith(f" (SQLSTATE{state}; this migration was rolled back; {ALONE}")
+    assert error.endswith(f" (SQLSTATE{state}; the migration was rolled back; {ALONE}")
 
 
 def test_a_late_set_transaction_is_no_such_statement(
@@ -134,7 +134,7 @@ def up(conn: psycopg.Connection) -> None:
         13,
         (
             "00001_a.py:5:5: VACUUM cannot run inside a transaction block (SQLSTATE"
-            " 25001); this migration was rolled back; it cannot run in a transaction: put"
+            " 25001); the migration was rolled back; it cannot run in a transaction: put"
             " it into a file of its own with TRANSACTION = False, then re-run"
         ),
     )
@@ -157,5 +157,5 @@ def test_citus_parallel_access_is_advised_the_sequential_mode(
     assert result.exit_code == 13
     assert result.verdict["failed"]["message"] == message
     assert result.verdict["error"].endswith(
-        f"; this migration was rolled back; {SEQUENTIAL}"
+        f"; the migration was rolled back; {SEQUENTIAL}"
     )

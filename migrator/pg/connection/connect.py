@@ -178,13 +178,15 @@ def translate_connect_error(
         return UnsupportedServerError("older than PostgreSQL 14", reason=reason)
     if state in _ABOUT_PARAMETERS:
         return _parameter_error(server, session)
-    mend = next((m for start, m in _MENDS.items() if state.startswith(start)), None)
-    if mend is not None:
-        return AccessDeniedError(server, mend=mend)
+    remedy = next(
+        (m for start, m in _REMEDIES.items() if state.startswith(start)), None
+    )
+    if remedy is not None:
+        return AccessDeniedError(server, remedy=remedy)
     return ConnectFailedError(server)
 
 
-_MENDS = {
+_REMEDIES = {
     "28": "check user, password and pg_hba.conf",
     "3D": "create the database, or correct its name in the URL",
 }
@@ -206,14 +208,14 @@ def _privilege_error(
     """Return what a missing privilege means: of a parameter, a role or the database."""
     if any(_is_quoted(server, name) for name in options):
         return _parameter_error(server, session)
-    mend = "grant CONNECT on the database to this role"
+    remedy = "grant CONNECT on the database to this role"
     if (
         session.role
         and _is_quoted(server, session.role)
         and not _is_about_database(server)
     ):
-        mend = "grant that role to the login role, or correct MIGRATOR_ROLE"
-    return AccessDeniedError(server, mend=mend)
+        remedy = "grant that role to the login role, or correct MIGRATOR_ROLE"
+    return AccessDeniedError(server, remedy=remedy)
 
 
 def _is_about_database(server: ServerMessage) -> bool:
@@ -243,16 +245,16 @@ def _translate_by_text(server: ServerMessage) -> MigratorError:
     if _OPTION.match(server.message):
         return UsageError(_UNUSABLE.format(server.message))
     if _TOO_WEAK.search(server.message):
-        mend = "check require_auth and channel_binding, and the server's pg_hba.conf"
-        return AccessDeniedError(server, mend=mend)
+        remedy = "check require_auth and channel_binding, and the server's pg_hba.conf"
+        return AccessDeniedError(server, remedy=remedy)
     if _TLS.search(server.message):
-        mend = "check sslmode, sslrootcert, sslcert and sslkey"
-        return AccessDeniedError(server, mend=mend)
+        remedy = "check sslmode, sslrootcert, sslcert and sslkey"
+        return AccessDeniedError(server, remedy=remedy)
     if _NO_USER.search(server.message):
         return UsageError("no user: name one in the URL, or set PGUSER")
     if _DENIED.search(server.message):
-        mend = "check user, password and the database's name"
-        return AccessDeniedError(server, mend=mend)
+        remedy = "check user, password and the database's name"
+        return AccessDeniedError(server, remedy=remedy)
     return ConnectFailedError(server)
 
 

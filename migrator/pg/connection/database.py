@@ -255,11 +255,11 @@ def _final_error(
 ) -> MigratorError:
     """Return what a failure means that time has not healed."""
     if isinstance(error, PasswordUnavailableError) and not error.silent:
-        return AccessDeniedError(error.server, mend=_MEND)
+        return AccessDeniedError(error.server, remedy=_REMEDY)
     return UnavailableError(error.server, waited_s=waited)
 
 
-_MEND = "mend where the password comes from"
+_REMEDY = "fix the password source"
 
 
 def _retry_event(

@@ -93,7 +93,7 @@ def remedy_of_session(
 def session_lost(place: Place, left: Sequence[str]) -> StatementFailedError:
     """Return the error that *place* begins in a session without what was *left*."""
     words = f"the connection was lost, and with it what {list_values(left)} left in it"
-    error = StatementFailedError(place, ServerMessage(None, words), mend=_WITHOUT)
+    error = StatementFailedError(place, ServerMessage(None, words), remedy=_WITHOUT)
     error.state = NOT_APPLIED
     return error
 

@@ -50,7 +50,7 @@ def _translate(
 ) -> MigratorError:
     server = server_message(error)
     if server.sqlstate == "42501":
-        return AccessDeniedError(server, mend=_grant(name))
+        return AccessDeniedError(server, remedy=_grant(name))
     if server.sqlstate == _NO_SCHEMA:
         return MissingSchemaError(
             name, reason=server_text(server), setting="MIGRATOR_TABLE"
@@ -59,7 +59,7 @@ def _translate(
         return InvalidTrackingTableError(name, reason=server_text(server))
     if server.sqlstate in _UNFIT:
         return InvalidTrackingTableError(
-            name, reason=server_text(server), mend=tracking_table_advice(server, name)
+            name, reason=server_text(server), remedy=tracking_table_advice(server, name)
         )
     return translate_own_error(error, doing=f"reading or writing {name}", conn=conn)
 

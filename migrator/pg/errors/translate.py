@@ -61,7 +61,7 @@ def translate(
     if is_contention(server):
         return ContentionError(place, server, attempts=1, blocker=blocker)
     if server.sqlstate == INSUFFICIENT_PRIVILEGE:
-        return AccessDeniedError(server, mend=_grant(place, table), place=place)
+        return AccessDeniedError(server, remedy=_grant(place, table), place=place)
     if server.sqlstate == READ_ONLY_TRANSACTION:
         return read_only_error(server, conn, place) or _statement_failed(
             place, server, table
@@ -92,7 +92,7 @@ def is_contention(server: ServerMessage) -> bool:
 
 def _grant(place: Place, table: str) -> str:
     if place.phase not in _OUR_ROWS:
-        return "grant it to the migrating role, or set MIGRATOR_ROLE"
+        return "grant the missing privilege to the migrating role, or set MIGRATOR_ROLE"
     return (
         f"grant the migrating role SELECT, INSERT and DELETE on {table}, and SELECT,"
         " INSERT and UPDATE on migrator_history, or remove from the file what takes"
@@ -120,29 +120,28 @@ def _statement_failed(
     place: Place, server: ServerMessage, table: str, remedy: str = ""
 ) -> NotAppliedError:
     state = server.sqlstate or ""
-    known = (mend for start, mend in _ROOM.items() if state.startswith(start))
-    mend = next(known, None)
-    if mend is not None:
-        return OutOfResourcesError(place, server, mend=mend)
+    make_room = next((r for start, r in _ROOM.items() if state.startswith(start)), None)
+    if make_room is not None:
+        return OutOfResourcesError(place, server, remedy=make_room)
     if place.phase in _OUR_ROWS:
         return _not_recorded(place, server, table)
     if place.phase == AT_COMMIT:
-        return StatementFailedError(place, server, mend=remedy or _DEFERRED)
-    return StatementFailedError(place, server, mend=remedy)
+        return StatementFailedError(place, server, remedy=remedy or _DEFERRED)
+    return StatementFailedError(place, server, remedy=remedy)
 
 
 def _not_recorded(place: Place, server: ServerMessage, table: str) -> NotAppliedError:
     """Return the error of a version's row, or of its progress, that was refused."""
     state = server.sqlstate or ""
     if state in _BY_THE_FILE:
-        return StatementFailedError(place, server, mend=_BY_THE_FILE[state])
-    return NotRecordedError(place, server, mend=tracking_table_advice(server, table))
+        return StatementFailedError(place, server, remedy=_BY_THE_FILE[state])
+    return NotRecordedError(place, server, remedy=tracking_table_advice(server, table))
 
 
 def tracking_table_advice(server: ServerMessage, table: str) -> str:
     """Return what to do about *table*, whose row *server* has refused."""
-    mend = _UNFIT.get(server.sqlstate or "", _UNFIT_ANYHOW)
-    return mend.format(table=table)
+    remedy = _UNFIT.get(server.sqlstate or "", _UNFIT_ANYHOW)
+    return remedy.format(table=table)
 
 
 _OUR_ROWS = (RECORDING, TRACKING)
@@ -177,7 +176,7 @@ _ROOM = {
     "53200": "give the server more memory (for locks: max_locks_per_transaction), or"
     " let a file do less",
     "53": "raise the limit that the server names, or let the statement do less",
-    "58": "see to the server's disk; its log says more",
+    "58": "check the server's disk and its log",
 }
 
 
@@ -197,7 +196,7 @@ def read_only_error(
         return ReadOnlyServerError(server)
     if told("default_transaction_read_only") != "on":
         return None
-    return AccessDeniedError(server, mend=_WRITABLE, place=place)
+    return AccessDeniedError(server, remedy=_WRITABLE, place=place)
 
 
 def without_file_settings(
@@ -216,7 +215,9 @@ def without_file_settings(
         conn.execute("RESET default_transaction_read_only")
     if read_only_error(server, conn) is not None:
         return error
-    return StatementFailedError(place, server, mend=_BY_THE_FILE[READ_ONLY_TRANSACTION])
+    return StatementFailedError(
+        place, server, remedy=_BY_THE_FILE[READ_ONLY_TRANSACTION]
+    )
 
 
 def _no_advice(name: str) -> None:
@@ -225,8 +226,8 @@ def _no_advice(name: str) -> None:
 
 _WRITABLE = (
     "default_transaction_read_only is on for the role, the database or the server, as"
-    " some platforms do when a disk is nearly full: take it back with RESET, or"
-    " set it in the URL (?default_transaction_read_only=off)"
+    " some platforms do when a disk is nearly full: undo it with RESET, or"
+    " override it in the URL (?default_transaction_read_only=off)"
 )
 
 

@@ -264,7 +264,7 @@ class NoTransactionRun:
         if isinstance(error, HEALS):
             return error
         part = self._notes.progress(call.place).part
-        return half_applied_error(error, call.place, part, mend=CALL_AGAIN)
+        return half_applied_error(error, call.place, part, remedy=CALL_AGAIN)
 
     def _undecided_error(
         self, error: MigratorError, place: Place, mark: IntentState

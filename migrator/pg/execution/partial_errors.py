@@ -122,16 +122,16 @@ HEALS = (
     StatementTimeoutError,
 )
 FINISH = (
-    "what ran before it is committed: finish or undo it by hand,"
-    " make the file safe to run again, and run again"
+    "what ran before it is committed: complete or revert it"
+    " manually and make the file idempotent, then re-run"
 )
 _GO_ON = (
-    "what ran before it is in effect and noted: mend this statement, or what it met,"
-    " and run again: the run goes on with it"
+    "what ran before it is applied and recorded; fix the statement or the data and"
+    " re-run: the next run resumes here"
 )
 
 
-CALL_AGAIN = "mend the function, or what it met, and run again: it is called again"
+CALL_AGAIN = "fix the function or the data and re-run: the function is called again"
 
 
 class FileProgress(NamedTuple):
@@ -153,8 +153,8 @@ class FileProgress(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.completed} of {self.total} statements of {self.place.path} are in"
-            " effect and noted, the next run goes on behind them"
+            f"{self.completed} of {self.total} statements of {self.place.path} are"
+            " applied and recorded; the next run resumes after them"
         )
 
     @property
@@ -185,7 +185,7 @@ def stopped_error(
     if isinstance(error, HEALS):
         return append_text(error, str(progress))
     return half_applied_error(
-        error, progress.place, progress.part, mend=_resume_advice(error)
+        error, progress.place, progress.part, remedy=_resume_advice(error)
     )
 
 
@@ -196,7 +196,7 @@ def _resume_advice(error: MigratorError) -> str:
         return _GO_ON
     return (
         "what ran before it is applied and recorded, and the next run resumes there:"
-        f" {getattr(error, 'mend', 'fix what the server names, then re-run')}"
+        f" {getattr(error, 'remedy', 'fix what the server names, then re-run')}"
     )
 
 
@@ -218,14 +218,14 @@ def _unnoted(
 
 
 def half_applied_error(
-    error: MigratorError, place: Place, what: str, *, mend: str = FINISH
+    error: MigratorError, place: Place, what: str, *, remedy: str = FINISH
 ) -> PartiallyAppliedError:
     """Return the error of a migration of which *what* did not come through."""
-    doubt = "" if isinstance(error, ANSWERED) else "; it may be in effect all the same"
+    doubt = "" if isinstance(error, ANSWERED) else "; it may still have been applied"
     return PartiallyAppliedError(
         getattr(error, "place", None) or place,
-        reason=f"{what} did not come through: {error_reason(error)}{doubt}",
-        mend=mend,
+        reason=f"{what} failed: {error_reason(error)}{doubt}",
+        remedy=remedy,
         server=getattr(error, "server", None),
     )
 
@@ -234,19 +234,15 @@ def invalid_index_error(
     index: str, table: str, progress: FileProgress, error: MigratorError | None = None
 ) -> PartiallyAppliedError:
     """Return the error that an unfinished index stands in the way, or is left now."""
-    why = (
-        f"{progress.part} did not come through: {error_reason(error)}; "
-        if error
-        else ""
-    )
-    mend = "make it possible and run again: that drops the index and builds it anew"
+    why = f"{progress.part} failed: {error_reason(error)}; " if error else ""
+    remedy = "fix the cause and re-run, which drops and rebuilds the index"
     if error is None:
-        mend = "run again with MIGRATOR_ON_INVALID_INDEX=drop"
+        remedy = "re-run with MIGRATOR_ON_INVALID_INDEX=drop"
     return PartiallyAppliedError(
         getattr(error, "place", None) or progress.place,
-        reason=f"{why}index {index} on {table} is left INVALID,"
-        " which costs every write and helps no query",
-        mend=f"{mend}, or drop it by hand: DROP INDEX CONCURRENTLY {index}",
+        reason=f"{why}index {index} on {table} is left INVALID:"
+        " writes maintain it, queries do not use it",
+        remedy=f"{remedy}, or drop it manually: DROP INDEX CONCURRENTLY {index}",
         server=getattr(error, "server", None),
     )
 
@@ -272,7 +268,7 @@ def undecided_error(
         place,
         reason=f"{progress.part}{begun} {why}; outcome unknown: all, a part or"
         " nothing of it may be applied",
-        mend="check the database, record the answer and re-run:"
+        remedy="check the database, record the answer and re-run:"
         f" if it was applied, {told} {at} {where};"
         f" if it was not, {told} {at - 1} {where};"
         f" if a part was, {_in_part(progress.script)}",
@@ -302,18 +298,18 @@ def mismatch_error(
     intent: Intent, progress: FileProgress, why: str
 ) -> PartiallyAppliedError:
     """Return the error that the file does not fit what is noted about it."""
-    begun = f"{intent.completed} of its statements are in effect since {intent.since}"
+    begun = f"{intent.completed} of its statements are applied since {intent.since}"
     return PartiallyAppliedError(
         progress.place,
         reason=f"{begun}, by {intent.run_by}, and {why}",
-        mend="restore the file as it was, or finish by hand and tell the table;"
-        " to begin the file anew:"
+        remedy="restore the file, or complete it manually and record the version;"
+        " to start over:"
         f" DELETE FROM {progress.history_table} WHERE id = {intent.id}",
     )
 
 
-CHANGED = "what the file says up to there has changed since"
-KEEPS = "one of them made something that is gone with its session"
+CHANGED = "the part that is already applied was edited"
+KEEPS = "one of them created something that ended with its session"
 
 
 def not_recorded_error(
@@ -323,7 +319,7 @@ def not_recorded_error(
     return PartiallyAppliedError(
         getattr(error, "place", None) or progress.place,
         reason=f"{error_reason(error)}; {progress}",
-        mend=getattr(error, "mend", "fix what the server names, then re-run"),
+        remedy=getattr(error, "remedy", "fix what the server names, then re-run"),
         server=getattr(error, "server", None),
     )
 
@@ -332,16 +328,17 @@ def applied_unrecorded_error(
     error: MigratorError, place: Place, step: Step, table: str
 ) -> PartiallyAppliedError:
     """Return the error of a *step* that is whole in effect, but not in the table."""
-    by_hand = {
+    record_sql = {
         Direction.UP: f"INSERT INTO {table} (version_id, is_applied)"
         f" VALUES ({place.version}, true)",
         Direction.DOWN: f"DELETE FROM {table} WHERE version_id = {place.version}",
     }
     return PartiallyAppliedError(
         place,
-        reason="all of this NO TRANSACTION migration is in effect, and only the table"
-        f" could not be told: {error_reason(error)}",
-        mend=f"do not run it again: {by_hand[step.direction]}",
+        reason="all of this NO TRANSACTION migration is applied, but its version"
+        f" could not be recorded: {error_reason(error)}",
+        remedy="do not re-run it; record the version manually:"
+        f" {record_sql[step.direction]}",
         server=getattr(error, "server", None),
     )
 

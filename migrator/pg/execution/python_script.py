@@ -166,7 +166,9 @@ class ScriptCall(NamedTuple):
             case TransactionStatus.INTRANS:
                 return
             case TransactionStatus.IDLE:
-                raise PartiallyAppliedError(self.place, reason=_ENDED, mend=_ENDED_MEND)
+                raise PartiallyAppliedError(
+                    self.place, reason=_ENDED, remedy=_ENDED_REMEDY
+                )
             case TransactionStatus.INERROR:
                 raise StatementFailedError(self.place, _own_message(_ABORTED))
             case TransactionStatus.UNKNOWN:
@@ -290,10 +292,10 @@ _NOT_YOURS = (
     "the transaction also holds the version's row, and is committed with it: set"
     " TRANSACTION = False for a function that commits by itself"
 )
-_ENDED = "the file ended the migration's transaction by itself"
-_ENDED_MEND = (
-    "what ran up to here is in effect or undone by the file's own words, and is not"
-    " recorded: put the database right by hand, then remove COMMIT and ROLLBACK from"
+_ENDED = "the file contains COMMIT or ROLLBACK, which ended the migration's transaction"
+_ENDED_REMEDY = (
+    "what ran up to here was committed or rolled back by the file, and is not"
+    " recorded: repair the database manually, then remove COMMIT and ROLLBACK from"
     " the file or set TRANSACTION = False in it"
 )
 _ABORTED = (

@@ -80,7 +80,7 @@ class IntentWriter:
         if not found:
             executor.lock.check()
             raise LockLostError(
-                f"another run has gone on with {self._step.migration.path}"
+                f"another run has continued {self._step.migration.path}"
             )
         self.row, self._noted = found[-1], mark.completed
 

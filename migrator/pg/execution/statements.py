@@ -230,9 +230,10 @@ class StatementExecutor(NamedTuple):
             return
         raise PartiallyAppliedError(
             place,
-            reason="the file ended the migration's transaction by itself",
-            mend="what ran up to here is in effect or undone by the file's own words,"
-            " and is not recorded: put the database right by hand, then remove COMMIT"
+            reason="the file contains COMMIT or ROLLBACK, which ended the migration's"
+            " transaction",
+            remedy="what ran up to here was committed or rolled back by the file, and"
+            " is not recorded: repair the database manually, then remove COMMIT"
             " and ROLLBACK from the file or mark it `-- +goose NO TRANSACTION`",
         )
 

@@ -297,10 +297,10 @@ def _translate_errors() -> Iterator[None]:
         try:
             yield
         except psycopg.ProgrammingError as error:
-            raise AccessDeniedError(server_message(error), mend=_MEND) from error
+            raise AccessDeniedError(server_message(error), remedy=_REMEDY) from error
 
 
-_MEND = (
+_REMEDY = (
     "the lock needs CREATE on the schema where goose_lock does not exist yet, SELECT,"
     " INSERT and UPDATE on it, and goose's columns in it; or set MIGRATOR_LOCK=session"
     " and connect to the server itself"

@@ -53,7 +53,7 @@ class LockSession:
         except psycopg.Error as error:
             raise LockLostError(server_message(error).message, died=True) from error
         if held != [(b"t",)]:
-            raise LockLostError("its session does not hold it any more")
+            raise LockLostError("its session no longer holds it")
 
     def check_known(self) -> None:
         """Raise when the server has ended the session; asks nobody, so is free."""

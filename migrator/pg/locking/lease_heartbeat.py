@@ -139,7 +139,7 @@ class LeaseHeartbeat:
                 self._until = asked + LEASE_S
                 return True
             holder = self._lease.holder_of(self._conn)
-            self._lost = f"the lease is with {holder or 'nobody'} now"
+            self._lost = f"the lease is now held by {holder or 'nobody'}"
         return False
 
     def _has_expired(self) -> bool:

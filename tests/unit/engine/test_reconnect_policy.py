@@ -92,7 +92,7 @@ def test_a_lost_session_may_still_lock_our_table() -> None:
 @pytest.mark.parametrize(
     ("error", "taken", "ended", "text"),
     [
-        (LOST, True, ConnectionLostError, "while running 1.sql: gone; run again"),
+        (LOST, True, ConnectionLostError, "while running 1.sql: gone; what was not"),
         (UNAVAILABLE, True, UnavailableError, "no connection within 1 s: gone"),
         (READ_ONLY, False, ReadOnlyServerError, "the server is read-only: gone"),
         (READ_ONLY, True, ConnectionLostError, "waiting for a server that takes"),
@@ -127,5 +127,5 @@ def test_a_session_that_is_not_replaced_is_reported_with_the_reason() -> None:
 
     assert str(caught.value) == (
         "the connection was lost while running 1.sql: gone; no other one within 61 s:"
-        " gone; run again: what was not committed is rolled back"
+        " gone; what was not committed is rolled back; re-run"
     )

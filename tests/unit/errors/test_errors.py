@@ -67,6 +67,6 @@ def test_advice_comes_last() -> None:
     error.advice = "more"
 
     assert str(error) == (
-        "00002_b.sql:3:4: no; this migration was rolled back; mend the file and run"
-        " again; more"
+        "00002_b.sql:3:4: no; the migration was rolled back; fix the file and"
+        " re-run; more"
     )

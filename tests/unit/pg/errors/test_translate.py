@@ -31,7 +31,7 @@ def meaning(error: psycopg.Error, place: Place = PLACE) -> MigratorError:
         (errors.OutOfMemory, "max_locks_per_transaction"),
         (errors.TooManyConnections, "raise the limit that the server names"),
         (errors.ConfigurationLimitExceeded, "raise the limit that the server names"),
-        (errors.IoError, "see to the server's disk; its log says more"),
+        (errors.IoError, "check the server's disk and its log"),
     ],
 )
 @pytest.mark.parametrize("phase", ["", RECORDING])
@@ -43,7 +43,7 @@ def test_a_server_without_room_says_what_to_enlarge(
 
     assert type(found) is OutOfResourcesError
     assert todo in str(found)
-    assert str(found).endswith(", and run again")
+    assert str(found).endswith(", then re-run")
     assert int(exit_code(found)) == 13
 
 

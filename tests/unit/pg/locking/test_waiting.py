@@ -187,11 +187,11 @@ def test_connections_that_were_closed_change_the_reason() -> None:
     cancellation.cut_off()
 
     assert (before, cancellation.cut) == (None, REASON)
-    assert said == "stopped by SIGTERM: rolled back and unlocked; run again"
+    assert said == "stopped by SIGTERM: rolled back and unlocked; re-run"
     assert str(REASON) == (
         "stopped by SIGTERM: the server did not answer, so its connections were closed:"
         " what was in flight is committed as a whole or not at all, and the next run"
-        " detects which; run again"
+        " detects which; re-run"
     )
 
 
