@@ -1,4 +1,4 @@
-"""What a statement outside of a transaction block has left behind, and its removal."""
+"""Finds and drops invalid indexes that an interrupted statement left behind."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from migrator.sql.classify import StatementClass
 
 
 class InvalidIndexes(NamedTuple):
-    """Asks the catalogs on *executor*'s connection, and clears what *step* meets."""
+    """Reads the catalogs for *step* and removes what is in its way."""
 
     executor: StatementExecutor
     step: Step

@@ -1,4 +1,4 @@
-"""What migrations send to the server, message by message, in order."""
+"""The sequence of messages that migrations send to the server."""
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
@@ -19,7 +19,7 @@ from migrator.pg.tracking.version_table import VersionTable
 
 
 class Kind(Enum):
-    """Whose words a message has, and what they are for."""
+    """The kind of a message."""
 
     SETTLE = "the session as every migration finds it"
     BEGIN = "the transaction begins"

@@ -1,11 +1,11 @@
 """
-A migration without a transaction, statement by statement, with its journal.
+Executes a NO TRANSACTION migration statement by statement, with an intent log.
 
-A statement that may run in a transaction block has one of its own, which also holds
-the journal's row: wherever the run is stopped, both are in effect or neither is. One
-that may not is noted before it is sent; what became of it, the catalogs tell. So the
-next run goes on where this one ended. The file's own BEGIN … COMMIT stays as it is, and
-the journal's row goes with that COMMIT.
+A statement that may run in a transaction block gets its own transaction, which also
+updates the intent row: both are committed or neither is. Any other statement is
+recorded before it is sent, and its outcome is read from the catalogs. So the next run
+resumes where this one stopped. The file's own BEGIN … COMMIT is sent unchanged, and the
+intent row is updated in that transaction.
 """
 
 import time
@@ -62,7 +62,7 @@ from migrator.sql.classify import (
 )
 
 
-_PATIENCE = Backoff(total_s=30)
+_RECORD_BACKOFF = Backoff(total_s=30)
 """How long to try to record what ran without a transaction."""
 
 _NO_BLOCK = "25001"
@@ -74,7 +74,7 @@ _NONE = IntentState(0, "")
 
 
 class NoTransactionRun:
-    """One step without a transaction, taken by *executor*; for one attempt."""
+    """One attempt to execute a step without a transaction."""
 
     def __init__(self, executor: StatementExecutor, step: Step) -> None:
         self._executor = executor
@@ -88,11 +88,10 @@ class NoTransactionRun:
 
     def run(self) -> bool:
         """
-        Run what is not in effect yet, and record the step; False as `execute_step`.
+        Run the statements not applied yet and record the step; as `execute_step`.
 
         Raises:
-            MigratorError: As `execute_step`. One that time heals is raised as it is,
-                for the step can be taken again.
+            MigratorError: As `execute_step`. A retryable error is raised unchanged.
         """
         self._executor.cancellation.check()
         self._resume()
@@ -234,7 +233,7 @@ class NoTransactionRun:
         act: StatementClass,
         sent: SentStatement,
     ) -> MigratorError:
-        """Return what *error* means of a statement that commits in pieces."""
+        """Return the translation of *error* of a statement that commits in parts."""
         if self._conn.closed:
             return error
         if act.nature is Effect.OPAQUE:
@@ -281,7 +280,7 @@ class NoTransactionRun:
         return undecided_error(progress, failure)
 
     def _resume(self) -> None:
-        """Find out where an earlier attempt has ended, and make the session like it."""
+        """Find where an earlier attempt stopped, and restore its session settings."""
         resumption = Resumption(
             self._executor, self._step, self._notes, self._unfinished
         )
@@ -294,11 +293,11 @@ class NoTransactionRun:
         return self._executor.record(self._step, took_ms, held, self._notes.row)
 
     def _record_with_retries(self) -> bool:
-        """Enter the step by itself, again while locks stand in the way."""
-        delays = _PATIENCE.delays()
+        """Record the step in its own transaction, retried on contention."""
+        delays = _RECORD_BACKOFF.delays()
         while True:
             try:
-                # what is in effect is recorded, whoever has the lock by now
+                # what is applied is recorded, whoever holds the lock by now
                 with (
                     self._executor.translate_errors(self._recording),
                     in_settings(self._conn),
@@ -329,7 +328,7 @@ class NoTransactionRun:
 
     @contextmanager
     def _translate_errors(self, place: Place, statement: Statement) -> Iterator[None]:
-        """Roll back what is open, and say what is in effect."""
+        """Roll back the open transaction and add what is applied to the error."""
         try:
             yield
         except MigratorError as error:
