@@ -210,7 +210,7 @@ them, and a `lock_timeout` of 0 would let later files hold up the application.
 """
 
 
-def resetting(conn: psycopg.Connection, state: SessionState) -> tuple[str, ...]:
+def reset_statements(conn: psycopg.Connection, state: SessionState) -> tuple[str, ...]:
     """Return the statements that come between two migrations on *conn*."""
     if state is SessionState.RESET:
         return RESET
@@ -227,7 +227,7 @@ def reset_session(conn: psycopg.Connection, state: SessionState) -> None:
     (`migrator.pg.connection.pooler`).
     """
     if not is_pooled(conn):
-        conn.execute("; ".join(resetting(conn, state)).encode())
+        conn.execute("; ".join(reset_statements(conn, state)).encode())
         restore_settings(conn, state)
 
 

@@ -13,7 +13,7 @@ from migrator.domain.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Pl
 from migrator.domain.model import Direction, SessionState, Statement, Step
 from migrator.pg.connection.own_messages import RESTORE, own_settings_inside
 from migrator.pg.connection.queries import encode_statement
-from migrator.pg.connection.session import resetting
+from migrator.pg.connection.session import reset_statements
 from migrator.pg.locking.held_lock import HeldLock
 from migrator.pg.tracking.version_table import VersionTable
 
@@ -101,7 +101,11 @@ def own_statements(step: Step) -> Iterator[Message]:
 # BeginTransactionBlock); a block that ends makes way for a new one.
 def _settle(conn: psycopg.Connection, state: SessionState) -> tuple[bytes, ...]:
     """Return what stands between two migrations, in a transaction of its own."""
-    return (b"BEGIN", *(each.encode() for each in resetting(conn, state)), b"COMMIT")
+    return (
+        b"BEGIN",
+        *(each.encode() for each in reset_statements(conn, state)),
+        b"COMMIT",
+    )
 
 
 _numbers = count(1)

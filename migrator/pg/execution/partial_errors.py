@@ -111,7 +111,7 @@ ANSWERED = (
     StatementTimeoutError,
 )
 # Errors that a later attempt may not meet, without manual work
-HEALS = (
+RETRYABLE = (
     TrackingTableLockedError,
     ConnectionLostError,
     ContentionError,
@@ -120,7 +120,7 @@ HEALS = (
     ReadOnlyServerError,
     StatementTimeoutError,
 )
-FINISH = (
+COMPLETE_MANUALLY = (
     "what ran before it is committed: complete or revert it"
     " manually and make the file idempotent, then re-run"
 )
@@ -181,7 +181,7 @@ def stopped_error(
         return _unrecorded(error, statement, progress)
     if not progress.completed:
         return error
-    if isinstance(error, HEALS):
+    if isinstance(error, RETRYABLE):
         return append_text(error, str(progress))
     return half_applied_error(
         error, progress.place, progress.part, remedy=_resume_advice(error)
@@ -217,7 +217,7 @@ def _unrecorded(
 
 
 def half_applied_error(
-    error: MigratorError, place: Place, what: str, *, remedy: str = FINISH
+    error: MigratorError, place: Place, what: str, *, remedy: str = COMPLETE_MANUALLY
 ) -> PartiallyAppliedError:
     """Return the error of a migration of which *what* failed."""
     doubt = "" if isinstance(error, ANSWERED) else "; it may still have been applied"
@@ -308,7 +308,7 @@ def mismatch_error(
 
 
 CHANGED = "the part that is already applied was edited"
-KEEPS = "one of them created something that ended with its session"
+SESSION_OBJECT = "one of them created something that ended with its session"
 
 
 def not_recorded_error(

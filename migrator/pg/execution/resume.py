@@ -12,7 +12,7 @@ from migrator.pg.connection.own_messages import query_own
 from migrator.pg.execution.invalid_indexes import InvalidIndexes
 from migrator.pg.execution.partial_errors import (
     CHANGED,
-    KEEPS,
+    SESSION_OBJECT,
     FileProgress,
     RecordedFailure,
     file_place,
@@ -38,7 +38,7 @@ class IntentWriter:
         self._executor = executor
         self._step = step
         ledger = executor.table.history_table if executor.table else None
-        self.journal = None if ledger is None else IntentLog(ledger, step)
+        self.intent_log = None if ledger is None else IntentLog(ledger, step)
         """None if there is no history table."""
 
         self.row: int | None = None
@@ -68,10 +68,10 @@ class IntentWriter:
                 continued the step.
             MigratorError: As `execute_step`.
         """
-        if self.journal is None:
+        if self.intent_log is None:
             return
         executor, conn = self._executor, self._executor.conn
-        query = self.journal.write_sql(
+        query = self.intent_log.write_sql(
             self.row, mark, reached=self._recorded, held=executor.lock.still_held_sql
         )
         with executor.translate_errors(file_place(self._step, TRACKING)):
@@ -86,10 +86,10 @@ class IntentWriter:
 
     def find(self) -> Intent | None:
         """Take up the row that an earlier attempt has left open, and return it."""
-        if self.journal is None:
+        if self.intent_log is None:
             return None
         with self._executor.translate_errors(file_place(self._step, TRACKING)):
-            intent = self.journal.find(self._executor.conn)
+            intent = self.intent_log.find(self._executor.conn)
         if intent is not None:
             self.row, self._recorded = intent.id, intent.completed
             self.reached = IntentState(intent.completed, "")
@@ -98,7 +98,9 @@ class IntentWriter:
     def progress(self, place: Place) -> FileProgress:
         """Return how far the step has come, seen from *place*."""
         ledger = (
-            self.journal.history_table.identifier.as_string() if self.journal else None
+            self.intent_log.history_table.identifier.as_string()
+            if self.intent_log
+            else None
         )
         total = len(self._step.listed_statements)
         through, script = self.applied.through, self._step.script
@@ -110,8 +112,8 @@ class Resumption(NamedTuple):
 
     executor: StatementExecutor
     step: Step
-    notes: IntentWriter
-    unfinished: InvalidIndexes
+    intent_writer: IntentWriter
+    invalid_indexes: InvalidIndexes
 
     def find_completed(self) -> tuple[tuple[Place, Statement], ...]:
         """
@@ -124,12 +126,12 @@ class Resumption(NamedTuple):
                 outcome of a statement is unknown.
             ContentionError: A session is still at work on what was sent last.
         """
-        intent = self.notes.find()
+        intent = self.intent_writer.find()
         if intent is None:
             return ()
         replayed = tuple(self._verify(intent))
         through = intent.completed + self._was_applied(intent)
-        self.notes.reached = IntentState(through, "")
+        self.intent_writer.reached = IntentState(through, "")
         if through:
             self.executor.observe(_resumed_event(self.step, intent, through))
         return replayed
@@ -139,14 +141,16 @@ class Resumption(NamedTuple):
         prefix, last = PrefixDigest(), ""
         for place, statement in islice(located_statements(self.step), intent.completed):
             last, act = prefix.add(statement), classify(statement.text)
-            self.notes.count(statement)
+            self.intent_writer.count(statement)
             if act.keeps:
-                raise mismatch_error(intent, self.notes.progress(place), KEEPS)
+                raise mismatch_error(
+                    intent, self.intent_writer.progress(place), SESSION_OBJECT
+                )
             if act.nature is Effect.SESSION:
                 yield place, statement
         # an answer recorded manually has no digest, and a function's call needs none
         if intent.prefix and intent.prefix != last:
-            here = self.notes.progress(file_place(self.step))
+            here = self.intent_writer.progress(file_place(self.step))
             raise mismatch_error(intent, here, CHANGED)
 
     def _was_applied(self, intent: Intent) -> bool:
@@ -157,8 +161,8 @@ class Resumption(NamedTuple):
         left = islice(self.step.listed_statements, intent.completed, None)
         statement = next(iter(left), Statement("", 0))
         place = self.step.migration.place(statement, intent.completed + 1)
-        progress = self.notes.progress(place)
-        found = self.unfinished.outcome(
+        progress = self.intent_writer.progress(place)
+        found = self.invalid_indexes.read_outcome(
             intent.in_flight.statement_class, intent.in_flight.before
         )
         if found.done is None:
@@ -168,9 +172,9 @@ class Resumption(NamedTuple):
         if found.done and statement_digest(statement) != intent.in_flight.digest:
             raise mismatch_error(intent, progress, CHANGED)
         for leftover in found.leftovers:
-            self.unfinished.drop_index(leftover, progress)
+            self.invalid_indexes.drop_index(leftover, progress)
         if found.done:
-            self.notes.count(statement)
+            self.intent_writer.count(statement)
         return found.done
 
 

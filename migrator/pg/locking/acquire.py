@@ -37,7 +37,7 @@ class LockAcquisition:
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    watch_s: tuple[float, float] = WATCH_S
+    monitor_s: tuple[float, float] = WATCH_S
     """When a statement's progress is first reported, and the longest interval after."""
 
     @contextmanager
@@ -63,7 +63,7 @@ class LockAcquisition:
             MigratorError: As `session_lock` and `lease_lock`.
         """
         locks_s = database.session.lock_timeout_s
-        watch = monitored_statement(work, observe, locks_s, *self.watch_s)
+        watch = monitored_statement(work, observe, locks_s, *self.monitor_s)
         if self.lock is Lock.NONE:
             second = MonitorConnection(
                 partial(_connect_in_thread, database, cancellation)

@@ -38,7 +38,7 @@ from migrator.pg.locking.lease import (
     query_briefly,
 )
 from migrator.pg.locking.lease_heartbeat import LeaseHeartbeat
-from migrator.pg.locking.lock_holder import holder_of_lock, naming
+from migrator.pg.locking.lock_holder import holder_of_lock, publish_worker_sql
 from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.pg.monitor.lookout import MonitorConnection, run_monitor
 from migrator.process.cancellation import Cancellation
@@ -64,7 +64,9 @@ def session_lock_query(schema: str | None, work: psycopg.Connection) -> sql.Comp
     Behind a pooler, whose process ids are made up, nothing is taken that could stay
     behind. What is seen of a lease, in *schema*, has to be younger than the lock.
     """
-    attempt = sql.SQL(_TRY).format(own=ANSWERED_BY_OWN, key=_KEY, naming=naming(work))
+    attempt = sql.SQL(_TRY).format(
+        own=ANSWERED_BY_OWN, key=_KEY, naming=publish_worker_sql(work)
+    )
     return sql.SQL("; ").join([OWN, attempt, find_lease_sql(schema)])
 
 

@@ -48,7 +48,7 @@ LIMIT 1
 """
 
 
-def naming(worker: psycopg.Connection) -> sql.Composed:
+def publish_worker_sql(worker: psycopg.Connection) -> sql.Composed:
     """Return an expression, always true, that publishes *worker*'s pid in pg_locks."""
     return sql.SQL("pg_try_advisory_lock_shared({}, {})").format(
         sql.Literal(_NAMES_WORKER), sql.Literal(worker.info.backend_pid)

@@ -35,7 +35,7 @@ _GONE = "its server process is gone"
 _IDLE = "its server process is {} while an answer is awaited"
 
 
-class _Silence(NamedTuple):
+class _IdleState(NamedTuple):
     """A server process that is gone or idle while an answer is awaited."""
 
     reason: str
@@ -48,7 +48,7 @@ class SessionLiveness:
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
-        self._silence: _Silence | None = None
+        self._silence: _IdleState | None = None
         self._since = 0.0
 
     @property
@@ -74,13 +74,13 @@ class SessionLiveness:
             self._since = now
         return None
 
-    def _find_silence(self, sight: "SessionActivity") -> _Silence | None:
+    def _find_silence(self, sight: "SessionActivity") -> _IdleState | None:
         if not is_awaiting_answer(self._conn):
             return None
         if sight.gone:
-            return _Silence(_GONE, None)
+            return _IdleState(_GONE, None)
         if sight.state is not None and self._is_waiting_for_us(sight):
-            return _Silence(_IDLE.format(sight.state), sight.state_change)
+            return _IdleState(_IDLE.format(sight.state), sight.state_change)
         return None
 
     def _is_waiting_for_us(self, sight: "SessionActivity") -> bool:
