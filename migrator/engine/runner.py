@@ -250,7 +250,7 @@ class Runner:
             lock=self.policy.lock,
             backoff=self.policy.lock_backoff,
             heartbeat_s=self.policy.heartbeat_s,
-            watch_s=self.policy.watch_s,
+            monitor_s=self.policy.watch_s,
         )
         return exclusion.run_locked(
             self.database,

@@ -1,15 +1,15 @@
 """
-Everything that can go wrong, by what the operator has to do about it.
+The exceptions of migrator, grouped by what the operator has to do.
 
 * MigratorError
   x UsageError              fix a flag, the environment, a DSN, a secret file
     - UnsupportedServerError
-  x PendingError            nothing is wrong: migrations are pending
+  x PendingError            run `up`: migrations are pending
     - WaitTimeoutError      wait again: another run may apply them
-  x NotReadyError           nothing is wrong: a health check came before the end
+  x NotReadyError           wait: the run has not finished
   x FilesInvalidError       fix the migration files
-    - FileChangedError      let nobody write them while they run
-  x HistoryConflictError    files and table disagree: decide
+    - FileChangedError      do not write to the files during a run
+  x HistoryConflictError    files and tracking table disagree: decide
     - OutOfOrderError
     - DatabaseAheadError
     - UnknownTargetError
@@ -18,27 +18,27 @@ Everything that can go wrong, by what the operator has to do about it.
     - InvalidTrackingTableError
     - MissingSchemaError    create the schema of the table
     - ForeignObjectError    a role that is not trusted owns the table, or code in it
-    - RowNotWrittenError    something redirects what is written to the table
+    - RowNotWrittenError    a trigger or rule redirects writes to the table
     - NotRecordedError      make the tracking table take goose's row
   x DriftError              applied files have changed: restore them, or decide
   x StatementFailedError    fix the SQL; nothing of its migration is applied
-    - OutOfResourcesError   give the server room: disk, memory, locks
-  x PartiallyAppliedError   a human must look at the database
+    - OutOfResourcesError   free disk space, memory or locks on the server
+  x PartiallyAppliedError   check the database manually
   x AccessDeniedError       fix credentials, TLS, privileges, the database's name
   x PasswordUnavailableError fix the password source
-  x UnavailableError        try again: the server did not answer
+  x UnavailableError        re-run: the server did not answer
     - ReadOnlyServerError
-    - BrokenAnswerError     what answers is perhaps no PostgreSQL
-  x LockWaitTimeoutError    try again: another migrator works
-  x ContentionError         try again: the application held the locks
-  x ConnectionLostError     try again: the session died
+    - BrokenAnswerError     the server may not be PostgreSQL
+  x LockWaitTimeoutError    re-run: another migrator holds the lock
+  x ContentionError         re-run: other sessions held the locks
+  x ConnectionLostError     re-run: the session ended
     - LockLostError
-  x TrackingTableError      fix what the server names: our own tables
-  x TrackingTableLockedError try again: our own tables are locked
-  x StatementTimeoutError   try again, with a longer statement timeout
-  x StoppedRunError         try again: the run was asked to stop
-    - DeadlineError         our own deadline came first
-    - InterruptedRunError   somebody stopped us
+  x TrackingTableError      fix migrator's own tables, as the message says
+  x TrackingTableLockedError re-run: migrator's own tables are locked
+  x StatementTimeoutError   re-run with a longer statement timeout
+  x StoppedRunError         re-run: the run was asked to stop
+    - DeadlineError         MIGRATOR_DEADLINE passed
+    - InterruptedRunError   SIGINT or SIGTERM
 
 Every message ends with what to do. `exit_codes.py` gives each branch its exit code.
 """

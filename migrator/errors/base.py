@@ -1,4 +1,4 @@
-"""The root of all errors, and how messages show lists and SQLSTATEs."""
+"""The base class of all errors, and helpers that format their messages."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from migrator.domain.facts import ServerMessage
 
 
 class MigratorError(Exception):
-    """The root: every error that the core raises on purpose."""
+    """Base class of every error that migrator raises deliberately."""
 
     advice: str = ""
-    """What else there is to say; the message ends with it."""
+    """Further advice, appended to the message."""
 
     @property
     def text(self) -> str:
-        """The message without its sequel."""
+        """The message without `advice`."""
         return super().__str__()
 
     def __str__(self) -> str:
@@ -21,7 +21,7 @@ class MigratorError(Exception):
 
 
 _SHOWN = 5
-_MOST = 500
+_MAX_LENGTH = 500
 """How many characters of DETAIL, and of CONTEXT, a message shows."""
 
 
@@ -34,14 +34,14 @@ def server_text(server: ServerMessage) -> str:
     """
     detail = _in_one_line(server.detail)
     context = _in_one_line(server.context) if server.sqlstate else ""
-    told = f"{server.message}: {detail}" if detail else server.message
-    told = f"{told}; {context}" if context else told
-    return f"{told}{sqlstate_text(server)}"
+    text = f"{server.message}: {detail}" if detail else server.message
+    text = f"{text}; {context}" if context else text
+    return f"{text}{sqlstate_text(server)}"
 
 
 def _in_one_line(text: str | None) -> str:
     line = "; ".join(line.rstrip(";.") for line in (text or "").splitlines())
-    return f"{line[:_MOST]}…" if len(line) > _MOST else line
+    return f"{line[:_MAX_LENGTH]}…" if len(line) > _MAX_LENGTH else line
 
 
 def sqlstate_text(server: ServerMessage) -> str:

@@ -1,4 +1,4 @@
-"""What ends a run before it has changed anything."""
+"""Errors that are raised before a run has changed anything."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from migrator.errors.base import MigratorError, list_values
 
 
 class UsageError(MigratorError):
-    """The environment, an argument or a secret file cannot be used; all faults."""
+    """The environment, an argument or a secret file is invalid; lists all faults."""
 
     def __init__(self, *faults: str) -> None:
         self.faults = faults
@@ -29,7 +29,7 @@ class UnsupportedServerError(UsageError):
 
 
 class PendingError(MigratorError):
-    """A check was asked for, and migrations are pending."""
+    """A check found pending migrations."""
 
     def __init__(self, pending: Sequence[int]) -> None:
         self.pending = tuple(pending)
@@ -39,7 +39,7 @@ class PendingError(MigratorError):
 
 
 class WaitTimeoutError(PendingError):
-    """`wait` has ended, and versions are not applied; another run may apply them."""
+    """`wait` timed out before all migrations were applied."""
 
     def __init__(self, pending: Sequence[int], *, waited_s: float) -> None:
         self.pending = tuple(pending)
@@ -52,7 +52,7 @@ class WaitTimeoutError(PendingError):
 
 
 class NotReadyError(MigratorError):
-    """A health check was asked for, and no run has come through and lingers."""
+    """`healthcheck` found no completed run in this container."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class NotReadyError(MigratorError):
 
 
 class FilesInvalidError(MigratorError):
-    """The migrations directory or its files cannot be used; all faults at once."""
+    """The migrations directory or its files cannot be used; lists all faults."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
@@ -72,7 +72,7 @@ class FilesInvalidError(MigratorError):
 
 
 class HistoryConflictError(MigratorError):
-    """What the files say and what the tracking table says do not go together."""
+    """The migration files and the tracking table contradict each other."""
 
 
 class OutOfOrderError(HistoryConflictError):
@@ -113,7 +113,7 @@ class UnknownTargetError(HistoryConflictError):
 
 
 class HistoryExistsError(HistoryConflictError):
-    """A baseline was asked for, and the table has versions already."""
+    """`baseline` was run on a table that already has versions."""
 
     def __init__(self, versions: Sequence[int]) -> None:
         self.versions = tuple(versions)
@@ -124,7 +124,7 @@ class HistoryExistsError(HistoryConflictError):
 
 
 class MigrationFileMissingError(HistoryConflictError):
-    """A version is to be taken back, and no file says how."""
+    """A version is to be rolled back, but its file is missing."""
 
     def __init__(self, version: int, *, newest_file: int) -> None:
         self.version = version
@@ -144,7 +144,7 @@ class InvalidTrackingTableError(HistoryConflictError):
 
 
 class MissingSchemaError(HistoryConflictError):
-    """There is no schema for a table of ours to be created in."""
+    """The schema in which a table is to be created does not exist."""
 
     def __init__(self, table: str, *, reason: str, setting: str) -> None:
         self.table = table
@@ -161,7 +161,7 @@ class MissingSchemaError(HistoryConflictError):
 
 
 class ForeignObjectError(HistoryConflictError):
-    """A relation of our name is no table, or a role that is not trusted owns it."""
+    """A table of migrator is owned by an untrusted role, or is not a table."""
 
     def __init__(self, table: str, *, owner: str, reason: str) -> None:
         self.table = table
@@ -174,7 +174,7 @@ class ForeignObjectError(HistoryConflictError):
 
 
 class RowNotWrittenError(HistoryConflictError):
-    """The tracking table has taken a write, and does not show it."""
+    """The server accepted a write to the tracking table but changed no row."""
 
     def __init__(self, table: str, *, version: int, path: str) -> None:
         self.table = table
@@ -187,7 +187,7 @@ class RowNotWrittenError(HistoryConflictError):
 
 
 class DriftError(MigratorError):
-    """Applied files have changed, and the settings say that they must not."""
+    """Files were edited after they were applied, and MIGRATOR_ON_DRIFT is `fail`."""
 
     def __init__(self, drifts: Sequence[Drift]) -> None:
         self.drifts = tuple(drifts)

@@ -1,4 +1,4 @@
-"""What ends a run on its way: the server, other sessions, the file itself."""
+"""Errors that are raised while migrations are running."""
 
 from migrator.domain.facts import Fault, Place, ServerMessage
 from migrator.errors.base import MigratorError, server_text
@@ -10,11 +10,11 @@ NOT_APPLIED = "nothing of this migration was applied"
 
 
 class NotAppliedError(MigratorError):
-    """A migration failed, and nothing of it is in the database."""
+    """A migration failed and nothing of it is applied."""
 
     remedy = "fix the file and re-run"
     state = ROLLED_BACK
-    """What the message says of the database; NOT_APPLIED where no transaction was."""
+    """The state of the database; NOT_APPLIED if there was no transaction."""
 
     def __init__(
         self, place: Place, server: ServerMessage, *, remedy: str = ""
@@ -26,19 +26,19 @@ class NotAppliedError(MigratorError):
 
     @property
     def text(self) -> str:
-        """The message without its sequel."""
+        """The message without `advice`."""
         return f"{self.place}: {server_text(self.server)}; {self.state}; {self.remedy}"
 
 
 class StatementFailedError(NotAppliedError):
-    """A statement, a script or a COMMIT failed, through the file or what it met."""
+    """A statement, a Python function or a COMMIT failed."""
 
 
 class OutOfResourcesError(StatementFailedError):
     """
-    The server has no room for a statement: disk, memory, locks.
+    The server is out of disk space, memory or locks (SQLSTATE class 53, 58).
 
-    Trying again on the spot would fill it again, for everybody who uses it.
+    It is not retried: a retry would exhaust the resource again for every client.
     """
 
     def __init__(self, place: Place, server: ServerMessage, *, remedy: str) -> None:
@@ -46,11 +46,11 @@ class OutOfResourcesError(StatementFailedError):
 
 
 class NotRecordedError(HistoryConflictError, NotAppliedError):
-    """The tracking table, or the history beside it, does not take a version's row."""
+    """The tracking or history table rejected the row of a version."""
 
 
 class FileChangedError(FilesInvalidError):
-    """A large file was written while it was read; its migration is rolled back."""
+    """A large file was modified while it was being read."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
@@ -66,7 +66,7 @@ _WHY = (
 
 
 class PartiallyAppliedError(MigratorError):
-    """Part of a migration is in the database without its version row."""
+    """Part of a migration is applied, but its version is not recorded."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class PartiallyAppliedError(MigratorError):
 
 
 class AccessDeniedError(MigratorError):
-    """The server is there and says no."""
+    """The server refused access: credentials, TLS, or a missing privilege."""
 
     def __init__(
         self, server: ServerMessage, *, remedy: str, place: Place | None = None
@@ -95,18 +95,18 @@ class AccessDeniedError(MigratorError):
 
 
 class PasswordUnavailableError(MigratorError):
-    """Where the password comes from gave none; time may heal that."""
+    """The password source returned no password; a later attempt may succeed."""
 
     def __init__(self, reason: str, *, silent: bool = False) -> None:
         self.server = ServerMessage(sqlstate=None, message=f"no password: {reason}")
         self.silent = silent
-        """Whether there was no answer, rather than a no."""
+        """Whether the source did not answer, as opposed to refusing."""
 
         super().__init__(self.server.message)
 
 
 class UnavailableError(MigratorError):
-    """The server did not take a connection in time."""
+    """No connection could be opened within MIGRATOR_CONNECT_WAIT."""
 
     def __init__(self, server: ServerMessage, *, waited_s: float) -> None:
         self.server = server
@@ -130,7 +130,7 @@ _WAYS_IN = {
 
 
 class ReadOnlyServerError(UnavailableError):
-    """The server takes connections but no writes: a standby, or a failover."""
+    """The server is read-only: a standby, or a failover is in progress."""
 
     def __init__(self, server: ServerMessage) -> None:
         self.server = server
@@ -143,7 +143,7 @@ class ReadOnlyServerError(UnavailableError):
 
 
 class BrokenAnswerError(UnavailableError):
-    """What the server sent is no answer to what it was asked."""
+    """The server's response does not match the query."""
 
     def __init__(self) -> None:
         reason = "the server sent an unexpected response"
@@ -153,7 +153,7 @@ class BrokenAnswerError(UnavailableError):
 
 
 class LockWaitTimeoutError(MigratorError):
-    """Another migrator held the lock for as long as we were willing to wait."""
+    """Waiting for the migration lock exceeded MIGRATOR_LOCK_WAIT."""
 
     def __init__(self, *, waited_s: float, holder: str | None) -> None:
         self.waited_s = waited_s
@@ -166,7 +166,7 @@ class LockWaitTimeoutError(MigratorError):
 
 
 class ContentionError(MigratorError):
-    """Locks of other sessions stood in the way, also of our own retries."""
+    """Lock timeout, deadlock or serialization failure, after all retries."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class ContentionError(MigratorError):
 
 
 class ConnectionLostError(MigratorError):
-    """The session died; what was in flight is rolled back or can be looked up."""
+    """The connection to the server was lost."""
 
     def __init__(
         self,
@@ -210,11 +210,11 @@ class ConnectionLostError(MigratorError):
 
     @property
     def is_recoverable(self) -> bool:
-        """Tell whether a new session can take up the work."""
+        """Tell whether the run can continue on a new connection."""
         return True
 
     def with_consequence(self, after: str) -> "ConnectionLostError":
-        """Return the same error, which also says what has come *after* it."""
+        """Return the same error with the consequence *after* in its message."""
         ended = ConnectionLostError(
             self.server, doing=self.doing, place=self.place, after=after
         )
@@ -223,14 +223,14 @@ class ConnectionLostError(MigratorError):
 
 
 class LockLostError(ConnectionLostError):
-    """The migration lock went to somebody else, or could not be kept, while we ran."""
+    """The migration lock was lost during the run."""
 
     def __init__(self, reason: str, *, died: bool = False, after: str = "") -> None:
         self.server = ServerMessage(sqlstate=None, message=reason)
         self.doing = "holding the migration lock"
         self.place = None
         self.died = died
-        """Whether only the session that held it has died: nobody else was let in."""
+        """Whether the lock ended with its session, not by another migrator."""
 
         MigratorError.__init__(
             self,
@@ -240,18 +240,18 @@ class LockLostError(ConnectionLostError):
 
     @property
     def is_recoverable(self) -> bool:
-        """Tell whether a new session can take up the work."""
+        """Tell whether the run can continue on a new connection."""
         return self.died
 
     def with_consequence(self, after: str) -> "LockLostError":
-        """Return the same error, which also says what has come *after* it."""
+        """Return the same error with the consequence *after* in its message."""
         ended = LockLostError(self.server.message, died=self.died, after=after)
         ended.advice = self.advice
         return ended
 
 
 class StatementTimeoutError(MigratorError):
-    """A statement took longer than MIGRATOR_STATEMENT_TIMEOUT; it is rolled back."""
+    """A statement exceeded MIGRATOR_STATEMENT_TIMEOUT and was rolled back."""
 
     def __init__(self, place: Place, server: ServerMessage) -> None:
         self.place = place
@@ -264,7 +264,7 @@ class StatementTimeoutError(MigratorError):
 
 
 class TrackingTableLockedError(MigratorError):
-    """Another session's lock stood before our own tables."""
+    """Another session holds a lock on one of migrator's own tables."""
 
     def __init__(self, server: ServerMessage, *, doing: str) -> None:
         self.server = server
@@ -275,7 +275,7 @@ class TrackingTableLockedError(MigratorError):
 
 
 class TrackingTableError(MigratorError):
-    """The server refused what we asked of our own tables."""
+    """A query on one of migrator's own tables failed."""
 
     def __init__(self, server: ServerMessage, *, doing: str) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""What ends a run from outside: a signal, or its own deadline."""
+"""Errors of a run that was stopped by a signal or by its deadline."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ def _always() -> bool:
 
 class StoppedRunError(MigratorError):
     """
-    The run was asked to stop; subclasses say by what.
+    The run was asked to stop; the subclass says by what.
 
-    Its text claims a rollback only as long as `answered` is true, whenever it is read:
-    what a server that does not answer has done nobody knows before the next run.
+    The message states a rollback only if `answered` is true when it is formatted:
+    without an answer of the server the outcome is unknown until the next run.
     """
 
     answered: Callable[[], bool] = staticmethod(_always)
-    """Whether the server has answered all that was sent since."""
+    """Whether the server has answered every message sent so far."""
 
     def __init__(self, reason: str, *, link: str, done: str, remedy: str) -> None:
         self.reason = reason
@@ -38,7 +38,7 @@ _UNANSWERED = (
 
 
 class DeadlineError(StoppedRunError):
-    """The run's own deadline passed; it was cancelled and rolled back, or cut off."""
+    """MIGRATOR_DEADLINE passed; the run was cancelled and rolled back, or cut off."""
 
     def __init__(self, deadline_s: float) -> None:
         self.deadline_s = deadline_s
@@ -51,7 +51,7 @@ class DeadlineError(StoppedRunError):
 
 
 class InterruptedRunError(StoppedRunError):
-    """SIGINT or SIGTERM: cancelled, rolled back, unlocked; or cut off."""
+    """SIGINT or SIGTERM was received; the run was cancelled, or cut off."""
 
     def __init__(self, signum: int, *, name: str) -> None:
         self.signum = signum

@@ -1,1 +1,1 @@
-"""All that speaks to PostgreSQL."""
+"""Everything that communicates with PostgreSQL."""

@@ -362,7 +362,7 @@ def test_a_module_that_does_not_load_is_clean(
 
     state = "nothing of this migration was applied" if head else "was rolled back"
     assert outcome(result) == (13, line, "ZeroDivisionError: division by zero")
-    assert f"{state}; mend the file" in result.verdict["error"]
+    assert f"{state}; fix the file" in result.verdict["error"]
     assert applied(conn) == [0, 1]
 
 

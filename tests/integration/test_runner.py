@@ -691,7 +691,7 @@ def test_a_row_that_cannot_be_written_is_a_tracking_table_error(
             again.run(whole, Up())
 
     assert (
-        "2 of 2 statements of 00001_test.sql are in effect and noted"
+        "2 of 2 statements of 00001_test.sql are applied and recorded"
         if history
         else "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
     ) in str(caught.value)

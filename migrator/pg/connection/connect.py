@@ -1,4 +1,4 @@
-"""One connection: opened, made calm, and its failure told apart."""
+"""Opens one connection and classifies connection errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _NEW_IN_14 = "idle_session_timeout"
 
 
 class Session(NamedTuple):
-    """What every session of ours is set to, whatever the role or database inherits."""
+    """The settings of every session, overriding those of role and database."""
 
     lock_timeout_s: float = 5.0
     statement_timeout_s: float = 0.0
@@ -123,7 +123,7 @@ def open_connection(dsn: Dsn, session: Session) -> Link:
 
 
 class ConnectFailedError(MigratorError):
-    """A connection failed in a way that time may heal."""
+    """A connection attempt failed; a later one may succeed."""
 
     def __init__(self, server: ServerMessage) -> None:
         self.server = server
@@ -140,9 +140,9 @@ def server_message(
     error: psycopg.Error, conn: psycopg.Connection | None = None
 ) -> ServerMessage:
     """
-    Return what the server said, or libpq when no server said anything.
+    Return the server's error, or libpq's if no server answered.
 
-    Where we have ended *conn* ourselves, it is why.
+    If migrator itself has shut *conn* down, return the reason.
     """
     if isinstance(conn, Link) and conn.loss_reason and error.sqlstate is None:
         return ServerMessage(sqlstate=None, message=conn.loss_reason)
@@ -273,8 +273,8 @@ def _one_line(text: str) -> str:
     said = text.partition(_ALL_FAILURES)[2] or text
     lines = (_PREFIX.sub("", line.strip()) for line in said.splitlines())
     kept = (line for line in lines if line and not line.startswith(_LEFT_OUT))
-    told = (_STATE.sub("", line).replace(_NO_PASSWORD, _NONE_GIVEN) for line in kept)
-    return "; ".join(dict.fromkeys(told))
+    texts = (_STATE.sub("", line).replace(_NO_PASSWORD, _NONE_GIVEN) for line in kept)
+    return "; ".join(dict.fromkeys(texts))
 
 
 # psycopg's connection.py: connect, where there are several attempts
@@ -307,10 +307,10 @@ def warn_of_password_file(dsn: Dsn, observe: Observer) -> None:
 
 def _reason(dsn: Dsn) -> str:
     """Return what libpq prints; empty where it reads the file or needs none."""
-    told = {**dsn.defaults, **dict(dsn.parameters)}
-    if told.get("password"):
+    parameters = {**dsn.defaults, **dict(dsn.parameters)}
+    if parameters.get("password"):
         return ""
-    path = told.get("passfile") or "~/.pgpass"
+    path = parameters.get("passfile") or "~/.pgpass"
     try:
         mode = Path(path).expanduser().stat().st_mode
     except (OSError, RuntimeError, ValueError):

@@ -1,4 +1,4 @@
-"""The database of a run: opens connections to it, waiting where waiting helps."""
+"""The database of a run: opens connections, with retries while the server is down."""
 
 import math
 import time
@@ -76,7 +76,7 @@ class Database(NamedTuple):
         bare: bool = False,
     ) -> tuple[Link, Answers | None]:
         """
-        Return a settled connection, in autocommit, and the answers to *question*.
+        Return a configured connection, in autocommit, and the answers to *question*.
 
         One round trip more than connecting. The answers are None when the question has
         to be asked again: as `greet` says. *bare* leaves `options` out from the start.
@@ -86,9 +86,9 @@ class Database(NamedTuple):
         source of passwords that has none.
 
         Raises:
-            UnavailableError: The patience ran out.
+            UnavailableError: MIGRATOR_CONNECT_WAIT ran out.
             AccessDeniedError: Credentials, TLS, or no such database: at once. Or there
-                was no password when the patience ran out.
+                was no password when the wait ran out.
             UsageError: The server refuses a parameter of the DSN, or is not PostgreSQL:
                 at once. Or there is no source of passwords where one is named.
         """
@@ -115,7 +115,7 @@ class Database(NamedTuple):
 
     def connect_again(self, cancellation: Cancellation) -> Link:
         """
-        Return a further connection while another one of ours stands.
+        Return a further connection of the run, with a shorter wait.
 
         Raises:
             MigratorError: As `connect`, without waiting as long.
@@ -153,7 +153,7 @@ class Database(NamedTuple):
         )
 
     def _with_remaining_time(self, started: float) -> "Database":
-        """Return it with no more time for connecting than is left of the patience."""
+        """Return it with no more time for connecting than is left of the wait."""
         if not self.backoff.total_s:
             return self
         left = self.backoff.total_s - (time.monotonic() - started)
@@ -234,7 +234,7 @@ class Database(NamedTuple):
 
 @contextmanager
 def _refusing_floods() -> Iterator[None]:
-    """Turn what is more than an answer into our error."""
+    """Translate an answer over the memory limit into a UsageError."""
     try:
         yield
     except AnswerTooLargeError as error:
@@ -253,7 +253,7 @@ def _is_about_options(error: MigratorError) -> bool:
 def _final_error(
     error: ConnectFailedError | PasswordUnavailableError, waited: float
 ) -> MigratorError:
-    """Return what a failure means that time has not healed."""
+    """Return the error of a connection that failed until the wait ran out."""
     if isinstance(error, PasswordUnavailableError) and not error.silent:
         return AccessDeniedError(error.server, remedy=_REMEDY)
     return UnavailableError(error.server, waited_s=waited)

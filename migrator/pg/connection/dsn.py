@@ -1,5 +1,5 @@
 """
-Where the database is: libpq's grammar, and what pgx adds to it.
+Parses the database URL: libpq's grammar, and what pgx adds to it.
 
 goose reads DSNs with pgx, where an unknown parameter is a run-time parameter of the
 session (`?search_path=app`), and `database=` means `dbname=`; libpq rejects both.
@@ -135,38 +135,38 @@ class Dsn(NamedTuple):
         on a connection that it gives up before it begins: it reads the password file,
         and after that refuses this value (fe-connect.c: pqConnectOptions2).
         """
-        told = {**dict(self.parameters), "target_session_attrs": "refused"}
-        conn = PGconn.connect_start(make_conninfo("", **told).encode())
+        values = {**dict(self.parameters), "target_session_attrs": "refused"}
+        conn = PGconn.connect_start(make_conninfo("", **values).encode())
         try:
             return _values(conn.info), bool(conn.password)
         finally:
             conn.finish()
 
     def with_password(self, password: str) -> "Dsn":
-        """Return the same place, with another password."""
+        """Return the same database, with another password."""
         return Dsn(tuple({**dict(self.parameters), "password": password}.items()))
 
     def with_connect_timeout(self, seconds: float) -> "Dsn":
         """Return it with at most so much time for connecting; 2 s at least."""
-        told = dict(self.parameters)
-        own = told.get("connect_timeout") or str(_CONNECT_TIMEOUT_S)
+        values = dict(self.parameters)
+        own = values.get("connect_timeout") or str(_CONNECT_TIMEOUT_S)
         if not own.isdecimal():
             return self  # libpq says what is wrong with it
         most = int(own)
         least = max(2, int(seconds))  # libpq's fe-connect.c takes 1 as 2, 0 as for ever
-        told["connect_timeout"] = str(min(most or least, least))
-        return self._replace(parameters=tuple(told.items()))
+        values["connect_timeout"] = str(min(most or least, least))
+        return self._replace(parameters=tuple(values.items()))
 
     @property
     def public(self) -> tuple[str, ...]:
-        """Return what is printed anyway: user, database, host, port."""
+        """Return what may be printed: user, database, host, port."""
         return tuple(value for name, value in self.parameters if name in _PUBLIC)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be printed; what is public too is no secret."""
-        told = (*self.parameters, *self.defaults.items())
-        hidden = (value for name, value in told if name in _secret_names())
+        pairs = (*self.parameters, *self.defaults.items())
+        hidden = (value for name, value in pairs if name in _secret_names())
         return tuple(value for value in hidden if value and value not in self.public)
 
     def __str__(self) -> str:
@@ -203,7 +203,7 @@ def parse_dsn(text: str) -> Dsn:
         # libpq repeats what it could not read, and a traceback shows every cause
         raise UsageError(_fault(text)) from None
     if not _PORTS.fullmatch(str(known.get("port", ""))):
-        # a password with an unencoded slash: its first half would be told as the port
+        # a password with an unencoded slash: its first half would be shown as the port
         raise UsageError(_fault(text))
     _check_ports(str(known.get("port", "")), "the database URL")
     return Dsn(tuple((name, str(value)) for name, value in known.items()))
@@ -228,13 +228,13 @@ def from_environment(environ: Mapping[str, str]) -> Dsn | None:
     if not any(environ.get(name) for name in _NAMING):
         return None
     _check_ports(environ.get("PGPORT", ""), "PGPORT")
-    told = {
+    variables = {
         "host": "PGHOST",
         "port": "PGPORT",
         "dbname": "PGDATABASE",
         "user": "PGUSER",
     }
-    found = ((name, environ.get(variable, "")) for name, variable in told.items())
+    found = ((name, environ.get(variable, "")) for name, variable in variables.items())
     return Dsn(tuple(pair for pair in found if pair[1]))
 
 

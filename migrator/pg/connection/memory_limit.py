@@ -1,8 +1,8 @@
 """
-How much memory and time an answer to us may take: what there is to say is little.
+Limits the memory and time that a server's answer may take.
 
-libpq keeps an answer until it has come to its end. One that has none, or says that it
-is a gigabyte long, would take all the memory there is.
+libpq buffers an answer until it is complete. One that never ends, or announces a length
+of a gigabyte, would exhaust the memory.
 """
 
 import os
@@ -31,22 +31,22 @@ T = TypeVar("T")
 
 
 class UnusableServerError(psycopg.OperationalError):
-    """The server does not answer as one that can be worked with."""
+    """The server's answers are not those of a usable PostgreSQL server."""
 
 
 class AnswerTooLargeError(UnusableServerError):
-    """The server does not stop to send, or sends something enormous."""
+    """The server's answer exceeds the memory limit."""
 
 
 class MemoryGrowth:
-    """How much more memory this process has taken since the object was made."""
+    """The growth of this process's memory since the object was created."""
 
     def __init__(self) -> None:
         self._most_mb = _resident_mb() + LIMIT_MB
 
     def check(self) -> None:
         """
-        Go on, or stop here; called between two reads from the server.
+        Check the limit; called between two reads from the server.
 
         Raises:
             AnswerTooLargeError: It is more than LIMIT_MB.
@@ -58,7 +58,7 @@ class MemoryGrowth:
 @contextmanager
 def memory_limit() -> Iterator[None]:
     """
-    Take LIMIT_MB more memory at most in the block, if this is the only thread.
+    Limit memory growth in the block to LIMIT_MB, if this is the only thread.
 
     libpq asks for as much as a message says that it is long, and reads on as long as
     something comes (fe-misc.c: pqReadData): from a near server, a gigabyte before it
@@ -90,7 +90,7 @@ def limit_memory(
     reading: Generator[Any, Any, T], limit_s: float
 ) -> Generator[Any, Any, T]:
     """
-    Read as *reading*, a generator of psycopg's, does.
+    Run psycopg's generator *reading* under the memory limit.
 
     Raises:
         UnusableServerError: As `MemoryGrowth.check`, or no whole answer in *limit_s*.

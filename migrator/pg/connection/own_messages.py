@@ -1,11 +1,11 @@
 """
-Our own messages: nothing that a file or another role has set up applies to them.
+Migrator's own queries, isolated from settings of files and objects of other roles.
 
 The database is shared with roles that are not trusted. A function or an operator in any
 schema of the search path can win over PostgreSQL's own one when its argument types fit
 better (CVE-2018-1058), so what we send runs under `search_path = pg_catalog, pg_temp`.
-With `row_security = off` the server refuses to hide rows from us without a word. Role
-and session authorization are those of the connection, and names travel as UTF-8.
+With `row_security = off` the server raises an error instead of hiding rows. Role and
+session authorization are those of the connection, and names travel as UTF-8.
 
 Names that depend on the file's search path are resolved before that, by calls that are
 qualified themselves and hold no operator.
@@ -54,12 +54,12 @@ RESTORE = sql.SQL("SELECT " + ", ".join(map(_RESTORE.format, _SETTINGS)))
 
 
 def own_message(query: sql.Composable) -> sql.Composed:
-    """Return *query* as a message of ours, for a session that no file uses."""
+    """Return *query* as an own message, for a session that no file uses."""
     return sql.SQL("; ").join([OWN, query])
 
 
 def own_settings(conn: psycopg.Connection) -> sql.Composed:
-    """Return what makes the rest of a transaction on *conn* ours."""
+    """Return the SQL that applies the own settings to the rest of a transaction."""
     return sql.SQL("SELECT " + _OWN).format(**_values(conn))
 
 
@@ -74,7 +74,7 @@ def query_own(
     resolve: Sequence[sql.Composable] = (),
 ) -> Answers:
     """
-    Send *query* as our own, in one message; return the first row of each statement.
+    Send *query* under the own settings; return the first row of each statement.
 
     In a transaction that is open it leaves the settings as they were. The statements
     of *resolve* come first, under the settings of the session: they look up names.

@@ -1,10 +1,10 @@
 """
-A pooler between us and the server, noticed and lived with.
+Detects a connection pooler and adapts to transaction pooling.
 
-PgBouncer with `pool_mode = transaction` lends each transaction whatever server session
-is free. What is set for a session is then lost to us and met by the pool's other
-clients, and a session's lock belongs to nobody. So behind a pooler each transaction
-brings its settings along, and leaves nothing behind.
+PgBouncer with `pool_mode = transaction` assigns each transaction any free server
+session. Session settings are then lost to the client and leak to other clients of the
+pool, and a session-level lock has no owner. So behind a pooler each transaction sets
+its own settings and leaves the session clean.
 
 Whether there is one tells the process id of the session's key (BackendKeyData): a
 pooler makes it up, for it has to know itself whose statement a cancel request means
@@ -80,10 +80,10 @@ T = TypeVar("T")
 
 
 class Link(psycopg.Connection):
-    """A connection of ours, which knows whether its session is its own."""
+    """A connection that knows whether its server session is its own."""
 
     transaction_settings: Mapping[str, str] | None = None
-    """What each transaction sets for itself; None where the session keeps it."""
+    """The settings of each transaction behind a pooler; None without a pooler."""
 
     reported_settings: Mapping[str, str] = MappingProxyType({})
     """What a pooler keeps for its client, as it was before any file changed it."""
@@ -133,18 +133,18 @@ class Link(psycopg.Connection):
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended otherwise than by our own goodbye."""
+        """Whether the connection ended without a Terminate message of the client."""
         return bool(self.loss_reason) or self._failed or self.broken
 
     def close(self) -> None:
-        """Say goodbye, if it has not failed."""
+        """Send Terminate and close, unless the connection has failed."""
         self._failed = self.failed
         super().close()
 
 
 @contextmanager
 def without_memory_limit(conn: psycopg.Connection) -> Iterator[None]:
-    """Let the server answer as much as it likes within the block."""
+    """Disable the memory limit within the block."""
     if not isinstance(conn, Link):
         yield
         return
@@ -156,12 +156,12 @@ def without_memory_limit(conn: psycopg.Connection) -> Iterator[None]:
 
 
 def transaction_settings(conn: psycopg.Connection) -> Mapping[str, str] | None:
-    """Return what each transaction on *conn* sets for itself; None without a pooler."""
+    """Return the settings of each transaction on *conn*; None without a pooler."""
     return conn.transaction_settings if isinstance(conn, Link) else None
 
 
 def is_pooled(conn: psycopg.Connection) -> bool:
-    """Tell whether a pooler is between us and the server."""
+    """Tell whether the connection goes through a pooler."""
     return transaction_settings(conn) is not None
 
 
@@ -201,19 +201,19 @@ def query_with_settings(
 
 
 def begin(conn: psycopg.Connection, command: str = "BEGIN") -> bytes:
-    """Return what begins a transaction under our settings, in one message."""
+    """Return the message that begins a transaction and applies the settings."""
     return f"{command}; ".encode() + with_settings(conn, b"")
 
 
 def commit(conn: psycopg.Connection) -> bytes:
-    """Return what commits, and behind a pooler leaves its server session clean."""
+    """Return the message that commits and, behind a pooler, resets the session."""
     return _CLEAN.encode() + b"; COMMIT" if is_pooled(conn) else b"COMMIT"
 
 
 @contextmanager
 def in_settings(conn: psycopg.Connection) -> Iterator[None]:
     """
-    Run the block under our settings, which behind a pooler means in a transaction.
+    Run the block under the settings; behind a pooler in a transaction.
 
     One that is open already is one of ours, and has them.
     """

@@ -1,4 +1,4 @@
-"""A question with an end to its patience, for what nothing may hold up."""
+"""Sends queries and commands, with time limits and cancellation."""
 
 import time
 from collections.abc import Callable
@@ -109,7 +109,7 @@ def run_command(
     conn: psycopg.Connection, command: bytes, cancellation: Cancellation
 ) -> None:
     """
-    Run *command*; asked to stop, cancel it, and return if it came through all the same.
+    Run *command*; when the run is stopped, cancel it; return if it succeeded anyway.
 
     Raises:
         MigratorError: Why the run was asked to stop: the command was cancelled.
@@ -158,7 +158,7 @@ def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
 
 def cancel(conn: psycopg.Connection) -> None:
     """
-    Cancel what *conn* runs; where no server answers in 5 s, end the wait for it.
+    Cancel the statement of *conn*; give up waiting for its answer after 5 s.
 
     The caller still has to read the answer. A request that arrives between two
     statements is lost (PostgreSQL's postgres.c: ProcessInterrupts, DoingCommandRead).
@@ -182,7 +182,7 @@ def send_statement(conn: psycopg.Connection, statement: Statement) -> tuple[str,
 
 
 def roll_back(conn: psycopg.Connection) -> None:
-    """Leave the transaction, if there is one; a dead session has left it already."""
+    """Roll back the open transaction, if any; do nothing on a lost connection."""
     try:
         if not conn.closed:
             conn.rollback()
@@ -204,7 +204,7 @@ _IN_CHUNKS = Capabilities().has_stream_chunked()
 
 def split_rows(pgconn: abc.PGconn) -> None:
     """
-    Let the statement that libpq is at bring its rows in parts, and not all at once.
+    Make libpq return the current statement's rows in chunks.
 
     Raises:
         psycopg.OperationalError: Its first result is here, or it is no query.

@@ -1,8 +1,8 @@
 """
 Servers that speak PostgreSQL's protocol and are not PostgreSQL: detected and refused.
 
-Their locks and transactions are not PostgreSQL's, and what this program relies on fails
-there without an error. A fork that keeps both, such as Aurora PostgreSQL, AlloyDB, EDB
+Their locks and transactions are not PostgreSQL's, and what migrator relies on fails
+there silently. A fork that keeps both, such as Aurora PostgreSQL, AlloyDB, EDB
 Postgres, Citus or TimescaleDB, is PostgreSQL here.
 """
 
@@ -78,7 +78,7 @@ def detect_product(
     version: str, parameters: Mapping[str, str | None]
 ) -> ServerProduct | None:
     """
-    Return the engine of a server that is not PostgreSQL, None where it is.
+    Return the product if the server is not PostgreSQL, else None.
 
     *version* is what `version()` returns; empty where it is not known yet. *parameters*
     are the `host` of the connection, and what the server reports at its start.
@@ -86,15 +86,15 @@ def detect_product(
     known = {**parameters, VERSION: version or None}
     for engine in PRODUCTS:
         for name, sign in engine.markers.items():
-            told = known.get(name)
-            if told is not None and re.search(sign, told):
+            value = known.get(name)
+            if value is not None and re.search(sign, value):
                 return engine
     return _OTHER if version and _BUILT not in version.lower() else None
 
 
 def check_product(conn: psycopg.Connection, version: str = "") -> None:
     """
-    Go on where the server of *conn* is PostgreSQL; nothing is sent.
+    Check, without sending a query, that the server of *conn* is PostgreSQL.
 
     Raises:
         UnsupportedServerError: It is another one.
@@ -102,8 +102,8 @@ def check_product(conn: psycopg.Connection, version: str = "") -> None:
     parameters = dict(_parameters(conn))
     engine = detect_product(version, parameters)
     if engine is not None:
-        told = version or parameters.get("server_version") or ""
-        raise UnsupportedServerError(engine.name, version=told, reason=engine.reason)
+        shown = version or parameters.get("server_version") or ""
+        raise UnsupportedServerError(engine.name, version=shown, reason=engine.reason)
 
 
 def _parameters(conn: psycopg.Connection) -> Iterator[tuple[str, str | None]]:
@@ -118,7 +118,7 @@ _REPORTED = tuple(
 
 
 def query_version(conn: psycopg.Connection) -> str:
-    """Return what `version()` says, asked by itself; empty where it says nothing."""
+    """Return the result of `version()`; empty if it fails."""
     try:
         row = conn.execute("SELECT pg_catalog.version()").fetchone()
     except psycopg.Error:

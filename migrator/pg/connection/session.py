@@ -1,10 +1,10 @@
 """
-The first message on a new connection: whose session it is, and what else is asked.
+Sets up, resets and verifies the settings of a session.
 
-Our session settings ride in the start-up packet, where they become the session's own
-defaults: `RESET ALL` comes back to them (PostgreSQL's guc.c: ResetAllOptions). What a
-pooler or a proxy has kept from the server is found out by a parameter of ours that says
-whether the packet has arrived, and is made up for.
+The settings are sent in the start-up packet, where they become the session's defaults,
+which `RESET ALL` restores (PostgreSQL's guc.c: ResetAllOptions). A custom parameter
+shows whether the packet reached the server, or a pooler or proxy dropped it; missing
+settings are then applied by a query.
 """
 
 from collections.abc import Iterator, Mapping
@@ -127,7 +127,7 @@ def _read(row: Row | None) -> _Facts:
 
 
 def _apply_settings(conn: Link, settings: Mapping[str, str], facts: _Facts) -> bool:
-    """Make up for what is missing; say whether the start-up packet was enough."""
+    """Apply missing settings; return whether the start-up packet sufficed."""
     known = conn.info.server_version >= _ITS_FIRST_VERSION
     wanted = {**settings, **(_TRANSACTION_TIMEOUT if known else {})}
     if not facts.own:
@@ -144,7 +144,7 @@ def _apply_settings(conn: Link, settings: Mapping[str, str], facts: _Facts) -> b
 
 
 def _check_settings(conn: Link, wanted: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what each transaction sets; raises where the server refuses *wanted*."""
+    """Return the settings of each transaction; raise if the server refuses *wanted*."""
     both = {**_CHECKING, **wanted}
     if _accepts(conn, both):
         return both
@@ -155,7 +155,7 @@ def _check_settings(conn: Link, wanted: Mapping[str, str]) -> Mapping[str, str]:
 def accepted_settings(
     conn: psycopg.Connection, settings: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return those of *settings* that the server takes, each of them tried for once."""
+    """Return those of *settings* that the server accepts; each is tried once."""
     return {n: v for n, v in settings.items() if _accepts(conn, {n: v})}
 
 
@@ -174,7 +174,7 @@ def _accepts(conn: psycopg.Connection, settings: Mapping[str, str]) -> bool:
 def restore_settings(
     conn: psycopg.Connection, state: SessionState = SessionState.RESET
 ) -> None:
-    """Set for the session what its start-up packet could not; nothing, mostly."""
+    """Apply the settings that the start-up packet did not carry; usually none."""
     lacking = dict(conn.startup_settings) if isinstance(conn, Link) else {}
     if state is SessionState.KEEP:
         lacking = {n: v for n, v in lacking.items() if n not in _OF_THE_FILES}
@@ -194,7 +194,7 @@ three takes a snapshot, so a file may still set its isolation level.
 _OF_THE_FILES = ("role", "search_path")
 """What is set for a run, and belongs to its files where they keep the session."""
 
-_ANEW = (
+_ALWAYS_RESET = (
     "client_encoding",
     "standard_conforming_strings",
     "lock_timeout",
@@ -204,35 +204,35 @@ _ANEW = (
     *COURTESIES,
 )
 """
-What begins anew with each file also where the session is kept: how its text is read,
-which was decided before the run, and the limits that are ours. pg_dump writes most of
+What is reset between files also with MIGRATOR_SESSION=keep: how a file's text is read,
+which was decided before the run, and migrator's own limits. pg_dump writes most of
 them, and a `lock_timeout` of 0 would let later files hold up the application.
 """
 
 
-def resetting(conn: psycopg.Connection, state: SessionState) -> tuple[str, ...]:
+def reset_statements(conn: psycopg.Connection, state: SessionState) -> tuple[str, ...]:
     """Return the statements that come between two migrations on *conn*."""
     if state is SessionState.RESET:
         return RESET
     known = conn.info.server_version >= _ITS_FIRST_VERSION
-    names = (*_ANEW, *(_TRANSACTION_TIMEOUT if known else ()))
+    names = (*_ALWAYS_RESET, *(_TRANSACTION_TIMEOUT if known else ()))
     return tuple(f"RESET {name}" for name in names)
 
 
 def reset_session(conn: psycopg.Connection, state: SessionState) -> None:
     """
-    Put *conn* into the state that a migration begins in, behind another one.
+    Reset the session of *conn* between two migrations.
 
     One round trip; none behind a pooler, where the transactions do it
     (`migrator.pg.connection.pooler`).
     """
     if not is_pooled(conn):
-        conn.execute("; ".join(resetting(conn, state)).encode())
+        conn.execute("; ".join(reset_statements(conn, state)).encode())
         restore_settings(conn, state)
 
 
 def supports_pipeline(conn: psycopg.Connection) -> bool:
-    """Tell whether RESET alone brings a session of *conn* back to our settings."""
+    """Tell whether RESET alone restores the settings of *conn*."""
     return (
         isinstance(conn, Link)
         and conn.transaction_settings is None
@@ -244,7 +244,7 @@ _HINT = "set sslmode=verify-full and sslrootcert in the database URL"
 
 
 def warn_of_unverified_tls(dsn: Dsn, observe: Observer, *, own_password: bool) -> None:
-    """Report, before anything is sent, what `unverified_sslmode` finds."""
+    """Warn, before connecting, if a password is sent to an unverified server."""
     sslmode = unverified_sslmode(dsn, own_password=own_password)
     if sslmode is not None:
         from migrator.events.run import TlsUnverified  # noqa: PLC0415 - rare
@@ -254,7 +254,7 @@ def warn_of_unverified_tls(dsn: Dsn, observe: Observer, *, own_password: bool) -
 
 def unverified_sslmode(dsn: Dsn, *, own_password: bool) -> str | None:
     """
-    Return the `sslmode` under which a password reaches whoever answers, or None.
+    Return the `sslmode` if a password is sent to an unverified server, else None.
 
     None without a password, when every host is a Unix socket or a loopback address, and
     when libpq verifies the server: `verify-ca`, `verify-full`, `require` with a root

@@ -1,5 +1,5 @@
 """
-A server that does not read: too busy, or dead?
+Tells a server that is slow to read from one that is dead.
 
 Linux ends a connection that has a TCP_USER_TIMEOUT also when the other end confirms
 every probe and merely does not read (tcp_timer.c: tcp_probe_timer). A server that runs
@@ -31,7 +31,7 @@ _HEAD, _COUNTS = 8, slice(2, 4)
 
 
 class SlowReader:
-    """The other end of a connection, which may read as late as it likes."""
+    """The peer of a connection, without a limit on when it reads."""
 
     def __init__(self, line: socket.socket, limit_s: float) -> None:
         self._line = line
@@ -40,7 +40,7 @@ class SlowReader:
 
     def check(self) -> None:
         """
-        Go on waiting, or stop here; for somebody who waits, every ASKED_EVERY_S.
+        Check the peer; to be called every ASKED_EVERY_S while waiting.
 
         Raises:
             psycopg.OperationalError: For longer than the connection's limit nothing
@@ -57,7 +57,7 @@ class SlowReader:
             )
 
     def note_activity(self) -> None:
-        """Note that something has arrived."""
+        """Record that data has arrived."""
         self._unanswered_since = None
 
     def _is_silent(self) -> bool:
@@ -69,7 +69,7 @@ class SlowReader:
 
 @contextmanager
 def allow_slow_reader(conn: psycopg.Connection) -> Iterator[SlowReader]:
-    """Let the server of *conn* read as late as it likes within the block."""
+    """Disable TCP_USER_TIMEOUT on *conn* within the block."""
     with socket.socket(fileno=os.dup(conn.fileno())) as line:
         limit_ms = _limit(line)
         if limit_ms:
@@ -94,7 +94,7 @@ def _set_limit(line: socket.socket, limit_ms: int) -> None:
 
 
 def mark_lost(conn: psycopg.Connection, reason: str) -> None:
-    """End *conn* for whoever waits on it, who is told *reason*."""
+    """Shut *conn* down; whoever waits on it gets *reason* as the error."""
     if isinstance(conn, Link):
         conn.loss_reason = reason
     shut_down(conn)

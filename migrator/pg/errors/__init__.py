@@ -1,1 +1,1 @@
-"""psycopg's errors as ours, with what to do about each."""
+"""Translation of psycopg's errors into migrator's, with a remedy for each."""

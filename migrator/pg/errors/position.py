@@ -1,5 +1,5 @@
 """
-Where in a statement's text an error is, also inside the body of a DO block.
+The position of an error in a statement's text, also inside a DO block's body.
 
 The server points into what it parsed itself. Of what a body runs it gives a position in
 an internal query, or only PL/pgSQL's line, which is counted from the body's beginning
@@ -62,7 +62,7 @@ def _body(text: str, start: int) -> Iterator[int]:
 
 
 def _start_of_line(text: str, body: int, number: int) -> int:
-    """Return where the words of a body's line begin, the first one being 1."""
+    """Return where the text of line *number* of a body starts; the first line is 1."""
     at = body
     for _ in range(number - 1):
         at = text.find("\n", at) + 1

@@ -1,4 +1,4 @@
-"""Errors that name no way out, or one that a migration file writes differently."""
+"""Remedies for server errors whose own hint does not fit a migration file."""
 
 import re
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ def remedy_of_session(
 
 
 def session_lost(place: Place, left: Sequence[str]) -> StatementFailedError:
-    """Return the error that *place* begins in a session without what was *left*."""
+    """Return the error that the session state set by the files *left* was lost."""
     words = f"the connection was lost, and with it what {list_values(left)} left in it"
     error = StatementFailedError(place, ServerMessage(None, words), remedy=_WITHOUT)
     error.state = NOT_APPLIED

@@ -1,4 +1,4 @@
-"""What goes wrong with tables of our own, as errors that say what to do."""
+"""Translates errors of queries on the tracking and history tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ _UNFIT = frozenset(
 
 @contextmanager
 def translate_table_errors(name: str, conn: psycopg.Connection) -> Iterator[None]:
-    """Turn the server's errors on *conn* about the tracking table *name* into ours."""
+    """Translate errors on *conn* about the tracking table *name*."""
     try:
         yield
     except psycopg.Error as error:
@@ -74,7 +74,7 @@ def _grant(name: str) -> str:
 
 @contextmanager
 def translate_errors(doing: str) -> Iterator[None]:
-    """Turn the server's errors while *doing* what is no migration's own into ours."""
+    """Translate errors of own queries; *doing* describes them."""
     try:
         yield
     except psycopg.Error as error:
@@ -84,7 +84,7 @@ def translate_errors(doing: str) -> Iterator[None]:
 def translate_own_error(
     error: psycopg.Error, *, doing: str, conn: psycopg.Connection | None = None
 ) -> MigratorError:
-    """Return what *error* means, met while *doing* what is no migration's own."""
+    """Return the translation of *error* of an own query; *doing* describes it."""
     server = server_message(error, conn)
     if server.sqlstate == READ_ONLY_TRANSACTION:
         return read_only_error(server, conn) or TrackingTableError(server, doing=doing)

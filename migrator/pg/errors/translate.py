@@ -1,4 +1,4 @@
-"""What a failed statement means: the server's error, in the operator's terms."""
+"""Translates psycopg's errors of statements into migrator's."""
 
 import re
 from contextlib import suppress
@@ -46,7 +46,7 @@ def translate(
     table: str = "",
 ) -> MigratorError:
     """
-    Return what *error* of *statement*, run on *conn* at *place*, means.
+    Return the translation of *error* of *statement*, run on *conn* at *place*.
 
     *timed_out* says that our own statement_timeout had passed by then: the server
     gives a timeout and somebody's `pg_cancel_backend` the same SQLSTATE. *source* is
@@ -77,7 +77,7 @@ def translate(
 
 def is_contention(server: ServerMessage) -> bool:
     """
-    Tell whether another session was first, so that a later attempt may work.
+    Tell whether *server* is a conflict with another session, worth a retry.
 
     Two sessions that write the same row of a system catalog do not wait in turn
     (PostgreSQL's heapam.c: simple_heap_update, whose words are not translated), and two
@@ -188,13 +188,13 @@ def read_only_error(
     """
     Return what it means that *conn* may only read; None when its own words say so.
 
-    Both parameters are told without being asked for (protocol-flow, "Asynchronous
+    The server reports both parameters unasked (protocol-flow, "Asynchronous
     Operations"); a pooler may keep them to itself.
     """
-    told = conn.info.parameter_status if conn is not None else _no_advice
-    if told("in_hot_standby") != "off":
+    parameter = conn.info.parameter_status if conn is not None else _no_parameter
+    if parameter("in_hot_standby") != "off":
         return ReadOnlyServerError(server)
-    if told("default_transaction_read_only") != "on":
+    if parameter("default_transaction_read_only") != "on":
         return None
     return AccessDeniedError(server, remedy=_WRITABLE, place=place)
 
@@ -220,8 +220,8 @@ def without_file_settings(
     )
 
 
-def _no_advice(name: str) -> None:
-    """Tell nothing about *name*."""
+def _no_parameter(name: str) -> None:
+    """Return None for every *name*: there is no connection."""
 
 
 _WRITABLE = (

@@ -1,5 +1,5 @@
 """
-Whether a statement outside of a transaction block has come through, and what it left.
+Determines from the catalogs whether a statement outside a transaction was applied.
 
 PostgreSQL commits such a statement in pieces, or not at all where a session could see
 it; what the catalogs say before it is sent and afterwards tells the two apart. An index
@@ -18,7 +18,7 @@ from migrator.sql.classify import StatementClass
 
 
 class InvalidIndex(NamedTuple):
-    """An index that nobody can use."""
+    """An index that is INVALID."""
 
     name: str
     """Qualified and quoted."""
@@ -29,20 +29,20 @@ class InvalidIndex(NamedTuple):
 
 
 class StatementOutcome(NamedTuple):
-    """What has become of a statement."""
+    """The outcome of a statement, as the catalogs show it."""
 
     done: bool | None
     """None where nothing can tell."""
 
     leftovers: tuple[InvalidIndex, ...] = ()
-    """What has to go before it can run again."""
+    """Invalid indexes to drop before the statement can run again."""
 
     detaching: bool = False
     """Whether a partition's detachment waits to be finalized."""
 
 
 AGAIN = "again"
-"""What a statement does that may run again, whatever became of it."""
+"""The verb of a statement that may run again, whatever its outcome."""
 
 Facts = Mapping[str, Any]
 # DROP DATABASE leaves one that is -2 when it is stopped (dbcommands.c: dropdb)

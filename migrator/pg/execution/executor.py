@@ -1,5 +1,5 @@
 """
-One migration in one direction, executed: all of it with its version row, or nothing.
+Executes one migration in one direction, together with its version row.
 
 A migration without a transaction is `migrator.pg.execution.no_transaction`'s.
 """
@@ -46,7 +46,7 @@ def _final_error(
     executor: StatementExecutor, step: Step, error: MigratorError
 ) -> MigratorError:
     if isinstance(error, StatementFailedError):
-        executor.lock.check_known()  # then it was we who cancelled it
+        executor.lock.check_known()  # a lost lock cancels the statement
     if isinstance(error, AccessDeniedError):
         error = without_file_settings(error, executor.conn)
     if isinstance(error, NotAppliedError) and not step.migration.transaction:

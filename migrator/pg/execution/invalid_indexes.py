@@ -1,4 +1,4 @@
-"""What a statement outside of a transaction block has left behind, and its removal."""
+"""Finds and drops invalid indexes that an interrupted statement left behind."""
 
 from typing import NamedTuple
 
@@ -24,19 +24,19 @@ from migrator.sql.classify import StatementClass
 
 
 class InvalidIndexes(NamedTuple):
-    """Asks the catalogs on *executor*'s connection, and clears what *step* meets."""
+    """Reads the catalogs for *step* and removes what is in its way."""
 
     executor: StatementExecutor
     step: Step
 
     def read_before(self, act: StatementClass) -> Facts:
-        """Return what `outcome` has to know from before. Raises as `execute_step`."""
+        """Return the state that `read_outcome` compares with. Raises as `execute_step`."""
         if not act.verb:
             return {}
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
             return read_catalogs_before(self.executor.conn, act)
 
-    def outcome(self, act: StatementClass, known: Facts) -> StatementOutcome:
+    def read_outcome(self, act: StatementClass, known: Facts) -> StatementOutcome:
         """Return what has become of a statement. Raises as `execute_step`."""
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
             return read_outcome(self.executor.conn, act, known)

@@ -1,4 +1,4 @@
-"""What migrations send to the server, message by message, in order."""
+"""The sequence of messages that migrations send to the server."""
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
@@ -13,13 +13,13 @@ from migrator.domain.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Pl
 from migrator.domain.model import Direction, SessionState, Statement, Step
 from migrator.pg.connection.own_messages import RESTORE, own_settings_inside
 from migrator.pg.connection.queries import encode_statement
-from migrator.pg.connection.session import resetting
+from migrator.pg.connection.session import reset_statements
 from migrator.pg.locking.held_lock import HeldLock
 from migrator.pg.tracking.version_table import VersionTable
 
 
 class Kind(Enum):
-    """Whose words a message has, and what they are for."""
+    """The kind of a message."""
 
     SETTLE = "the session as every migration finds it"
     BEGIN = "the transaction begins"
@@ -101,7 +101,11 @@ def own_statements(step: Step) -> Iterator[Message]:
 # BeginTransactionBlock); a block that ends makes way for a new one.
 def _settle(conn: psycopg.Connection, state: SessionState) -> tuple[bytes, ...]:
     """Return what stands between two migrations, in a transaction of its own."""
-    return (b"BEGIN", *(each.encode() for each in resetting(conn, state)), b"COMMIT")
+    return (
+        b"BEGIN",
+        *(each.encode() for each in reset_statements(conn, state)),
+        b"COMMIT",
+    )
 
 
 _numbers = count(1)

@@ -1,11 +1,11 @@
 """
-A migration without a transaction, statement by statement, with its journal.
+Executes a NO TRANSACTION migration statement by statement, with an intent log.
 
-A statement that may run in a transaction block has one of its own, which also holds
-the journal's row: wherever the run is stopped, both are in effect or neither is. One
-that may not is noted before it is sent; what became of it, the catalogs tell. So the
-next run goes on where this one ended. The file's own BEGIN … COMMIT stays as it is, and
-the journal's row goes with that COMMIT.
+A statement that may run in a transaction block gets its own transaction, which also
+updates the intent row: both are committed or neither is. Any other statement is
+recorded before it is sent, and its outcome is read from the catalogs. So the next run
+resumes where this one stopped. The file's own BEGIN … COMMIT is sent unchanged, and the
+intent row is updated in that transaction.
 """
 
 import time
@@ -31,7 +31,7 @@ from migrator.pg.execution.invalid_indexes import InvalidIndexes
 from migrator.pg.execution.partial_errors import (
     ANSWERED,
     CALL_AGAIN,
-    HEALS,
+    RETRYABLE,
     RecordedFailure,
     append_text,
     applied_unrecorded_error,
@@ -62,61 +62,60 @@ from migrator.sql.classify import (
 )
 
 
-_PATIENCE = Backoff(total_s=30)
+_RECORD_BACKOFF = Backoff(total_s=30)
 """How long to try to record what ran without a transaction."""
 
 _NO_BLOCK = "25001"
 """ERRCODE_ACTIVE_SQL_TRANSACTION (PostgreSQL's xact.c: PreventInTransactionBlock)."""
 
-_TRANSIENT = (Effect.SESSION, Effect.CONTROL)
+_SESSION_EFFECTS = (Effect.SESSION, Effect.CONTROL)
 _LEFT_OPEN = "the file leaves a transaction open"
 _NONE = IntentState(0, "")
 
 
 class NoTransactionRun:
-    """One step without a transaction, taken by *executor*; for one attempt."""
+    """One attempt to execute a step without a transaction."""
 
     def __init__(self, executor: StatementExecutor, step: Step) -> None:
         self._executor = executor
         self._conn = executor.conn
         self._step = step
-        self._notes = IntentWriter(executor, step)
-        self._unfinished = InvalidIndexes(executor, step)
+        self._intent = IntentWriter(executor, step)
+        self._invalid_indexes = InvalidIndexes(executor, step)
         self._total = len(step.listed_statements)
         self._since = time.monotonic()
         self._recording = file_place(step, RECORDING)
 
     def run(self) -> bool:
         """
-        Run what is not in effect yet, and record the step; False as `execute_step`.
+        Run the statements not applied yet and record the step; as `execute_step`.
 
         Raises:
-            MigratorError: As `execute_step`. One that time heals is raised as it is,
-                for the step can be taken again.
+            MigratorError: As `execute_step`. A retryable error is raised unchanged.
         """
         self._executor.cancellation.check()
         self._resume()
-        recorded, prefix, through = None, PrefixDigest(), self._notes.reached.completed
+        recorded, prefix, through = None, PrefixDigest(), self._intent.reached.completed
         for place, statement in self._statements():
             mark = IntentState(place.statement, prefix.add(statement))
             if mark.completed > through:
                 recorded = self._run_statement(place, statement, mark)
             elif mark.completed == through:
-                self._notes.reached = mark  # its digest may be nobody's yet
+                self._intent.reached = mark  # its digest may be nobody's yet
         return self._record_with_retries() if recorded is None else recorded
 
     def run_script(self, call: ScriptCall, function: Function) -> bool:
         """Call *function* and record the step. Raises as `run`."""
         self._resume()
-        if not self._notes.reached.completed:
+        if not self._intent.reached.completed:
             self._run_function(call, function)
-        self._notes.count(call.script.call)
+        self._intent.count(call.script.call)
         return self._record_with_retries()
 
     def _run_function(self, call: ScriptCall, function: Function) -> None:
         verb = AGAIN if call.script.repeatable else ""
         sent = SentStatement(verb, "", "", statement_digest(call.script.call), {})
-        self._notes.write(IntentState(0, "", sent))
+        self._intent.write(IntentState(0, "", sent))
         try:
             self._executor.lock.check_known()
             call.run_outside(function)
@@ -124,21 +123,21 @@ class NoTransactionRun:
             roll_back(self._conn)
             raise self._translate_script_failure(error, call, sent) from error
         try:
-            self._notes.write(IntentState(1, ""))
+            self._intent.write(IntentState(1, ""))
         except MigratorError as error:
             raise (
-                error if isinstance(error, HEALS) else self._untracked_error(error)
+                error if isinstance(error, RETRYABLE) else self._untracked_error(error)
             ) from error
 
     def _statements(self) -> Iterator[tuple[Place, Statement]]:
         try:
             yield from located_statements(self._step)
         except FileChangedError as error:
-            through = self._notes.applied.through
+            through = self._intent.applied.through
             if not through:
                 raise
             here = file_place(self._step)._replace(statement=through)
-            progress = self._notes.progress(here)
+            progress = self._intent.progress(here)
             raise half_applied_error(
                 error, progress.place, f"what follows {progress.part}"
             ) from error
@@ -149,7 +148,7 @@ class NoTransactionRun:
         """Run one statement; tell whether the step is recorded, if it is the last."""
         act = classify(statement.text)
         with self._translate_errors(place, statement):
-            if self._in_open_transaction or act.nature in _TRANSIENT:
+            if self._in_open_transaction or act.nature in _SESSION_EFFECTS:
                 self._run_session_statement(place, statement, mark)
             elif act.nature is Effect.BLOCK:
                 return self._run_in_block_if_allowed(place, statement, mark)
@@ -166,10 +165,10 @@ class NoTransactionRun:
         self, place: Place, statement: Statement, mark: IntentState
     ) -> None:
         commits = is_commit(statement.text)
-        if self._in_open_transaction and commits and self._notes.applied.pending:
-            self._notes.write(mark)
+        if self._in_open_transaction and commits and self._intent.applied.pending:
+            self._intent.write(mark)
         self._executor.run(statement, place)
-        self._notes.count(
+        self._intent.count(
             statement, None if self._in_open_transaction and not commits else mark
         )
         if self._in_open_transaction and mark.completed == self._total:
@@ -200,32 +199,32 @@ class NoTransactionRun:
         if mark.completed == self._total and isinstance(self._step.statements, tuple):
             recorded = self._record(executor.lock.still_held_sql)
         else:
-            self._notes.write(mark)
+            self._intent.write(mark)
         executor.lock.check_known()
         end = b"ROLLBACK" if recorded is False else commit(self._conn)
         executor.run_command(end, place, statement)
-        self._notes.count(statement, mark)
+        self._intent.count(statement, mark)
         return recorded
 
     def _run_outside_block(
         self, place: Place, written: Statement, act: StatementClass, mark: IntentState
     ) -> None:
-        statement = self._unfinished.clear_obstacles(
-            written, act, self._notes.progress(place)
+        statement = self._invalid_indexes.clear_obstacles(
+            written, act, self._intent.progress(place)
         )
-        known = self._unfinished.read_before(act)
+        known = self._invalid_indexes.read_before(act)
         verb = AGAIN if act.nature is Effect.AGAIN else act.verb
         sent = SentStatement(
             verb, act.name, act.table, statement_digest(written), known
         )
-        self._notes.write(self._notes.reached._replace(in_flight=sent))
+        self._intent.write(self._intent.reached._replace(in_flight=sent))
         try:
             self._executor.run(statement, place)
-            self._unfinished.check(act, place)
+            self._invalid_indexes.check(act, place)
         except MigratorError as error:
             raise self._translate_failure(error, place, act, sent) from error
-        self._notes.count(written, mark)
-        self._notes.write(mark)
+        self._intent.count(written, mark)
+        self._intent.write(mark)
 
     def _translate_failure(
         self,
@@ -234,25 +233,27 @@ class NoTransactionRun:
         act: StatementClass,
         sent: SentStatement,
     ) -> MigratorError:
-        """Return what *error* means of a statement that commits in pieces."""
+        """Return the translation of *error* of a statement that commits in parts."""
         if self._conn.closed:
             return error
         if act.nature is Effect.OPAQUE:
             return self._undecided_error(
-                error, place, self._notes.reached._replace(in_flight=sent)
+                error, place, self._intent.reached._replace(in_flight=sent)
             )
         if not isinstance(error, ANSWERED) or isinstance(error, ContentionError):
             return error
-        found = self._unfinished.outcome(sent.statement_class, sent.before)
+        found = self._invalid_indexes.read_outcome(sent.statement_class, sent.before)
         for left in found.leftovers:
             return invalid_index_error(
-                left.name, left.table, self._notes.progress(place), error
+                left.name, left.table, self._intent.progress(place), error
             )
         if found.done is None:
             return self._undecided_error(
-                error, place, self._notes.reached._replace(in_flight=sent)
+                error, place, self._intent.reached._replace(in_flight=sent)
             )
-        self._notes.write(self._notes.reached if self._notes.applied.through else _NONE)
+        self._intent.write(
+            self._intent.reached if self._intent.applied.through else _NONE
+        )
         return error
 
     def _translate_script_failure(
@@ -261,29 +262,29 @@ class NoTransactionRun:
         """Return what *error* means of a function that sees to its transactions."""
         if not call.script.repeatable:
             return self._undecided_error(error, call.place, IntentState(0, "", sent))
-        if isinstance(error, HEALS):
+        if isinstance(error, RETRYABLE):
             return error
-        part = self._notes.progress(call.place).part
+        part = self._intent.progress(call.place).part
         return half_applied_error(error, call.place, part, remedy=CALL_AGAIN)
 
     def _undecided_error(
         self, error: MigratorError, place: Place, mark: IntentState
     ) -> MigratorError:
         """Return the error of unknown outcome that *error* leads to, and keep why."""
-        progress = self._notes.progress(place)
-        if self._notes.journal is None:
+        progress = self._intent.progress(place)
+        if self._intent.intent_log is None:
             return half_applied_error(error, place, progress.part)
         failure = RecordedFailure.of(error, place, self._executor.mask)
         if mark.in_flight is not None and not self._conn.closed:
             sent = mark.in_flight._replace(failure=failure.fields)
             with suppress(MigratorError):  # the run fails with its own error
-                self._notes.write(mark._replace(in_flight=sent))
+                self._intent.write(mark._replace(in_flight=sent))
         return undecided_error(progress, failure)
 
     def _resume(self) -> None:
-        """Find out where an earlier attempt has ended, and make the session like it."""
+        """Find where an earlier attempt stopped, and restore its session settings."""
         resumption = Resumption(
-            self._executor, self._step, self._notes, self._unfinished
+            self._executor, self._step, self._intent, self._invalid_indexes
         )
         for place, statement in resumption.find_completed():
             with self._translate_errors(place, statement):
@@ -291,14 +292,14 @@ class NoTransactionRun:
 
     def _record(self, held: sql.Composable) -> bool:
         took_ms = sql.Literal(round((time.monotonic() - self._since) * 1000))
-        return self._executor.record(self._step, took_ms, held, self._notes.row)
+        return self._executor.record(self._step, took_ms, held, self._intent.row)
 
     def _record_with_retries(self) -> bool:
-        """Enter the step by itself, again while locks stand in the way."""
-        delays = _PATIENCE.delays()
+        """Record the step in its own transaction, retried on contention."""
+        delays = _RECORD_BACKOFF.delays()
         while True:
             try:
-                # what is in effect is recorded, whoever has the lock by now
+                # what is applied is recorded, whoever holds the lock by now
                 with (
                     self._executor.translate_errors(self._recording),
                     in_settings(self._conn),
@@ -312,12 +313,12 @@ class NoTransactionRun:
             self._executor.cancellation.sleep(delay)
 
     def _unrecorded_error(self, error: MigratorError) -> MigratorError:
-        progress = self._notes.progress(self._recording)
+        progress = self._intent.progress(self._recording)
         if not progress.completed:
             return error
-        if self._notes.row is None:
+        if self._intent.row is None:
             return self._untracked_error(error)
-        if isinstance(error, HEALS):
+        if isinstance(error, RETRYABLE):
             return append_text(error, str(progress))
         return not_recorded_error(error, progress)
 
@@ -329,11 +330,11 @@ class NoTransactionRun:
 
     @contextmanager
     def _translate_errors(self, place: Place, statement: Statement) -> Iterator[None]:
-        """Roll back what is open, and say what is in effect."""
+        """Roll back the open transaction and add what is applied to the error."""
         try:
             yield
         except MigratorError as error:
             roll_back(self._conn)
             raise stopped_error(
-                error, statement, self._notes.progress(place)
+                error, statement, self._intent.progress(place)
             ) from error

@@ -1,4 +1,4 @@
-"""A migration without a transaction that stopped: what is left, and what to do now."""
+"""Errors of a NO TRANSACTION migration that stopped part-way."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -88,7 +88,7 @@ _KEPT = 1000
 
 
 def error_reason(error: MigratorError) -> str:
-    """Return why *error* came, without what it says of the database."""
+    """Return the reason of *error*, without the state of the database."""
     server = getattr(error, "server", None)
     if server is None:
         return str(getattr(error, "reason", error))
@@ -100,8 +100,7 @@ def _blocker_text(error: MigratorError) -> str:
     return f", blocked by {blocker}" if blocker else ""
 
 
-# The server itself has said that the statement did not come through, also of a COPY
-# whose rows we took back
+# The server itself reported that the statement failed; also of a COPY that was aborted
 ANSWERED = (
     AccessDeniedError,
     ContentionError,
@@ -111,8 +110,8 @@ ANSWERED = (
     StatementFailedError,
     StatementTimeoutError,
 )
-# What another attempt may get past without a human
-HEALS = (
+# Errors that a later attempt may not meet, without manual work
+RETRYABLE = (
     TrackingTableLockedError,
     ConnectionLostError,
     ContentionError,
@@ -121,11 +120,11 @@ HEALS = (
     ReadOnlyServerError,
     StatementTimeoutError,
 )
-FINISH = (
+COMPLETE_MANUALLY = (
     "what ran before it is committed: complete or revert it"
     " manually and make the file idempotent, then re-run"
 )
-_GO_ON = (
+_RESUME_HERE = (
     "what ran before it is applied and recorded; fix the statement or the data and"
     " re-run: the next run resumes here"
 )
@@ -135,7 +134,7 @@ CALL_AGAIN = "fix the function or the data and re-run: the function is called ag
 
 
 class FileProgress(NamedTuple):
-    """How far a step without a transaction has come."""
+    """How many statements of a NO TRANSACTION step are applied."""
 
     place: Place
     """Where it stopped."""
@@ -145,7 +144,7 @@ class FileProgress(NamedTuple):
 
     total: int
     history_table: str | None
-    """The quoted name of the table that has it noted; None where nothing is noted."""
+    """The quoted name of the history table; None if nothing is recorded."""
 
     row: int | None = None
     script: Script | None = None
@@ -174,15 +173,15 @@ def stopped_error(
     """
     Return the error of a step that *error* of *statement* has stopped.
 
-    *error* itself, where the step can simply be taken again or nothing is in effect.
+    It is *error* itself if the step can be retried or nothing of it is applied.
     """
     if isinstance(error, PartiallyAppliedError):
         return error
     if progress.history_table is None:
-        return _unnoted(error, statement, progress)
+        return _unrecorded(error, statement, progress)
     if not progress.completed:
         return error
-    if isinstance(error, HEALS):
+    if isinstance(error, RETRYABLE):
         return append_text(error, str(progress))
     return half_applied_error(
         error, progress.place, progress.part, remedy=_resume_advice(error)
@@ -190,10 +189,10 @@ def stopped_error(
 
 
 def _resume_advice(error: MigratorError) -> str:
-    """Return what leads on after *error*, where what ran before it is noted."""
+    """Return the remedy for *error*, if what ran before it is recorded."""
     place = getattr(error, "place", None)
     if place is None or not place.phase:
-        return _GO_ON
+        return _RESUME_HERE
     return (
         "what ran before it is applied and recorded, and the next run resumes there:"
         f" {getattr(error, 'remedy', 'fix what the server names, then re-run')}"
@@ -206,7 +205,7 @@ def append_text(error: MigratorError, words: str) -> MigratorError:
     return error
 
 
-def _unnoted(
+def _unrecorded(
     error: MigratorError, statement: Statement, progress: FileProgress
 ) -> MigratorError:
     """A lost connection or a cancel may have come after the statement's end."""
@@ -218,9 +217,9 @@ def _unnoted(
 
 
 def half_applied_error(
-    error: MigratorError, place: Place, what: str, *, remedy: str = FINISH
+    error: MigratorError, place: Place, what: str, *, remedy: str = COMPLETE_MANUALLY
 ) -> PartiallyAppliedError:
-    """Return the error of a migration of which *what* did not come through."""
+    """Return the error of a migration of which *what* failed."""
     doubt = "" if isinstance(error, ANSWERED) else "; it may still have been applied"
     return PartiallyAppliedError(
         getattr(error, "place", None) or place,
@@ -233,7 +232,7 @@ def half_applied_error(
 def invalid_index_error(
     index: str, table: str, progress: FileProgress, error: MigratorError | None = None
 ) -> PartiallyAppliedError:
-    """Return the error that an unfinished index stands in the way, or is left now."""
+    """Return the error that an index is left INVALID, by this run or an earlier one."""
     why = f"{progress.part} failed: {error_reason(error)}; " if error else ""
     remedy = "fix the cause and re-run, which drops and rebuilds the index"
     if error is None:
@@ -253,8 +252,8 @@ def undecided_error(
     *,
     earlier: Intent | None = None,
 ) -> PartiallyAppliedError:
-    """Return the error that only a human can say how far a statement came."""
-    told = (
+    """Return the error that the outcome of a statement is unknown."""
+    record_sql = (
         f"UPDATE {progress.history_table}"
         " SET state = 'open', prefix = NULL, statement ="
     )
@@ -269,8 +268,8 @@ def undecided_error(
         reason=f"{progress.part}{begun} {why}; outcome unknown: all, a part or"
         " nothing of it may be applied",
         remedy="check the database, record the answer and re-run:"
-        f" if it was applied, {told} {at} {where};"
-        f" if it was not, {told} {at - 1} {where};"
+        f" if it was applied, {record_sql} {at} {where};"
+        f" if it was not, {record_sql} {at - 1} {where};"
         f" if a part was, {_in_part(progress.script)}",
         server=failure.server if failure else None,
     )
@@ -297,7 +296,7 @@ def _in_part(script: Script | None) -> str:
 def mismatch_error(
     intent: Intent, progress: FileProgress, why: str
 ) -> PartiallyAppliedError:
-    """Return the error that the file does not fit what is noted about it."""
+    """Return the error that the file contradicts its intent row."""
     begun = f"{intent.completed} of its statements are applied since {intent.since}"
     return PartiallyAppliedError(
         progress.place,
@@ -309,13 +308,13 @@ def mismatch_error(
 
 
 CHANGED = "the part that is already applied was edited"
-KEEPS = "one of them created something that ended with its session"
+SESSION_OBJECT = "one of them created something that ended with its session"
 
 
 def not_recorded_error(
     error: MigratorError, progress: FileProgress
 ) -> PartiallyAppliedError:
-    """Return the error of a step that is applied and noted, but not recorded."""
+    """Return the error of a step whose statements are applied, but not its version."""
     return PartiallyAppliedError(
         getattr(error, "place", None) or progress.place,
         reason=f"{error_reason(error)}; {progress}",
@@ -327,7 +326,7 @@ def not_recorded_error(
 def applied_unrecorded_error(
     error: MigratorError, place: Place, step: Step, table: str
 ) -> PartiallyAppliedError:
-    """Return the error of a *step* that is whole in effect, but not in the table."""
+    """Return the error of a *step* that is applied, but not in the tracking table."""
     record_sql = {
         Direction.UP: f"INSERT INTO {table} (version_id, is_applied)"
         f" VALUES ({place.version}, true)",
@@ -344,7 +343,7 @@ def applied_unrecorded_error(
 
 
 NOTHING = Statement("", 1)
-"""What has no words of the file."""
+"""The statement of a message that is not from the file."""
 
 
 def located_statements(step: Step) -> Iterator[tuple[Place, Statement]]:

@@ -1,5 +1,5 @@
 """
-Many statements without waiting for each answer: PostgreSQL's pipeline mode.
+Sends many statements without waiting for each answer: libpq's pipeline mode.
 
 All go out one behind the other, with one Sync at the end. After an error the server
 skips everything up to the Sync (protocol-flow, "Pipelining"), so nothing runs behind
@@ -115,8 +115,8 @@ class Pipeline(Generic[Q]):
         """
         Yield each query with its command tag, in order, until all are through.
 
-        Asked to stop, it cancels, sends nothing more, and yields what has come through
-        all the same: a migration that was committed meanwhile has to be told.
+        When the run is stopped, it cancels, sends nothing more, and yields the answers
+        that still arrive: a migration committed meanwhile has to be reported.
 
         Raises:
             QueryFailedError: The first query that failed.

@@ -1,5 +1,5 @@
 """
-Many migrations in one stream, each of them its own transaction with its version row.
+Executes many migrations in one pipeline, each in its own transaction.
 
 What was committed before a failure stays, and nothing behind it runs, as if each
 statement had waited for the one before it. One that must wait, such as a COPY, is run
@@ -45,7 +45,7 @@ class NotPipelined(NamedTuple):
     """What the first attempt met; None when only running it will tell."""
 
     finished_statements: int
-    """How many of its statements have been told."""
+    """How many of its statements have been reported."""
 
 
 class PipelinedExecutor(NamedTuple):
@@ -60,7 +60,7 @@ class PipelinedExecutor(NamedTuple):
 
     def run(self, steps: Sequence[Step]) -> NotPipelined | None:
         """
-        Run *steps* and tell each as it begins and as it is committed.
+        Run *steps* and report when each begins and is committed.
 
         Return the one at which it ended too early, if there is one.
 
@@ -151,8 +151,7 @@ class _PipelinedRun:
         if message.flush or message.kind is Kind.STATEMENT:
             self._since = now  # the answer to BEGIN comes with the first statement's
         if message.kind is Kind.STATEMENT:
-            told = statement_finished(message.place, (tag,), took_s)
-            self._executor.observe(told)
+            self._executor.observe(statement_finished(message.place, (tag,), took_s))
         elif message.kind is Kind.COMMIT:
             self._streamer.ended(message.step)
             self._begin()

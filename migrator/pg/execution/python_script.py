@@ -1,5 +1,5 @@
 """
-A migration in Python: its module run, its function called with our connection.
+Executes a Python migration: loads its module and calls its function.
 
 Inside the migration's transaction `conn.transaction()` makes savepoints, and
 `conn.commit()` is refused; a function that ends the transaction by other means is found
@@ -62,7 +62,7 @@ class ScriptCall(NamedTuple):
         that nobody can import.
 
         Raises:
-            StatementFailedError: The module does not come through.
+            StatementFailedError: Running the module failed.
         """
         file, text = self.script.file, self.script.text
         lines = text.splitlines(keepends=True)

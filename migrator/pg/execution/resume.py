@@ -1,4 +1,4 @@
-"""What one step without a transaction has noted of itself, and notes as it goes on."""
+"""Records the progress of a NO TRANSACTION step and resumes it."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,7 +12,7 @@ from migrator.pg.connection.own_messages import query_own
 from migrator.pg.execution.invalid_indexes import InvalidIndexes
 from migrator.pg.execution.partial_errors import (
     CHANGED,
-    KEEPS,
+    SESSION_OBJECT,
     FileProgress,
     RecordedFailure,
     file_place,
@@ -32,26 +32,26 @@ from migrator.sql.classify import Applied, Effect, classify
 
 
 class IntentWriter:
-    """The journal's row of *step*, written on *executor*'s connection."""
+    """Writes the intent row of *step* on *executor*'s connection."""
 
     def __init__(self, executor: StatementExecutor, step: Step) -> None:
         self._executor = executor
         self._step = step
         ledger = executor.table.history_table if executor.table else None
-        self.journal = None if ledger is None else IntentLog(ledger, step)
-        """None where nothing can be noted."""
+        self.intent_log = None if ledger is None else IntentLog(ledger, step)
+        """None if there is no history table."""
 
         self.row: int | None = None
         """The row's id, once there is one."""
 
         self.reached = IntentState(0, "")
-        """What has run, noted or not, and what only the session has of it included."""
+        """What has run, recorded or not, session settings included."""
 
         self.applied = Applied()
         """What of that is in the database."""
 
-        self._noted = 0
-        """How many statements the row says are in effect."""
+        self._recorded = 0
+        """How many statements the row records as applied."""
 
     def count(self, statement: Statement, reached: IntentState | None = None) -> None:
         """Count *statement*, which has succeeded; it leads to *reached*, if it ends."""
@@ -65,14 +65,14 @@ class IntentWriter:
 
         Raises:
             LockLostError: The migration lock is not ours any more, or another run has
-                gone on with the step.
+                continued the step.
             MigratorError: As `execute_step`.
         """
-        if self.journal is None:
+        if self.intent_log is None:
             return
         executor, conn = self._executor, self._executor.conn
-        query = self.journal.write_sql(
-            self.row, mark, reached=self._noted, held=executor.lock.still_held_sql
+        query = self.intent_log.write_sql(
+            self.row, mark, reached=self._recorded, held=executor.lock.still_held_sql
         )
         with executor.translate_errors(file_place(self._step, TRACKING)):
             answers = query_own(conn, query)
@@ -82,23 +82,25 @@ class IntentWriter:
             raise LockLostError(
                 f"another run has continued {self._step.migration.path}"
             )
-        self.row, self._noted = found[-1], mark.completed
+        self.row, self._recorded = found[-1], mark.completed
 
     def find(self) -> Intent | None:
         """Take up the row that an earlier attempt has left open, and return it."""
-        if self.journal is None:
+        if self.intent_log is None:
             return None
         with self._executor.translate_errors(file_place(self._step, TRACKING)):
-            intent = self.journal.find(self._executor.conn)
+            intent = self.intent_log.find(self._executor.conn)
         if intent is not None:
-            self.row, self._noted = intent.id, intent.completed
+            self.row, self._recorded = intent.id, intent.completed
             self.reached = IntentState(intent.completed, "")
         return intent
 
     def progress(self, place: Place) -> FileProgress:
         """Return how far the step has come, seen from *place*."""
         ledger = (
-            self.journal.history_table.identifier.as_string() if self.journal else None
+            self.intent_log.history_table.identifier.as_string()
+            if self.intent_log
+            else None
         )
         total = len(self._step.listed_statements)
         through, script = self.applied.through, self._step.script
@@ -106,59 +108,61 @@ class IntentWriter:
 
 
 class Resumption(NamedTuple):
-    """Compares what *notes* of earlier attempts say with the file and the catalogs."""
+    """Compares the intent row of an earlier attempt with the file and the catalogs."""
 
     executor: StatementExecutor
     step: Step
-    notes: IntentWriter
-    unfinished: InvalidIndexes
+    intent_writer: IntentWriter
+    invalid_indexes: InvalidIndexes
 
     def find_completed(self) -> tuple[tuple[Place, Statement], ...]:
         """
-        Take up the notes of an earlier attempt, told, if one has left any.
+        Resume from the intent row of an earlier attempt, if there is one.
 
-        Return the statements that make the session what it was where the step goes on.
+        Return the statements that restore the session's settings at that point.
 
         Raises:
-            PartiallyAppliedError: The file has changed in what is in effect, or it
-                cannot be known what is.
+            PartiallyAppliedError: The applied part of the file was edited, or the
+                outcome of a statement is unknown.
             ContentionError: A session is still at work on what was sent last.
         """
-        intent = self.notes.find()
+        intent = self.intent_writer.find()
         if intent is None:
             return ()
         replayed = tuple(self._verify(intent))
         through = intent.completed + self._was_applied(intent)
-        self.notes.reached = IntentState(through, "")
+        self.intent_writer.reached = IntentState(through, "")
         if through:
             self.executor.observe(_resumed_event(self.step, intent, through))
         return replayed
 
     def _verify(self, intent: Intent) -> Iterator[tuple[Place, Statement]]:
-        """Yield those of the statements in effect that only set up the session."""
+        """Yield those of the applied statements that only set up the session."""
         prefix, last = PrefixDigest(), ""
         for place, statement in islice(located_statements(self.step), intent.completed):
             last, act = prefix.add(statement), classify(statement.text)
-            self.notes.count(statement)
+            self.intent_writer.count(statement)
             if act.keeps:
-                raise mismatch_error(intent, self.notes.progress(place), KEEPS)
+                raise mismatch_error(
+                    intent, self.intent_writer.progress(place), SESSION_OBJECT
+                )
             if act.nature is Effect.SESSION:
                 yield place, statement
-        # what a human has noted has no digest, and a function's call needs none
+        # an answer recorded manually has no digest, and a function's call needs none
         if intent.prefix and intent.prefix != last:
-            here = self.notes.progress(file_place(self.step))
+            here = self.intent_writer.progress(file_place(self.step))
             raise mismatch_error(intent, here, CHANGED)
 
     def _was_applied(self, intent: Intent) -> bool:
-        """Tell whether the statement that was sent last is in effect."""
+        """Tell whether the statement that was sent last was applied."""
         script = self.step.script
         if intent.in_flight is None or (script is not None and script.repeatable):
             return False
         left = islice(self.step.listed_statements, intent.completed, None)
         statement = next(iter(left), Statement("", 0))
         place = self.step.migration.place(statement, intent.completed + 1)
-        progress = self.notes.progress(place)
-        found = self.unfinished.outcome(
+        progress = self.intent_writer.progress(place)
+        found = self.invalid_indexes.read_outcome(
             intent.in_flight.statement_class, intent.in_flight.before
         )
         if found.done is None:
@@ -168,9 +172,9 @@ class Resumption(NamedTuple):
         if found.done and statement_digest(statement) != intent.in_flight.digest:
             raise mismatch_error(intent, progress, CHANGED)
         for leftover in found.leftovers:
-            self.unfinished.drop_index(leftover, progress)
+            self.invalid_indexes.drop_index(leftover, progress)
         if found.done:
-            self.notes.count(statement)
+            self.intent_writer.count(statement)
         return found.done
 
 

@@ -1,4 +1,4 @@
-"""A migration that met other sessions' locks runs again, from its beginning."""
+"""Retries a migration after a lock timeout, deadlock or serialization failure."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def retry_on_contention(
     sleep: Callable[[float], None] | None = None,
 ) -> bool:
     """
-    Return what *take* returns for *step*, tried again while locks stand in the way.
+    Return the result of *take* for *step*, retried on contention.
 
     Contention only (`failures.is_contention`):
     *take* has rolled the whole migration back then. *since* is when the first attempt

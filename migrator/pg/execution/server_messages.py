@@ -1,4 +1,4 @@
-"""What the server says about a statement, as events."""
+"""Events for notices of the server and finished statements."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from migrator.pg.errors.translate import mask_server_message
 
 
 _SHOWN = 10
-"""How many command tags of one statement text are told."""
+"""How many command tags of one statement text are reported."""
 
 MOST_NOTICES = 1000
 """How many notices of one statement are reported: some raise one for each row."""
@@ -22,7 +22,7 @@ MOST_NOTICES = 1000
 def statement_finished(
     place: Place, tags: tuple[str, ...], duration_s: float
 ) -> StatementFinished:
-    """Return the event that the statement at *place* is through."""
+    """Return the `statement.finished` event of the statement at *place*."""
     return StatementFinished(
         version=place.version,
         path=place.path,
@@ -37,7 +37,7 @@ def notice_event(
     diag: psycopg.errors.Diagnostic, place: Place, source: str
 ) -> ServerNoticed:
     """
-    Return the event of a NOTICE, WARNING or the like, said at *place*.
+    Return the event of a NOTICE, WARNING or the like, raised at *place*.
 
     It is without the passwords that *source* gives away.
     """
@@ -63,7 +63,7 @@ def notice_event(
 
 
 class NoticeReporter:
-    """Tells the first MOST_NOTICES of each statement, and that there are more."""
+    """Reports the first MOST_NOTICES of each statement, and that more were dropped."""
 
     def __init__(self, observe: Observer) -> None:
         self._observe = observe
@@ -71,7 +71,7 @@ class NoticeReporter:
         self._number = 0
 
     def emit(self, diag: psycopg.errors.Diagnostic, place: Place, source: str) -> None:
-        """Tell *diag*, said at *place*; *source* is as for `notice_event`."""
+        """Report *diag*, raised at *place*; *source* is as for `notice_event`."""
         if place != self._place:
             self._place, self._number = place, 0
         self._number += 1
@@ -88,14 +88,14 @@ def report_notices(
     """Report the notices of *conn* within the block, at *place* (`NoticeReporter`)."""
     notices = NoticeReporter(observe)
 
-    def tell(diag: psycopg.errors.Diagnostic) -> None:
+    def report(diag: psycopg.errors.Diagnostic) -> None:
         notices.emit(diag, place, source)
 
-    conn.add_notice_handler(tell)
+    conn.add_notice_handler(report)
     try:
         yield
     finally:
-        conn.remove_notice_handler(tell)
+        conn.remove_notice_handler(report)
 
 
 def _more_event(place: Place) -> ServerNoticed:
@@ -111,17 +111,17 @@ def _more_event(place: Place) -> ServerNoticed:
     )
 
 
-def deduplicate(observe: Observer, told: int) -> Observer:
-    """Return *observe* for a second run of statements of which *told* were told."""
+def deduplicate(observe: Observer, reported: int) -> Observer:
+    """Return *observe* for a re-run, without the first *reported* statements."""
     finished = 0
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         nonlocal finished
-        again = isinstance(event, ServerNoticed) and finished < told
+        again = isinstance(event, ServerNoticed) and finished < reported
         if isinstance(event, StatementFinished):
             finished = event.statement
-            again = finished <= told
+            again = finished <= reported
         if not again:
             observe(event)
 
-    return tell
+    return report

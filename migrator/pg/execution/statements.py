@@ -1,5 +1,5 @@
 """
-The statements of a migration, sent one by one on one connection.
+Executes the statements of a migration one by one on one connection.
 
 Each waits for the answer to the one before it (`migrator.pg.execution.pipelined` does
 without waiting).
@@ -57,7 +57,7 @@ def without_lock_timeout(
     conn: psycopg.Connection, statement: Statement, session: Session
 ) -> Iterator[None]:
     """
-    Run the block, in which *statement* is sent, without lock_timeout if it is a build.
+    Disable lock_timeout in the block if *statement* builds an index concurrently.
 
     A file that has set a value of its own keeps it.
     """
@@ -85,7 +85,7 @@ def is_concurrent_index(statement: Statement) -> bool:
 
 _READ_LATE_S = 0.25
 """How much later than it came an answer may be read on a busy machine: in a stream a
-statement is taken to begin when the answer before it is read."""
+statement is assumed to start when the answer before it is read."""
 
 _ENDS = ("COMMIT", "PREPARE TRANSACTION")
 
@@ -109,12 +109,12 @@ class StatementExecutor(NamedTuple):
 
     @property
     def current(self) -> CurrentStatement:
-        """Return what is told which statement runs."""
+        """Return the current statement, for the monitor thread."""
         return self.lock.current
 
     def reset_session(self, step: Step) -> None:
         """
-        Put the session into the state in which *step* begins, behind another one.
+        Reset the session before *step*.
 
         Raises:
             ConnectionLostError: The session died.
@@ -151,7 +151,7 @@ class StatementExecutor(NamedTuple):
 
     def run(self, statement: Statement, place: Place) -> tuple[str, ...]:
         """
-        Send one statement text, tell it, and return the command tags of its results.
+        Send one statement text, report it, and return the command tags.
 
         Raises:
             MigratorError: As `migrator.pg.execution.executor.execute_step`.
@@ -176,9 +176,9 @@ class StatementExecutor(NamedTuple):
         self, command: bytes, place: Place, statement: Statement = NOTHING
     ) -> None:
         """
-        Send what is ours, at *place*; asked to stop, cancel it.
+        Send migrator's own *command* at *place*; cancelled when the run is stopped.
 
-        It returns if it came through all the same.
+        It returns if the command succeeded anyway.
         """
         with self.translate_errors(place, statement):
             run_command(self.conn, command, self.cancellation)
@@ -191,9 +191,9 @@ class StatementExecutor(NamedTuple):
         intent: int | None = None,
     ) -> bool:
         """
-        Record *step* if *held*; False when somebody else has recorded it.
+        Record *step* if *held*; False if another migrator has recorded it.
 
-        *intent* is the row of the journal that becomes the entry of the history.
+        *intent* is the intent row that becomes the row of the history.
         """
         if self.table is None:
             return True
@@ -210,10 +210,10 @@ class StatementExecutor(NamedTuple):
 
     def _check_recorded(self, step: Step, table: VersionTable) -> None:
         """
-        See that somebody else has recorded *step*, when we changed no row.
+        Check that another migrator has recorded *step*, after no row was changed.
 
         Raises:
-            RowNotWrittenError: Nobody has: something takes our writes away.
+            RowNotWrittenError: It has not: something drops the write.
         """
         with self.translate_errors(file_place(step, RECORDING)):
             *_, row = query_own(self.conn, table.is_recorded_sql(step.migration))
@@ -241,7 +241,7 @@ class StatementExecutor(NamedTuple):
     def translate_errors(
         self, place: Place, statement: Statement = NOTHING
     ) -> Iterator[None]:
-        """Turn errors of *statement*, which begins at *place*, into ours."""
+        """Translate errors of *statement*, which begins at *place*."""
         started = time.monotonic()
         try:
             with self.current.running_at(place, started):

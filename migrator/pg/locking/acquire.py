@@ -1,4 +1,4 @@
-"""Which lock keeps other migrators out, and on which connection it is held."""
+"""Acquires the migration lock: advisory or lease."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -30,15 +30,15 @@ from migrator.process.cancellation import Cancellation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockAcquisition:
-    """How to keep other migrators out, and how long to wait for them."""
+    """Which migration lock to acquire, and how long to wait for it."""
 
     lock: Lock = Lock.AUTO
     backoff: Backoff = field(default_factory=lambda: Backoff(total_s=300))
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    watch_s: tuple[float, float] = WATCH_S
-    """When it is told how far a statement is, and the most between two such lines."""
+    monitor_s: tuple[float, float] = WATCH_S
+    """When a statement's progress is first reported, and the longest interval after."""
 
     @contextmanager
     def run_locked(
@@ -52,10 +52,10 @@ class LockAcquisition:
         cancellation: Cancellation,
     ) -> Iterator[HeldLock | None]:
         """
-        Keep others out while *work* works, from another connection to *database*.
+        Hold the lock in the block, on a second connection to *database*.
 
-        goose's lease is in *schema*. From there is also looked at what *work* runs;
-        without a lock it is opened for the first look.
+        goose's lease is in *schema*. The second connection also monitors *work*;
+        without a lock it is opened for the first check.
 
         Yields None when *done* said, while we waited, that there is nothing left to do.
 
@@ -63,7 +63,7 @@ class LockAcquisition:
             MigratorError: As `session_lock` and `lease_lock`.
         """
         locks_s = database.session.lock_timeout_s
-        watch = monitored_statement(work, observe, locks_s, *self.watch_s)
+        watch = monitored_statement(work, observe, locks_s, *self.monitor_s)
         if self.lock is Lock.NONE:
             second = MonitorConnection(
                 partial(_connect_in_thread, database, cancellation)
@@ -112,7 +112,7 @@ class LockAcquisition:
 
 
 def _with_cleanup(hold: HeldLock, ours: tuple[ServerProcess, ...]) -> HeldLock:
-    """Return *hold*, which frees also what runs on the server."""
+    """Return *hold*, which also ends the run's sessions on the server."""
 
     def free(conn: psycopg.Connection) -> bool:
         return end_sessions(conn, ours) and hold.end_stale_sessions(conn)

@@ -1,9 +1,9 @@
 """
 One migrator per database at a time: goose's advisory lock, or goose's lease.
 
-Each of the two looks, once it has its own lock, whether somebody has the other one,
-and steps back if so. Of two migrators that take different locks at the same moment the
-later one therefore always sees the earlier one.
+Each of the two checks, once it has its own lock, whether the other one is held, and
+releases its own if so. Of two migrators that take different locks at the same moment
+the later one therefore always sees the earlier one.
 """
 
 import time
@@ -38,7 +38,7 @@ from migrator.pg.locking.lease import (
     query_briefly,
 )
 from migrator.pg.locking.lease_heartbeat import LeaseHeartbeat
-from migrator.pg.locking.lock_holder import holder_of_lock, naming
+from migrator.pg.locking.lock_holder import holder_of_lock, publish_worker_sql
 from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.pg.monitor.lookout import MonitorConnection, run_monitor
 from migrator.process.cancellation import Cancellation
@@ -64,7 +64,9 @@ def session_lock_query(schema: str | None, work: psycopg.Connection) -> sql.Comp
     Behind a pooler, whose process ids are made up, nothing is taken that could stay
     behind. What is seen of a lease, in *schema*, has to be younger than the lock.
     """
-    attempt = sql.SQL(_TRY).format(own=ANSWERED_BY_OWN, key=_KEY, naming=naming(work))
+    attempt = sql.SQL(_TRY).format(
+        own=ANSWERED_BY_OWN, key=_KEY, naming=publish_worker_sql(work)
+    )
     return sql.SQL("; ").join([OWN, attempt, find_lease_sql(schema)])
 
 
@@ -86,7 +88,7 @@ def session_lock(
     Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
 
     Others who wait for it are shown what *work* does.
-    What *watch* is told is looked at from there, or from another connection, *opened*
+    The statement in *watch* is monitored on *conn*, or on a connection from *opened*
     once that one is lost. *answers* are those to `session_lock_query` about *schema*
     and *work*, where somebody has asked it already. Yields None when *done* said, while
     we waited, that another migrator has done the work.
@@ -95,7 +97,7 @@ def session_lock(
     which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
 
     Raises:
-        LockWaitTimeoutError: *patience* ran out.
+        LockWaitTimeoutError: the wait ran out.
         UsageError: A pooler is between us and the server.
         ForeignObjectError: A role that is not trusted owns goose's table.
     """
@@ -135,12 +137,12 @@ def lease_lock(
 
     A thread renews it on *conn*.
 
-    It also looks at what *watch* is told. Once the lease is lost, what *work*
-    runs is cancelled. *opened* gives another connection when *conn* breaks. Yields None
-    as `session_lock` does.
+    It also monitors the statement in *watch*. Once the lease is lost, the statement of
+    *work* is cancelled. *opened* gives another connection when *conn* breaks. Yields
+    None as `session_lock` does.
 
     Raises:
-        LockWaitTimeoutError: *patience* ran out.
+        LockWaitTimeoutError: the wait ran out.
         AccessDeniedError: The role may not create or write goose's table.
         MissingSchemaError: There is no schema for it.
         ForeignObjectError: A role that is not trusted owns it.
@@ -219,7 +221,7 @@ class _SessionClaim:
         return holder_of_lock(self.conn, GOOSE_LOCK_KEY) or self._lease_holder()
 
     def drop(self) -> None:
-        """Unlock; where the session is gone, the server has done it already."""
+        """Release the lock; if the session is gone, the server has done so."""
         if self.is_ours and not self.conn.closed:
             # after an error it is closed, and the lock ends with it
             with suppress(psycopg.Error):

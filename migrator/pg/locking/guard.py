@@ -1,9 +1,9 @@
 """
-The session that holds the advisory lock: asked whether it does, and looked from.
+The session that holds the advisory lock, also used for monitoring.
 
-Two threads use its connection: the one that migrates, and the one that watches what it
-runs. They take turns, for libpq knows of no threads; and a question that costs nothing
-is not asked while the other one asks, for it would notice just as well.
+Two threads use its connection: the one that migrates and the monitor. A mutex keeps
+them apart, because a libpq connection is not thread-safe. `check_known` is skipped
+while the monitor's query runs, which detects a lost session too.
 """
 
 import threading
@@ -41,7 +41,7 @@ class LockSession:
 
     def check(self) -> None:
         """
-        Ask the server, and count the lock as lost where it does not answer in 5 s.
+        Query the server; the lock counts as lost if it does not answer within 5 s.
 
         Raises:
             LockLostError: The lock is gone.
@@ -56,7 +56,7 @@ class LockSession:
             raise LockLostError("its session no longer holds it")
 
     def check_known(self) -> None:
-        """Raise when the server has ended the session; asks nobody, so is free."""
+        """Raise if the server has ended the session; sends no query."""
         if not self._turn.acquire(blocking=False):
             return
         try:
@@ -77,6 +77,6 @@ class LockSession:
                 pass
 
     def query_rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
-        """Ask what the watching thread wants to know; as `asking.rows`."""
+        """Return the rows of *query* of the monitor; as `queries.query_rows`."""
         with self._turn:
             return query_rows(self._conn, query, give_up)

@@ -1,4 +1,4 @@
-"""A migration lock that is held, whichever it is."""
+"""A held migration lock of any kind."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,25 +10,25 @@ from migrator.pg.monitor.current_statement import CurrentStatement
 
 
 def _always_held() -> None:
-    """Hold what needs no holding."""
+    """Do nothing: there is no lock to check."""
 
 
 def no_stale_sessions(conn: psycopg.Connection) -> bool:
-    """Return that nothing is left."""
+    """Return True: there are no stale sessions."""
     return True
 
 
 class HeldLock(NamedTuple):
-    """A lock that is ours, and three ways to see whether it still is."""
+    """A held lock, and three ways to check that it still is held."""
 
     current: CurrentStatement
-    """Whoever runs something under the lock tells it what: there are looks at it."""
+    """The running statement, for the monitor thread."""
 
     check: Callable[[], None]
-    """Asks the server; raises LockLostError once the lock is gone."""
+    """Queries the server; raises LockLostError once the lock is lost."""
 
     check_known: Callable[[], None]
-    """Raises the same by what is known already."""
+    """Raises the same without a query, by what is known already."""
 
     still_held_sql: sql.Composable
     """An expression for any session of the database: true while the lock is ours."""
@@ -41,9 +41,9 @@ class HeldLock(NamedTuple):
 
 
 def no_lock(watch: CurrentStatement) -> HeldLock:
-    """Return what needs no holding."""
+    """Return a lock that needs no checks: MIGRATOR_LOCK=none."""
     return HeldLock(watch, _always_held, _always_held, sql.SQL("true"))
 
 
 NO_LOCK = no_lock(CurrentStatement())
-"""For what nobody looks at, either."""
+"""For runs that are not monitored either."""

@@ -1,10 +1,10 @@
 """
-goose's lease: a row that says who migrates, and until when it is to be believed.
+goose's lease: a row with the holder of the lock and its expiry.
 
 The statements are those of goose v3.27.3, lock/internal/store/postgres.go; what stands
 there as Go's `%s` and `$1` is filled in. Go services with `lock.NewPostgresTableLocker`
-exclude us and are excluded. It needs no session of its own and so works through a
-transaction pooler; what it needs is somebody who renews it.
+and migrator exclude each other. It needs no session and so works through a
+transaction pooler, but has to be renewed (`lease_heartbeat`).
 """
 
 import os
@@ -34,7 +34,7 @@ LEASE_S = 30
 """lock/postgres.go: NewPostgresTableLocker, LeaseDuration."""
 
 _RELEASE_S = 5
-"""What cannot be freed in this time ends by itself."""
+"""What cannot be released in this time expires."""
 
 CREATE = """
 CREATE TABLE {table} (
@@ -120,14 +120,14 @@ _CONTENDED = (
 
 
 def holder_id() -> str:
-    """Return who we are: `hostname-pid-hex`, as lock/internal/table/locker.go: New."""
+    """Return a holder id `hostname-pid-hex`, as lock/internal/table/locker.go: New."""
     name = socket.gethostname() or "unknown-hostname"
     return f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lease table, found once, and our name in it."""
+    """The lease table and the holder id of this process."""
 
     schema: str
     holder: str = field(default_factory=holder_id)
@@ -193,7 +193,7 @@ class Lease:
         return self._compose(_OURS)
 
     def clean_up(self, conn: psycopg.Connection) -> None:
-        """Free leases that have ended, of every lock, as goose before each retry."""
+        """Release expired leases of every lock, as goose does before each retry."""
         try:
             self._query_row(conn, CLEAN_UP)
         except _CONTENDED:

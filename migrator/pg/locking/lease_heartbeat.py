@@ -1,5 +1,5 @@
 """
-A lease kept alive from a thread of its own, and the run stopped when it is lost.
+Renews the lease from a thread and cancels the run when it is lost.
 
 goose's heartbeat (lock/internal/table/locker.go: startHeartbeat) warns when it fails,
 and its migrations go on. Here the running statement is cancelled and rolled back: two
@@ -26,17 +26,17 @@ from migrator.pg.monitor.monitor import Monitor
 
 _AGAIN_S = 1.0
 _LOOK_S = 2.0
-"""How long a look may hold up the lease; it is much shorter."""
+"""The time limit of a monitoring query; the lease is much longer."""
 
 
 class LeaseHeartbeat:
     """
-    Renews *lease* on *conn* for the length of the block, and frees it at its end.
+    Renews *lease* on *conn* during the block, and releases it at its end.
 
     *work* is the connection whose running statement is cancelled when the lease is
     lost; *opened* opens another connection for ours when it breaks; *since* is when the
-    lease was asked for, on the monotonic clock. In between it looks at what *watch* is
-    told.
+    lease was asked for, on the monotonic clock. In between it monitors the statement in
+    *watch*.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class LeaseHeartbeat:
         self._ended.set()
         self._watch.end()
         self._thread.join()
-        # what cannot be freed now ends by itself; the block's own error is told
+        # what cannot be released now expires; the block's own error is reported
         with suppress(psycopg.Error, MigratorError):
             self._release()
         self._conn.close()
 
     def check(self) -> None:
         """
-        Go on, or stop here: ask the server.
+        Renew the lease and check that it is held.
 
         Raises:
             LockLostError: The lease is not ours any more.
@@ -93,7 +93,7 @@ class LeaseHeartbeat:
 
     def check_known(self) -> None:
         """
-        Go on, or stop here, by what is known already.
+        Check that the lease is held, by what is known already.
 
         Raises:
             LockLostError: As `check`.
@@ -128,7 +128,7 @@ class LeaseHeartbeat:
         return self._lost is not None
 
     def _renew(self) -> bool:
-        """Prolong the lease; False when it is lost or this attempt did not work."""
+        """Renew the lease; False if it is lost or this attempt failed."""
         with self._turn, suppress(psycopg.Error, MigratorError):
             if self._lost is not None or self._has_expired():
                 return False

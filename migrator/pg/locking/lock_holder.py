@@ -1,5 +1,5 @@
 """
-Who holds goose's advisory lock, and what the session that works under it does.
+Reports which session holds goose's advisory lock, and what its worker does.
 
 The lock's own session is idle by design. To whoever waits, an idle session that blocks
 looks like one to end: so the lock session also names the working one, by a second
@@ -48,8 +48,8 @@ LIMIT 1
 """
 
 
-def naming(worker: psycopg.Connection) -> sql.Composed:
-    """Return an expression, always true, that names *worker* to whoever waits."""
+def publish_worker_sql(worker: psycopg.Connection) -> sql.Composed:
+    """Return an expression, always true, that publishes *worker*'s pid in pg_locks."""
     return sql.SQL("pg_try_advisory_lock_shared({}, {})").format(
         sql.Literal(_NAMES_WORKER), sql.Literal(worker.info.backend_pid)
     )

@@ -1,9 +1,10 @@
 """
-What a lost connection leaves on the server: ended, and only then is the table believed.
+Terminates sessions that a lost connection left on the server.
 
-A session whose network was cut goes on with what it was sent before, a COMMIT perhaps.
-A server process is known by its number and the microsecond in which it began, so that
-no other one, of a later time or of another server, is taken for ours. Poolers make the
+A session whose network was cut continues with what it was sent, perhaps a COMMIT, so
+the table is read only after it has ended. A server process is identified by its pid
+and its start in microseconds, so that no later process or other server is mistaken for
+it. Poolers make the
 numbers up; behind one there is nothing to send ahead, and the lock on the table that
 each entry takes shows when a COMMIT on its way has arrived.
 """
@@ -56,8 +57,8 @@ def processes_sql(conn: psycopg.Connection) -> sql.Composed:
 
 def read_processes(answer: Row | None) -> tuple[ServerProcess, ...]:
     """Return what the answer to `processes_sql` says."""
-    told = str(answer[0]) if answer and answer[0] else ""
-    return tuple(ServerProcess(each) for each in told.split(",") if each)
+    text = str(answer[0]) if answer and answer[0] else ""
+    return tuple(ServerProcess(each) for each in text.split(",") if each)
 
 
 def query_processes(
@@ -67,7 +68,7 @@ def query_processes(
     Return the processes of both connections, by a round trip; none behind a pooler.
 
     Raises:
-        MigratorError: As `trouble` says.
+        MigratorError: As `translate_errors`.
     """
     if is_pooled(conn):
         return ()
@@ -77,7 +78,7 @@ def query_processes(
 
 def end_sessions(conn: psycopg.Connection, ours: tuple[ServerProcess, ...]) -> bool:
     """
-    End by *conn* what there is of *ours*; true once they are gone.
+    Terminate the sessions *ours* by *conn*; True once they are gone.
 
     A process leaves pg_stat_activity after its transaction has come to its end and its
     locks are free (PostgreSQL's ipc.c: proc_exit_prepare).
@@ -97,5 +98,5 @@ def end_sessions(conn: psycopg.Connection, ours: tuple[ServerProcess, ...]) -> b
 def _query(
     conn: psycopg.Connection, ours: tuple[ServerProcess, ...], end: sql.Composable
 ) -> Row | None:
-    told = sql.SQL(", ").join(sql.Literal(each.description) for each in ours)
-    return query_first_rows(conn, sql.SQL(_END).format(end=end, ours=told))[-1]
+    literals = sql.SQL(", ").join(sql.Literal(each.description) for each in ours)
+    return query_first_rows(conn, sql.SQL(_END).format(end=end, ours=literals))[-1]

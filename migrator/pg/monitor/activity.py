@@ -1,4 +1,4 @@
-"""One look at a session of ours from another one: all that is asked, in one message."""
+"""The activity of one session as another session sees it, read in one query."""
 
 import json
 from typing import NamedTuple
@@ -29,7 +29,7 @@ FROM pg_stat_activity a WHERE a.pid = {{pid}}
 
 
 class LockWait(NamedTuple):
-    """What a session waits for."""
+    """The lock that a session waits for."""
 
     lock: str | None = None
     waited_s: float | None = None
@@ -37,7 +37,7 @@ class LockWait(NamedTuple):
 
 
 class SessionActivity(NamedTuple):
-    """What a look has shown."""
+    """The state, wait event, progress and blockers of one session."""
 
     gone: bool = False
     """Whether the server has no such session any more."""
@@ -56,12 +56,12 @@ class SessionActivity(NamedTuple):
 
 
 def activity_sql(pid: int) -> bytes:
-    """Return what to ask about the session with process id *pid*."""
+    """Return the query about the session with process id *pid*."""
     return _LOOK.format(pid=int(pid)).encode()
 
 
 def read_activity(answer: list[Row]) -> SessionActivity:
-    """Return what *answer* says."""
+    """Return the activity that the rows *answer* contain."""
     if not answer or answer[0][0] is None:
         return SessionActivity(gone=True)
     seen = json.loads(answer[0][0])

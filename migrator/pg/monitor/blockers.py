@@ -1,4 +1,4 @@
-"""On whom a statement waits, and for what: what PostgreSQL's lock tables say."""
+"""Which sessions block a statement, from pg_locks and pg_blocking_pids()."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,7 +65,7 @@ HIDDEN = "<insufficient privilege>"
 
 
 def read_blockers(found: Sequence[Mapping[str, Any]] | None) -> tuple[Blocker, ...]:
-    """Return the sessions that the answer to BLOCKERS names."""
+    """Return the sessions in the answer to BLOCKERS."""
     return tuple(
         Blocker(**{**each, "query": _visible_query(each["query"])})
         for each in found or ()
@@ -73,7 +73,7 @@ def read_blockers(found: Sequence[Mapping[str, Any]] | None) -> tuple[Blocker, .
 
 
 def root_blocker(blockers: Sequence[Blocker]) -> Blocker:
-    """Return the nearest that is not blocked itself; of several, one that is there."""
+    """Return the nearest blocker that is not blocked itself, preferably a live one."""
     return next((each for each in blockers if not each.waits), blockers[0])
 
 

@@ -1,9 +1,9 @@
 """
-What runs and since when, for a thread that looks after it and tells what it sees.
+The statement currently executing, shared with the monitor thread.
 
-Who runs statements says so by one assignment for each, and is asked by the thread when
-that wakes (`migrator.pg.monitor.monitor`). Nothing is told of a statement that has
-ended meanwhile, and of the two threads one tells at a time.
+The executor sets it by one assignment for each statement; the monitor thread reads it
+when it wakes (`migrator.pg.monitor.monitor`). Events of a statement that has ended
+meanwhile are discarded, and only one of the two threads emits at a time.
 """
 
 import threading
@@ -27,10 +27,10 @@ milliseconds, for which a concurrent build that sees it has to wait."""
 
 
 class CheckInterval(NamedTuple):
-    """When to look at a statement, and when to tell it."""
+    """When a statement is checked, and when its progress is reported."""
 
     after_s: float = 3.0
-    """How long a statement may take before its progress is told."""
+    """How long a statement may take before its progress is reported."""
 
     most_s: float = 30.0
     """The longest time between two looks, which grow rare, and of silence."""
@@ -39,18 +39,18 @@ class CheckInterval(NamedTuple):
     """When to look first, for who blocks it: a wait for a lock has an end."""
 
     def next(self, elapsed_s: float) -> float:
-        """Return when to look again at what has been looked at after *elapsed_s*."""
+        """Return when to check again after a check at *elapsed_s*."""
         if elapsed_s < self.after_s:
             return self.after_s
         return min(elapsed_s * 2, elapsed_s + self.most_s)
 
     def again(self, elapsed_s: float) -> float:
-        """Return when the same is worth a warning again, however often one looks."""
+        """Return when to repeat a warning."""
         return min(elapsed_s * 2, elapsed_s + _WARN_S)
 
 
 class RunningStatement(NamedTuple):
-    """A statement that runs, since when on the monotonic clock."""
+    """A running statement, with its start on the monotonic clock."""
 
     place: Place
     since: float
@@ -60,12 +60,12 @@ Source = Callable[[], RunningStatement | None]
 
 
 def _no_statement() -> None:
-    """Run nothing."""
+    """Return None: no statement is running."""
 
 
 class CurrentStatement:
     """
-    What one connection, whose server process is *pid*, runs; one for each run.
+    The current statement of the connection whose server process is *pid*.
 
     *pid* is None where it is not known, as behind a pooler: then nobody can look, and
     nobody finds out that the server does not answer on *work*, the connection.
@@ -89,27 +89,27 @@ class CurrentStatement:
 
     @property
     def reported_at(self) -> float:
-        """Return when something was told that is not for debugging."""
+        """Return when an event above debug level was last emitted."""
         return self._voice.reported_at
 
     @property
     def running(self) -> RunningStatement | None:
-        """Return what runs now."""
+        """Return the running statement, or None."""
         return self._source()
 
     @property
     def is_awaiting_answer(self) -> bool:
-        """Tell whether an answer is awaited, to what runs or to anything else."""
+        """Tell whether the connection is waiting for an answer of the server."""
         return self.work is not None and is_awaiting_answer(self.work)
 
     def running_at(self, place: Place, since: float) -> AbstractContextManager[None]:
-        """Run, for the length of the block, the statement at *place*."""
+        """Set the statement at *place* as the running one within the block."""
         running = RunningStatement(place, since)
         return self.running_from(lambda: running)
 
     @contextmanager
     def running_from(self, source: Source) -> Iterator[None]:
-        """Run, for the length of the block, what *source* says when it is asked."""
+        """Let *source* return the running statement within the block."""
         before, self._source = self._source, source
         try:
             yield
@@ -117,13 +117,13 @@ class CurrentStatement:
             self._source = before
 
     def emit(self, event: Event) -> None:
-        """Tell *event*, unless the run has ended."""
+        """Emit *event*, unless the run has ended."""
         with self._voice.lock:
             if not self.ended.is_set():
                 self._voice(event)
 
     def emit_while_running(self, running: RunningStatement, event: Event) -> bool:
-        """Tell *event* if *running* still runs; False when it does not."""
+        """Emit *event* if *running* is still running; return whether it was."""
         with self._voice.lock:
             if self.running != running:
                 return False
@@ -132,7 +132,7 @@ class CurrentStatement:
 
     def end_connection(self, reason: str) -> bool:
         """
-        End the connection for whoever waits for an answer; False when nobody does.
+        Shut the connection down if an answer is awaited; return whether it was.
 
         Who tells something just then, as of an answer that has come, is let finish.
         """
@@ -147,17 +147,17 @@ class CurrentStatement:
             self._voice.lock.release()
 
     def set_blocker(self, place: Place, blocker: str) -> None:
-        """Note who blocks the statement at *place*."""
+        """Set the session that blocks the statement at *place*."""
         self._blocker = (place.version, place.statement, blocker)
 
     def blocker(self, place: Place) -> str | None:
-        """Return who was last seen to block the statement at *place*."""
+        """Return the session last seen to block the statement at *place*."""
         seen = self._blocker
         here = (place.version, place.statement)
         return seen[2] if seen is not None and seen[:2] == here else None
 
     def end(self) -> None:
-        """Look no more; nothing is told of what runs afterwards."""
+        """Stop monitoring; later statements are not reported."""
         with self._voice.lock:
             self.ended.set()
 
@@ -169,7 +169,7 @@ def monitored_statement(
     after_s: float,
     most_s: float,
 ) -> CurrentStatement:
-    """Return a watch of *conn*; a wait for a lock is seen before it times out."""
+    """Return the `CurrentStatement` of *conn*, checked before a lock wait times out."""
     pid = None if is_pooled(conn) else conn.info.backend_pid
     first_s = max(_EARLY_S, lock_timeout_s / 2) if lock_timeout_s else after_s
     pace = CheckInterval(after_s, most_s, min(after_s, first_s))

@@ -1,4 +1,4 @@
-"""The thread that looks while another one waits for a statement."""
+"""The monitor thread and its connection."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ def run_monitor(
     watch: CurrentStatement, ask: Ask, close: Callable[[], None] | None = None
 ) -> Iterator[None]:
     """
-    Look after *watch* from a thread for the length of the block, by way of *ask*.
+    Run a thread within the block that monitors *watch* with queries sent by *ask*.
 
     The thread ends with the block, in the middle of a look as well, and calls *close*:
     where there is one, the connection is the thread's own, and may have to be opened.
@@ -46,7 +46,7 @@ def run_monitor(
 
 class MonitorConnection:
     """
-    A connection that is opened when it is first needed, and again when it broke.
+    A connection that is opened on first use and reopened after it was lost.
 
     Needed it is once *first*, which asks by another one, finds that closed.
     """
@@ -59,7 +59,7 @@ class MonitorConnection:
         self._conn: psycopg.Connection | None = None
 
     def query_rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
-        """Ask *query*; as `asking.rows`, and as the opening raises."""
+        """Return the rows of *query*; raises as `queries.query_rows` does."""
         if self._first is not None:
             try:
                 return self._first(query, give_up)
@@ -72,7 +72,7 @@ class MonitorConnection:
         return query_rows(self._conn, query, give_up)
 
     def close(self) -> None:
-        """Leave no session behind."""
+        """Close the connection if it is open."""
         if self._conn is not None:
             with suppress(psycopg.Error):
                 self._conn.close()

@@ -1,13 +1,12 @@
 """
-Looks at what a watch is told, when it is time to: the part of the thread that looks.
+Checks the running statement at growing intervals and emits progress events.
 
-A statement is looked at once it takes long, ever more rarely. Where many short ones
-follow each other and nothing else is told, where they are is told without a look.
-What makes sense of a look is imported by the first one: most runs have none.
+A statement is checked once it takes long, at growing intervals. If many short
+statements follow each other, the position in the file is reported without a query. The
+modules that interpret a check are imported by the first one: most runs have none.
 
-A look also shows whether the server process still works for the connection
-(`migrator.pg.monitor.session_liveness`), whether or not what it is asked for has a
-name.
+Each check also detects whether the server process still serves the connection
+(`migrator.pg.monitor.session_liveness`), also between statements.
 """
 
 import time
@@ -30,7 +29,7 @@ Ask = Callable[[bytes, GiveUp], list[Row]]
 
 
 class Monitor:
-    """Looks after *watch*, by way of *ask*; used by one thread."""
+    """Monitors *watch* with queries sent by *ask*; used by one thread."""
 
     def __init__(self, watch: CurrentStatement, ask: Ask) -> None:
         self._watch = watch
@@ -47,7 +46,7 @@ class Monitor:
         self._liveness = SessionLiveness(watch.work) if watch.work is not None else None
 
     def pause(self) -> float:
-        """Return how long it is until there may be something to look at."""
+        """Return the seconds until the next check."""
         running = self._watch.running
         if running is None:
             return min(self._pace.first_s, self._pace.most_s)
@@ -56,7 +55,7 @@ class Monitor:
         return max(0.0, due - time.monotonic())
 
     def check(self) -> None:
-        """Look if it is time to, and tell; what goes wrong disturbs nobody."""
+        """Check the statement if it is due and emit events; errors are suppressed."""
         running = self._watch.running
         with suppress(Exception):  # an observer's, too
             if running is None:
@@ -101,7 +100,9 @@ class Monitor:
         )
 
         if self._watch.pid is not None:
-            with suppress(Exception):  # who keeps the lock will tell what it means
+            with suppress(
+                Exception
+            ):  # a lost lock session is reported by whoever checks the lock
                 answer = self._ask(
                     activity_sql(self._watch.pid), self._watch.ended.is_set
                 )
@@ -111,7 +112,7 @@ class Monitor:
         return SessionActivity()
 
     def _check_liveness(self, seen: "SessionActivity") -> None:
-        """End the connection when it is lost."""
+        """Shut the connection down if its server process no longer serves it."""
         reason = (
             self._liveness.loss_reason(seen) if self._liveness is not None else None
         )
@@ -134,7 +135,7 @@ class Monitor:
     def _warn(
         self, running: RunningStatement, elapsed_s: float, seen: "SessionActivity"
     ) -> None:
-        """Tell who blocks, when it is somebody else or worth saying again."""
+        """Warn who blocks, if the blockers changed or the warning is due again."""
         from migrator.pg.monitor.seeing import blocked_event, blocker_text  # noqa: PLC0415 - rare
 
         self._watch.set_blocker(running.place, blocker_text(seen))
@@ -147,7 +148,7 @@ class Monitor:
             self._hinted = self._hinted or event.hint is not None
 
     def _rate(self, progress: "StatementProgress | None") -> float | None:
-        """Return units a second since the look before, in the same phase."""
+        """Return units per second since the previous check, in the same phase."""
         before, now = self._before, time.monotonic()
         self._before = None if progress is None else (now, progress)
         if before is None or progress is None:

@@ -1,8 +1,8 @@
 """
-How far a statement is: PostgreSQL's `pg_stat_progress_*`, whichever has a row of ours.
+The progress of a statement, from PostgreSQL's `pg_stat_progress_*` views.
 
-Their columns differ from version to version, so rows come as JSON, and what is not
-there counts as nothing.
+Their columns differ between server versions, so rows are read as JSON and missing
+columns count as NULL.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ PROGRESS = "SELECT row FROM ({}) rows (row) LIMIT 1".format(
 
 
 class StatementProgress(NamedTuple):
-    """How far a statement is."""
+    """The progress of one statement: phase, units done and total."""
 
     command: str
     relation: str | None
@@ -42,13 +42,13 @@ class StatementProgress(NamedTuple):
 
     @property
     def percent(self) -> float | None:
-        """Return how much of the phase is done."""
+        """Return the percentage of the phase that is done; None if unknown."""
         if not self.total or self.done is None:
             return None
         return round(min(100.0, 100 * self.done / self.total), 1)
 
     def since(self, before: "StatementProgress") -> int | None:
-        """Return how much has been done since *before*; None where that is no count."""
+        """Return the units done since *before*; None if phase or unit differ."""
         if self.done is None or before.done is None:
             return None
         same = before._replace(done=self.done, total=self.total) == self
@@ -61,7 +61,7 @@ Count = tuple[str, str | None, str]
 
 
 def read_progress(found: Mapping[str, Any] | None) -> StatementProgress | None:
-    """Return what the answer to PROGRESS says; None where nothing is counted."""
+    """Return the progress in the answer to PROGRESS; None if no view has a row."""
     if found is None:
         return None
     row = found["row"]

@@ -1,4 +1,4 @@
-"""What is seen of a statement while it runs, as events."""
+"""The events about a running statement: progress and blockers."""
 
 from migrator.events.watching import StatementBlocked, StatementProgressed
 from migrator.pg.monitor.activity import SessionActivity
@@ -10,14 +10,14 @@ _HINT = "GRANT pg_read_all_stats TO {} shows what is hidden of other roles' sess
 
 
 def blocker_text(sight: SessionActivity) -> str:
-    """Return in words who blocks: the one session that others wait for, too."""
+    """Return a description of the session at the root of the wait queue."""
     return str(root_blocker(sight.blockers))
 
 
 def blocked_event(
     running: RunningStatement, elapsed_s: float, sight: SessionActivity, *, hinted: bool
 ) -> StatementBlocked:
-    """Return the event that others block a statement; *hinted* leaves the hint out."""
+    """Return the `statement.blocked` event; *hinted* omits the hint."""
     hidden = any(each.hidden for each in sight.blockers)
     progress, place, wait = sight.progress, running.place, sight.wait
     return StatementBlocked(
@@ -41,7 +41,7 @@ def progressed_event(
     sight: SessionActivity,
     rate_per_s: float | None,
 ) -> StatementProgressed:
-    """Return the event that a statement goes on."""
+    """Return the `statement.progressed` event."""
     progress, place = sight.progress, running.place
     left_s = None
     if progress and progress.total and rate_per_s and rate_per_s > 0:

@@ -1,9 +1,9 @@
 """
-Whether the server process of a connection still answers it.
+Detects a connection whose server process is gone or no longer serves it.
 
-A proxy, a load balancer or a NAT gateway may forget a connection and keep our end open:
-TCP finds nothing wrong, and the wait for an answer has no end. Another connection shows
-what the server knows: that the process is gone, or idle while we wait for it.
+A proxy, a load balancer or a NAT gateway may drop a connection and keep the client's
+end open: TCP reports no error and the client waits forever. pg_stat_activity, read on
+another connection, shows that the process is gone, or idle while the client waits.
 """
 
 import math
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 CONFIRM_S = 5.0
-"""How long the same has to be seen: an answer may be on its way, or sent again."""
+"""How long the state has to last: an answer may be in transit or retransmitted."""
 
 _INFO: int | None = getattr(socket, "TCP_INFO", None)
 # struct tcp_info (linux/tcp.h): eight bytes, then numbers of four bytes each;
@@ -35,8 +35,8 @@ _GONE = "its server process is gone"
 _IDLE = "its server process is {} while an answer is awaited"
 
 
-class _Silence(NamedTuple):
-    """What was seen of a server process that owes an answer and does nothing."""
+class _IdleState(NamedTuple):
+    """A server process that is gone or idle while an answer is awaited."""
 
     reason: str
     state_change: str | None
@@ -44,26 +44,26 @@ class _Silence(NamedTuple):
 
 
 class SessionLiveness:
-    """Decides, look by look at the server process of *conn*, whether that is lost."""
+    """Decides from successive checks of pg_stat_activity whether *conn* is lost."""
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
-        self._silence: _Silence | None = None
+        self._silence: _IdleState | None = None
         self._since = 0.0
 
     @property
     def due_s(self) -> float:
-        """Return in how many seconds to look again; infinite without a doubt."""
+        """Return the seconds until the next check; infinite without a suspicion."""
         if self._silence is None:
             return math.inf
         return max(CONFIRM_S / 5, self._since + CONFIRM_S - time.monotonic())
 
     def loss_reason(self, sight: "SessionActivity") -> str | None:
         """
-        Return why *conn* counts as lost, by what was seen of it just now.
+        Return why *conn* is considered lost, given the current activity; else None.
 
-        It does when looks that are CONFIRM_S apart show the same silence, and neither
-        side has sent anything in between. None is no proof of the contrary.
+        It is lost if two checks CONFIRM_S apart show the same idle state, and neither
+        side has sent anything in between.
         """
         now, silence = time.monotonic(), self._find_silence(sight)
         if silence is None or silence != self._silence:
@@ -74,18 +74,18 @@ class SessionLiveness:
             self._since = now
         return None
 
-    def _find_silence(self, sight: "SessionActivity") -> _Silence | None:
+    def _find_silence(self, sight: "SessionActivity") -> _IdleState | None:
         if not is_awaiting_answer(self._conn):
             return None
         if sight.gone:
-            return _Silence(_GONE, None)
+            return _IdleState(_GONE, None)
         if sight.state is not None and self._is_waiting_for_us(sight):
-            return _Silence(_IDLE.format(sight.state), sight.state_change)
+            return _IdleState(_IDLE.format(sight.state), sight.state_change)
         return None
 
     def _is_waiting_for_us(self, sight: "SessionActivity") -> bool:
         """
-        Tell whether the server process waits for our next message.
+        Tell whether the server process waits for the client's next message.
 
         In a pipeline it is active up to the Sync. So it is where rows of a COPY are
         awaited, which is never part of a pipeline.
@@ -97,7 +97,7 @@ class SessionLiveness:
 
 
 def _is_quiet(conn: psycopg.Connection, seconds: float) -> bool:
-    """Tell whether nothing went over *conn* for so long, as far as that is known."""
+    """Tell whether *conn* had no traffic for *seconds*; True if that is unknown."""
     if _INFO is None:
         return True
     try:

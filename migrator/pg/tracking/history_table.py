@@ -1,11 +1,10 @@
 """
-Our side table beside goose's: what ran when, how long, from which content.
+The history table `migrator_history`: what ran when, how long, with which checksum.
 
-It is written in the migration's own transaction. The row of a migration without a
-transaction is there from its beginning, as its intent
-(`migrator.pg.tracking.intent_log`): while it is open, `state` says how. Losing the
-table loses comfort, not correctness: what it decides is whether a file has changed, and
-where one that was stopped goes on.
+It is written in the migration's own transaction. The row of a NO TRANSACTION
+migration is inserted when it starts, as its intent (`migrator.pg.tracking.intent_log`);
+`state` is set while it is open. The table decides only whether a file has changed and
+where a stopped migration resumes, so a run can do without it.
 """
 
 from collections.abc import Iterable
@@ -68,7 +67,7 @@ class Action(Enum):
 
 
 class MigrationValues(NamedTuple):
-    """What is written of a migration, in SQL's words."""
+    """The values of a migration, as SQL expressions."""
 
     version: sql.Composable
     path: sql.Composable
@@ -76,7 +75,7 @@ class MigrationValues(NamedTuple):
 
     @classmethod
     def of(cls, migration: Migration) -> "MigrationValues":
-        """Return what is written of *migration*, as literals."""
+        """Return the values of *migration* as literals."""
         return cls(
             sql.Literal(migration.version),
             sql.Literal(migration.path),
@@ -87,7 +86,7 @@ class MigrationValues(NamedTuple):
 PARAMETERS = MigrationValues(
     sql.SQL("$1::bigint"), sql.SQL("$2::text"), sql.SQL("$3::text")
 )
-"""What is written of any migration, in a statement that is prepared for all of them."""
+"""The values as parameters of a statement that is prepared once for all migrations."""
 
 
 class HistoryTable(NamedTuple):
@@ -103,11 +102,11 @@ class HistoryTable(NamedTuple):
 
     @property
     def create_sql(self) -> sql.Composed:
-        """Return what makes it; it fails where there is one."""
+        """Return its CREATE TABLE statement."""
         return sql.SQL(_CREATE).format(self.identifier)
 
     def create(self, conn: psycopg.Connection) -> bool:
-        """Make it in a transaction that is open; False when this role may not."""
+        """Create the table in the open transaction; False without the privilege."""
         try:
             with conn.transaction():
                 query_own(conn, self.create_sql)
@@ -117,32 +116,32 @@ class HistoryTable(NamedTuple):
 
     def insert_sql(
         self,
-        told: MigrationValues,
+        values: MigrationValues,
         action: Action,
         *,
         tracking_id: sql.Composable,
         took_ms: sql.Composable,
     ) -> sql.Composed:
-        """Return what adds a row; a FROM or a WHERE may follow it."""
+        """Return the INSERT of a row; a FROM or a WHERE may follow."""
         return sql.SQL(_NOTE).format(
-            **self._set(told, tracking_id, took_ms),
+            **self._set(values, tracking_id, took_ms),
             name=sql.Literal(self.tracking_table),
-            version=told.version,
+            version=values.version,
             action=sql.Literal(action.value),
         )
 
     def close_intent_sql(
         self,
-        told: MigrationValues,
+        values: MigrationValues,
         *,
         tracking_id: sql.Composable,
         took_ms: sql.Composable,
     ) -> sql.Composed:
-        """Return what makes an intent, named `ledger`, an entry; a FROM may follow."""
-        return sql.SQL(_CLOSE).format(**self._set(told, tracking_id, took_ms))
+        """Return the UPDATE that closes an intent (`ledger`); a FROM may follow."""
+        return sql.SQL(_CLOSE).format(**self._set(values, tracking_id, took_ms))
 
     def close_intents_sql(self, versions: Iterable[int]) -> sql.Composed:
-        """Return what closes the intents of *versions*, which nobody takes up."""
+        """Return the UPDATE that closes the intents of *versions*, not resumed."""
         return sql.SQL(_FORGET).format(
             ledger=self.identifier,
             name=sql.Literal(self.tracking_table),
@@ -151,15 +150,15 @@ class HistoryTable(NamedTuple):
 
     def _set(
         self,
-        told: MigrationValues,
+        values: MigrationValues,
         tracking_id: sql.Composable,
         took_ms: sql.Composable,
     ) -> dict[str, sql.Composable]:
         return {
             "ledger": self.identifier,
             "id": tracking_id,
-            "path": told.path,
-            "checksum": told.checksum,
+            "path": values.path,
+            "checksum": values.checksum,
             "took_ms": took_ms,
             "about": sql.Literal(VERSION),
         }

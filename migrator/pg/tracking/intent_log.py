@@ -1,10 +1,10 @@
 """
-The intent log: how far a migration without a transaction has come.
+The intent log: the progress of NO TRANSACTION migrations.
 
-One row of `migrator_history` for each such migration that has begun. It moves on in the
-transaction of the statement it tells about, so both are there or neither is. What
-cannot run in a transaction block is noted before it is sent, with what the catalogs
-said then. With the version's own row the intent becomes the history's entry.
+Each such migration has one row in `migrator_history` from its start. The row is updated
+in the transaction of each statement, so both are committed or neither is. A statement
+that cannot run in a transaction block is recorded before it is sent, with the state of
+the catalogs. When the version is recorded, the intent becomes the row of the history.
 """
 
 import hashlib
@@ -76,10 +76,10 @@ class Intent(NamedTuple):
 
     id: int
     completed: int
-    """How many of its statements are in effect, for certain."""
+    """How many of its statements are certainly applied."""
 
     prefix: str | None
-    """The digest of those; None when a human has said how many they are."""
+    """The digest of those; None if the number was set manually."""
 
     in_flight: SentStatement | None
     run_by: str
@@ -87,7 +87,7 @@ class Intent(NamedTuple):
 
 
 class IntentState(NamedTuple):
-    """What the journal is to say: so many statements are through, one may be sent."""
+    """The progress to write: completed statements, and one that may be in flight."""
 
     completed: int
     prefix: str
@@ -122,9 +122,9 @@ class IntentLog(NamedTuple):
         *_, row = query_own(conn, sql.SQL(_FIND).format(**self._names))
         if row is None:
             return None
-        number, through, prefix, sent, *told = row
+        number, through, prefix, sent, *author = row
         found = None if sent is None else SentStatement(**json.loads(sent))
-        return Intent(number, through, prefix, found, *told)
+        return Intent(number, through, prefix, found, *author)
 
     def write_sql(
         self,
@@ -135,7 +135,7 @@ class IntentLog(NamedTuple):
         held: sql.Composable,
     ) -> sql.Composed:
         """
-        Return what notes *mark* in row *number*, or in a new one, and selects its id.
+        Return the SQL that writes *mark* to row *number* or a new one, with its id.
 
         No row when *held* is not true, or when the row does not say *reached* any more:
         another run is at work.

@@ -1,5 +1,5 @@
 """
-What a run must know before it decides anything, asked in one message.
+Reads the state of tables and session in one message, before a run decides.
 
 Whether the tables are there is not known before, and a query that names one that is not
 there fails. So they are read by a query made as text, in a DO block; what it finds is
@@ -123,7 +123,7 @@ FROM (SELECT nullif(current_setting('migrator.table'), '')::oid AS goose,
 
 
 class DatabaseState(NamedTuple):
-    """What one look has found."""
+    """The state of tables and session at one moment."""
 
     history: History = History()
     table: VersionTable | None = None

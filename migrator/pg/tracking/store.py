@@ -1,4 +1,4 @@
-"""goose's tracking table and ours beside it: looked at, and created."""
+"""Reads and creates goose's tracking table and the history table."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class TrackingStore(NamedTuple):
         )
 
     def parse_state(self, answers: Answers) -> DatabaseState:
-        """Return what the answers to `snapshot_sql` say. Raises as `seen`."""
+        """Return what the answers to `snapshot_sql` say. Raises as `read_state`."""
         return read_snapshot(answers, keep=self.keep)
 
     def read_state(self, conn: psycopg.Connection) -> DatabaseState:

@@ -1,4 +1,4 @@
-"""goose's tracking table, found once: what is written into it, and how."""
+"""goose's version table, and the SQL that writes it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -157,7 +157,7 @@ class VersionTable(NamedTuple):
         self, conn: psycopg.Connection, begun: Iterable[OpenIntent]
     ) -> None:
         """
-        Note that what was stopped half way has been done since, by whomever.
+        Close the intents of stopped migrations that were applied since.
 
         Raises:
             MigratorError: As `explaining` says.
@@ -170,7 +170,7 @@ class VersionTable(NamedTuple):
 
     def _entered(
         self,
-        told: MigrationValues,
+        values: MigrationValues,
         action: Action,
         held: sql.Composable,
         took_ms: sql.Composable,
@@ -178,14 +178,14 @@ class VersionTable(NamedTuple):
     ) -> sql.Composed:
         query = _FORGET if action is Action.DOWN else _RECORD
         entered = sql.SQL(query).format(
-            table=self.identifier, version=told.version, held=held
+            table=self.identifier, version=values.version, held=held
         )
-        noted = self._noted(told, action, took_ms, intent)
-        return sql.SQL("WITH entered AS ({}){} ").format(entered, noted)
+        history = self._history_sql(values, action, took_ms, intent)
+        return sql.SQL("WITH entered AS ({}){} ").format(entered, history)
 
-    def _noted(
+    def _history_sql(
         self,
-        told: MigrationValues,
+        values: MigrationValues,
         action: Action,
         took_ms: sql.Composable,
         intent: int | None,
@@ -197,11 +197,11 @@ class VersionTable(NamedTuple):
         source = "WHERE EXISTS (SELECT FROM entered)" if gone else "FROM entered"
         if intent is None:
             note = self.history_table.insert_sql(
-                told, action, tracking_id=number, took_ms=took_ms
+                values, action, tracking_id=number, took_ms=took_ms
             )
         else:
             note = self.history_table.close_intent_sql(
-                told, tracking_id=number, took_ms=took_ms
+                values, tracking_id=number, took_ms=took_ms
             )
             which = "AND" if gone else "WHERE"
             source = f"{source} {which} ledger.id = {intent}"
