@@ -603,7 +603,7 @@ def test_a_temporary_table_cannot_be_had_back(
     conn.execute("INSERT INTO go VALUES (1)")
 
     with pytest.raises(
-        PartiallyAppliedError, match="something that is gone with its session"
+        PartiallyAppliedError, match="something that ended with its session"
     ):
         runner(database).run(temporary, Up())
 
@@ -682,7 +682,7 @@ def test_two_runs_without_a_lock_do_nothing_twice(
             conn.execute("UPDATE migrator_history SET statement = 2")
 
     overtaken = replace(runner(database), observe=overtake)
-    with pytest.raises(LockLostError, match="another run has gone on"):
+    with pytest.raises(LockLostError, match="another run has continued"):
         overtaken.run(step, Up())
 
     assert one(conn, "SELECT array_agg(x) FROM a") == [1]

@@ -30,7 +30,7 @@ class InvalidIndexes(NamedTuple):
     step: Step
 
     def read_before(self, act: StatementClass) -> Facts:
-        """Return the state that `read_outcome` compares with. Raises as `execute_step`."""
+        """Return the state for `read_outcome` to compare. Raises as `execute_step`."""
         if not act.verb:
             return {}
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
