@@ -355,6 +355,13 @@ def test_the_library_is_used_as_it_is() -> None:
     assert "up" in called
 
 
+def test_the_arguments_of_the_library_are_described() -> None:
+    """The page has a row for each argument of `MigrationRunner`, in its order."""
+    named = re.findall(r"^\| `(\w+)` \|", marked("library"), re.MULTILINE)
+
+    assert named == list(inspect.signature(MigrationRunner).parameters)
+
+
 def test_the_examples_are_migrations() -> None:
     """What the pages show as a migration, in SQL or Python, has no fault."""
     scripts = [text for text in fenced("python", FORMAT) if "def up(" in text]
@@ -460,6 +467,15 @@ def test_each_failure_has_a_way_out() -> None:
     codes = [int(code) for head in heads for code in head.split(", ")]
 
     assert codes == [int(code) for code in ExitCode if code is not ExitCode.OK]
+
+
+def test_each_warning_has_advice() -> None:
+    """The runbook says for each event that can be a warning what to do about it."""
+    heads = re.findall(r"^\| (`.*?) \|", marked("warnings"), re.MULTILINE)
+    named = re.findall(r"`([\w.]+)`", " ".join(heads))
+    warnings = [event.name for event in all_events() if "warning" in levels(event)]
+
+    assert sorted(named) == sorted(warnings)
 
 
 def test_the_side_table_is_described() -> None:
