@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from enum import Enum
@@ -513,6 +514,21 @@ def test_a_page_is_linked_from_the_readme(page: str) -> None:
     assert f"]({link}" in text
 
 
+def test_no_sentence_stands_twice() -> None:
+    """What one page says, another one links; 50 characters make a sentence."""
+    prose = (re.sub(r"```.*?```", "", text, flags=re.DOTALL) for text in PAGES.values())
+    lines = [line for text in prose for line in text.splitlines()]
+    parts = [
+        part.strip(" -|*")
+        for line in lines
+        if not line.startswith("#")
+        for part in re.split(r"(?<=[.:;]) |\| ", line)
+    ]
+    counts = Counter(part for part in parts if len(part) >= 50)
+
+    assert [part for part, count in counts.items() if count > 1] == []
+
+
 def test_the_changelog_has_the_next_version() -> None:
     """Changes are collected under [Unreleased], in the sections of Keep a Changelog."""
     text = (ROOT / "CHANGELOG.md").read_text()
@@ -552,7 +568,7 @@ def test_the_reference_names_every_state() -> None:
     """What `status` can say, as its event documents it."""
     documented = inspect.getsource(MigrationListed)
     states = set(re.findall(r"`(\w+)`", documented)) - {"status"}
-    (line,) = re.findall(r"^- \*\*`status`\*\* tells.*$", REFERENCE, re.MULTILINE)
+    (line,) = re.findall(r"^- \*\*`status`\*\* shows.*$", REFERENCE, re.MULTILINE)
 
     assert states == {"applied", "pending", "missing", "unknown", "begun"}
     assert all(f"`{state}`" in line for state in states)
