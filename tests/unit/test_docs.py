@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from enum import Enum
@@ -355,6 +356,13 @@ def test_the_library_is_used_as_it_is() -> None:
     assert "up" in called
 
 
+def test_the_arguments_of_the_library_are_described() -> None:
+    """The page has a row for each argument of `MigrationRunner`, in its order."""
+    named = re.findall(r"^\| `(\w+)` \|", marked("library"), re.MULTILINE)
+
+    assert named == list(inspect.signature(MigrationRunner).parameters)
+
+
 def test_the_examples_are_migrations() -> None:
     """What the pages show as a migration, in SQL or Python, has no fault."""
     scripts = [text for text in fenced("python", FORMAT) if "def up(" in text]
@@ -462,6 +470,15 @@ def test_each_failure_has_a_way_out() -> None:
     assert codes == [int(code) for code in ExitCode if code is not ExitCode.OK]
 
 
+def test_each_warning_has_advice() -> None:
+    """The runbook says for each event that can be a warning what to do about it."""
+    heads = re.findall(r"^\| (`.*?) \|", marked("warnings"), re.MULTILINE)
+    named = re.findall(r"`([\w.]+)`", " ".join(heads))
+    warnings = [event.name for event in all_events() if "warning" in levels(event)]
+
+    assert sorted(named) == sorted(warnings)
+
+
 def test_the_side_table_is_described() -> None:
     """The reference has a row for each column of `migrator_history`, in its order."""
     create = inspect.getsource(history_table).partition("CREATE TABLE")[2]
@@ -495,6 +512,21 @@ def test_a_page_is_linked_from_the_readme(page: str) -> None:
     )
 
     assert f"]({link}" in text
+
+
+def test_no_sentence_stands_twice() -> None:
+    """What one page says, another one links; 50 characters make a sentence."""
+    prose = (re.sub(r"```.*?```", "", text, flags=re.DOTALL) for text in PAGES.values())
+    lines = [line for text in prose for line in text.splitlines()]
+    parts = [
+        part.strip(" -|*")
+        for line in lines
+        if not line.startswith("#")
+        for part in re.split(r"(?<=[.:;]) |\| ", line)
+    ]
+    counts = Counter(part for part in parts if len(part) >= 50)
+
+    assert [part for part, count in counts.items() if count > 1] == []
 
 
 def test_the_changelog_has_the_next_version() -> None:
@@ -536,7 +568,7 @@ def test_the_reference_names_every_state() -> None:
     """What `status` can say, as its event documents it."""
     documented = inspect.getsource(MigrationListed)
     states = set(re.findall(r"`(\w+)`", documented)) - {"status"}
-    (line,) = re.findall(r"^- \*\*`status`\*\* tells.*$", REFERENCE, re.MULTILINE)
+    (line,) = re.findall(r"^- \*\*`status`\*\* shows.*$", REFERENCE, re.MULTILINE)
 
     assert states == {"applied", "pending", "missing", "unknown", "begun"}
     assert all(f"`{state}`" in line for state in states)
