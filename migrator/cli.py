@@ -53,7 +53,7 @@ commands:
 {commands}
 
 The environment says the rest: MIGRATOR_DATABASE_URL, MIGRATOR_MIGRATIONS_DIR and so
-on; the README lists every variable and every exit code.
+on; migrator/REFERENCE.md lists every variable, the README every exit code.
 """
 
 

@@ -46,7 +46,7 @@ spec:
         onPodConditions:
           - type: DisruptionTarget
             status: "True"
-      # The permanent codes of migrator/exits.py: the release fails within seconds, not after the last attempt.
+      # The permanent codes of migrator/exit_codes.py: the release fails within seconds, not after the last attempt.
       - action: FailJob
         onExitCodes:
           # Without it, the exit code of an injected sidecar counts as well.
