@@ -1,4 +1,4 @@
-"""What this is: the version, told by every run."""
+"""What this is: the version, reported by every run."""
 
 VERSION = "0.1.0"
 """The package's, as in `pyproject.toml`."""

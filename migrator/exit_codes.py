@@ -40,11 +40,13 @@ MEANINGS: dict[ExitCode, Meaning] = {
     ExitCode.OK: Meaning(
         "applied, or nothing to do, or another run did it", "at target", "-"
     ),
-    ExitCode.INTERNAL: Meaning("a bug of ours", "unknown", "bounded"),
+    ExitCode.INTERNAL: Meaning(
+        "internal error, please report it", "unknown", "bounded"
+    ),
     ExitCode.USAGE: Meaning("flag, environment, DSN, secret file", "untouched", "no"),
     ExitCode.PENDING: Meaning(
         "a check found pending migrations, `wait` ended before they were applied, or"
-        " no run came through",
+        " no run succeeded",
         "untouched",
         "`wait`: yes; a check: the caller decides",
     ),
@@ -139,7 +141,7 @@ def exit_code(error: BaseException | None) -> ExitCode:
 
 
 def is_retryable(error: BaseException | None) -> bool:
-    """Tell whether the same run may succeed later without anybody's doing."""
+    """Return whether the same run may succeed later without anybody's doing."""
     # PENDING is an answer to a check, and an end to `wait`
     waited = isinstance(error, errors.WaitTimeoutError)
     return waited or exit_code(error) in RETRYABLE

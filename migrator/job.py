@@ -91,15 +91,15 @@ def run_job(
         finished = tally.verdict(error, duration_s=time.monotonic() - started)
         if verdict is not None:
             verdict.append(finished.exit_code)
-        told = redactor.fields(finished)
-        termination.write(reporting.termination_log, told)
+        fields = redactor.fields(finished)
+        termination.write(reporting.termination_log, fields)
         if reporting.shutdown_urls:
             with suppress(Exception):
                 _stop_sidecars(reporting.shutdown_urls, log, cancellation)
         try:
             log(finished)
         except Exception:  # noqa: BLE001 - the last line is written in any case
-            write(stdout, plain_line(finished, told, run_id=run_id))
+            write(stdout, plain_line(finished, fields, run_id=run_id))
         if afterwards is not None and not finished.exit_code:
             with suppress(Exception):
                 afterwards(cancellation)
@@ -117,12 +117,12 @@ def _stop_sidecars(
 def _outcome(
     work: Work, observe: Observer, cancellation: Cancellation
 ) -> BaseException | None:
-    """Return what ended *work*, told; None when it came through."""
+    """Return what ended *work*, reported; None when it succeeded."""
     try:
         work(observe, cancellation)
     except Interruption as interruption:
         error: BaseException = why(interruption.reason, cancellation)
-    except BaseException as caught:  # noqa: BLE001 - the verdict is told, come what may
+    except BaseException as caught:  # noqa: BLE001 - the verdict is reported, whatever happens
         error = why(caught, cancellation)
     else:
         return None
@@ -161,10 +161,10 @@ def work_of(
     live: bool = False,
 ) -> Work:
     """
-    Return a function that does it; *learn* is told of passwords before others.
+    Return a function that does it; *learn* gets passwords before others.
 
     *mask* hides secrets in what the database keeps of an error.
-    *live* says that somebody sits before it: progress is told each second.
+    *live* says that somebody sits before it: progress is reported each second.
     """
 
     def work(observe: Observer, cancellation: Cancellation) -> None:

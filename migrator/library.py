@@ -2,7 +2,7 @@
 The migrator as a library: for a start-up, a test fixture, a script.
 
 Nothing is global: no environment is read, no logging is configured, no signal is
-handled. What happens is told to the *observe* that the caller gives.
+handled. Events go to the caller's *observe*.
 """
 
 from collections.abc import Iterator, Mapping
@@ -132,19 +132,19 @@ class MigrationRunner:
         return next(iter(self._run(Up(most=1))), None)
 
     def down(self) -> Step | None:
-        """Take back what was applied last; None at version 0. Raises as `up`."""
+        """Roll back the latest migration; None at version 0. Raises as `up`."""
         return next(iter(self._run(Down())), None)
 
     def down_to(self, to: int) -> tuple[Step, ...]:
-        """Take back what was applied, down to but not including *to*; as `up`."""
+        """Roll back to version *to*, which stays applied; as `up`."""
         return self._run(Down(to=to))
 
     def redo(self) -> tuple[Step, ...]:
-        """Take back what was applied last and apply it again. Raises as `up`."""
+        """Roll back the latest migration and apply it again. Raises as `up`."""
         return self._run(Redo())
 
     def reset(self) -> tuple[Step, ...]:
-        """Take back every file that is applied. Raises as `up`."""
+        """Roll back all applied migrations. Raises as `up`."""
         return self._run(Reset())
 
     def version(self) -> int:

@@ -9,7 +9,7 @@ from migrator.source import create as making
 
 def create(request: CommandContext) -> None:
     """
-    Make a migration file NAME of type sql (the default; goose's is go) or py.
+    Create a migration file NAME of type sql (default; goose's is go) or py.
 
     Raises:
         UsageError: The name has no letter and no digit.
@@ -27,7 +27,7 @@ def create(request: CommandContext) -> None:
 
 def fix(request: CommandContext) -> None:
     """
-    Give files with timestamps the next sequential versions, before they are applied.
+    Renumber timestamped files to sequential versions, before they are applied.
 
     Raises:
         FilesInvalidError: Names have faults, or a file cannot be renamed.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def status(request: CommandContext) -> None:
     """
-    Tell every migration with its state; --check exits 3 when one is pending.
+    Show the state of every migration; --check exits 3 when one is pending.
 
     Raises:
         PendingError: A check was asked for, and something is pending or missing.
@@ -51,14 +51,14 @@ _UNAPPLIED = {"begun", "pending", "missing"}
 
 
 def version(request: CommandContext) -> None:
-    """Tell the version that the database is at."""
+    """Show the version of the database."""
     with request.runner.read_state() as (_, history):
         request.runner.observe(VersionRead(version=history.current))
 
 
 def plan(request: CommandContext) -> None:
     """
-    Tell what `up` would run, statement by statement; --check exits 3 for any.
+    Show what `up` would run, by statement; --check exits 3 when there is any.
 
     Raises:
         PendingError: A check was asked for, and something is pending.
@@ -74,7 +74,7 @@ def plan(request: CommandContext) -> None:
 
 def wait(request: CommandContext) -> None:
     """
-    Wait until the database has version N, or else all that the files have.
+    Wait until version N, or every version of the files, is applied.
 
     Raises:
         WaitTimeoutError: The patience ended before.
@@ -106,9 +106,9 @@ def wait(request: CommandContext) -> None:
 
 def validate(request: CommandContext) -> None:
     """
-    Check all files; needs no database.
+    Check all migration files; needs no database.
 
-    What is odd about them is told as warnings. Where the base branch's files are named,
+    Oddities are reported as warnings. Where the base branch's files are named,
     it is also checked that these can be merged into them.
 
     Raises:
@@ -190,7 +190,7 @@ def _state(row: VersionRow | None, path: str | None, number: int, newest: int) -
 
 def healthcheck(request: CommandContext) -> None:
     """
-    Exit with 0 while a run that came through lingers in this container, else with 3.
+    Exit 0 while a run that succeeded lingers in this container, else 3.
 
     Raises:
         NotReadyError: None does.

@@ -6,7 +6,7 @@ from migrator.errors import UnknownTargetError
 
 
 def up(request: CommandContext) -> None:
-    """Apply everything that is pending (the default)."""
+    """Apply all pending migrations (default)."""
     request.run(Up())
 
 
@@ -16,33 +16,33 @@ def up_by_one(request: CommandContext) -> None:
 
 
 def up_to(request: CommandContext) -> None:
-    """Apply what is pending up to and including version N."""
+    """Apply pending migrations up to and including version N."""
     request.run(Up(to=request.target))
 
 
 def down(request: CommandContext) -> None:
-    """Take back what was applied last."""
+    """Roll back the latest migration."""
     request.run(Down())
 
 
 def down_to(request: CommandContext) -> None:
-    """Take back what was applied, down to but not including version N."""
+    """Roll back to version N (N itself stays applied)."""
     request.run(Down(to=request.target))
 
 
 def redo(request: CommandContext) -> None:
-    """Take back what was applied last, and apply it again."""
+    """Roll back the latest migration and apply it again."""
     request.run(Redo())
 
 
 def reset(request: CommandContext) -> None:
-    """Take back every migration that has a file."""
+    """Roll back all migrations that have a file."""
     request.run(Reset())
 
 
 def baseline(request: CommandContext) -> None:
     """
-    Record all up to version N as applied, without running anything.
+    Record all migrations up to version N as applied, without running them.
 
     Raises:
         UnknownTargetError: No file has version N.

@@ -40,7 +40,7 @@ _NO_TEXT = "it holds a NUL character, or bytes that are not UTF-8"
 
 
 def is_text(value: str) -> bool:
-    """Tell whether *value* can be written: os.environ has surrogates for bytes."""
+    """Return whether *value* can be written: os.environ has surrogates for bytes."""
     return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
 
 

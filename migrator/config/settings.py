@@ -101,21 +101,21 @@ class Settings:
         default=None,
         metadata=_setting(
             "the password, in place of the URL's; with `MIGRATOR_PASSWORD_FILE` the"
-            " file is read anew for each connection"
+            " file is read again for each connection"
         ),
     )
     password_command: str | None = field(
         default=None,
         metadata=_setting(
             "a program with its arguments, without a shell: the first line that it"
-            " prints is the password; it runs anew for each connection",
+            " prints is the password; it runs again for each connection",
             min_length=1,
         ),
     )
     password_provider: Literal["none", "rds-iam"] = field(
         default="none",
         metadata=_setting(
-            "`rds-iam` makes a token of AWS's IAM the password, anew for each"
+            "`rds-iam` makes a token of AWS's IAM the password, a new one for each"
             " connection"
         ),
     )
@@ -224,7 +224,7 @@ class Settings:
     linger: bool = field(
         default=False,
         metadata=_setting(
-            "stay after `up`, `up-by-one`, `up-to` or `wait` came through, until"
+            "stay after `up`, `up-by-one`, `up-to` or `wait` succeeded, until"
             " SIGTERM: for `docker compose up --wait`"
         ),
     )

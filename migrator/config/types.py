@@ -26,7 +26,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 # one limit for all durations, and far below what the system's timers take
 _MOST_MS = (1 << 31) - 1
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
-# no user information: what is called at the end of a run is told, and holds no secret
+# no user information: what is called at the end of a run is logged, and holds no secret
 _ADDRESS = (
     r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])"
     r"(?::[0-9]{1,5})?(?:[/?][!-~]*)?"

@@ -1,5 +1,5 @@
 """
-Where passwords come from that do not stay the same: each connection asks anew.
+Where passwords come from that do not stay the same: each connection asks again.
 
 Nothing here is imported unless a setting asks for it.
 """

@@ -187,9 +187,9 @@ def _request(url: str, **request: Any) -> Response:
 
 
 def _refusal_error(who: str, answer: Response, said: str) -> PasswordUnavailableError:
-    told = said or answer.reason
+    text = said or answer.reason
     return PasswordUnavailableError(
-        f"{who} answered {answer.status}: {told}",
+        f"{who} answered {answer.status}: {text}",
         silent=answer.status >= _SERVER_ERROR,
     )
 

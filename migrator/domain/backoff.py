@@ -11,7 +11,7 @@ HEARTBEAT_S = 5.0
 
 
 WATCH_S = (3.0, 30.0)
-"""When it is told first how far a statement is, and the most between two such lines."""
+"""When progress is first reported, and the longest time between two such lines."""
 
 
 class Backoff(NamedTuple):

@@ -26,7 +26,7 @@ _WORDS = (Word, Word | None)
 
 
 class Fault(NamedTuple):
-    """One thing wrong in one migration file, with its place and its mend."""
+    """One thing wrong in one migration file, with its place and its remedy."""
 
     path: str
     """The file's name inside the migrations directory."""
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
     """What kind of fault: a stable word for machines, such as `empty_block`."""
 
     message: str
-    """Reason and mend, one sentence each."""
+    """Reason and remedy, one sentence each."""
 
     def __str__(self) -> str:
         place = ":".join(str(n) for n in (self.line, self.column) if n)

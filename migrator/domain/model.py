@@ -98,7 +98,7 @@ class Statement(NamedTuple):
     """
 
     data: Iterable[str] | None = None
-    """The rows of a `COPY … FROM stdin`: pieces of whole lines, each time read anew."""
+    """The rows of a `COPY … FROM stdin`: pieces of whole lines, read each time."""
 
     def locate(self, position: int) -> tuple[int, int]:
         """
@@ -132,7 +132,7 @@ class Statement(NamedTuple):
 
 
 class Statements(Protocol):
-    """Statements in their order: a tuple, or those of a large file, read anew."""
+    """Statements in their order: a tuple, or those of a large file, read again."""
 
     def __len__(self) -> int: ...
 
@@ -290,19 +290,19 @@ class Up(NamedTuple):
 
 
 class Down(NamedTuple):
-    """Take back what was applied last; with *to*, all down to but not that version."""
+    """Roll back the latest migration; with *to*, all that are newer than it."""
 
     to: int | None = None
 
 
 class Redo:
-    """Take back what was applied last, and apply it again."""
+    """Roll back the latest migration and apply it again."""
 
     __slots__ = ()
 
 
 class Reset:
-    """Take back every file that is applied, the newest version first."""
+    """Roll back all applied migrations, the newest version first."""
 
     __slots__ = ()
 

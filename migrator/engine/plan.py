@@ -55,7 +55,7 @@ def make_plan(
             directory has.
         OutOfOrderError: A file is older than the newest applied version.
         DatabaseAheadError: *when_ahead* is FAIL and the table has newer versions.
-        MigrationFileMissingError: What is to be taken back has no file.
+        MigrationFileMissingError: What is to be rolled back has no file.
     """
     match goal:
         case Up():
@@ -88,7 +88,7 @@ def assumed_history(files: Files, goal: Goal) -> History:
 
 
 def is_pipelineable(step: Step) -> bool:
-    """Tell whether *step* may be sent in one stream with the steps beside it."""
+    """Return whether *step* may be sent in one stream with the steps beside it."""
     return step.migration.transaction and step.script is None
 
 
@@ -97,7 +97,7 @@ def not_pipelined(steps: Iterable[Step], *, why_all: str = "") -> Mapping[str, s
     Return the files that wait for answers, and why; the others go in one stream.
 
     A reason for all of them, *why_all*, stands under `*`. Of a file that goes in the
-    stream but for some of its statements the first such statement is told; not of a
+    stream but for some of its statements the first such statement is named; not of a
     large one, of which the statements are not here.
     """
     if why_all:
@@ -162,7 +162,7 @@ def outdated_intents(history: History) -> tuple[OpenIntent, ...]:
 
 def check_intents(steps: Iterable[Step], history: History) -> None:
     """
-    See that nothing is begun anew of which a part is in effect.
+    Check that nothing starts over of which a part is applied.
 
     Raises:
         PartiallyAppliedError: A migration was stopped half way when it had no

@@ -67,7 +67,7 @@ class PlanProgress:
         )
 
     def complete(self, now: History) -> bool:
-        """Tell whether all of the plan is through by what the history *now* says."""
+        """Return whether all of the plan is through by what the history *now* says."""
         return len(tuple(self._recorded_steps(now))) == len(self._plan)
 
     def apply(self, news: PlanDiff) -> None:

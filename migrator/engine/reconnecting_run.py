@@ -3,7 +3,7 @@ A run's work under the lock, taken up again when a session dies.
 
     with locked(conn, done):            again from here with each new session
         plan                            once: the first plan is the one that runs
-        or look what came through       once our lost sessions are gone
+        or read what was committed      once our lost sessions are gone
         walk.go(executor)               what is left
 
 What was in flight is known by the table alone, and the table is believed only when no

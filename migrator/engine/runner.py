@@ -224,7 +224,7 @@ class Runner:
     def _is_idle(
         self, files: Files, goal: Goal, conn: psycopg.Connection, history: History
     ) -> bool:
-        """Tell whether *history* leaves nothing to do, and if so, tell so."""
+        """Return whether *history* leaves nothing to do, and report it if so."""
         plan = self._plan(files, history, goal)
         if not plan:
             self._emit_plan(conn, history, plan)
@@ -289,7 +289,7 @@ class Runner:
 
     def _check_drift(self, files: Files, seen: DatabaseState) -> None:
         """
-        Tell of applied files that have changed.
+        Report applied files that have changed.
 
         Raises:
             DriftError: There are some, and the policy says that there must not be.

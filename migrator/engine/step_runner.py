@@ -1,4 +1,4 @@
-"""The steps of a plan, taken in one stream or one by one, and told."""
+"""Executes the steps of a plan, pipelined or one by one, and reports them."""
 
 import time
 from functools import partial
@@ -95,7 +95,7 @@ class StepRunner:
                     self._run_one(executor, step)
 
     def complete(self, now: History) -> bool:
-        """Tell whether nothing is left by what the table says *now*."""
+        """Return whether nothing is left by what the table says *now*."""
         return self._progress.complete(now)
 
     def resume(self, now: History) -> None:
@@ -115,7 +115,7 @@ class StepRunner:
         self._current = None
 
     def emit_failure(self, error: MigratorError) -> None:
-        """Tell that the current step, if there is one, has failed with *error*."""
+        """Report that the current step, if there is one, failed with *error*."""
         if self._current is not None:
             took_s = time.monotonic() - self._since
             self._observe(step_failed(self._current, error, took_s))
@@ -202,6 +202,6 @@ class StepRunner:
         self._observe(step_finished(step, self._history.current, took_s))
 
     def _step_failed(self, error: MigratorError) -> None:
-        """Tell that the current step has failed, unless a new session may take it."""
+        """Report that the current step failed, unless a new session may run it."""
         if not isinstance(error, (ConnectionLostError, ReadOnlyServerError)):
             self.emit_failure(error)

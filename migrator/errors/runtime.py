@@ -210,7 +210,7 @@ class ConnectionLostError(MigratorError):
 
     @property
     def is_recoverable(self) -> bool:
-        """Tell whether the run can continue on a new connection."""
+        """Return whether the run can continue on a new connection."""
         return True
 
     def with_consequence(self, after: str) -> "ConnectionLostError":
@@ -240,7 +240,7 @@ class LockLostError(ConnectionLostError):
 
     @property
     def is_recoverable(self) -> bool:
-        """Tell whether the run can continue on a new connection."""
+        """Return whether the run can continue on a new connection."""
         return self.died
 
     def with_consequence(self, after: str) -> "LockLostError":

@@ -47,8 +47,8 @@ class Event:
         return hash(tuple(vars(self).values()))
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({told})"
+        text = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({text})"
 
     @property
     def severity(self) -> str:

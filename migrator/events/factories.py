@@ -2,7 +2,7 @@
 What happens to files and steps, as the events that tell it.
 
 None of it happens in a run that finds nothing to do: each event's class is imported
-when it is first told.
+when it is first reported.
 """
 
 from collections.abc import Sequence
@@ -117,7 +117,7 @@ def step_finished(
 def step_failed(
     step: Step, error: MigratorError, duration_s: float
 ) -> "MigrationFailed":
-    """Return the event that *step* did not come through."""
+    """Return the event that *step* failed."""
     from migrator.events.migration import MigrationFailed
 
     return MigrationFailed(
@@ -142,7 +142,7 @@ def step_skipped(step: Step, current: int, *, ran: bool = True) -> "MigrationSki
 
 
 def commit_confirmed(step: Step) -> "CommitConfirmed":
-    """Return the event that *step* came through, although no answer did."""
+    """Return the event that *step* is committed, although no answer arrived."""
     from migrator.events.migration import CommitConfirmed
 
     return CommitConfirmed(

@@ -19,7 +19,7 @@ class MigrationStarted(Event):
 
 
 class StatementFinished(Event):
-    """One statement is through; told at info when it took a second or more."""
+    """A statement finished; at level info when it took a second or more."""
 
     name: ClassVar[str] = "statement.finished"
     level: ClassVar[str] = "debug"
@@ -148,7 +148,7 @@ class MigrationSkipped(Event):
 
 
 class CommitConfirmed(Event):
-    """Nobody saw the answer to a COMMIT, and the table says that it came through."""
+    """The connection dropped during COMMIT; the table shows that it committed."""
 
     name: ClassVar[str] = "commit.confirmed"
     level: ClassVar[str] = "warning"
@@ -174,7 +174,7 @@ class CommitLost(Event):
 
 
 class MigrationFailed(Event):
-    """One step did not come through; the error's fields follow in `run.finished`."""
+    """A migration failed; the error's fields follow in `run.finished`."""
 
     name: ClassVar[str] = "migration.failed"
     level: ClassVar[str] = "error"

@@ -1,4 +1,4 @@
-"""What every run tells that comes through."""
+"""Events of every run, and rare ones about it."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -20,7 +20,7 @@ class SerializedObserver:
 
     def __init__(self, observe: Observer) -> None:
         self.reported_at = time.monotonic()
-        """When something was told last that is not for debugging."""
+        """When something above debug level was last reported."""
 
         self.lock = threading.RLock()
         """For whoever has to be sure of something while it tells."""

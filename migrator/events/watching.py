@@ -36,7 +36,7 @@ class Blocker(NamedTuple):
 
     @property
     def hidden(self) -> bool:
-        """Tell whether our role may not see what it does."""
+        """Return whether our role may not see what it does."""
         return bool(self.pid) and self.state is None and self.query is None
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ class StatementBlocked(Event):
     """Whom it waits for and whom they wait for, nearest first: ten at most."""
 
     hint: str | None
-    """What to grant to see what is hidden; told once in a run."""
+    """What to grant to see what is hidden; reported once in a run."""
 
 
 class StatementProgressed(Event):

@@ -92,7 +92,7 @@ class Cancellation:
 
     @property
     def requested(self) -> bool:
-        """Tell whether somebody has asked the run to stop."""
+        """Return whether somebody has asked the run to stop."""
         return self._reason is not None
 
     def request(self, reason: StoppedRunError) -> None:
@@ -106,7 +106,7 @@ class Cancellation:
                 raise Interruption(reason)
 
     def repeat(self) -> None:
-        """Raise again in the armed block: the first time nobody could be told."""
+        """Raise in the armed block: the first time nobody could be interrupted."""
         if self._reason is not None and self._depth:
             raise Interruption(self._reason)
 

@@ -29,7 +29,7 @@ def linger(command: str, sleep: Callable[[float], None]) -> None:
 
 
 def lingers() -> bool:
-    """Tell whether a process of this container lingers."""
+    """Return whether a process of this container lingers."""
     return any(_name(path) == NAME for path in _PROC.glob("[0-9]*/comm"))
 
 

@@ -41,7 +41,7 @@ def stop(
     end = time.monotonic() + patience_s
     with suppress(MigratorError), cancellation.interruptible():
         for call in calls:
-            with suppress(RuntimeError):  # no thread to be had: told as no answer
+            with suppress(RuntimeError):  # no thread to be had: reported as no answer
                 call.start()
         for call in calls:
             if call.is_alive():

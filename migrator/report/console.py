@@ -70,9 +70,9 @@ def _readable(value: Any) -> Any:
 def sentence(fields: Mapping[str, Any]) -> str:
     """Return the line for one event."""
     name = fields["event"]
-    told = _SENTENCES.get(name)
-    if told is not None:
-        return told(fields)
+    sentence_of = _SENTENCES.get(name)
+    if sentence_of is not None:
+        return sentence_of(fields)
     skip = ("timestamp", "level", "event")
     rest = {k: v for k, v in fields.items() if k not in skip and v not in (None, ())}
     return f"{name}  " + "  ".join(f"{k}={v}" for k, v in rest.items())

@@ -1,4 +1,4 @@
-"""No secret leaves: known values are masked in everything that is told."""
+"""No secret leaves: known values are masked in all output."""
 
 import json
 import re

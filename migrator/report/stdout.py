@@ -36,12 +36,12 @@ def lenient(stream: TextIO) -> TextIO:
 
 
 def is_utf8(stream: TextIO) -> bool:
-    """Tell whether *stream* takes all of Unicode; one without an encoding does."""
+    """Return whether *stream* takes all of Unicode; one without an encoding does."""
     return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name == "utf-8"
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether *stream* is a terminal; one that is closed is none."""
+    """Return whether *stream* is a terminal; one that is closed is none."""
     with suppress(ValueError):
         return stream.isatty()
     return False

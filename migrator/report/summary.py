@@ -66,7 +66,7 @@ class RunSummary:
         self._after = event.current
 
     def vanished(self, event: "CommitLost") -> None:
-        """Take back what was counted for a step that is in effect no more."""
+        """Uncount a step whose commit was lost."""
         counted = self._applied if event.direction == "up" else self._reverted
         if event.version in counted:
             counted.remove(event.version)
@@ -121,7 +121,9 @@ def emit_end(error: BaseException, observe: Observer, *, interrupted: bool) -> N
 def _text(error: BaseException | None) -> str | None:
     if error is None or isinstance(error, MigratorError):
         return None if error is None else str(error)
-    return f"a bug of ours: {type(error).__name__}: {_text_of(error)}; please report it"
+    return (
+        f"internal error: {type(error).__name__}: {_text_of(error)}; please report it"
+    )
 
 
 def _text_of(error: BaseException) -> str:

@@ -209,5 +209,5 @@ _TEXTS: Mapping[str, str] = {
         "the base branch has this file, and it is missing here; merge the base branch,"
         " or restore the file"
     ),
-    "unreadable": "the file cannot be read: {why}; mend its permissions",
+    "unreadable": "the file cannot be read: {why}; fix its permissions",
 }

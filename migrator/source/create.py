@@ -69,7 +69,7 @@ def create(
     Raises:
         UsageError: *name* has no letter and no digit.
         FilesInvalidError: The directory cannot be written, or its files' versions
-            cannot be told.
+            cannot be known.
     """
     words = snake_case(name)
     if not words:
@@ -117,7 +117,7 @@ def rename(directory: Path, renaming: Renaming) -> None:
 
 
 def is_timestamp(version: int) -> bool:
-    """Tell whether *version* is a date and time after 1970, to the second."""
+    """Return whether *version* is a date and time after 1970, to the second."""
     digits = str(version)
     if len(digits) != _DIGITS:
         return False
@@ -177,7 +177,7 @@ def _timestamp(directory: Path, now: datetime) -> str:
 
 def _unwritable(directory: Path, error: OSError) -> FilesInvalidError:
     message = (
-        f"{error.strerror or type(error).__name__}; mend its permissions,"
+        f"{error.strerror or type(error).__name__}; fix its permissions,"
         " or point MIGRATOR_MIGRATIONS_DIR elsewhere"
     )
     path = str(error.filename or directory)

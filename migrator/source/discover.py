@@ -82,7 +82,7 @@ def _entries(directory: Path, setting: str) -> Iterable[Entry]:
 
 
 def is_archive(name: str) -> bool:
-    """Tell whether a file with this name is read as an archive."""
+    """Return whether a file with this name is read as an archive."""
     return name.endswith((".tar", ".tar.gz", ".tgz"))
 
 
@@ -168,5 +168,5 @@ _ONLY_ARCHIVE = (
     " point MIGRATOR_MIGRATIONS_DIR at {}"
 )
 _NAME_MEND = "name it like 0001_create_users.sql, or move it out of the directory"
-_NO_FILE = "this is no regular file; remove it, or mend the link"
+_NO_FILE = "this is no regular file; remove it, or fix the link"
 _EXTENSION = "only .sql and .py in lower case are read; rename the file"

@@ -29,7 +29,7 @@ class Member(NamedTuple):
     """None for a link, a device and the like."""
 
     def is_file(self) -> bool:
-        """Tell whether it has a content."""
+        """Return whether it has a content."""
         return self.content is not None
 
 

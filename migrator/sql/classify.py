@@ -1,9 +1,9 @@
 """
 What a statement is by nature where no transaction of ours has to hold it.
 
-Whether it may run inside a transaction block, whose end it shares then; what tells,
-after the session died, whether a statement that may not came through; and what is lost
-with the session. By its words, as PostgreSQL's grammar has them (gram.y).
+Whether it may run inside a transaction block, whose end it shares then; how to know,
+after the session died, whether it was applied where it may not; and what is lost with
+the session. By its words, as PostgreSQL's grammar has them (gram.y).
 """
 
 import re
@@ -23,7 +23,7 @@ class Effect(Enum):
     BLOCK = "in a transaction block, where it means the same"
     SESSION = "changes nothing but the session, and may be repeated in another one"
     CONTROL = "is about the file's own transaction, or has no effect outside of one"
-    TRACED = "not in a transaction block; the catalogs tell whether it came through"
+    TRACED = "not in a transaction block; the catalogs show whether it was applied"
     AGAIN = "not in a transaction block, and may run again"
     OPAQUE = "commits as it likes, and nothing tells how far it came"
 
@@ -107,7 +107,7 @@ _CHAIN = r".* and chain$"
 
 
 def is_commit(text: str) -> bool:
-    """Tell whether *text* is a COMMIT, by whichever of its names."""
+    """Return whether *text* is a COMMIT, by whichever of its names."""
     return _ending(text) in _COMMITS
 
 

@@ -154,7 +154,7 @@ def _unquoted(literal: str) -> Iterator[str]:
 
 def is_secret(text: str) -> bool:
     """
-    Tell whether *text* is worth hiding.
+    Return whether *text* is worth hiding.
 
     Fewer than four characters, or a word such as `true`, are found everywhere: masks
     would eat the text without hiding anything.

@@ -34,7 +34,7 @@ class SessionLeft(NamedTuple):
         return _WITH_GOOSE if self.setting else _WITH_BOTH
 
     @property
-    def mend(self) -> str:
+    def remedy(self) -> str:
         """Return what to do about it, for a message."""
         return _SET.format(_OURS.get(self.what, "")) if self.setting else _UNDO
 
@@ -106,8 +106,8 @@ _NAMES = {
     "timezone": "TimeZone",
 }
 # What changes neither what a later file makes nor who owns it nor what its rows are:
-# time limits, what is told, how much memory and which plan. Texts are read alone, so
-# client_encoding and standard_conforming_strings begin anew with each file.
+# time limits, what is logged, how much memory and which plan. Texts are read alone, so
+# client_encoding and standard_conforming_strings are reset with each file.
 _QUIET = re.compile(
     r"client_encoding|standard_conforming_strings|\w+_timeout|client_min_messages"
     r"|application_name|row_security|escape_string_warning|log_\w+|debug_\w+|track_\w+"

@@ -719,7 +719,7 @@ def test_a_locked_table_is_busy_and_not_a_lost_connection(database: str) -> None
 
 
 def test_a_name_that_is_no_name_is_refused(database: str) -> None:
-    """As a bad table, not as a bug of ours."""
+    """As a bad table, not as an internal error."""
     with pytest.raises(InvalidTrackingTableError):
         runner(database, table="my-table").run(TWO, Up())
 

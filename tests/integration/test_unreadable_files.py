@@ -10,7 +10,7 @@ from tests.helpers.support import Result, run, write
 
 
 FILES = {"1_a.sql": "SELECT 1;", "2_b.sql": "SELECT 2;", "3_c.sql": "SELECT 3;"}
-REASON = "the file cannot be read: Permission denied; mend its permissions"
+REASON = "the file cannot be read: Permission denied; fix its permissions"
 
 
 @pytest.fixture

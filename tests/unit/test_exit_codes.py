@@ -20,7 +20,7 @@ def test_every_code_has_a_meaning() -> None:
 
 
 def test_every_error_has_a_code() -> None:
-    """No error that we raise on purpose ends as a bug of ours."""
+    """No error that we raise on purpose ends as an internal error."""
     shapes = [kind.__new__(kind) for kind in leaves(errors.MigratorError)]
     for shape in shapes:
         if isinstance(shape, errors.InterruptedRunError):

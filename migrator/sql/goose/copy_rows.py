@@ -15,7 +15,7 @@ def nothing_ahead(_line: int) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class LongRows:
-    """Rows that are read anew each time; pieces of whole lines."""
+    """Rows that are read again each time; pieces of whole lines."""
 
     read: Callable[[], Iterator[str]]
 

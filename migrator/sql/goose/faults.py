@@ -54,7 +54,7 @@ REFUSED = {
         "goose knows no annotation '{said}'; write {known} and nothing else"
         " in the line, or keep '+goose' out of the comment"
     ),
-    "unfinished": "{why}; {mend}",
+    "unfinished": "{why}; {remedy}",
     "envsub": (
         "a variable cannot be replaced: {why}; '-- +goose ENVSUB ON' is in effect"
         " here: set the variable, fix the expression, write a plain dollar as '\\$', or"
@@ -65,7 +65,7 @@ REFUSED = {
         "a migration in Go cannot run here; write it in SQL or in Python, or apply it"
         " with the program that it is compiled into: once applied, the file may stay"
     ),
-    "unreadable": "the file cannot be read: {why}; mend its permissions",
+    "unreadable": "the file cannot be read: {why}; fix its permissions",
     "bom": ("the file starts with a byte order mark; save it as UTF-8 without BOM"),
     "carriage_return": (
         "the file's lines end with CR only; save it with LF or CRLF line ends"
@@ -98,7 +98,7 @@ HAZARDS = {
     "unclosed": "{inside} is opened here and never closed; close it{hint}",
     "merged": (
         "this is sent together with the statement before it, as one transaction,"
-        " in which one of them cannot run; {mend}"
+        " in which one of them cannot run; {remedy}"
     ),
     "lost_after_cr": (
         "goose takes the whole line for a comment, PostgreSQL only what stands before"
@@ -156,7 +156,7 @@ WARNINGS = {
         "there is no statement below '-- +goose Up': applying this file records its"
         " version and changes nothing; if that is not intended, add what is missing"
     ),
-    "session_left": "this leaves {what} in the session: {who}; {mend}",
+    "session_left": "this leaves {what} in the session: {who}; {remedy}",
 }
 
 _TEXTS = REFUSED | HAZARDS | WARNINGS

@@ -204,9 +204,9 @@ class _Check:
         if merged and any(
             refuses_transaction(statement.text, part.start) for part in found
         ):
-            mend = _OWN_BLOCK if block else _OWN_LINE
+            remedy = _OWN_BLOCK if block else _OWN_LINE
             at = found[1].start
-            self._add_if("merged", statement, at, transaction=False, mend=mend)
+            self._add_if("merged", statement, at, transaction=False, remedy=remedy)
 
     def _up_to_block(self, index: int, *, compare: bool) -> int:
         """Compare goose's ends with PostgreSQL's, or do not; return the next block."""
@@ -339,9 +339,9 @@ def unfinished(left: Statement, side: Direction, findings: FaultCollector) -> No
         hint = backslash_hint(left.text)
         findings.add("psql_command", line, column, sides=(side,), said=said, hint=hint)
         return
-    at, why, mend = _why_unfinished(left.text)
+    at, why, remedy = _why_unfinished(left.text)
     line, column = left.locate(at + 1)
-    findings.add("unfinished", line, column, sides=(side,), why=why, mend=mend)
+    findings.add("unfinished", line, column, sides=(side,), why=why, remedy=remedy)
 
 
 # psqlscan.l: outside of quotes a backslash begins a command, wherever in a line
@@ -359,8 +359,8 @@ def _why_unfinished(text: str) -> tuple[int, str, str]:
     if last.stop is Stop.SEMICOLON:
         return last.end - 1, "goose does not see this ';', for more follows it", _MOVE
     if last.stop is Stop.OPEN and last.inside is not None:
-        mend = f"close it{backslash_hint(text)}"
-        return last.since, f"{last.inside.value} is opened here", mend
+        remedy = f"close it{backslash_hint(text)}"
+        return last.since, f"{last.inside.value} is opened here", remedy
     return last.start, "this statement has no ';'", "end its last line with ';'"
 
 

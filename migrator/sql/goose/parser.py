@@ -127,7 +127,7 @@ class Reader:
                     sides=(side,),
                     what=left.what,
                     who=left.who,
-                    mend=left.mend,
+                    remedy=left.remedy,
                 )
 
     def _check_empty(self) -> None:

@@ -144,7 +144,7 @@ def test_an_internal_error_is_reported_as_one() -> None:
     verdict = RunSummary("up").verdict(KeyError("x"), duration_s=0)
 
     assert (verdict.exit_code, verdict.outcome) == (1, "internal")
-    assert verdict.error == "a bug of ours: KeyError: 'x'; please report it"
+    assert verdict.error == "internal error: KeyError: 'x'; please report it"
 
 
 @pytest.mark.parametrize("size", [10, 4_000, 100_000])

@@ -203,7 +203,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
     assert result.exit_code == 10
     assert result.verdict["error"] == (
-        f"{tmp_path}/m: File exists; mend its permissions,"
+        f"{tmp_path}/m: File exists; fix its permissions,"
         " or point MIGRATOR_MIGRATIONS_DIR elsewhere"
     )
 

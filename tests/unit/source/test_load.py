@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert migration.version == 1
     assert migration.up == migration.down
     assert [str(fault) for fault in migration.up.faults] == [
-        "1_a.sql: the file cannot be read: Input/output error; mend its permissions"
+        "1_a.sql: the file cannot be read: Input/output error; fix its permissions"
     ]
 
 
