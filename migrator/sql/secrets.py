@@ -20,9 +20,25 @@ SHORT = 6
 _FEWEST = 4
 _NO_SECRETS = frozenset(("true", "false", "null", "none", "undefined"))
 
+
+def _inner(level: int) -> str:
+    """Return a pattern for a literal within *level* others, which double its quotes."""
+    quote, double = "'" * 2**level, "'" * 2 ** (level + 1)
+    return (
+        rf"(?=(?:{double})*+{quote}(?![\s',;)]|\Z)){quote}"
+        rf"(?:[^']|{double})*+(?:'{{1,{len(quote)}}}|\Z)"
+    )
+
+
+# Within E'…' too: \' there. What is empty is none: a blank or a comma is behind it
+_INNER = rf"""
+    {_inner(3)} | {_inner(2)} | {_inner(1)}
+    | \\+'(?:[^'\\]|\\++'\\++'|\\++[^'\\])*+(?:\\*+'|\Z)
+"""
 # In scan.l: xe, xus, xq, xdolq. What is cut off ends with the text.
-_STRING = r"""
-    [eE]'(?:[^'\\]|\\.|\\\Z|'')*(?:'|\Z) | (?:[uU]&|[nN])?'(?:[^']|'')*(?:'|\Z)
+_STRING = rf"""
+    {_INNER}
+    | [eE]'(?:[^'\\]|\\.|\\\Z|'')*(?:'|\Z) | (?:[uU]&|[nN])?'(?:[^']|'')*(?:'|\Z)
     | \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)
 """
 _NAME = r"(?:password|passwd|passphrase)"
@@ -34,8 +50,13 @@ _LITERAL = rf'(?sx){_STRING} | "(?:[^"\\]|\\.|\\\Z)+(?:"|\Z)'
 # password := "s", secret => 's'
 _QUOTED = rf"""(?isx)
     (?P<before>{_ANY_NAME}(?:["']?|\s+\w+)\s*(?:=>|:=|=|:)\s*
-        | \bset_config\s*\(\s*'[^']{{0,100}}{_ANY_NAME}'\s*,\s*)
+        | \bset_config\s*\(\s*'+[^']{{0,100}}{_ANY_NAME}'+\s*,\s*)
     (?P<value>{_STRING} | (?<=[=:>\s])"(?:[^"\\]|\\.|\\\Z)+(?:"|\Z))
+"""
+# 'PASSWORD ' || 's' and format('PASSWORD %L', 's'): every literal up to the semicolon
+_BUILT = rf"""(?isx)
+    (?P<before>{_NAME}\s+(?:'*+%(?:\d+\$)?[LsI][^;']{{0,100}}'*?)?'+\s*(?:\|\||,))
+    (?P<value>(?:{_STRING} | [^;])*+)
 """
 # libpq's keywords, a URL's query, ODBC
 _BARE = rf"(?i)(?P<before>{_ANY_NAME}=)(?P<value>(?!\*\*\*|…)[^\s'\"&;]+)"
@@ -67,16 +88,38 @@ def mask_passwords(text: str) -> str:
         return text
     for pattern, mask in ((_EXCERPT, MASK), (_BROKEN, f'"{MASK}"')):
         text = re.sub(pattern, rf"\g<before>{mask}", text)
+    text = re.sub(_BUILT, _mask_parts, text)
     text = _without(text, _password_literals(text))
-    for pattern, mask in ((_QUOTED, f"'{MASK}'"), (_URL, MASK), (_BARE, MASK)):
-        text = re.sub(pattern, rf"\g<before>{mask}", text)
+    text = re.sub(_QUOTED, lambda it: it["before"] + _masked(it["value"]), text)
+    for pattern in (_URL, _BARE):
+        text = re.sub(pattern, rf"\g<before>{MASK}", text)
     return text
+
+
+def _mask_parts(built: re.Match[str]) -> str:
+    """Return what a statement is put together from, with masks for its literals."""
+    parts = re.sub(rf"(?sx){_STRING}", lambda it: _masked(it[0]), built["value"])
+    return built["before"] + parts
+
+
+def _masked(literal: str) -> str:
+    """Return the mask of *literal*, in quotes of the same depth."""
+    inner = re.fullmatch(rf"(?sx){_INNER}", literal)
+    quotes = re.match(r"\\+'|'+", literal) if inner else None
+    if quotes is None:
+        return f"'{MASK}'"
+    return f"{_quote(quotes[0])}{MASK}{_quote(quotes[0])}"
+
+
+def _quote(quotes: str) -> str:
+    """Return that of *quotes* which is no content: 2 of 6, as 4 stand for one."""
+    return quotes if quotes[0] == "\\" else "'" * (len(quotes) & -len(quotes))
 
 
 def _without(text: str, literals: Iterable[re.Match[str]]) -> str:
     parts, done = [], 0
     for found in literals:
-        parts += [text[done : found.start()], f"'{MASK}'"]
+        parts += [text[done : found.start()], _masked(found[0])]
         done = found.end()
     return "".join((*parts, text[done:]))
 
@@ -119,6 +162,9 @@ _NONE: frozenset[str] = frozenset()
 
 
 def _passwords(text: str) -> Iterator[str]:
+    for built in re.finditer(_BUILT, text):
+        for part in re.finditer(rf"(?sx){_STRING}", built["value"]):
+            yield from _unquoted(part[0])
     for found in chain(_password_literals(text), re.finditer(_QUOTED, text)):
         literal = found.groupdict().get("value") or found[0]
         yield from _unquoted(literal)
@@ -145,6 +191,13 @@ def _unquoted(literal: str) -> Iterator[str]:
     dollar = re.fullmatch(r"\$(\w*)\$(.*?)(?:\$\1\$)?", literal, re.DOTALL)
     if dollar:
         yield dollar[2]
+        return
+    inner = re.match(r"\\+'|(?:'')+(?!')", literal)
+    if inner:
+        quote = _quote(inner[0])
+        content = literal.removeprefix(quote).rstrip("'\\")
+        yield content
+        yield content.replace(quote * 2, "'")
         return
     quote = '"' if literal.startswith('"') else "'"
     content = literal.partition(quote)[2].removesuffix(quote)

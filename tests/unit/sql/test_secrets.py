@@ -95,10 +95,76 @@ def test_what_a_server_may_repeat(text: str, expected: set[str]) -> None:
     assert find_passwords(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "EXECUTE 'ALTER ROLE x PASSWORD ''zq7z''' x",
+            "EXECUTE 'ALTER ROLE x PASSWORD ''********''' x",
+        ),
+        (
+            "'EXECUTE ''ALTER ROLE x PASSWORD ''''zq7z'''''' x'",
+            "'EXECUTE ''ALTER ROLE x PASSWORD ''''********'''''' x'",
+        ),
+        ("'a PASSWORD ''z''''zq7z'' x'", "'a PASSWORD ''********'' x'"),
+        ("'a PASSWORD ''''''zq7z'' x'", "'a PASSWORD ''********'' x'"),
+        ("'a PASSWORD ''zq7z", "'a PASSWORD ''********''"),
+        (r"E'a PASSWORD \'zq7z\' x'", r"E'a PASSWORD \'********\' x'"),
+        (r"E'a PASSWORD \'z\'\'zq7z\''", r"E'a PASSWORD \'********\''"),
+        ("'a PASSWORD $$zq7z$$'", "'a PASSWORD '********''"),
+        ("'f(password := ''zq7z'')'", "'f(password := ''********'')'"),
+        (
+            "'set_config(''app.password'', ''zq7z'')'",
+            "'set_config(''app.password'', ''********'')'",
+        ),
+        (
+            "format('ALTER ROLE x PASSWORD %L', 'zq7z'); f('x')",
+            "format('ALTER ROLE x PASSWORD %L', '********'); f('x')",
+        ),
+        (
+            "format('ALTER ROLE %I PASSWORD ''%s''', 'x', $$zq7z$$)",
+            "format('ALTER ROLE %I PASSWORD ''********''', '********', '********')",
+        ),
+        (
+            "'ALTER ROLE x PASSWORD ' || quote_literal('z;zq7z')",
+            "'ALTER ROLE x PASSWORD '********'********')",
+        ),
+        (
+            "'a PASSWORD ''' || 'zq7z' || ' VALID'",
+            "'a PASSWORD '********'********' || '********'",
+        ),
+    ],
+)
+def test_passwords_in_literals_within_literals(text: str, expected: str) -> None:
+    """
+    However deep their quotes are, and where a statement is put together.
+
+    There more is masked than has to be: a password may begin with `||` or a comma, too.
+    """
+    assert mask_passwords(text) == expected
+    assert "zq7z" not in mask_passwords(expected)
+    assert any("zq7z" in found for found in find_passwords(text))
+
+
+def test_an_empty_password_ends_where_it_begins() -> None:
+    """What stands behind it is not taken for one."""
+    text = "UPDATE u SET password = '' WHERE a = 'x'"
+
+    assert mask_passwords(text) == text.replace("''", "'********'")
+
+
 PIECES = (
     *("password ", "x", "'", "password='", "a:/b:", "LINE 1: .", "token='abcd"),
     *("/* */", "password/* */", "password /* ", "/*password*/", "--password \n"),
     *("password --", "password \n--", "token    ", "create role password ", "\\"),
+    *(
+        "password ''x",
+        "password \\'",
+        "password %L'",
+        "password ' ||",
+        "''''x",
+        "\\\\'",
+    ),
     *('password "', "password $a", "password e'\\", 'missing "=" after "'),
 )
 LARGE = """
