@@ -7,13 +7,16 @@ from migrator.domain.model import Step
 from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
     ConnectionLostError,
+    LockLostError,
     MigratorError,
     ReadOnlyServerError,
+    StatementFailedError,
     TrackingTableLockedError,
     UnavailableError,
 )
 from migrator.events.base import Event
 from migrator.events.database import ConnectionLost, ConnectionRetried
+from migrator.pg.errors.remedies import SPARE_SESSIONS, find_terminator
 
 
 ATTEMPTS = 3
@@ -47,7 +50,15 @@ class ReconnectPolicy:
         self._delays_at = -1
         """How many steps were done when the delays began."""
 
-    def delay(self, error: Lost, *, done: int, going: bool, taken: bool) -> float:
+    def delay(
+        self,
+        error: Lost,
+        *,
+        done: int,
+        going: bool,
+        taken: bool,
+        step: Step | None = None,
+    ) -> float:
         """
         Return how long to wait before another session, or raise what *error* comes to.
 
@@ -56,10 +67,12 @@ class ReconnectPolicy:
             done: How many steps are through, -1 before there is a plan.
             going: Whether steps were being taken: only then one may be the cause.
             taken: Whether this run has taken any.
+            step: The one that was taken, or is the next.
 
         Raises:
             ConnectionLostError: A session has died for good; or the third one at the
                 same step.
+            StatementFailedError: The third one at a step that terminates sessions.
             UnavailableError, TrackingTableLockedError: As *error* says, and the
                 allowance is spent or no session has died.
         """
@@ -69,7 +82,7 @@ class ReconnectPolicy:
         ):
             raise error
         if isinstance(error, ConnectionLostError):
-            self._count(error, done=done, going=going)
+            self._count(error, done=done, going=going, step=step)
         with self._allowance.waiting():
             delay = next(self._growing_delays(done), None)
         if delay is None:
@@ -97,13 +110,17 @@ class ReconnectPolicy:
             next_attempt_s=round(delay, 3),
         )
 
-    def _count(self, error: ConnectionLostError, *, done: int, going: bool) -> None:
+    def _count(
+        self, error: ConnectionLostError, *, done: int, going: bool, step: Step | None
+    ) -> None:
         self._last = error
         self._deaths[done] += going
         if not error.is_recoverable:
             raise error
         if self._deaths[done] == ATTEMPTS:
-            raise error.with_consequence(_KILLING) from error
+            raise _terminated(error, step) or error.with_consequence(
+                _KILLING
+            ) from error
 
     def _growing_delays(self, done: int) -> Iterator[float]:
         """Return delays that grow until another step is done."""
@@ -120,6 +137,16 @@ class ReconnectPolicy:
         if isinstance(error, ReadOnlyServerError) and taken:
             return ConnectionLostError(error.server, doing=_SEEKING)
         return error
+
+
+def _terminated(error: ConnectionLostError, step: Step | None) -> MigratorError | None:
+    """Return the error of a file that ends the session of its own migration lock."""
+    if step is None or not isinstance(error, LockLostError):
+        return None
+    place = find_terminator(step)
+    if place is None or not step.migration.transaction:
+        return None
+    return StatementFailedError(place, error.server, remedy=SPARE_SESSIONS)
 
 
 _KILLING = f"; that was attempt {ATTEMPTS} at this migration, which may be the cause"

@@ -246,8 +246,10 @@ class ReconnectingRun:
         going, self._is_going, walk = self._is_going, False, self._steps
         done = walk.steps_done if walk else -1
         taken = walk is not None and bool(walk.steps_taken)
-        delay = self._reconnect_policy.delay(error, done=done, going=going, taken=taken)
         step = walk.next_step if walk else None
+        delay = self._reconnect_policy.delay(
+            error, done=done, going=going, taken=taken, step=step
+        )
         self.observe(
             self._reconnect_policy.lost_event(error, delay, done=done, step=step)
         )

@@ -279,6 +279,44 @@ def test_a_statement_that_ends_each_session(
     assert (ran(conn), applied(conn)) == (["up 1"], [0, 1])
 
 
+OTHERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("lead", ["", "DO $$BEGIN PERFORM 1; END$$;\n"])
+def test_a_file_that_terminates_all_other_sessions(
+    database: str, directory: Path, conn: psycopg.Connection, lead: str
+) -> None:
+    """It ends the session of its own lock: at the third time its line is named."""
+    write(directory, {"2_t.sql": f"{lead}{OTHERS};\nSELECT pg_sleep(1);"})
+    conn.close()
+
+    result = migrate(database, directory)
+
+    failed = result.verdict["failed"]
+    assert (result.exit_code, failed["path"]) == (13, "2_t.sql")
+    assert failed["line"] == 2 + lead.count("\n")
+    assert "application_name <> current_setting" in result.verdict["error"]
+    assert len(result.events("connection.lost")) == 2
+    with psycopg.connect(database) as again:
+        assert applied(again) == [0, 1]
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_a_file_that_spares_sessions_of_its_own_name_is_applied(
+    database: str, directory: Path, conn: psycopg.Connection
+) -> None:
+    """As the error about it says."""
+    spare = "AND application_name <> current_setting('application_name')"
+    write(directory, {"2_t.sql": f"{OTHERS} {spare};"})
+    conn.close()
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, len(result.events("connection.lost"))) == (0, 0)
+
+
 def test_a_script_runs_again(
     database: str, conn: psycopg.Connection, directory: Path
 ) -> None:

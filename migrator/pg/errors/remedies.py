@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from migrator.domain.facts import Place, ServerMessage
-from migrator.domain.model import SessionState, Statement
+from migrator.domain.model import SessionState, Statement, Step
 from migrator.errors import StatementFailedError
 from migrator.errors.base import list_values
 from migrator.errors.runtime import NOT_APPLIED
@@ -113,3 +113,18 @@ def _refuses_transaction(server: ServerMessage, text: str) -> bool:
     if server.sqlstate != _NO_BLOCK or first == ["set"]:
         return False  # SET TRANSACTION has the same SQLSTATE, where it comes too late
     return bool(text) or "transaction block" in server.message
+
+
+def find_terminator(step: Step) -> Place | None:
+    """Return the place of the first statement whose words terminate sessions."""
+    for number, statement in enumerate(step.statements, 1):
+        if "pg_terminate_backend" in statement.text.lower():
+            return step.migration.place(statement, number)
+    return None
+
+
+# both sessions of a run have the same application_name
+SPARE_SESSIONS = (
+    "the file terminates the session that holds the migration lock: exclude it with"
+    " AND application_name <> current_setting('application_name'), then re-run"
+)
