@@ -6,14 +6,11 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 
-_TOGETHER = ("tests/image", "tests/k8s")
-"""Folders whose tests share what takes long to make: an image, a cluster's tools."""
+_TOGETHER = ("tests/image", "tests/k8s", "tests/faults")
+"""Folders whose tests share what takes long to make (an image, a cluster's tools), or
+keep both cores busy by themselves."""
 
-_LONG = (
-    "tests/faults/test_messages.py",
-    "tests/faults/test_traffic.py",
-)
-"""Files whose tests take so long that each of them is shared out on its own."""
+_FIRST = ("tests/image/", "tests/faults/")
 
 
 class Workers(LoadScopeScheduling):  # type: ignore[misc] # it ships no types
@@ -21,8 +18,6 @@ class Workers(LoadScopeScheduling):  # type: ignore[misc] # it ships no types
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        if path in _LONG:
-            return nodeid
         folder = str(PurePath(path).parent)
         return folder if folder in _TOGETHER else path
 
@@ -47,4 +42,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Workers:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no worker is left with it at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/image/"))
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
