@@ -406,7 +406,9 @@ def test_a_theft_in_a_file_without_transaction(
     with pytest.raises(LockLostError) as caught:
         runner(database, observe=when("migration.started", thief.start)).run(long, Up())
 
-    assert "1 of 2 statements of 00001_test.sql are applied and recorded" in str(caught.value)
+    assert "1 of 2 statements of 00001_test.sql are applied and recorded" in str(
+        caught.value
+    )
     assert versions(conn) == [0]
 
 

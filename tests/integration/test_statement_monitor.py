@@ -21,7 +21,7 @@ from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.connection.queries import GiveUp, Row, query_rows
 from migrator.pg.monitor.current_statement import CurrentStatement
-from migrator.pg.monitor.lookout import run_monitor
+from migrator.pg.monitor.monitor_thread import run_monitor
 from migrator.source.load import load
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.round_trips import count_round_trips

@@ -24,7 +24,7 @@ from migrator.pg.locking.stale_sessions import (
     read_processes,
 )
 from migrator.pg.monitor.current_statement import monitored_statement
-from migrator.pg.monitor.lookout import MonitorConnection, run_monitor
+from migrator.pg.monitor.monitor_thread import MonitorConnection, run_monitor
 from migrator.process.cancellation import Cancellation
 
 

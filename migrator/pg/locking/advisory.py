@@ -40,7 +40,7 @@ from migrator.pg.locking.lease import (
 from migrator.pg.locking.lease_heartbeat import LeaseHeartbeat
 from migrator.pg.locking.lock_holder import holder_of_lock, publish_worker_sql
 from migrator.pg.monitor.current_statement import CurrentStatement
-from migrator.pg.monitor.lookout import MonitorConnection, run_monitor
+from migrator.pg.monitor.monitor_thread import MonitorConnection, run_monitor
 from migrator.process.cancellation import Cancellation
 
 

@@ -88,7 +88,7 @@ class Monitor:
 
     def _note_statement(self, running: RunningStatement, elapsed_s: float) -> None:
         from migrator.pg.monitor.activity import SessionActivity  # noqa: PLC0415 - rare
-        from migrator.pg.monitor.seeing import progressed_event  # noqa: PLC0415 - rare
+        from migrator.pg.monitor.statement_events import progressed_event  # noqa: PLC0415 - rare
 
         self._watch.emit(progressed_event(running, elapsed_s, SessionActivity(), None))
 
@@ -122,7 +122,7 @@ class Monitor:
     def _report(
         self, running: RunningStatement, elapsed_s: float, seen: "SessionActivity"
     ) -> None:
-        from migrator.pg.monitor.seeing import progressed_event  # noqa: PLC0415 - rare
+        from migrator.pg.monitor.statement_events import progressed_event  # noqa: PLC0415 - rare
 
         rate = self._rate(seen.progress)
         if seen.blockers:
@@ -136,7 +136,7 @@ class Monitor:
         self, running: RunningStatement, elapsed_s: float, seen: "SessionActivity"
     ) -> None:
         """Warn who blocks, if the blockers changed or the warning is due again."""
-        from migrator.pg.monitor.seeing import blocked_event, blocker_text  # noqa: PLC0415 - rare
+        from migrator.pg.monitor.statement_events import blocked_event, blocker_text  # noqa: PLC0415 - rare
 
         self._watch.set_blocker(running.place, blocker_text(seen))
         pids = [each.pid for each in seen.blockers]

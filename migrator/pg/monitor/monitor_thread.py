@@ -35,7 +35,7 @@ def run_monitor(
             if close is not None:
                 close()
 
-    thread = threading.Thread(target=look, name="lookout", daemon=True)
+    thread = threading.Thread(target=look, name="migrator-monitor", daemon=True)
     thread.start()
     try:
         yield
