@@ -11,6 +11,7 @@ from os.path import commonprefix
 from urllib.parse import unquote
 
 from migrator.sql.gaps import Gaps
+from migrator.sql.lexer import possessive
 
 
 MASK = "********"
@@ -24,16 +25,18 @@ _NO_SECRETS = frozenset(("true", "false", "null", "none", "undefined"))
 def _inner(level: int) -> str:
     """Return a pattern for a literal within *level* others, which double its quotes."""
     quote, double = "'" * 2**level, "'" * 2 ** (level + 1)
+    body = possessive(f"[^']|{double}")
     return (
-        rf"(?=(?:{double})*+{quote}(?![\s',;)]|\Z)){quote}"
-        rf"(?:[^']|{double})*+(?:'{{1,{len(quote)}}}|\Z)"
+        rf"(?={possessive(double)}{quote}(?![\s',;)]|\Z)){quote}"
+        rf"{body}(?:'{{1,{len(quote)}}}|\Z)"
     )
 
 
+_ESCAPED = possessive(r"[^'\\]|\\++'\\++'|\\++[^'\\]")
 # Within E'…' too: \' there. What is empty is none: a blank or a comma is behind it
 _INNER = rf"""
     {_inner(3)} | {_inner(2)} | {_inner(1)}
-    | \\+'(?:[^'\\]|\\++'\\++'|\\++[^'\\])*+(?:\\*+'|\Z)
+    | \\+'{_ESCAPED}(?:\\*+'|\Z)
 """
 # In scan.l: xe, xus, xq, xdolq. What is cut off ends with the text.
 _STRING = rf"""
@@ -56,7 +59,7 @@ _QUOTED = rf"""(?isx)
 # 'PASSWORD ' || 's' and format('PASSWORD %L', 's'): every literal up to the semicolon
 _BUILT = rf"""(?isx)
     (?P<before>{_NAME}\s+(?:'*+%(?:\d+\$)?[LsI][^;']{{0,100}}'*?)?'+\s*(?:\|\||,))
-    (?P<value>(?:{_STRING} | [^;])*+)
+    (?P<value>(?>(?:{_STRING} | [^;])*))
 """
 # libpq's keywords, a URL's query, ODBC
 _BARE = rf"(?i)(?P<before>{_ANY_NAME}=)(?P<value>(?!\*\*\*|…)[^\s'\"&;]+)"

@@ -42,7 +42,13 @@ from tests.k8s import chart
 
 
 ROOT = Path(__file__).parents[2]
-MARKDOWN = sorted((*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md")))
+FOLDERS = ("k8s", "migrations", "migrator", "tests")
+MARKDOWN = sorted(
+    (
+        *ROOT.glob("*.md"),
+        *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md")),
+    )
+)
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in MARKDOWN}
 README = PAGES["README.md"]
 DEPLOYING = PAGES["k8s/README.md"]
