@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -116,9 +117,11 @@ def ends_with_us(signal: str, *command: str | Path) -> tuple[str | Path, ...]:
     """
     Return a command whose process gets a signal when this one is gone, even if killed.
 
-    Only Linux can do it (prctl(2): PR_SET_PDEATHSIG), with util-linux's setpriv.
+    Only Linux can do it (prctl(2): PR_SET_PDEATHSIG), with util-linux's setpriv, and
+    from the main thread only: the signal comes when the thread that started it ends.
     """
-    if shutil.which("setpriv") is None:
+    main = threading.current_thread() is threading.main_thread()
+    if not main or shutil.which("setpriv") is None:
         return command
     return ("setpriv", f"--pdeathsig={signal}", "--", *command)
 
