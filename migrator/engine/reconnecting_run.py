@@ -4,7 +4,7 @@ A run's work under the lock, taken up again when a session dies.
     with locked(conn, done):            again from here with each new session
         plan                            once: the first plan is the one that runs
         or read what was committed      once our lost sessions are gone
-        walk.go(executor)               what is left
+        steps.run(executor)             what is left
 
 What was in flight is known by the table alone, and the table is believed only when no
 session of ours can change it any more: those that were lost are ended first, and the
@@ -35,6 +35,11 @@ from migrator.errors import (
 )
 from migrator.events.base import Observer
 from migrator.pg.connection.database import Database
+from migrator.pg.errors.remedies import (
+    find_existing_remedy,
+    remedy_of_session,
+    session_lost,
+)
 from migrator.pg.errors.tracking_errors import translate_errors
 from migrator.pg.errors.translate import READ_ONLY_TRANSACTION
 from migrator.pg.execution.partial_errors import file_place
@@ -113,8 +118,6 @@ class ReconnectingRun:
             return
         if not isinstance(error, (StatementFailedError, PartiallyAppliedError)):
             return
-        from migrator.pg.errors.remedies import find_existing_remedy  # noqa: PLC0415 - rare
-
         recorded = self._steps is not None and bool(self._steps.steps_taken)
         if error.server is not None:
             remedy = find_existing_remedy(
@@ -129,8 +132,6 @@ class ReconnectingRun:
             error, (StatementFailedError, PartiallyAppliedError)
         ):
             return
-        from migrator.pg.errors.remedies import remedy_of_session  # noqa: PLC0415 - rare
-
         left = session_left(before(self.files, step))
         state = self.database.session.state
         remedy = remedy_of_session(error.server, left, state) if error.server else ""
@@ -197,8 +198,6 @@ class ReconnectingRun:
         if walk.next_step is None or self.database.session.state is SessionState.RESET:
             return
         if left := session_left(walk.steps_taken):
-            from migrator.pg.errors.remedies import session_lost  # noqa: PLC0415 - rare
-
             raise session_lost(file_place(walk.next_step, BEGINNING), left)
 
     def _start_steps(self, conn: psycopg.Connection, now: DatabaseState) -> StepRunner:

@@ -2,10 +2,10 @@
 The main loop: look, lock, look again, plan, do.
 
     files = load(directory)             every file is read and parsed first
-    history = store.look(conn)          no lock: may only find nothing to do
-    with self._locked(conn, …):         polled, on another connection
+    state = store.read_state(conn)      no lock: may only find nothing to do
+    with self._run_locked(conn, …):     polled, on another connection
         seen = store.ensure(conn)       what the table says now
-        walk.go(make_plan(...))         each step its own transaction, with its row
+        steps.run(make_plan(...))       each step its own transaction, with its row
 
 From the lock on it is `ReconnectingRun`, which a lost session does not end.
 """
@@ -130,12 +130,7 @@ class Runner:
     def plan(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """Return what `run` would do now; raises what it would, and changes nothing."""
         with self._connect_and_read() as (conn, seen):
-            plan = self._plan(files, seen.history, goal)
-            self._check_drift(files, seen)
-        self._emit_ahead(files, seen.history)
-        self._emit_faults(files, plan)
-        if plan:
-            self._emit_elsewhere(seen)
+            plan = self._first_plan(files, seen, goal)
         self._emit_plan(conn, seen.history, plan)
         return plan
 
@@ -172,12 +167,8 @@ class Runner:
         began = time.monotonic()
         with self._connect_and_read() as (conn, seen):
             spent_s = time.monotonic() - began
-            plan = self._plan(files, seen.history, goal)
-            self._check_drift(files, seen)
-            self._emit_ahead(files, seen.history)
-            self._emit_faults(files, plan)
+            plan = self._first_plan(files, seen, goal)
             if plan:
-                self._emit_elsewhere(seen)
                 from migrator.events.serialized import SerializedObserver  # noqa: PLC0415 - there is work to do
 
                 us = replace(
@@ -186,6 +177,18 @@ class Runner:
                 return us._reconnecting_run(files, goal, spent_s).run(conn, seen)  # noqa: SLF001
             self._emit_plan(conn, seen.history, plan)
             return ()
+
+    def _first_plan(
+        self, files: Files, seen: DatabaseState, goal: Goal
+    ) -> tuple[Step, ...]:
+        """Return the plan by what was *seen* without a lock, and report oddities."""
+        plan = self._plan(files, seen.history, goal)
+        self._check_drift(files, seen)
+        self._emit_ahead(files, seen.history)
+        self._emit_faults(files, plan)
+        if plan:
+            self._emit_elsewhere(seen)
+        return plan
 
     def _reconnecting_run(
         self, files: Files, goal: Goal, spent_s: float

@@ -17,6 +17,7 @@ from migrator.source.create import TIMESTAMP, is_timestamp
 from migrator.source.discover import find_files
 from migrator.source.entries import Candidate, Directory
 from migrator.source.load import checksum_of
+from migrator.sql.goose.faults import REFUSED
 
 
 class Comparison(NamedTuple):
@@ -209,5 +210,5 @@ _TEXTS: Mapping[str, str] = {
         "the base branch has this file, and it is missing here; merge the base branch,"
         " or restore the file"
     ),
-    "unreadable": "the file cannot be read: {why}; fix its permissions",
+    "unreadable": REFUSED["unreadable"],
 }

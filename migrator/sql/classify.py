@@ -12,8 +12,12 @@ from enum import Enum
 from itertools import islice
 from typing import NamedTuple
 
-from migrator.sql.keywords import BLANK_KINDS, ends_transaction, refuses_transaction
-from migrator.sql.lexer import Kind, Token, tokenize
+from migrator.sql.keywords import (
+    ends_transaction,
+    refuses_transaction,
+    significant_tokens,
+)
+from migrator.sql.lexer import Kind
 from migrator.sql.split import is_plain, split_statements
 
 
@@ -112,7 +116,7 @@ def is_commit(text: str) -> bool:
 
 
 def _ending(text: str) -> str:
-    first = next(_significant(text), None)
+    first = next(significant_tokens(text), None)
     return "" if first is None else ends_transaction(text, first.start).lower()
 
 
@@ -206,7 +210,7 @@ def _written(name: str | None) -> str:
 
 def _words(text: str) -> Iterator[str]:
     """Yield the first tokens that are not blank, keywords in lower case."""
-    for token in islice(_significant(text), _ENOUGH):
+    for token in islice(significant_tokens(text), _ENOUGH):
         written = text[token.start : token.end]
         yield (
             written.lower() if token.kind is Kind.WORD else written.replace(" ", _BLANK)
@@ -214,11 +218,3 @@ def _words(text: str) -> Iterator[str]:
 
 
 _ENOUGH = 40
-
-
-def _significant(text: str) -> Iterator[Token]:
-    for token in tokenize(text):
-        if token.kind is Kind.SEMICOLON:
-            return
-        if token.kind not in BLANK_KINDS:
-            yield token

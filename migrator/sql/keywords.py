@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
-from migrator.sql.lexer import IN_WORD, WORD, Kind, tokenize
+from migrator.sql.lexer import IN_WORD, WORD, Kind, Token, tokenize
 
 
 # A tuple: it compares by identity first, a set of enums hashes in Python
@@ -38,13 +39,19 @@ def first_words(text: str, start: int = 0, *, limit: int) -> list[str]:
 def phrase(text: str, start: int = 0, *, limit: int) -> str:
     """Return a statement's first tokens, apart by blanks, with words in lower case."""
     found: list[str] = []
-    for token in tokenize(text, start):
-        if token.kind is Kind.SEMICOLON or len(found) == limit:
-            break
-        if token.kind not in BLANK_KINDS:
-            said = text[token.start : token.end]
-            found.append(said.lower() if token.kind is Kind.WORD else said)
+    for token in islice(significant_tokens(text, start), limit):
+        said = text[token.start : token.end]
+        found.append(said.lower() if token.kind is Kind.WORD else said)
     return " ".join(found)
+
+
+def significant_tokens(text: str, start: int = 0) -> Iterator[Token]:
+    """Yield a statement's tokens up to its first `;`, without blanks and comments."""
+    for token in tokenize(text, start):
+        if token.kind is Kind.SEMICOLON:
+            return
+        if token.kind not in BLANK_KINDS:
+            yield token
 
 
 def stray_dollar(text: str) -> int:

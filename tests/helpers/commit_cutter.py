@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
-from tests.helpers.round_trips import server_of
+from tests.helpers.round_trips import dsn_through, server_of
 
 
 _CHUNK = 1 << 16
@@ -57,9 +57,7 @@ class CommitCutter:
     @property
     def dsn(self) -> str:
         """The same database through the proxy."""
-        port = self._listener.getsockname()[1]
-        here = {"host": "127.0.0.1", "hostaddr": None, "port": port}
-        return make_conninfo("", **{**self._parameters, **here})
+        return dsn_through(self._listener, self._parameters)
 
     @property
     def happened(self) -> bool:

@@ -74,7 +74,6 @@ def count_round_trips(
     wire, over = RoundTripCounter(), Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(_NAP_S)
-        port = listener.getsockname()[1]
 
         def accept() -> None:
             while not over.is_set():
@@ -84,8 +83,7 @@ def count_round_trips(
         thread = Thread(target=accept)
         thread.start()
         try:
-            through = {"host": "127.0.0.1", "hostaddr": None, "port": port}
-            yield make_conninfo("", **{**parameters, **through}), wire
+            yield dsn_through(listener, parameters), wire
         finally:
             over.set()
             thread.join()
@@ -101,6 +99,13 @@ def server_of(parameters: Mapping[str, object]) -> socket.socket:
     server = socket.socket(socket.AF_UNIX)
     server.connect(f"{host}/.s.PGSQL.{port}")
     return server
+
+
+def dsn_through(listener: socket.socket, parameters: Mapping[str, object]) -> str:
+    """The database of *parameters* through a proxy on this machine."""
+    port = listener.getsockname()[1]
+    here = {"host": "127.0.0.1", "hostaddr": None, "port": port}
+    return make_conninfo("", **{**parameters, **here})
 
 
 class _Connection:

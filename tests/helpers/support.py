@@ -121,6 +121,15 @@ def write(directory: Path, contents: Mapping[str, str | bytes]) -> Path:
     return directory
 
 
+def three_tables(database: str, directory: Path) -> dict[str, str]:
+    """Write three files that make the tables a, b and c; the settings of a run of them."""
+    names = {f"{n}_{c}.sql": f"CREATE TABLE {c} ();" for n, c in enumerate("abc", 1)}
+    return {
+        "MIGRATOR_DATABASE_URL": database,
+        "MIGRATOR_MIGRATIONS_DIR": str(write(directory, names)),
+    }
+
+
 def _annotated(content: str) -> str:
     return content if "+goose" in content else f"-- +goose Up\n{content}\n"
 

@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from migrator.cli import main
-from tests.helpers.support import run, write
+from tests.helpers.support import run, three_tables, write
 
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -23,14 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "migrations"
 @pytest.fixture
 def environ(database: str, tmp_path: Path) -> dict[str, str]:
     """Three small files and a database."""
-    directory = write(
-        tmp_path / "m",
-        {f"{n}_{c}.sql": f"CREATE TABLE {c} ();" for n, c in enumerate("abc", 1)},
-    )
-    return {
-        "MIGRATOR_DATABASE_URL": database,
-        "MIGRATOR_MIGRATIONS_DIR": str(directory),
-    }
+    return three_tables(database, tmp_path / "m")
 
 
 def test_the_example_is_applied_once(database: str) -> None:

@@ -10,20 +10,13 @@ import pytest
 
 from migrator import MigrationRunner
 from migrator.cli import main
-from tests.helpers.support import run, write
+from tests.helpers.support import run, three_tables, write
 
 
 @pytest.fixture
 def environ(database: str, tmp_path: Path) -> dict[str, str]:
     """Three small files and a database."""
-    directory = write(
-        tmp_path / "m",
-        {f"{n}_{c}.sql": f"CREATE TABLE {c} ();" for n, c in enumerate("abc", 1)},
-    )
-    return {
-        "MIGRATOR_DATABASE_URL": database,
-        "MIGRATOR_MIGRATIONS_DIR": str(directory),
-    }
+    return three_tables(database, tmp_path / "m")
 
 
 def exists(conn: psycopg.Connection, name: str) -> bool:

@@ -50,9 +50,8 @@ def connect_verbosely(
     conn, growth = pq.PGconn.connect_start(conninfo.encode()), MemoryGrowth()
     end = time.monotonic() + timeout_s if timeout_s else None
     _set_verbosity(conn, _VERBOSE)
-    heading = (
-        conn.error_message
-    )  # cleared by the next line (fe-exec.c: PQsetnonblocking)
+    # PQsetnonblocking clears it (fe-exec.c)
+    heading = conn.error_message
     # or libpq waits by itself, for ever, until the server reads (fe-misc.c: pqSendSome)
     conn.nonblocking = 1
     while (wanted := _poll(conn, heading)) is not None:

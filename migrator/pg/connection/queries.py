@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
-from psycopg import Capabilities, generators, pq
+from psycopg import Capabilities, generators
 from psycopg.abc import PQGen
 from psycopg.pq import ConnStatus, ExecStatus, abc
 from psycopg.waiting import Wait
@@ -28,6 +28,9 @@ LIMIT_S = 5.0
 forgotten the connection, and confirm for ever what TCP asks."""
 
 _AGAIN_S = 0.05
+_CANCEL_AGAIN_S = 0.2
+"""What is quick is let finish, and a request to cancel may be lost."""
+
 _GIVEN_UP = "nobody waits for the answer any more"
 _UNANSWERED = f"the server did not answer a question within {LIMIT_S:g} s"
 
@@ -53,32 +56,26 @@ def query_rows(
 
     growth = MemoryGrowth()
 
-    def check() -> None:
+    def wait() -> None:
         growth.check()
         if give_up():
             raise psycopg.OperationalError(_GIVEN_UP)
         if time.monotonic() >= end:
             mark_lost(conn, _UNANSWERED)
             raise psycopg.OperationalError(_UNANSWERED)
+        wait_ready(conn.pgconn.socket, _AGAIN_S)
 
-    found: list[Row] = []
-    refused: psycopg.Error | None = None
     try:
-        conn.pgconn.send_query(query)
-        while (result := _result(conn.pgconn, check)) is not None:
-            if result.status == pq.ExecStatus.FATAL_ERROR:
-                refused = result_error(conn.pgconn, result)
-            else:
-                found = _rows(result)
+        result, refused = _last_result(conn.pgconn, query, wait)
     except BaseException:
         conn.close()
         raise
     if refused is not None:
         raise refused
-    return found
+    return _rows(result) if result is not None else []
 
 
-def _rows(result: "pq.abc.PGresult") -> list[Row]:
+def _rows(result: abc.PGresult) -> list[Row]:
     width = range(result.nfields)
     return [
         tuple(result.get_value(number, column) for column in width)
@@ -86,12 +83,24 @@ def _rows(result: "pq.abc.PGresult") -> list[Row]:
     ]
 
 
-def _result(
-    pgconn: "pq.abc.PGconn", check: Callable[[], None]
-) -> "pq.abc.PGresult | None":
+def _last_result(
+    pgconn: abc.PGconn, query: bytes, wait: Callable[[], None]
+) -> tuple[abc.PGresult | None, psycopg.Error | None]:
+    """Send *query*, calling *wait* until each result is here; or return its error."""
+    last: abc.PGresult | None = None
+    refused: psycopg.Error | None = None
+    pgconn.send_query(query)
+    while (result := _next_result(pgconn, wait)) is not None:
+        if result.status == ExecStatus.FATAL_ERROR:
+            refused = refused or result_error(pgconn, result)
+        else:
+            last = result
+    return last, refused
+
+
+def _next_result(pgconn: abc.PGconn, wait: Callable[[], None]) -> abc.PGresult | None:
     while pgconn.flush() or pgconn.is_busy():
-        check()
-        wait_ready(pgconn.socket, _AGAIN_S)
+        wait()
         pgconn.consume_input()
     return pgconn.get_result()
 
@@ -99,10 +108,6 @@ def _result(
 def encode_statement(statement: Statement) -> bytes:
     """Return what is sent of a statement; what is not UTF-8 goes as it was read."""
     return statement.text.encode(errors="surrogateescape")
-
-
-_CANCEL_AGAIN_S = 0.2
-"""What is quick is let finish, and a request to cancel may be lost."""
 
 
 def run_command(
@@ -116,12 +121,13 @@ def run_command(
         psycopg.Error: The server refused, or the session died.
     """
     growth = MemoryGrowth()
+
+    def wait() -> None:
+        growth.check()
+        _wait(conn, cancellation)
+
     try:
-        conn.pgconn.send_query(command)
-        refused = None
-        while (result := _next_command_result(conn, cancellation, growth)) is not None:
-            if result.status == ExecStatus.FATAL_ERROR:
-                refused = refused or result_error(conn.pgconn, result)
+        _, refused = _last_result(conn.pgconn, command, wait)
         if refused is not None:
             raise refused
     except psycopg.errors.QueryCanceled:
@@ -135,16 +141,6 @@ def result_error(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
         return psycopg.errors.error_from_result(result)
     # libpq makes such a result itself, without a SQLSTATE to choose a class by
     return psycopg.OperationalError(result.error_message.decode(errors="replace"))
-
-
-def _next_command_result(
-    conn: psycopg.Connection, cancellation: Cancellation, growth: MemoryGrowth
-) -> abc.PGresult | None:
-    while conn.pgconn.is_busy():
-        growth.check()
-        _wait(conn, cancellation)
-        conn.pgconn.consume_input()
-    return conn.pgconn.get_result()
 
 
 def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
@@ -193,10 +189,8 @@ def roll_back(conn: psycopg.Connection) -> None:
 ROWS = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
 """Results that are a part of a statement's rows."""
 
-
 _AT_A_TIME = 32
 """Rows of one result: many have to fit into memory, and each result costs a call."""
-
 
 _IN_CHUNKS = Capabilities().has_stream_chunked()
 """Whether libpq is 17 or newer, when psycopg was built and now."""

@@ -26,9 +26,9 @@ def retry_on_contention(
     """
     Return the result of *take* for *step*, retried on contention.
 
-    Contention only (`failures.is_contention`):
-    *take* has rolled the whole migration back then. *since* is when the first attempt
-    began, on the monotonic clock, and *met* what it has met if it is over already.
+    Contention only (`migrator.pg.errors.translate.is_contention`): *take* has rolled
+    the whole migration back then. *since* is when the first attempt began, on the
+    monotonic clock, and *met* what it has met if it is over already.
     *sleep* is for tests.
 
     A pause is at least as long as the attempt before it, or half of the longest of
