@@ -29,6 +29,7 @@ from migrator.errors import InterruptedRunError
 from migrator.exit_codes import ExitCode
 from migrator.job import Reporting, run_job, secrets_of, work_of
 from migrator.process.cancellation import Cancellation
+from migrator.report.log import LogFormat
 from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import (
     is_terminal,
@@ -107,7 +108,8 @@ def _job(settings: Settings, variables: Mapping[str, str], stdout: TextIO) -> _J
     redactor = Redactor(secrets_of(settings, variables))
     logging.getLogger("psycopg").disabled = True  # what it warns of, our events tell
     reporting = _reporting(settings, stdout)
-    live = reporting.console and is_terminal(stdout)
+    log = sys.stderr if reporting.log_format == "plain" else stdout
+    live = reporting.log_format != "json" and is_terminal(log)
     return partial(
         run_job,
         work_of(settings, variables, redactor.learn, mask=redactor.text, live=live),
@@ -140,7 +142,7 @@ def _commands() -> str:
 def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
     reporting = Reporting(
         command=settings.command,
-        console=_console(settings.log_format, stdout),
+        log_format=_log_format(settings.log_format, stdout),
         level=settings.log_level,
         termination_log=settings.termination_log,
         shutdown_urls=settings.shutdown_urls,
@@ -166,7 +168,7 @@ def _refusal(
     place = environ.get("MIGRATOR_TERMINATION_LOG") or "/dev/termination-log"
     reporting = Reporting(
         command=asked if asked in COMMANDS else "unknown",
-        console=_console(log_format, stdout),
+        log_format=_log_format(log_format, stdout),
         termination_log=Path(place),
         shutdown_urls=_shutdown_urls(environ),
     )
@@ -189,5 +191,12 @@ def _shutdown_urls(environ: Mapping[str, str]) -> tuple[str, ...]:
         return ()
 
 
-def _console(log_format: str, stdout: TextIO) -> bool:
-    return log_format == "console" or (log_format == "auto" and is_terminal(stdout))
+def _log_format(asked: str, stdout: TextIO) -> LogFormat:
+    """Return the format that is *asked* for; JSON for what is no format."""
+    match asked:
+        case "console" | "plain":
+            return asked
+        case "auto" if is_terminal(stdout):
+            return "console"
+        case _:
+            return "json"

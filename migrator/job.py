@@ -30,7 +30,7 @@ from migrator.pg.tracking.unversioned import NoTrackingStore
 from migrator.process.cancellation import Cancellation, Interruption
 from migrator.process.signals import signals, why
 from migrator.report import termination
-from migrator.report.log import log_to, plain_line
+from migrator.report.log import LogFormat, log_to, plain_line
 from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import write
 from migrator.report.summary import RunSummary, emit_end
@@ -40,7 +40,7 @@ class Reporting(NamedTuple):
     """Where and how a run tells what happens; known even when settings are not."""
 
     command: str
-    console: bool
+    log_format: LogFormat
     level: str = "info"
     termination_log: Path = Path("/dev/termination-log")
     shutdown_urls: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def run_job(
     with signals(cancellation, deadline_s, verdict):
         log = log_to(
             stdout,
-            console=reporting.console,
+            log_format=reporting.log_format,
             level=reporting.level,
             redactor=redactor,
             run_id=run_id,

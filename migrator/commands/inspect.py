@@ -14,7 +14,7 @@ from migrator.errors import (
     PendingError,
     WaitTimeoutError,
 )
-from migrator.events.factories import file_rejected
+from migrator.events.factories import file_warned
 from migrator.events.finding import (
     FilesValidated,
     MigrationListed,
@@ -117,7 +117,7 @@ def validate(request: CommandContext) -> None:
     files = request.files()
     beside = _beside_base(request, files)
     for warning in (*files.all_warnings, *beside.warnings):
-        request.runner.observe(file_rejected(warning, fatal=False))
+        request.runner.observe(file_warned(warning))
     faults = (*beside.faults, *files.all_faults)
     if faults:
         raise FilesInvalidError(faults)

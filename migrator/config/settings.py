@@ -249,9 +249,13 @@ class Settings:
             " does"
         ),
     )
-    log_format: Literal["auto", "json", "console"] = field(
+    log_format: Literal["auto", "json", "console", "plain"] = field(
         default="auto",
-        metadata=_setting("`json`, `console`, or `auto`: console on a terminal"),
+        metadata=_setting(
+            "`json`; `console`: sentences for a person; `plain`: only the answer of"
+            " `status`, `version` or `plan` on stdout, the rest on stderr; `auto`:"
+            " `console` on a terminal, else `json`"
+        ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(
         default="info", metadata=_setting("`debug`, `info`, `warning`, `error`")

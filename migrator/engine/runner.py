@@ -42,7 +42,7 @@ from migrator.events.base import Observer, ignore_events
 from migrator.events.factories import (
     database_ahead_detected,
     drift_found,
-    file_rejected,
+    file_warned,
     history_found_elsewhere,
     migration_recorded,
     setting_ignored,
@@ -278,7 +278,7 @@ class Runner:
                 version=history.current,
                 target=reduce(History.after, plan, history).current,
                 pending=tuple(step.migration.path for step in plan),
-                apart=not_pipelined(
+                not_pipelined=not_pipelined(
                     plan, why_all=self.not_pipelined_reason(conn) if plan else ""
                 ),
             )
@@ -323,4 +323,4 @@ class Runner:
         """
         odd = dict.fromkeys(fault for step in plan for fault in step.warnings)
         for fault in (*files.all_faults, *odd):
-            self.observe(file_rejected(fault, fatal=False))
+            self.observe(file_warned(fault))

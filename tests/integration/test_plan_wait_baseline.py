@@ -128,7 +128,7 @@ def test_wait_that_ends_calls_itself_retryable_everywhere(
 
     assert (result.exit_code, result.verdict["retryable"]) == (3, True)
     assert json.loads(place.read_text())["retryable"] is True
-    assert "exit 3 (pending), may succeed later" in console.getvalue()
+    assert "exit 3 (pending), retryable;" in console.getvalue()
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])
