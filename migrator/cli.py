@@ -20,8 +20,8 @@ except ImportError:
     sys.exit(2)
 
 from migrator._version import VERSION
-from migrator.commands import COMMANDS, summary
-from migrator.config.arguments import ABOUT, FLAGS, HELP, POSTGRES, parse_arguments
+from migrator.commands import COMMANDS
+from migrator.config.arguments import ABOUT, HELP, parse_arguments
 from migrator.config.environment import SECRETS_DIR, Environment, with_env_file
 from migrator.config.settings import Settings, read_settings
 from migrator.config.types import parse_addresses
@@ -39,23 +39,6 @@ from migrator.report.stdout import (
     write,
 )
 from migrator.sql.secrets import find_passwords
-
-
-_HELP = """\
-usage: migrator [FLAGS] [COMMAND [VERSION]]
-       migrator [FLAGS] {drivers} DBSTRING COMMAND [VERSION]
-
-Migrate a PostgreSQL schema once and exit.
-
-flags, with one dash or two, anywhere on the line:
-{flags}
-
-commands:
-{commands}
-
-The environment says the rest: MIGRATOR_DATABASE_URL, MIGRATOR_MIGRATIONS_DIR and so
-on; migrator/REFERENCE.md lists every variable, the README every exit code.
-"""
 
 
 def main(
@@ -128,15 +111,9 @@ def _linger(command: str, cancellation: Cancellation) -> None:
 
 
 def _help() -> str:
-    flags = [(f"-{name} {flag.value}".rstrip(), flag) for name, flag in FLAGS.items()]
-    wide = max(len(shown) for shown, _ in flags)
-    listed = "\n".join(f"  {shown:<{wide}}  {flag.meaning}" for shown, flag in flags)
-    return _HELP.format(flags=listed, commands=_commands(), drivers="|".join(POSTGRES))
+    from migrator.commands.help import help_text  # noqa: PLC0415 - rare
 
-
-def _commands() -> str:
-    width = max(map(len, COMMANDS))
-    return "\n".join(f"  {name:<{width}}  {summary(name)}" for name in COMMANDS)
+    return help_text()
 
 
 def _reporting(settings: Settings, stdout: TextIO) -> Reporting:

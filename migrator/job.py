@@ -176,7 +176,7 @@ def work_of(
             place = _database(settings, dsn, environ, observe, learn)
             place = place._replace(mask=mask)
             runner = _runner(settings, place, observe, cancellation, live=live)
-            command(settings.command)(_request(settings, environ, runner))
+            command(settings.command)(_context(settings, environ, runner))
 
     return work
 
@@ -283,7 +283,7 @@ def _store(settings: Settings) -> TrackingStore | NoTrackingStore:
     return TrackingStore(settings.table, settings.history)
 
 
-def _request(
+def _context(
     settings: Settings, environ: Mapping[str, str], runner: Runner
 ) -> CommandContext:
     return CommandContext(

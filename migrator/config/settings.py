@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from migrator.config.arguments import Command
 from migrator.config.environment import (
     SECRETS_DIR,
     Environment,
@@ -32,24 +33,6 @@ from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.connection.embedded import SCHEME as EMBEDDED
 
 
-Command = Literal[
-    "up",
-    "up-by-one",
-    "up-to",
-    "down",
-    "down-to",
-    "redo",
-    "reset",
-    "baseline",
-    "status",
-    "version",
-    "plan",
-    "wait",
-    "validate",
-    "create",
-    "fix",
-    "healthcheck",
-]
 _TARGETED = ("up-to", "down-to", "baseline")
 _VERSIONED = ("baseline", "status", "version", "wait")
 

@@ -326,7 +326,7 @@ def test_a_wrong_flag_is_logged_like_every_error() -> None:
     result = run("up", "--dry")
 
     assert result.exit_code == 2
-    assert result.verdict["error"] == "unrecognized arguments: --dry; see --help"
+    assert result.verdict["error"] == "unknown flag --dry; see `migrator help`"
 
 
 def test_secrets_of_the_environment_are_masked(database: str, tmp_path: Path) -> None:

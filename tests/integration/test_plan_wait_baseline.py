@@ -225,7 +225,7 @@ def test_baseline_needs_a_version_that_has_a_file(
         (["up-to"], "up-to needs a version: `up-to 42`, or MIGRATOR_TARGET"),
         (
             ["up-to", "0x"],
-            "MIGRATOR_TARGET: input should be a valid integer, unable to parse string as an integer",
+            "the version has to be a number, such as up-to 42; see `migrator help`",
         ),
     ],
 )
