@@ -28,7 +28,7 @@ from migrator.config.environment import FALLBACKS, variable_name
 from migrator.config.settings import Command, Settings
 from migrator.config.types import parse_duration
 from migrator.domain.model import Split
-from migrator.engine.runner import Policy
+from migrator.engine.run_context import Policy
 from migrator.events.base import Event
 from migrator.events.finding import MigrationListed
 from migrator.events.watching import Blocker
