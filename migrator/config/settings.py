@@ -112,11 +112,11 @@ class Settings:
             min_length=1,
         ),
     )
-    password_provider: Literal["none", "rds-iam"] = field(
+    password_provider: Literal["none", "rds-iam", "cloudsql-iam", "entra"] = field(
         default="none",
         metadata=_setting(
-            "`rds-iam` makes a token of AWS's IAM the password, a new one for each"
-            " connection"
+            "makes a token the password, a new one for each connection: `rds-iam` of"
+            " AWS, `cloudsql-iam` of Google Cloud, `entra` of Azure"
         ),
     )
     migrations_dir: Paths = field(
