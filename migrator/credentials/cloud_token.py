@@ -216,7 +216,7 @@ def _unavailable(error: Exception, *, silent: bool) -> PasswordUnavailableError:
 
 
 def _one_line(error: Exception) -> str:
-    return shorten(" ".join(str(error).split()), _MOST_SHOWN)
+    return shorten(" ".join(str(error).split()).rstrip("."), _MOST_SHOWN)
 
 
 _MOST_SHOWN = 1000

@@ -323,12 +323,13 @@ def test_no_token_without_an_answer(
     remedy: str,
 ) -> None:
     """STS that is out of order is something to try again; its no is not."""
-    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").write_text("header.claims.signature")
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/shop")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
 
-    with serving(lambda _: (status, "")) as sts:
+    denied = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+    with serving(lambda _: (status, denied)) as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
         result = up(
             "postgresql://u@127.0.0.1:1/d",
