@@ -7,14 +7,15 @@ Kubernetes has native sidecars it stops them itself.
 
 import re
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Thread
 
+from migrator.domain.urls import http_url
 from migrator.errors import MigratorError
 from migrator.events.base import Event, Observer
 from migrator.events.run import SidecarFailed, SidecarStopped
 from migrator.process.cancellation import Cancellation
-from migrator.process.http import error_reason, send_request
 from migrator.sql.secrets import MASK
 
 
@@ -64,10 +65,11 @@ class _Call(Thread):
     def run(self) -> None:
         """Ask, and note the answer."""
         try:
-            answer = send_request(self._url, method="POST", timeout_s=self._patience_s)
-            self._outcome = answer.status
+            self._outcome = _post(self._url, timeout_s=self._patience_s)
+        except HTTPException as error:
+            self._outcome = f"the answer is not HTTP: {type(error).__name__}"
         except OSError as error:
-            self._outcome = error_reason(error)
+            self._outcome = error.strerror or str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - such as a host name that IDNA refuses
             self._outcome = f"{type(error).__name__}: {error}"
 
@@ -79,3 +81,13 @@ class _Call(Thread):
         if outcome not in _SUCCESS:
             return SidecarFailed(url=self._public_url, reason=f"it answered {outcome}")
         return SidecarStopped(url=self._public_url, status=outcome)
+
+
+def _post(url: str, *, timeout_s: float) -> int:
+    """Return the status of the answer, without following redirections or proxies."""
+    place = http_url(url)
+    kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
+    path = f"{place.path or '/'}{'?' if place.query else ''}{place.query}"
+    with closing(kind(place.hostname or "", place.port, timeout=timeout_s)) as to:
+        to.request("POST", path)
+        return to.getresponse().status
