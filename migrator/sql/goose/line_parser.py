@@ -23,7 +23,6 @@ from migrator.sql.goose.state_machine import AnnotationStateMachine
 from migrator.sql.goose.text_pieces import LongRows, TextPieces, rows_of
 from migrator.sql.keywords import is_restriction
 from migrator.sql.split import (
-    PLAIN_NEXT,
     StatementSpan,
     copy_part,
     is_plain,
@@ -40,6 +39,7 @@ class LineParser:
     ) -> None:
         self.structure = AnnotationStateMachine(findings)
         self.halves = {side: Half(side) for side in BOTH}
+        self._half = self.halves[Direction.UP]
         self._pieces = pieces
         self._variables = Variables(environ, findings)
         self._findings = findings
@@ -113,6 +113,7 @@ class LineParser:
             self._buffer.cuts.append(mark.line)
         match followed:
             case Annotation.DOWN:
+                self._half = self.halves[Direction.DOWN]
                 self._buffer, self._lost, self._after_end = LineBuffer(), 0, False
             case Annotation.BEGIN:
                 self._lost, self._after_end = 0, False
@@ -172,17 +173,13 @@ class LineParser:
             if (
                 not (self._buffer.lines or self.structure.block)
                 and not (self._lost or self.structure.envsub or self._settings)
-                and "--" not in line
                 and _STARTS_PLAIN(line)
-                and PLAIN_NEXT.fullmatch(text := line.rstrip(BLANKS))
+                and ends_statement(line)
+                and is_plain(text := line.rstrip(BLANKS))
             ):
                 statements.append(Statement(text, self._at))
             else:
                 self._line(line)
-
-    @property
-    def _half(self) -> Half:
-        return self.halves[self.structure.side or Direction.UP]
 
     def _preamble(self, stop: int) -> None:
         lines = self._lines[self._at - self._first : stop - self._first]
