@@ -40,8 +40,8 @@ from migrator.pg.errors.remedies import (
     remedy_of_session,
     session_lost,
 )
+from migrator.pg.errors.sqlstates import READ_ONLY_TRANSACTION
 from migrator.pg.errors.tracking_errors import translate_errors
-from migrator.pg.errors.translate import READ_ONLY_TRANSACTION
 from migrator.pg.execution.partial_errors import file_place
 from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.locking.held_lock import NO_LOCK, HeldLock

@@ -1,8 +1,11 @@
 """Sends queries and commands, with time limits and cancellation."""
 
+import math
+import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 import psycopg
 from psycopg import Capabilities, generators
@@ -14,12 +17,13 @@ from migrator.domain.model import Statement
 from migrator.errors import MigratorError
 from migrator.pg.connection.memory_limit import MemoryGrowth
 from migrator.pg.connection.pooler import without_memory_limit
-from migrator.pg.connection.socket_poll import wait_ready
 from migrator.pg.connection.tcp_liveness import allow_slow_reader, mark_lost
 from migrator.process.cancellation import LOOK_UP_S, PATIENCE_S, Cancellation, shut_down
 
 
-Row = tuple[bytes | None, ...]
+TextRow = tuple[bytes | None, ...]
+"""The values of a row in text format."""
+
 GiveUp = Callable[[], bool]
 """Asked while an answer is waited for: whether to wait no longer."""
 
@@ -35,13 +39,36 @@ _GIVEN_UP = "nobody waits for the answer any more"
 _UNANSWERED = f"the server did not answer a question within {LIMIT_S:g} s"
 
 
+class Ready(NamedTuple):
+    """What a socket is ready for."""
+
+    reading: bool = False
+    """Data, or the end of the connection, can be read."""
+
+    writing: bool = False
+
+
+def wait_ready(fileno: int, limit_s: float, *, writing: bool = False) -> Ready:
+    """
+    Wait for *limit_s* at most until *fileno* can be read or, if *writing*, written.
+
+    By poll(2): a process with many open files has descriptors above 1,023, which
+    select(2) cannot take (FD_SETSIZE).
+    """
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN | (select.POLLOUT if writing else 0))
+    for _, events in poll.poll(math.ceil(limit_s * 1000)):
+        return Ready(bool(events & ~select.POLLOUT), bool(events & select.POLLOUT))
+    return Ready()
+
+
 def _never() -> bool:
     return False
 
 
 def query_rows(
     conn: psycopg.Connection, query: bytes, give_up: GiveUp = _never
-) -> list[Row]:
+) -> list[TextRow]:
     """
     Send *query* as one message and return the rows of its last statement.
 
@@ -75,7 +102,7 @@ def query_rows(
     return _rows(result) if result is not None else []
 
 
-def _rows(result: abc.PGresult) -> list[Row]:
+def _rows(result: abc.PGresult) -> list[TextRow]:
     width = range(result.nfields)
     return [
         tuple(result.get_value(number, column) for column in width)

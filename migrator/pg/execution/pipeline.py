@@ -18,8 +18,13 @@ import psycopg
 from psycopg.pq import ConnStatus, ExecStatus, abc
 
 from migrator.errors import MigratorError
-from migrator.pg.connection.queries import ROWS, cancel, result_error, split_rows
-from migrator.pg.connection.socket_poll import wait_ready
+from migrator.pg.connection.queries import (
+    ROWS,
+    cancel,
+    result_error,
+    split_rows,
+    wait_ready,
+)
 from migrator.pg.connection.tcp_liveness import (
     ASKED_EVERY_S,
     SlowReader,
