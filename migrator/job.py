@@ -20,13 +20,15 @@ from migrator.events.base import Event, Observer
 from migrator.events.factories import setting_ignored
 from migrator.events.run import RunStarted
 from migrator.exit_codes import ExitCode
-from migrator.pg.connection.connect import Session, warn_of_password_file
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.connection_warnings import (
+    warn_of_password_file,
+    warn_of_unverified_tls,
+)
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.connection.embedded import SCHEME, embedded_server
-from migrator.pg.connection.session import warn_of_unverified_tls
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation, Interruption
 from migrator.process.signals import signals, why
 from migrator.report import termination

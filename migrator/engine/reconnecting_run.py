@@ -46,8 +46,7 @@ from migrator.pg.execution.partial_errors import file_place
 from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.locking.held_lock import NO_LOCK, HeldLock
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation
 
 

@@ -52,8 +52,7 @@ from migrator.pg.connection.database import Database
 from migrator.pg.connection.pooler import warn_of_settings
 from migrator.pg.connection.session import supports_pipeline
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation
 
 
@@ -311,9 +310,9 @@ class Runner:
             self.observe(database_ahead_detected(surplus, newest_file=files.newest))
 
     def _emit_elsewhere(self, seen: DatabaseState) -> None:
-        if seen.elsewhere and seen.place is not None:
-            schema, table = seen.place
-            self.observe(history_found_elsewhere(table, schema, seen.elsewhere))
+        if seen.other_schemas and seen.schema_and_name is not None:
+            schema, table = seen.schema_and_name
+            self.observe(history_found_elsewhere(table, schema, seen.other_schemas))
 
     def _emit_faults(self, files: Files, plan: tuple[Step, ...]) -> None:
         """

@@ -684,7 +684,9 @@ def test_a_row_that_cannot_be_written_is_a_tracking_table_error(
 
         policy = QUICK._replace(allow_missing=True)
         again = runner(database, policy=policy, observe=intrude)
-        again = replace(again, store=TrackingStore(keep=HistoryMode(str(history))))
+        again = replace(
+            again, store=TrackingStore(history_mode=HistoryMode(str(history)))
+        )
         with pytest.raises(
             ContentionError if history else PartiallyAppliedError
         ) as caught:

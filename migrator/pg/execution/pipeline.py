@@ -26,7 +26,7 @@ from migrator.pg.connection.queries import (
     wait_ready,
 )
 from migrator.pg.connection.tcp_liveness import (
-    ASKED_EVERY_S,
+    CHECK_INTERVAL_S,
     SlowReader,
     allow_slow_reader,
 )
@@ -187,7 +187,7 @@ class Pipeline(Generic[Q]):
         else:
             try:
                 with self._cancellation.interruptible():
-                    ready = wait_ready(fileno, ASKED_EVERY_S, writing=unsent)
+                    ready = wait_ready(fileno, CHECK_INTERVAL_S, writing=unsent)
             except MigratorError as reason:
                 self._stop(reason)
                 return

@@ -20,7 +20,7 @@ from migrator.errors import LockLostError, UsageError
 from migrator.pg.connection.connect import server_message
 from migrator.pg.connection.own_messages import OWN, OWN_STATEMENTS, own_message
 from migrator.pg.connection.queries import GiveUp, TextRow, query_rows, wait_ready
-from migrator.pg.connection.session import ANSWERED_BY_OWN, Answers, query_as_caller
+from migrator.pg.connection.session import ANSWERED_BY_OWN, Answers, query_with_facts
 from migrator.pg.locking.held_lock import HeldLock
 from migrator.pg.locking.lease import Lease, find_lease_sql, query_briefly
 from migrator.pg.locking.lock_holder import (
@@ -91,7 +91,7 @@ class AdvisoryLock:
             UsageError: A pooler is between us and the server.
             ForeignObjectError: A role that is not trusted owns goose's lease table.
         """
-        answers = self._answers or query_as_caller(
+        answers = self._answers or query_with_facts(
             self._conn, advisory_lock_sql(self._schema, self._work)
         )
         self._answers = None

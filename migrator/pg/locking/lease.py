@@ -98,7 +98,7 @@ SELECT set_config('migrator.objects', ARRAY(
 SELECT c.oid::bigint, has_table_privilege(c.oid, 'SELECT') AND 5 = (
         SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN
         ('lock_id', 'locked', 'locked_at', 'locked_by', 'lease_expires_at')),
-    current_setting('migrator.foreign')
+    current_setting('migrator.findings')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = {{schema}} AND c.relname = 'goose_lock'
 """
@@ -155,8 +155,8 @@ class Lease:
         """
         if schema is None or row is None:
             return None
-        table, may_read, foreign = row
-        check_findings(read_findings(foreign), table)
+        table, may_read, findings = row
+        check_findings(read_findings(findings), table)
         return cls(schema) if may_read else None
 
     def _exists(self, conn: psycopg.Connection) -> bool:
