@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
-from migrator.domain.backoff import HEARTBEAT_S, WATCH_S, Backoff
+from migrator.domain.backoff import HEARTBEAT_S, PROGRESS_INTERVALS_S, Backoff
 from migrator.domain.history import History
 from migrator.domain.model import Files, Goal, Lock, OnInvalidIndex, OnProblem, Step
 from migrator.engine.plan import (
@@ -77,7 +77,7 @@ class Policy(NamedTuple):
     """How often the lease is renewed, where the lock is one."""
 
     retry_backoff: Backoff = Backoff(total_s=300, first_s=0.5, most_s=30)
-    watch_s: tuple[float, float] = WATCH_S
+    watch_s: tuple[float, float] = PROGRESS_INTERVALS_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

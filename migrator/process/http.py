@@ -1,4 +1,4 @@
-"""One HTTP request, bounded in time; imported when there is somebody to ask."""
+"""Sends one HTTP request, with a time limit."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -9,15 +9,15 @@ from migrator.domain.urls import http_url
 
 
 class Response(NamedTuple):
-    """What a server said; a redirection is an answer like any other."""
+    """A server's response; a redirection is returned as one."""
 
     status: int
     reason: str
     body: bytes
 
 
-_MOST_BYTES = 1 << 20
-"""More is not read: what is asked for here is smaller by far."""
+_LIMIT_BYTES = 1 << 20
+"""The rest of a larger body is not read; those that are expected are much smaller."""
 
 
 def send_request(
@@ -29,27 +29,29 @@ def send_request(
     body: str | None = None,
 ) -> Response:
     """
-    Return what the server at *url*, http or https, answers.
+    Return the response of the server at *url*, http or https.
 
-    *timeout_s* is for connecting and for each piece of the answer. Neither redirections
-    nor proxies are followed.
+    *timeout_s* limits connecting and each read. Redirections are not followed and
+    proxies are not used.
 
     Raises:
-        OSError: Nobody answers in time, or not in HTTP.
-        ValueError: It is no such URL, or a header is none.
+        OSError: No response in time, or not one in HTTP.
+        ValueError: *url* or a header is invalid.
     """
-    place = http_url(url)
-    kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-    path = f"{place.path or '/'}{'?' if place.query else ''}{place.query}"
-    with closing(kind(place.hostname or "", place.port, timeout=timeout_s)) as to:
+    parts = http_url(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    with closing(kind(parts.hostname or "", parts.port, timeout=timeout_s)) as conn:
         try:
-            to.request(method, path, body=body, headers=dict(headers or {}))
-            answer = to.getresponse()
-            return Response(answer.status, answer.reason, answer.read(_MOST_BYTES))
+            conn.request(method, path, body=body, headers=dict(headers or {}))
+            response = conn.getresponse()
+            return Response(
+                response.status, response.reason, response.read(_LIMIT_BYTES)
+            )
         except HTTPException as error:
             raise OSError(f"the answer is not HTTP: {type(error).__name__}") from error
 
 
 def error_reason(error: OSError) -> str:
-    """Return what *error* says, without its number."""
+    """Return the message of *error*, without its number."""
     return error.strerror or str(error) or type(error).__name__

@@ -18,7 +18,12 @@ from migrator.errors import MigratorError
 from migrator.pg.connection.memory_limit import MemoryGrowth
 from migrator.pg.connection.pooler import without_memory_limit
 from migrator.pg.connection.tcp_liveness import allow_slow_reader, mark_lost
-from migrator.process.cancellation import LOOK_UP_S, PATIENCE_S, Cancellation, shut_down
+from migrator.process.cancellation import (
+    GRACE_S,
+    SIGNAL_CHECK_S,
+    Cancellation,
+    shut_down,
+)
 
 
 TextRow = tuple[bytes | None, ...]
@@ -172,9 +177,9 @@ def result_error(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
 
 def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
     fileno = conn.pgconn.socket
-    if not cancellation.requested:
+    if not cancellation.is_requested:
         with suppress(MigratorError), cancellation.interruptible():
-            wait_ready(fileno, LOOK_UP_S)
+            wait_ready(fileno, SIGNAL_CHECK_S)
     elif not wait_ready(fileno, _CANCEL_INTERVAL_S).reading:
         cancel(conn)
 
@@ -187,7 +192,7 @@ def cancel(conn: psycopg.Connection) -> None:
     statements is lost (PostgreSQL's postgres.c: ProcessInterrupts, DoingCommandRead).
     """
     try:
-        conn.cancel_safe(timeout=PATIENCE_S)
+        conn.cancel_safe(timeout=GRACE_S)
     except psycopg.Error:
         shut_down(conn)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
-from migrator.domain.backoff import HEARTBEAT_S, WATCH_S, Backoff
+from migrator.domain.backoff import HEARTBEAT_S, PROGRESS_INTERVALS_S, Backoff
 from migrator.domain.model import Lock
 from migrator.errors import (
     AccessDeniedError,
@@ -73,7 +73,7 @@ class LockAcquisition:
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    monitor_s: tuple[float, float] = WATCH_S
+    monitor_s: tuple[float, float] = PROGRESS_INTERVALS_S
     """When a statement's progress is first reported, and the longest interval after."""
 
     @contextmanager
@@ -203,8 +203,8 @@ def _with_cleanup(lock: HeldLock, processes: tuple[str, ...]) -> HeldLock:
 
 def _connect_in_thread(database: Database, cancellation: Cancellation) -> Link:
     """Connect in a thread, which no signal interrupts, unless the run was cut off."""
-    if cancellation.cut is not None:
-        raise cancellation.cut
+    if cancellation.cut_off_reason is not None:
+        raise cancellation.cut_off_reason
     conn = database.connect_again(Cancellation())
     cancellation.attach(conn)
     return conn
