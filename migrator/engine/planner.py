@@ -28,7 +28,7 @@ from migrator.events.factories import (
 from migrator.events.run import PlanMade
 from migrator.pg.connection.pooler import warn_of_settings
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,10 @@ class Planner:
 
     def emit_elsewhere(self, state: DatabaseState) -> None:
         """Warn that another schema has a tracking table, and the one in use is new."""
-        if state.elsewhere and state.place is not None:
-            schema, table = state.place
+        if state.other_schemas and state.schema_and_name is not None:
+            schema, table = state.schema_and_name
             self.context.observe(
-                history_found_elsewhere(table, schema, state.elsewhere)
+                history_found_elsewhere(table, schema, state.other_schemas)
             )
 
     def _check_drift(self, state: DatabaseState) -> None:
