@@ -14,21 +14,24 @@ from migrator.commands.context import CommandContext
 from migrator.config.environment import service_links
 from migrator.config.settings import Settings
 from migrator.domain.backoff import Backoff
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import UsageError
 from migrator.events.base import Event, Observer
 from migrator.events.factories import setting_ignored
 from migrator.events.run import RunStarted
 from migrator.exit_codes import ExitCode
-from migrator.pg.connection.connect import Session, warn_of_password_file
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.connection_warnings import (
+    warn_of_password_file,
+    warn_of_unverified_tls,
+)
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.connection.embedded import SCHEME, embedded_server
-from migrator.pg.connection.session import warn_of_unverified_tls
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation, Interruption
-from migrator.process.signals import signals, why
+from migrator.process.signals import error_to_report, signals
 from migrator.report import termination
 from migrator.report.log import LogFormat, log_to, plain_line
 from migrator.report.redact import Redactor, query_values, secret_values
@@ -109,9 +112,11 @@ def run_job(
 def _stop_sidecars(
     urls: tuple[str, ...], observe: Observer, cancellation: Cancellation
 ) -> None:
-    from migrator.process.sidecars import stop  # noqa: PLC0415 - rare
+    from migrator.process.sidecars import stop_sidecars  # noqa: PLC0415 - rare
 
-    stop(urls, observe, Cancellation() if cancellation.requested else cancellation)
+    stop_sidecars(
+        urls, observe, Cancellation() if cancellation.is_requested else cancellation
+    )
 
 
 def _outcome(
@@ -121,13 +126,13 @@ def _outcome(
     try:
         work(observe, cancellation)
     except Interruption as interruption:
-        error: BaseException = why(interruption.reason, cancellation)
+        error: BaseException = error_to_report(interruption.reason, cancellation)
     except BaseException as caught:  # noqa: BLE001 - the verdict is reported, whatever happens
-        error = why(caught, cancellation)
+        error = error_to_report(caught, cancellation)
     else:
         return None
     with suppress(Exception):  # a log that fails does not change why it ended
-        emit_end(error, observe, interrupted=cancellation.requested)
+        emit_end(error, observe, interrupted=cancellation.is_requested)
     return error
 
 

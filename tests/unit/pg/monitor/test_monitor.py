@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from migrator.events.watching import Blocker, StatementBlocked, StatementProgressed
-from migrator.pg.monitor.blockers import root_blocker
+from migrator.pg.monitor.activity import SessionActivity
 from migrator.pg.monitor.current_statement import CheckInterval
 from migrator.pg.monitor.progress import StatementProgress, read_progress
 from migrator.report.log import log_to
@@ -268,8 +268,8 @@ def test_root_blocker_is_the_nearest_that_does_not_wait() -> None:
     """The nearest that waits for nobody; where all do, the nearest."""
     queued = HOLDER._replace(pid=8, waits=True)
 
-    assert root_blocker([queued, HOLDER]) == HOLDER
-    assert root_blocker([queued]) == queued
+    assert SessionActivity(blockers=(queued, HOLDER)).root_blocker == HOLDER
+    assert SessionActivity(blockers=(queued,)).root_blocker == queued
 
 
 PROGRESS = (
