@@ -14,8 +14,8 @@ from coverage import CoverageData
 from tests.mutation.mutants import Mutant
 
 
-SUITE = ("tests/unit", "tests/property", "tests/integration")
-"""The other folders need a machine of their own, or minutes for one test."""
+SUITE = ("tests/unit", "tests/property", "tests/integration", "tests/faults")
+"""The other folders need programs or a machine of their own."""
 
 _COVERED = ("--cov", "--cov-context=test", "--cov-report=")
 
@@ -56,27 +56,36 @@ class Baseline(NamedTuple):
         """
         Return tests that may catch *mutant*, and how long they take without it.
 
-        Those for one function of the tests come in turn, so that *budget_s* is not
-        spent on one that has many parameters; quick ones run first.
+        First come those whose path names the module or its folder. Functions come in
+        turn, so that *budget_s* is not spent on one that has many parameters.
         """
         by_line = self.reaching.get(str(mutant.path), {})
         reached = [by_line.get(line, set()) for line in mutant.lines]
         # a constant of the module is run by none: all that use the module may see it
         found = set().union(*reached) or set().union(*by_line.values())
+        names = set(mutant.path.with_suffix("").parts[2:])
         chosen, spent = [], 0.0
-        for test in _in_turn(found & self.seconds.keys(), self.seconds):
+        for test in self._in_turn(found & self.seconds.keys(), names):
             if spent + self.seconds[test] <= budget_s:
                 chosen.append(test)
                 spent += self.seconds[test]
         return sorted(chosen, key=lambda test: self.seconds[test]), spent
 
+    def _in_turn(self, tests: Iterable[str], names: set[str]) -> Iterator[str]:
+        def key(test: str) -> tuple[bool, float, str]:
+            return (not _is_named(test, names), self.seconds[test], test)
 
-def _in_turn(tests: Iterable[str], seconds: dict[str, float]) -> Iterator[str]:
-    functions: dict[str, list[str]] = defaultdict(list)
-    for test in sorted(tests, key=lambda test: (seconds[test], test)):
-        functions[test.partition("[")[0]].append(test)
-    for each in zip_longest(*functions.values()):
-        yield from filter(None, each)
+        functions: dict[str, list[str]] = defaultdict(list)
+        for test in sorted(tests, key=key):
+            functions[test.partition("[")[0]].append(test)
+        for each in zip_longest(*functions.values()):
+            yield from filter(None, each)
+
+
+def _is_named(test: str, names: set[str]) -> bool:
+    """Tell whether the file of *test* has one of *names* in its path."""
+    path = test.partition(".py::")[0]
+    return any(name in path for name in names)
 
 
 def _passed(report: Path) -> Iterator[tuple[str, float]]:
