@@ -33,6 +33,7 @@ def main() -> int:
     for number in range(workers):
         if not (tree := folder / f"tree{number}").exists():
             _git("clone", "--quiet", str(ROOT), str(tree))
+        _git("-C", str(tree), "checkout", "--quiet", ".")  # a run may have been ended
     if not (folder / "coverage").exists():
         run_suite(folder / "tree0", folder, workers)
     run = _Run(folder, folder / f"{seed}.jsonl", workers)
@@ -71,7 +72,7 @@ class _Run:
         """Return what tests say of *mutant*: caught, timeout, survived, unreached."""
         if mutant.name in self._equivalent:
             return "equivalent"
-        place = f"{mutant.lines[0]} {mutant.name}"
+        place = f"{mutant.lines.start} {mutant.name}"
         if place not in self._known:
             tree = self._trees.get()
             try:

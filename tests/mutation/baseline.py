@@ -60,9 +60,9 @@ class Baseline(NamedTuple):
         turn, so that *budget_s* is not spent on one that has many parameters.
         """
         by_line = self.reaching.get(str(mutant.path), {})
-        reached = [by_line.get(line, set()) for line in mutant.lines]
-        # a constant of the module is run by none: all that use the module may see it
-        found = set().union(*reached) or set().union(*by_line.values())
+        # whoever imports a module first runs its constants: all that use it may see one
+        lines = mutant.lines or by_line.keys()
+        found = set().union(*(by_line.get(line, set()) for line in lines))
         names = set(mutant.path.with_suffix("").parts[2:])
         chosen, spent = [], 0.0
         for test in self._in_turn(found & self.seconds.keys(), names):

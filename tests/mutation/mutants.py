@@ -19,6 +19,8 @@ class Mutant(NamedTuple):
 
     path: Path
     lines: range
+    """Where it is; empty where no function is run, but the module imported."""
+
     start: int
     end: int
     old: str
@@ -42,25 +44,30 @@ def mutants_of(folder: Path, path: Path) -> Iterator[Mutant]:
     starts = [0]
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
-    for node, new in _faults(ast.parse(text)):
+    tree = ast.parse(text)
+    inside = _inside_functions(tree)
+    for node, new in _faults(tree, inside):
         last = node.end_lineno or node.lineno
         start = starts[node.lineno - 1] + node.col_offset
         end = starts[last - 1] + (node.end_col_offset or 0)
-        old = text[start:end].decode()
-        yield Mutant(path, range(node.lineno, last + 1), start, end, old, new)
+        lines = range(node.lineno, last + 1 if id(node) in inside else node.lineno)
+        yield Mutant(path, lines, start, end, text[start:end].decode(), new)
 
 
 Place = ast.expr | ast.stmt
 
 
-def _faults(tree: ast.Module) -> Iterator[tuple[Place, str]]:
-    inside = {
+def _inside_functions(tree: ast.Module) -> set[int]:
+    return {
         id(part)
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef)
         for statement in function.body
         for part in ast.walk(statement)
     }
+
+
+def _faults(tree: ast.Module, inside: set[int]) -> Iterator[tuple[Place, str]]:
     for node in _executed(tree):
         if isinstance(node, ast.expr):
             yield from ((node, f"({new})") for new in _of_expression(node))
