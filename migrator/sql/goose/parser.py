@@ -99,7 +99,9 @@ class Reader:
             self._ascii = self._ascii and text.isascii()
             for half in halves.values():
                 self._check(half, last=last)
-                self._own[half.side].take(half.as_conforming())
+                self._own[half.side].take(
+                    half.as_conforming(), block=half.starts_with_block
+                )
                 self._follow_session(half)
             self._count += len(halves[Direction.UP].statements)
         if last:
