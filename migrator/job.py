@@ -18,8 +18,7 @@ from migrator.engine.run_context import Policy
 from migrator.engine.runner import Runner
 from migrator.errors import UsageError
 from migrator.events.base import Event, Observer
-from migrator.events.factories import setting_ignored
-from migrator.events.run import RunStarted
+from migrator.events.run import RunStarted, SettingIgnored
 from migrator.exit_codes import ExitCode
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.connection_warnings import (
@@ -177,7 +176,7 @@ def work_of(
             dsn = _dsn(settings, environ, stack)
             observe(_started(settings, dsn))
             for name in service_links(environ):
-                observe(setting_ignored(name, reason=_LINK))
+                observe(SettingIgnored(variable=name, reason=_LINK))
             place = _database(settings, dsn, environ, observe, learn)
             place = place._replace(mask=mask)
             runner = _runner(settings, place, observe, cancellation, live=live)

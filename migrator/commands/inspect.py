@@ -14,9 +14,9 @@ from migrator.errors import (
     PendingError,
     WaitTimeoutError,
 )
-from migrator.events.factories import file_warned
 from migrator.events.finding import (
     FilesValidated,
+    FileWarned,
     MigrationListed,
     StatementPlanned,
     VersionAwaited,
@@ -117,7 +117,7 @@ def validate(context: CommandContext) -> None:
     files = context.files()
     beside = _beside_base(context, files)
     for warning in (*files.all_warnings, *beside.warnings):
-        context.runner.observe(file_warned(warning))
+        context.runner.observe(FileWarned(**warning._asdict()))
     faults = (*beside.faults, *files.all_faults)
     if faults:
         raise FilesInvalidError(faults)

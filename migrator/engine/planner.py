@@ -18,14 +18,13 @@ from migrator.engine.plan import (
 )
 from migrator.engine.run_context import RunContext
 from migrator.errors import DriftError
-from migrator.events.factories import (
-    database_ahead_detected,
-    drift_found,
-    file_warned,
-    history_found_elsewhere,
-    setting_ignored,
+from migrator.events.finding import (
+    DatabaseAheadDetected,
+    DriftFound,
+    FileWarned,
+    HistoryFoundElsewhere,
 )
-from migrator.events.run import PlanMade
+from migrator.events.run import PlanMade, SettingIgnored
 from migrator.pg.connection.pooler import warn_of_settings
 from migrator.pg.tracking.snapshot import DatabaseState
 from migrator.pg.tracking.store import NoTrackingStore
@@ -76,7 +75,8 @@ class Planner:
         """Return and report the plan that runs, by *state* as read under the lock."""
         observe, database = self.context.observe, self.context.database
         if state.no_history_reason:
-            observe(setting_ignored("MIGRATOR_HISTORY", reason=state.no_history_reason))
+            reason = state.no_history_reason
+            observe(SettingIgnored(variable="MIGRATOR_HISTORY", reason=reason))
         plan = self.plan(state.history)
         check_intents(plan, state.history)
         self.emit_plan(conn, state.history, plan)
@@ -111,7 +111,12 @@ class Planner:
         if state.other_schemas and state.schema_and_name is not None:
             schema, table = state.schema_and_name
             self.context.observe(
-                history_found_elsewhere(table, schema, state.other_schemas)
+                HistoryFoundElsewhere(
+                    table=table,
+                    schema=schema,
+                    schemas=tuple(state.other_schemas),
+                    hint=_ELSEWHERE,
+                )
             )
 
     def _check_drift(self, state: DatabaseState) -> None:
@@ -120,7 +125,7 @@ class Planner:
             return
         drifts = find_drift(self.context.files, state.checksums)
         for drift in drifts:
-            self.context.observe(drift_found(drift))
+            self.context.observe(DriftFound(**drift._asdict()))
         if drifts and on_drift is OnProblem.FAIL:
             raise DriftError(drifts)
 
@@ -129,7 +134,7 @@ class Planner:
         surplus = versions_ahead(files, history)
         if surplus and self.context.policy.on_db_ahead is OnProblem.WARN:
             self.context.observe(
-                database_ahead_detected(surplus, newest_file=files.newest)
+                DatabaseAheadDetected(versions=tuple(surplus), newest_file=files.newest)
             )
 
     def _emit_faults(self, plan: tuple[Step, ...]) -> None:
@@ -140,4 +145,10 @@ class Planner:
         """
         odd = dict.fromkeys(fault for step in plan for fault in step.warnings)
         for fault in (*self.context.files.all_faults, *odd):
-            self.context.observe(file_warned(fault))
+            self.context.observe(FileWarned(**fault._asdict()))
+
+
+_ELSEWHERE = (
+    "the files run again from the first one in this schema; if that is not meant, set"
+    " MIGRATOR_SEARCH_PATH or MIGRATOR_TABLE (schema.table) to the right schema"
+)

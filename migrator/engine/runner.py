@@ -29,7 +29,6 @@ from migrator.errors import (
     TrackingTableLockedError,
 )
 from migrator.events.base import Observer, ignore_events
-from migrator.events.factories import migration_recorded
 from migrator.pg.connection.database import Database
 from migrator.pg.tracking.snapshot import DatabaseState
 from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
@@ -94,8 +93,12 @@ class Runner:
             if lock is None or state.table is None or state.history.versions:
                 raise HistoryExistsError(sorted(state.history.versions))
             state.table.record_baseline(conn, adopted)
+        from migrator.events.migration import MigrationRecorded  # noqa: PLC0415 - rare
+
         for migration in adopted:
-            self.observe(migration_recorded(migration))
+            self.observe(
+                MigrationRecorded(version=migration.version, path=migration.path)
+            )
 
     def run(self, files: Files, goal: Goal) -> tuple[Step, ...]:
         """

@@ -17,13 +17,13 @@ from migrator.errors import (
     MigratorError,
     ReadOnlyServerError,
 )
-from migrator.events.factories import (
-    commit_confirmed,
-    commit_lost,
-    step_failed,
-    step_finished,
-    step_skipped,
-    step_started,
+from migrator.events.migration import (
+    CommitConfirmed,
+    CommitLost,
+    MigrationFailed,
+    MigrationSkipped,
+    MigrationStarted,
+    finished_event,
 )
 from migrator.pg.execution.executor import execute_step
 from migrator.pg.execution.pipelined import (
@@ -117,18 +117,18 @@ class StepRunner:
         diff, self._history = self._progress.diff(now), now
         self._progress.apply(diff)
         for step in diff.lost:
-            self._context.observe(commit_lost(step))
+            self._context.observe(CommitLost.of(step))
         for step in diff.confirmed:
             self._commit_confirmed(step)
         for step in diff.others:
-            self._context.observe(step_skipped(step, now.current, ran=False))
+            self._context.observe(MigrationSkipped.of(step, now.current, ran=False))
         self._running = None
 
     def emit_failure(self, error: MigratorError) -> None:
         """Report that the current step, if there is one, failed with *error*."""
         if self._running is not None:
             step = self._running.step
-            self._context.observe(step_failed(step, error, self._took_s))
+            self._context.observe(MigrationFailed.of(step, error, self._took_s))
             self._running = None
 
     def _run_pipelined(
@@ -192,16 +192,16 @@ class StepRunner:
             self._step_finished(step)
         else:
             self._mark_done(step, ours=False)
-            self._context.observe(step_skipped(step, self._history.current))
+            self._context.observe(MigrationSkipped.of(step, self._history.current))
 
     def _step_started(self, step: Step) -> None:
         self._running = _Running(step, time.monotonic())
-        self._context.observe(step_started(step))
+        self._context.observe(MigrationStarted.of(step))
 
     def _step_finished(self, step: Step) -> None:
         took_s = self._took_s
         self._mark_done(step, ours=True)
-        self._context.observe(step_finished(step, self._history.current, took_s))
+        self._context.observe(finished_event(step, self._history.current, took_s))
 
     def _mark_done(self, step: Step, *, ours: bool) -> None:
         self._progress.mark_done(step, ours=ours)
@@ -210,8 +210,8 @@ class StepRunner:
     def _commit_confirmed(self, step: Step) -> None:
         if self._running is None or self._running.step is not step:
             self._step_started(step)
-        self._context.observe(commit_confirmed(step))
-        self._context.observe(step_finished(step, self._history.current, self._took_s))
+        self._context.observe(CommitConfirmed.of(step))
+        self._context.observe(finished_event(step, self._history.current, self._took_s))
 
     def _step_failed(self, error: MigratorError) -> None:
         """Report that the current step failed, unless a new session may execute it."""

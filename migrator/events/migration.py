@@ -1,8 +1,10 @@
 """Events of one migration."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from migrator.domain.facts import Word
+from migrator.domain.model import Direction, Step
+from migrator.errors import MigratorError
 from migrator.events.base import Event
 
 
@@ -16,6 +18,17 @@ class MigrationStarted(Event):
     direction: Word
     statements: int
     transaction: bool
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Return the event of *step*."""
+        return cls(
+            version=step.migration.version,
+            path=step.migration.path,
+            direction=step.direction.value,
+            statements=len(step.listed_statements),
+            transaction=step.migration.transaction,
+        )
 
 
 class StatementFinished(Event):
@@ -146,6 +159,16 @@ class MigrationSkipped(Event):
     current: int
     """The version of the database now."""
 
+    @classmethod
+    def of(cls, step: Step, current: int, *, ran: bool = True) -> Self:
+        """Return the event of *step*, which *ran* in this run too."""
+        return cls(
+            version=step.migration.version,
+            path=step.migration.path,
+            transaction=step.migration.transaction or not ran,
+            current=current,
+        )
+
 
 class CommitConfirmed(Event):
     """The connection dropped during COMMIT; the table shows that it committed."""
@@ -156,6 +179,15 @@ class CommitConfirmed(Event):
     version: int
     path: str
     direction: Word
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Return the event of *step*."""
+        return cls(
+            version=step.migration.version,
+            path=step.migration.path,
+            direction=step.direction.value,
+        )
 
 
 class CommitLost(Event):
@@ -172,6 +204,15 @@ class CommitLost(Event):
     path: str
     direction: Word
 
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Return the event of *step*."""
+        return cls(
+            version=step.migration.version,
+            path=step.migration.path,
+            direction=step.direction.value,
+        )
+
 
 class MigrationFailed(Event):
     """A migration failed; `run.finished` has the details."""
@@ -184,3 +225,28 @@ class MigrationFailed(Event):
     direction: Word
     duration_s: float
     error: str
+
+    @classmethod
+    def of(cls, step: Step, error: MigratorError, duration_s: float) -> Self:
+        """Return the event of *step*, which *error* ended."""
+        return cls(
+            version=step.migration.version,
+            path=step.migration.path,
+            direction=step.direction.value,
+            duration_s=round(duration_s, 3),
+            error=str(error),
+        )
+
+
+def finished_event(
+    step: Step, current: int, duration_s: float
+) -> MigrationApplied | MigrationReverted:
+    """Return the event of *step*, whose commit leads to the version *current*."""
+    up = step.direction is Direction.UP
+    return (MigrationApplied if up else MigrationReverted)(
+        version=step.migration.version,
+        path=step.migration.path,
+        statements=len(step.listed_statements),
+        current=current,
+        duration_s=round(duration_s, 3),
+    )

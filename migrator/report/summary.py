@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 from migrator.domain.facts import Place, ServerMessage
 from migrator.errors import FilesInvalidError, MigratorError
 from migrator.events.base import Event, Observer
-from migrator.events.factories import file_rejected
-from migrator.events.run import RunFinished
+from migrator.events.finding import FileRejected, VersionRead
+from migrator.events.run import PlanMade, RunCrashed, RunFinished, RunInterrupted
 from migrator.exit_codes import ExitCode, exit_code, is_retryable
 
 
 if TYPE_CHECKING:
-    from migrator.events.finding import VersionRead
     from migrator.events.migration import (
         CommitLost,
         MigrationApplied,
         MigrationReverted,
         MigrationSkipped,
     )
-    from migrator.events.run import PlanMade
 
 
 class RunSummary:
@@ -41,12 +39,12 @@ class RunSummary:
         if count is not None:
             count(self, event)
 
-    def planned(self, event: "PlanMade") -> None:
+    def planned(self, event: PlanMade) -> None:
         """Count what is to be done."""
         self._before = self._after = event.version
         self._planned = len(event.pending)
 
-    def read(self, event: "VersionRead") -> None:
+    def read(self, event: VersionRead) -> None:
         """Note where the database is."""
         self._before = self._after = event.version
 
@@ -106,14 +104,12 @@ _COUNTS: Mapping[str, Callable[[RunSummary, Any], None]] = {
 
 
 def emit_end(error: BaseException, observe: Observer, *, interrupted: bool) -> None:
-    """Report to *observe* what *error*, which ended a run, says beside the verdict."""
-    from migrator.events.run import RunCrashed, RunInterrupted  # noqa: PLC0415 - as it says
-
+    """Report to *observe* what *error*, which ended a run, says besides the verdict."""
     if interrupted:
         observe(RunInterrupted(reason=str(error)))
     if isinstance(error, FilesInvalidError):
         for fault in error.faults:
-            observe(file_rejected(fault))
+            observe(FileRejected(**fault._asdict()))
     if exit_code(error) is ExitCode.INTERNAL:
         observe(RunCrashed(traceback="".join(traceback.format_exception(error))))
 

@@ -17,7 +17,7 @@ _version cli commands commands.context commands.migrate config config.arguments
 config.environment config.settings config.types domain domain.backoff domain.facts
 domain.history domain.identifiers domain.model domain.urls engine engine.plan
 engine.planner engine.run_context engine.runner errors errors.base errors.preflight
-errors.runtime errors.stopping events events.base events.database events.factories
+errors.runtime errors.stopping events events.base events.database events.finding
 events.run exit_codes job pg pg.connection pg.connection.connect
 pg.connection.connection_warnings pg.connection.database pg.connection.dsn
 pg.connection.embedded pg.connection.error_verbosity pg.connection.memory_limit

@@ -6,8 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from migrator.events.base import Observer
-from migrator.events.factories import setting_ignored
-from migrator.events.run import TlsUnverified
+from migrator.events.run import SettingIgnored, TlsUnverified
 from migrator.pg.connection.dsn import Dsn
 
 
@@ -68,7 +67,7 @@ def warn_of_password_file(dsn: Dsn, observe: Observer) -> None:
     path = parameters.get("passfile") or "~/.pgpass"
     reason = "" if parameters.get("password") else _password_file_fault(path)
     if reason:
-        observe(setting_ignored("PGPASSFILE", reason=reason))
+        observe(SettingIgnored(variable="PGPASSFILE", reason=reason))
 
 
 def _password_file_fault(path: str) -> str:
