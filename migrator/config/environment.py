@@ -35,6 +35,7 @@ _SERVICE_LINK = re.compile(
     r"MIGRATOR_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
 )
 
+_OTHERS = ("PG", "AWS_", "AZURE_", "GOOGLE_")
 
 _NO_TEXT = "it holds a NUL character, or bytes that are not UTF-8"
 
@@ -142,9 +143,9 @@ class Environment:
             yield f"{name} is not a setting{_hint(name, known)}"
 
     def _others(self) -> Iterator[str]:
-        """Yield a fault for each variable that libpq or AWS's API would not take."""
+        """Yield a fault for each variable that libpq or a cloud would not take."""
         for name, value in sorted(self._environ.items()):
-            if name.startswith(("PG", "AWS_")) and not is_text(value):
+            if name.startswith(_OTHERS) and not is_text(value):
                 yield f"{name}: {_NO_TEXT}"
 
     def _driver(self) -> Iterator[str]:

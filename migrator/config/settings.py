@@ -15,9 +15,9 @@ from migrator.config.types import (
     Addresses,
     Duration,
     Paths,
-    Secret,
+    SecretText,
     TableName,
-    parse_strict,
+    parse_value,
 )
 from migrator.domain.model import (
     HistoryMode,
@@ -90,14 +90,14 @@ class Settings:
     wait: Duration = field(
         default=300.0, metadata=_setting("how long `wait` waits for the version")
     )
-    database_url: Secret | None = field(
+    database_url: SecretText = field(
         default=None,
         metadata=_setting(
             "where: a URL or keywords; without it libpq's `PG*` variables say;"
             " `embedded:DIR` starts a private PostgreSQL for development"
         ),
     )
-    password: Secret | None = field(
+    password: SecretText = field(
         default=None,
         metadata=_setting(
             "the password, in place of the URL's; with `MIGRATOR_PASSWORD_FILE` the"
@@ -112,11 +112,11 @@ class Settings:
             min_length=1,
         ),
     )
-    password_provider: Literal["none", "rds-iam"] = field(
+    password_provider: Literal["none", "rds-iam", "cloudsql-iam", "entra"] = field(
         default="none",
         metadata=_setting(
-            "`rds-iam` makes a token of AWS's IAM the password, a new one for each"
-            " connection"
+            "makes a token the password, a new one for each connection: `rds-iam` of"
+            " AWS, `cloudsql-iam` of Google Cloud, `entra` of Azure"
         ),
     )
     migrations_dir: Paths = field(
@@ -303,12 +303,17 @@ def read_settings(
 
 
 def _read(values: Mapping[str, str]) -> Settings:
+    declared = {each.name: each for each in fields(Settings)}
+    found: dict[str, Any]
     try:
-        return parse_strict(Settings, values)
+        found = {
+            name: parse_value(declared[name].type, values[name]) for name in values
+        }
     except ValueError:
-        from migrator.config.validation import validate  # noqa: PLC0415 - it takes long
+        from migrator.config.validation import validate  # noqa: PLC0415 - 100 ms
 
-        return validate(Settings, values)
+        found = validate(fields(Settings), values)
+    return Settings(**found)
 
 
 def _incomplete(settings: Settings) -> Iterator[str]:

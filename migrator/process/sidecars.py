@@ -7,14 +7,15 @@ Kubernetes stops native sidecars by itself.
 
 import re
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Thread
 
+from migrator.domain.urls import http_url
 from migrator.errors import MigratorError
 from migrator.events.base import Event, Observer
 from migrator.events.run import SidecarFailed, SidecarStopped
 from migrator.process.cancellation import Cancellation
-from migrator.process.http import error_reason, send_request
 from migrator.sql.secrets import MASK
 
 
@@ -64,10 +65,11 @@ class _Call(Thread):
     def run(self) -> None:
         """Send the request and keep its status or error."""
         try:
-            response = send_request(self._url, method="POST", timeout_s=self._limit_s)
-            self._result = response.status
+            self._result = _post(self._url, timeout_s=self._limit_s)
+        except HTTPException as error:
+            self._result = f"the answer is not HTTP: {type(error).__name__}"
         except OSError as error:
-            self._result = error_reason(error)
+            self._result = error.strerror or str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - such as a host name that IDNA refuses
             self._result = f"{type(error).__name__}: {error}"
 
@@ -78,3 +80,13 @@ class _Call(Thread):
             return SidecarStopped(url=self._public_url, status=result)
         reason = result if isinstance(result, str) else f"it answered {result}"
         return SidecarFailed(url=self._public_url, reason=reason)
+
+
+def _post(url: str, *, timeout_s: float) -> int:
+    """Return the status of the response, without following redirections or proxies."""
+    parts = http_url(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    with closing(kind(parts.hostname or "", parts.port, timeout=timeout_s)) as conn:
+        conn.request("POST", path)
+        return conn.getresponse().status

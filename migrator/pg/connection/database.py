@@ -259,12 +259,12 @@ def _final_error(
     error: ConnectFailedError | PasswordUnavailableError, waited_s: float
 ) -> MigratorError:
     """Return the error of a connection that failed until the wait ran out."""
-    if isinstance(error, PasswordUnavailableError) and not error.silent:
-        return AccessDeniedError(error.server, remedy=_REMEDY)
+    if isinstance(error, PasswordUnavailableError):
+        if not error.silent:
+            return AccessDeniedError(error.server, remedy="fix the password source")
+        remedy = "check the password source and the network to it"
+        return UnavailableError(error.server, waited_s=waited_s, remedy=remedy)
     return UnavailableError(error.server, waited_s=waited_s)
-
-
-_REMEDY = "fix the password source"
 
 
 def _retry_event(

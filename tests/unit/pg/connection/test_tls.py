@@ -83,11 +83,13 @@ def test_require_with_a_root_certificate_verifies(tmp_path: Path) -> None:
     ids=lambda environ: next(iter(environ)),
 )
 def test_every_source_of_passwords_is_warned_about(
-    environ: dict[str, str], tmp_path: Path
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The URL's own is not the only one."""
     (tmp_path / "password").write_text("s3cret-password")
     variables = {name: text.format(folder=tmp_path) for name, text in environ.items()}
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
 
     found = warned("postgresql://app@db.invalid/shop", tmp_path, **variables)
 
