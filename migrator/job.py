@@ -14,7 +14,8 @@ from migrator.commands.context import CommandContext
 from migrator.config.environment import service_links
 from migrator.config.settings import Settings
 from migrator.domain.backoff import Backoff
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import UsageError
 from migrator.events.base import Event, Observer
 from migrator.events.factories import setting_ignored

@@ -197,6 +197,9 @@ class Migration(NamedTuple):
     checksum: str = ""
     """SHA-256 of the content, normalised; empty when nobody has read it."""
 
+    is_large: bool = False
+    """Whether its statements are not kept: each iteration over them reads the file."""
+
     def section(self, direction: Direction) -> Section:
         """Return the half that *direction* runs."""
         return self.up if direction is Direction.UP else self.down

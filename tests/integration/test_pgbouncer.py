@@ -8,7 +8,8 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, Lock, Split, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import LockLostError, LockWaitTimeoutError, UsageError
 from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, SessionSettingsNotApplied

@@ -11,7 +11,8 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, Split, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.events.base import Event, Observer
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn

@@ -18,7 +18,8 @@ from migrator.domain.model import (
     Statement,
     Up,
 )
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import (
     ConnectionLostError,
     ContentionError,

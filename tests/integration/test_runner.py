@@ -8,7 +8,8 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, HistoryMode, Lock, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import (
     AccessDeniedError,
     ContentionError,

@@ -13,7 +13,8 @@ from psycopg.conninfo import make_conninfo
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, Lock, Migration, Section, Split, Statement, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.events.base import Event, Observer
 from migrator.events.watching import StatementBlocked, StatementProgressed
 from migrator.pg.connection.connect import Session

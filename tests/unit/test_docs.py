@@ -27,18 +27,17 @@ from migrator.config.arguments import FLAGS
 from migrator.config.environment import FALLBACKS, variable_name
 from migrator.config.settings import Command, Settings
 from migrator.config.types import parse_duration
-from migrator.domain.model import Split
-from migrator.engine.runner import Policy
+from migrator.engine.run_context import Policy
 from migrator.events.base import Event
 from migrator.events.finding import MigrationListed
 from migrator.events.watching import Blocker
 from migrator.exit_codes import MEANINGS, ExitCode
 from migrator.pg.tracking import history_table
 from migrator.report.schema import all_events, schema
-from migrator.source.parse import parse_file
 from migrator.source.python_file import parse_module
 from migrator.sql.goose.faults import HAZARDS
 from tests.k8s import chart
+from tests.unit.sql.support import parsed as parsed_file
 
 
 ROOT = Path(__file__).parents[2]
@@ -375,10 +374,7 @@ def test_the_examples_are_migrations() -> None:
     files = [text for text in fenced("sql", README) if "+goose Up" in text]
     found = [
         *(parse_module(s.encode(), version=1, path="p", file="p") for s in scripts),
-        *(
-            parse_file(s.encode(), version=1, path="p", split=Split.GOOSE, environ={})
-            for s in files
-        ),
+        *map(parsed_file, files),
     ]
 
     assert [(m.up.faults, m.down.faults) for m in found] == [((), ())] * 2
