@@ -386,8 +386,10 @@ def test_sigterm_ends_the_asking(directory: Path, tmp_path: Path) -> None:
             AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{sts.getsockname()[1]}",
         ) as process,
     ):
-        sts.accept()[0].recv(1)
-        result = ended(process, signal.SIGTERM)
+        asking, _ = sts.accept()
+        with asking:
+            asking.recv(1)
+            result = ended(process, signal.SIGTERM)
 
     assert result.exit_code == 143
 
