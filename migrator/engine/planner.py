@@ -21,14 +21,14 @@ from migrator.errors import DriftError
 from migrator.events.factories import (
     database_ahead_detected,
     drift_found,
-    file_rejected,
+    file_warned,
     history_found_elsewhere,
     setting_ignored,
 )
 from migrator.events.run import PlanMade
 from migrator.pg.connection.pooler import warn_of_settings
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +102,16 @@ class Planner:
                 version=history.current,
                 target=reduce(History.after, plan, history).current,
                 pending=tuple(step.migration.path for step in plan),
-                apart=not_pipelined(plan, why_all=reason),
+                not_pipelined=not_pipelined(plan, why_all=reason),
             )
         )
 
     def emit_elsewhere(self, state: DatabaseState) -> None:
         """Warn that another schema has a tracking table, and the one in use is new."""
-        if state.elsewhere and state.place is not None:
-            schema, table = state.place
+        if state.other_schemas and state.schema_and_name is not None:
+            schema, table = state.schema_and_name
             self.context.observe(
-                history_found_elsewhere(table, schema, state.elsewhere)
+                history_found_elsewhere(table, schema, state.other_schemas)
             )
 
     def _check_drift(self, state: DatabaseState) -> None:
@@ -140,4 +140,4 @@ class Planner:
         """
         odd = dict.fromkeys(fault for step in plan for fault in step.warnings)
         for fault in (*self.context.files.all_faults, *odd):
-            self.context.observe(file_rejected(fault, fatal=False))
+            self.context.observe(file_warned(fault))

@@ -39,14 +39,13 @@ from migrator.pg.errors.remedies import (
     remedy_of_session,
     session_lost,
 )
+from migrator.pg.errors.sqlstates import READ_ONLY_TRANSACTION
 from migrator.pg.errors.tracking_errors import translate_errors
-from migrator.pg.errors.translate import READ_ONLY_TRANSACTION
 from migrator.pg.execution.partial_errors import file_place
 from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.locking.held_lock import NO_LOCK, HeldLock
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 
 
 class _Phase(Enum):

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
-from migrator.domain.backoff import HEARTBEAT_S, WATCH_S, Backoff
+from migrator.domain.backoff import HEARTBEAT_S, PROGRESS_INTERVALS_S, Backoff
 from migrator.domain.model import Files, Goal, Lock, OnInvalidIndex, OnProblem
 from migrator.events.base import Observer
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.session import supports_pipeline
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation
 
 
@@ -38,7 +37,7 @@ class Policy(NamedTuple):
     """How often the lease is renewed, where the lock is one."""
 
     retry_backoff: Backoff = Backoff(total_s=300, first_s=0.5, most_s=30)
-    watch_s: tuple[float, float] = WATCH_S
+    watch_s: tuple[float, float] = PROGRESS_INTERVALS_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,7 @@ from migrator.events.base import Observer, ignore_events
 from migrator.events.factories import migration_recorded
 from migrator.pg.connection.database import Database
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation
 
 

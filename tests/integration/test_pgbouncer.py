@@ -17,7 +17,7 @@ from migrator.events.run import ConnectionOpened
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from migrator.pg.tracking.store import TrackingStore
 from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
@@ -339,7 +339,7 @@ def test_a_lock_that_is_stuck_in_the_pool(database: str) -> None:
 
     with pgbouncer(database, size=2) as dsn:
         with psycopg.connect(dsn, autocommit=True) as careless:
-            careless.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+            careless.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
         with pytest.raises(LockWaitTimeoutError) as caught:
             runner(dsn, policy=policy).run(TWO, Up())
 

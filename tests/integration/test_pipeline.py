@@ -116,7 +116,7 @@ def test_a_statement_larger_than_the_socket_s_buffers_is_sent(
     conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on as soon as the network takes more, not when the wait for answers ends."""
-    monkeypatch.setattr("migrator.pg.execution.pipeline.ASKED_EVERY_S", 30)
+    monkeypatch.setattr("migrator.pg.execution.pipeline.CHECK_INTERVAL_S", 30)
     monkeypatch.setattr("migrator.pg.connection.tcp_liveness.SlowReader.check", stalled)
     size = 20_000_000
 

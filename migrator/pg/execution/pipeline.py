@@ -18,10 +18,15 @@ import psycopg
 from psycopg.pq import ConnStatus, ExecStatus, abc
 
 from migrator.errors import MigratorError
-from migrator.pg.connection.queries import ROWS, cancel, result_error, split_rows
-from migrator.pg.connection.socket_poll import wait_ready
+from migrator.pg.connection.queries import (
+    ROWS,
+    cancel,
+    result_error,
+    split_rows,
+    wait_ready,
+)
 from migrator.pg.connection.tcp_liveness import (
-    ASKED_EVERY_S,
+    CHECK_INTERVAL_S,
     SlowReader,
     allow_slow_reader,
 )
@@ -182,7 +187,7 @@ class Pipeline(Generic[Q]):
         else:
             try:
                 with self._cancellation.interruptible():
-                    ready = wait_ready(fileno, ASKED_EVERY_S, writing=unsent)
+                    ready = wait_ready(fileno, CHECK_INTERVAL_S, writing=unsent)
             except MigratorError as reason:
                 self._stop(reason)
                 return

@@ -8,7 +8,7 @@ from migrator.domain.model import Step
 from migrator.errors import ContentionError
 from migrator.events.base import Observer
 from migrator.events.migration import MigrationRetried
-from migrator.pg.errors.translate import SERIALIZATION_FAILURE
+from migrator.pg.errors.sqlstates import SERIALIZATION_FAILURE
 from migrator.process.cancellation import Cancellation
 
 

@@ -32,7 +32,7 @@ from migrator.pg.execution.partial_errors import NOTHING, file_place
 from migrator.pg.execution.server_messages import report_notices, statement_finished
 from migrator.pg.locking.held_lock import HeldLock
 from migrator.pg.monitor.current_statement import CurrentStatement
-from migrator.pg.tracking.history_table import WITHIN_MS
+from migrator.pg.tracking.history_table import TRANSACTION_MS
 from migrator.pg.tracking.version_table import VersionTable
 from migrator.process.cancellation import Cancellation
 from migrator.sql.classify import Effect, classify
@@ -143,7 +143,7 @@ class StatementExecutor(NamedTuple):
         Return False, rolled back, when another migrator has recorded the step already.
         Raises as `migrator.pg.execution.executor.execute_step`.
         """
-        recorded = self.record(step, WITHIN_MS, self.lock.still_held_sql)
+        recorded = self.record(step, TRANSACTION_MS, self.lock.still_held_sql)
         self.lock.check_known()
         end = commit(self.conn) if recorded else b"ROLLBACK"
         self.run_command(end, file_place(step, AT_COMMIT))
@@ -206,7 +206,9 @@ class StatementExecutor(NamedTuple):
         """
         if self.table is None:
             return True
-        entry = self.table.record_sql(step, held=held, took_ms=took_ms, intent=intent)
+        entry = self.table.record_sql(
+            step, still_held=held, duration_ms=took_ms, intent=intent
+        )
         with self.translate_errors(file_place(step, RECORDING)):
             *_, row = query_own(
                 self.conn, sql.SQL("; ").join([*self.table.lock_statements, entry])

@@ -2,14 +2,14 @@
 Renews the lease from a thread and cancels the run when it is lost.
 
 goose's heartbeat (lock/internal/table/locker.go: startHeartbeat) warns when it fails,
-and its migrations go on. Here the running statement is cancelled and rolled back: two
-migrators at once is what the lock is there to prevent.
+and its migrations go on. Here the running statement is cancelled and rolled back: the
+lock exists to prevent two migrators at the same time.
 """
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -18,15 +18,97 @@ from psycopg.pq import TransactionStatus
 
 from migrator.errors import LockLostError, MigratorError
 from migrator.pg.connection.pooler import is_pooled
-from migrator.pg.connection.queries import GiveUp, Row, cancel, query_rows
+from migrator.pg.connection.queries import GiveUp, TextRow, cancel, query_rows
+from migrator.pg.locking.held_lock import HeldLock
 from migrator.pg.locking.lease import LEASE_S, Lease
+from migrator.pg.locking.lock_holder import query_holder
 from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.pg.monitor.monitor import Monitor
+from migrator.process.cancellation import Cancellation
 
 
-_AGAIN_S = 1.0
-_LOOK_S = 2.0
+_RETRY_S = 1.0
+"""How long after a failed renewal to try again."""
+
+_MONITOR_LIMIT_S = 2.0
 """The time limit of a monitoring query; the lease is much longer."""
+
+
+class LeaseLock:
+    """The lease *lease*, acquired and renewed on *conn*, for a run that uses *work*."""
+
+    kind = "table"
+
+    def __init__(
+        self,
+        conn: psycopg.Connection,
+        lease: Lease,
+        work: psycopg.Connection,
+        heartbeat_s: float,
+        cancellation: Cancellation,
+    ) -> None:
+        self._conn = conn
+        self._lease = lease
+        self._work = work
+        self._heartbeat_s = heartbeat_s
+        self._cancellation = cancellation
+        self._requested_at = 0.0
+
+    def try_acquire(self) -> bool:
+        """Try once; return whether the lock is held now."""
+        self._requested_at = time.monotonic()
+        if not self._lease.acquire(self._conn):
+            self._lease.clean_up(self._conn)
+            return False
+        if query_holder(self._conn) is not None:
+            self.release()
+            return False
+        return True
+
+    def holder(self) -> str | None:
+        """Return who holds the advisory lock or the lease; None if nobody does."""
+        return query_holder(self._conn) or self._lease.holder_of(self._conn)
+
+    def release(self) -> None:
+        """Release the lease if it is held. Raises as `query_lease`."""
+        if not self._conn.closed:
+            self._lease.release(self._conn)
+
+    @contextmanager
+    def hold(
+        self, current: CurrentStatement, connect: Callable[[], psycopg.Connection]
+    ) -> Iterator[HeldLock]:
+        """
+        Renew the lease in the block and release it at its end.
+
+        The thread that renews it also monitors *current*. *connect* returns another
+        connection when the lease's own breaks.
+        """
+
+        def check() -> None:
+            with self._cancellation.interruptible():
+                heartbeat.check()
+
+        def release(conn: psycopg.Connection) -> bool:
+            self._lease.release(conn)
+            return True
+
+        with LeaseHeartbeat(
+            self._lease,
+            self._conn,
+            work=self._work,
+            connect=connect,
+            current=current,
+            renewed_at=self._requested_at,
+            interval_s=self._heartbeat_s,
+        ) as heartbeat:
+            yield HeldLock(
+                current,
+                check,
+                heartbeat.check_known,
+                self._lease.still_held_sql,
+                release,
+            )
 
 
 class LeaseHeartbeat:
@@ -34,9 +116,9 @@ class LeaseHeartbeat:
     Renews *lease* on *conn* during the block, and releases it at its end.
 
     *work* is the connection whose running statement is cancelled when the lease is
-    lost; *opened* opens another connection for ours when it breaks; *since* is when the
-    lease was asked for, on the monotonic clock. In between it monitors the statement in
-    *watch*.
+    lost; *connect* opens another connection for the lease when *conn* breaks.
+    *renewed_at* is when the lease was acquired, on the monotonic clock. Between
+    renewals the thread monitors the statement in *current*.
     """
 
     def __init__(
@@ -45,23 +127,23 @@ class LeaseHeartbeat:
         conn: psycopg.Connection,
         *,
         work: psycopg.Connection,
-        opened: Callable[[], psycopg.Connection],
-        since: float,
-        every_s: float,
-        watch: CurrentStatement,
+        connect: Callable[[], psycopg.Connection],
+        current: CurrentStatement,
+        renewed_at: float,
+        interval_s: float,
     ) -> None:
         self._lease = lease
         self._conn = conn
         self._work = work
-        self._opened = opened
-        self._until = since + LEASE_S
-        self._every_s = every_s
-        self._watch = watch
-        self._looker = Monitor(watch, self._query_rows)
-        self._lost: str | None = None
-        self._turn = threading.Lock()
+        self._connect = connect
+        self._expires_at = renewed_at + LEASE_S
+        self._interval_s = interval_s
+        self._current = current
+        self._monitor = Monitor(current, self._query_rows)
+        self._loss_reason: str | None = None
+        self._mutex = threading.Lock()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,9 +156,9 @@ class LeaseHeartbeat:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._watch.end()
+        self._current.end()
         self._thread.join()
-        # what cannot be released now expires; the block's own error is reported
+        # a lease that cannot be released expires; the block's own error is reported
         with suppress(psycopg.Error, MigratorError):
             self._release()
         self._conn.close()
@@ -93,73 +175,74 @@ class LeaseHeartbeat:
 
     def check_known(self) -> None:
         """
-        Check that the lease is held, by what is known already.
+        Check, without a query, that the lease has neither expired nor been lost.
 
         Raises:
-            LockLostError: As `check`.
+            LockLostError: It has.
         """
-        if self._lost is None and time.monotonic() >= self._until:
-            self._lost = _expiry_message(self._conn)
-        if self._lost is not None:
-            raise LockLostError(self._lost)
+        if self._loss_reason is None and time.monotonic() >= self._expires_at:
+            self._loss_reason = _expiry_message(self._conn)
+        if self._loss_reason is not None:
+            raise LockLostError(self._loss_reason)
 
-    def _beat(self) -> None:
-        due = time.monotonic() + self._every_s
+    def _run(self) -> None:
+        due = time.monotonic() + self._interval_s
         while not self._ended.wait(self._pause(due)):
             if time.monotonic() >= due:
-                due = time.monotonic() + (self._every_s if self._renew() else _AGAIN_S)
-                if self._is_known_lost():
+                pause_s = self._interval_s if self._renew() else _RETRY_S
+                due = time.monotonic() + pause_s
+                if self._is_lost():
                     _cancel(self._work)
-            self._looker.check()
+            self._monitor.check()
 
     def _pause(self, due: float) -> float:
-        return max(0.0, min(due - time.monotonic(), self._looker.pause()))
+        return max(0.0, min(due - time.monotonic(), self._monitor.pause()))
 
-    def _query_rows(self, query: bytes, give_up: GiveUp) -> list[Row]:
-        end = time.monotonic() + _LOOK_S
-        with self._turn:
+    def _query_rows(self, query: bytes, give_up: GiveUp) -> list[TextRow]:
+        end = time.monotonic() + _MONITOR_LIMIT_S
+        with self._mutex:
             return query_rows(
                 self._conn, query, lambda: give_up() or time.monotonic() >= end
             )
 
-    def _is_known_lost(self) -> bool:
+    def _is_lost(self) -> bool:
         with suppress(LockLostError):
             self.check_known()
-        return self._lost is not None
+        return self._loss_reason is not None
 
     def _renew(self) -> bool:
         """Renew the lease; False if it is lost or this attempt failed."""
-        with self._turn, suppress(psycopg.Error, MigratorError):
-            if self._lost is not None or self._has_expired():
+        with self._mutex, suppress(psycopg.Error, MigratorError):
+            if self._loss_reason is not None or self._has_expired():
                 return False
             if self._conn.closed:
-                self._conn = self._opened()
-            asked = time.monotonic()
+                self._conn = self._connect()
+            requested_at = time.monotonic()
             if self._lease.renew(self._conn, self._has_expired):
-                self._until = asked + LEASE_S
+                self._expires_at = requested_at + LEASE_S
                 return True
             holder = self._lease.holder_of(self._conn)
-            self._lost = f"the lease is now held by {holder or 'nobody'}"
+            self._loss_reason = f"the lease is now held by {holder or 'nobody'}"
         return False
 
     def _has_expired(self) -> bool:
-        return self._ended.is_set() or time.monotonic() >= self._until
+        return self._ended.is_set() or time.monotonic() >= self._expires_at
 
     def _release(self) -> None:
-        if self._conn.closed and self._lost is None:
-            self._conn = self._opened()
+        if self._conn.closed and self._loss_reason is None:
+            self._conn = self._connect()
         if not self._conn.closed:
             self._lease.release(self._conn)
 
 
 def _expiry_message(conn: psycopg.Connection) -> str:
-    why = f"it could not be renewed within {LEASE_S} s"
+    reason = f"it could not be renewed within {LEASE_S} s"
     if is_pooled(conn):
         return (
-            f"{why}; the pooler needs a second server connection for us"
+            f"{reason}; the pooler needs a second server connection for us"
             " (PgBouncer: default_pool_size), or connect to the server itself"
         )
-    return why
+    return reason
 
 
 def _cancel(conn: psycopg.Connection) -> None:

@@ -47,41 +47,41 @@ class StatementProgress(NamedTuple):
             return None
         return round(min(100.0, 100 * self.done / self.total), 1)
 
-    def since(self, before: "StatementProgress") -> int | None:
-        """Return the units done since *before*; None if phase or unit differ."""
-        if self.done is None or before.done is None:
+    def since(self, previous: "StatementProgress") -> int | None:
+        """Return the units done since *previous*; None if phase or unit differ."""
+        if self.done is None or previous.done is None:
             return None
-        same = before._replace(done=self.done, total=self.total) == self
-        return self.done - before.done if same else None
+        same = previous._replace(done=self.done, total=self.total) == self
+        return self.done - previous.done if same else None
 
 
-Row = Mapping[str, Any]
-Count = tuple[str, str | None, str]
-"""Columns of what is done and of the total, and their unit."""
+ViewRow = Mapping[str, Any]
+CountColumns = tuple[str, str | None, str]
+"""The columns with the units done and the total, and the name of the unit."""
 
 
-def read_progress(found: Mapping[str, Any] | None) -> StatementProgress | None:
+def read_progress(answer: Mapping[str, Any] | None) -> StatementProgress | None:
     """Return the progress in the answer to PROGRESS; None if no view has a row."""
-    if found is None:
+    if answer is None:
         return None
-    row = found["row"]
+    row = answer["row"]
     phase = row.get("phase")
-    count = _COUNTS[found["view"]](row, phase or "")
+    columns = _COLUMNS[answer["view"]](row, phase or "")
     return StatementProgress(
-        found["command"], found["relation"], phase, *_read_counts(row, count)
+        answer["command"], answer["relation"], phase, *_read_counts(row, columns)
     )
 
 
 def _read_counts(
-    row: Row, count: Count | None
+    row: ViewRow, columns: CountColumns | None
 ) -> tuple[int | None, int | None, str | None]:
-    if count is None:
+    if columns is None:
         return None, None, None
-    done, total, unit = count
+    done, total, unit = columns
     return row.get(done), (row.get(total) or None) if total else None, unit
 
 
-def _create_index(row: Row, phase: str) -> Count | None:
+def _create_index(row: ViewRow, phase: str) -> CountColumns | None:
     if phase.startswith("waiting"):
         return "lockers_done", "lockers_total", "sessions"
     if row.get("partitions_total"):
@@ -93,7 +93,7 @@ def _create_index(row: Row, phase: str) -> Count | None:
     return None
 
 
-def _vacuum(row: Row, phase: str) -> Count | None:
+def _vacuum(row: ViewRow, phase: str) -> CountColumns | None:
     if phase == "scanning heap":
         return "heap_blks_scanned", "heap_blks_total", "blocks"
     if phase == "vacuuming heap":
@@ -104,7 +104,7 @@ def _vacuum(row: Row, phase: str) -> Count | None:
     return None
 
 
-def _cluster(row: Row, phase: str) -> Count | None:
+def _cluster(row: ViewRow, phase: str) -> CountColumns | None:
     if phase == "seq scanning heap":
         return "heap_blks_scanned", "heap_blks_total", "blocks"
     if phase == "index scanning heap":
@@ -114,19 +114,19 @@ def _cluster(row: Row, phase: str) -> Count | None:
     return None
 
 
-def _copy(row: Row, phase: str) -> Count | None:
+def _copy(row: ViewRow, phase: str) -> CountColumns | None:
     if row.get("bytes_total"):
         return "bytes_processed", "bytes_total", "bytes"
     return "tuples_processed", None, "rows"
 
 
-def _analyze(row: Row, phase: str) -> Count | None:
+def _analyze(row: ViewRow, phase: str) -> CountColumns | None:
     if phase.startswith("acquiring"):
         return "sample_blks_scanned", "sample_blks_total", "blocks"
     return None
 
 
-_COUNTS: Mapping[str, Callable[[Row, str], Count | None]] = {
+_COLUMNS: Mapping[str, Callable[[ViewRow, str], CountColumns | None]] = {
     "create_index": _create_index,
     "vacuum": _vacuum,
     "cluster": _cluster,

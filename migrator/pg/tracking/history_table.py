@@ -1,7 +1,7 @@
 """
 The history table `migrator_history`: what ran when, how long, with which checksum.
 
-It is written in the migration's own transaction. The row of a NO TRANSACTION
+Its row is written in the migration's own transaction. That of a NO TRANSACTION
 migration is inserted when it starts, as its intent (`migrator.pg.tracking.intent_log`);
 `state` is set while it is open. The table decides only whether a file has changed and
 where a stopped migration resumes, so a run can do without it.
@@ -40,22 +40,26 @@ CREATE TABLE {} (
     sent jsonb
 )
 """
-_NOTE = """
-INSERT INTO {ledger} (tracking_table, tracking_id, version_id, action, path, checksum,
+_INSERT = """
+INSERT INTO {history} (tracking_table, tracking_id, version_id, action, path, checksum,
                       duration_ms, migrator_version)
-SELECT {name}, {id}, {version}, {action}, {path}, {checksum}, {took_ms}, {about}
+SELECT {name}, {id}, {version}, {action}, {path}, {checksum}, {duration_ms},
+    {migrator_version}
 """
-_CLOSE = """
-UPDATE {ledger} ledger SET tracking_id = {id}, path = {path}, checksum = {checksum},
-    duration_ms = {took_ms}, migrator_version = {about}, done_at = clock_timestamp(),
-    state = NULL, statement = NULL, prefix = NULL, sent = NULL
+_CLOSE_INTENT = """
+UPDATE {history} history SET tracking_id = {id}, path = {path}, checksum = {checksum},
+    duration_ms = {duration_ms}, migrator_version = {migrator_version},
+    done_at = clock_timestamp(), state = NULL, statement = NULL, prefix = NULL,
+    sent = NULL
 """
-_FORGET = """
-UPDATE {ledger} SET state = NULL, sent = NULL
+_CLOSE_INTENTS = """
+UPDATE {history} SET state = NULL, sent = NULL
 WHERE state IS NOT NULL AND tracking_table = {name} AND version_id IN ({versions})
 """
-WITHIN_MS = sql.SQL("(extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint")
-"""How long the transaction that asks has been open, in milliseconds."""
+TRANSACTION_MS = sql.SQL(
+    "(extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint"
+)
+"""The duration of the current transaction so far, in milliseconds."""
 
 
 class Action(Enum):
@@ -120,11 +124,11 @@ class HistoryTable(NamedTuple):
         action: Action,
         *,
         tracking_id: sql.Composable,
-        took_ms: sql.Composable,
+        duration_ms: sql.Composable,
     ) -> sql.Composed:
         """Return the INSERT of a row; a FROM or a WHERE may follow."""
-        return sql.SQL(_NOTE).format(
-            **self._set(values, tracking_id, took_ms),
+        return sql.SQL(_INSERT).format(
+            **self._columns(values, tracking_id, duration_ms),
             name=sql.Literal(self.tracking_table),
             version=values.version,
             action=sql.Literal(action.value),
@@ -135,30 +139,32 @@ class HistoryTable(NamedTuple):
         values: MigrationValues,
         *,
         tracking_id: sql.Composable,
-        took_ms: sql.Composable,
+        duration_ms: sql.Composable,
     ) -> sql.Composed:
-        """Return the UPDATE that closes an intent (`ledger`); a FROM may follow."""
-        return sql.SQL(_CLOSE).format(**self._set(values, tracking_id, took_ms))
+        """Return the UPDATE that closes an intent (`history`); a FROM may follow."""
+        return sql.SQL(_CLOSE_INTENT).format(
+            **self._columns(values, tracking_id, duration_ms)
+        )
 
     def close_intents_sql(self, versions: Iterable[int]) -> sql.Composed:
-        """Return the UPDATE that closes the intents of *versions*, not resumed."""
-        return sql.SQL(_FORGET).format(
-            ledger=self.identifier,
+        """Return the UPDATE that closes the intents of *versions*."""
+        return sql.SQL(_CLOSE_INTENTS).format(
+            history=self.identifier,
             name=sql.Literal(self.tracking_table),
             versions=sql.SQL(", ").join(map(sql.Literal, versions)),
         )
 
-    def _set(
+    def _columns(
         self,
         values: MigrationValues,
         tracking_id: sql.Composable,
-        took_ms: sql.Composable,
+        duration_ms: sql.Composable,
     ) -> dict[str, sql.Composable]:
         return {
-            "ledger": self.identifier,
+            "history": self.identifier,
             "id": tracking_id,
             "path": values.path,
             "checksum": values.checksum,
-            "took_ms": took_ms,
-            "about": sql.Literal(VERSION),
+            "duration_ms": duration_ms,
+            "migrator_version": sql.Literal(VERSION),
         }

@@ -183,10 +183,10 @@ def test_connections_that_were_closed_change_the_reason() -> None:
     """Nobody has answered: also the error that was raised before says it from then on."""
     cancellation = Cancellation()
     cancellation.request(REASON)
-    before, said = cancellation.cut, str(REASON)
+    before, said = cancellation.cut_off_reason, str(REASON)
     cancellation.cut_off()
 
-    assert (before, cancellation.cut) == (None, REASON)
+    assert (before, cancellation.cut_off_reason) == (None, REASON)
     assert said == "stopped by SIGTERM: rolled back and unlocked; re-run"
     assert str(REASON) == (
         "stopped by SIGTERM: the server did not answer, so its connections were closed:"
