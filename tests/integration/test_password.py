@@ -345,7 +345,7 @@ def test_no_token_without_an_answer(
 @pytest.mark.parametrize(
     ("provider", "library", "extra"),
     [
-        ("rds-iam", "botocore", "aws"),
+        ("rds-iam", "botocore.session", "aws"),
         ("cloudsql-iam", "google.auth", "gcp"),
         ("entra", "azure.identity", "azure"),
     ],
