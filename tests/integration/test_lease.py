@@ -436,7 +436,7 @@ def test_a_lease_that_cannot_be_renewed_stops_the_run(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When nobody answers until its end, it counts as lost."""
-    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 0.5)
+    monkeypatch.setattr("migrator.pg.locking.lease_lock.LEASE_S", 0.5)
     stuck = files(migration(1, "LOCK TABLE goose_lock", "SELECT pg_sleep(60)"))
 
     with pytest.raises(LockLostError) as caught:

@@ -316,7 +316,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One session cannot migrate and renew the lease: the error says what to raise."""
-    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 1)
+    monkeypatch.setattr("migrator.pg.locking.lease_lock.LEASE_S", 1)
     policy = Policy(heartbeat_s=0.1)
     long = files(migration(1, "CREATE TABLE a ()", "SELECT pg_sleep(60)"))
 

@@ -27,7 +27,7 @@ from migrator.pg.errors.tracking_errors import translate_errors
 from migrator.pg.locking.advisory import AdvisoryLock, advisory_lock_sql
 from migrator.pg.locking.held_lock import HeldLock, no_lock
 from migrator.pg.locking.lease import TABLE, Lease
-from migrator.pg.locking.lease_heartbeat import LeaseLock
+from migrator.pg.locking.lease_lock import LeaseLock
 from migrator.pg.locking.stale_sessions import (
     PROCESS_ANSWERS,
     end_sessions,

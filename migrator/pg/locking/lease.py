@@ -4,7 +4,7 @@ goose's lease: a row with the holder of the lock and its expiry.
 The statements are those of goose v3.27.3, lock/internal/store/postgres.go, with Go's
 `%s` and `$1` filled in. Go services with `lock.NewPostgresTableLocker`
 and migrator exclude each other. It needs no session and so works through a
-transaction pooler, but has to be renewed (`lease_heartbeat`).
+transaction pooler, but has to be renewed (`lease_lock`).
 """
 
 import os
