@@ -212,7 +212,7 @@ def _connect_in_thread(database: Database, cancellation: Cancellation) -> Link:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    with translate_errors("taking the migration lock"):
+    with translate_errors("acquiring the migration lock"):
         try:
             yield
         except psycopg.ProgrammingError as error:

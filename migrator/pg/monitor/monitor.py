@@ -94,7 +94,7 @@ class Monitor:
 
     def _query_activity(self) -> SessionActivity:
         if self._current.pid is not None:
-            # whoever checks the lock reports that its session is lost
+            # a lost session of the lock is reported by the checks of the lock
             with suppress(Exception):
                 query = activity_sql(self._current.pid)
                 rows = self._query(query, self._current.ended.is_set)
