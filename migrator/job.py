@@ -33,7 +33,7 @@ from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation, Interruption
 from migrator.process.signals import error_to_report, signals
 from migrator.report import termination
-from migrator.report.log import log_to, plain_line
+from migrator.report.log import LogFormat, log_to, plain_line
 from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import write
 from migrator.report.summary import RunSummary, emit_end
@@ -43,7 +43,7 @@ class Reporting(NamedTuple):
     """Where and how a run tells what happens; known even when settings are not."""
 
     command: str
-    console: bool
+    log_format: LogFormat
     level: str = "info"
     termination_log: Path = Path("/dev/termination-log")
     shutdown_urls: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def run_job(
     with signals(cancellation, deadline_s, verdict):
         log = log_to(
             stdout,
-            console=reporting.console,
+            log_format=reporting.log_format,
             level=reporting.level,
             redactor=redactor,
             run_id=run_id,
@@ -181,7 +181,7 @@ def work_of(
             place = _database(settings, dsn, environ, observe, learn)
             place = place._replace(mask=mask)
             runner = _runner(settings, place, observe, cancellation, live=live)
-            command(settings.command)(_request(settings, environ, runner))
+            command(settings.command)(_context(settings, environ, runner))
 
     return work
 
@@ -288,7 +288,7 @@ def _store(settings: Settings) -> TrackingStore | NoTrackingStore:
     return TrackingStore(settings.table, settings.history)
 
 
-def _request(
+def _context(
     settings: Settings, environ: Mapping[str, str], runner: Runner
 ) -> CommandContext:
     return CommandContext(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from migrator.config.arguments import POSTGRES, parse_arguments
+from migrator.config.arguments import POSTGRES, did_you_mean, parse_arguments
 from migrator.errors import UsageError
 
 
@@ -140,7 +140,7 @@ class Environment:
         for name in sorted(set(self._environ) - known):
             if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(name):
                 continue
-            yield f"{name} is not a setting{_hint(name, known)}"
+            yield f"{name} is not a setting{did_you_mean(name, known)}"
 
     def _others(self) -> Iterator[str]:
         """Yield a fault for each variable that libpq or a cloud would not take."""
@@ -152,13 +152,6 @@ class Environment:
         driver = self._environ.get("GOOSE_DRIVER")
         if driver is not None and driver not in POSTGRES:
             yield f"GOOSE_DRIVER={driver}: only PostgreSQL is migrated; unset it"
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for what is wrong
-
-    near = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def with_env_file(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from migrator.config.arguments import Command
 from migrator.config.environment import (
     SECRETS_DIR,
     Environment,
@@ -32,24 +33,6 @@ from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.connection.embedded import SCHEME as EMBEDDED
 
 
-Command = Literal[
-    "up",
-    "up-by-one",
-    "up-to",
-    "down",
-    "down-to",
-    "redo",
-    "reset",
-    "baseline",
-    "status",
-    "version",
-    "plan",
-    "wait",
-    "validate",
-    "create",
-    "fix",
-    "healthcheck",
-]
 _TARGETED = ("up-to", "down-to", "baseline")
 _VERSIONED = ("baseline", "status", "version", "wait")
 
@@ -249,9 +232,13 @@ class Settings:
             " does"
         ),
     )
-    log_format: Literal["auto", "json", "console"] = field(
+    log_format: Literal["auto", "json", "console", "plain"] = field(
         default="auto",
-        metadata=_setting("`json`, `console`, or `auto`: console on a terminal"),
+        metadata=_setting(
+            "`json`; `console`: sentences for a person; `plain`: only the answer of"
+            " `status`, `version` or `plan` on stdout, the rest on stderr; `auto`:"
+            " `console` on a terminal, else `json`"
+        ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(
         default="info", metadata=_setting("`debug`, `info`, `warning`, `error`")

@@ -21,7 +21,7 @@ from migrator.errors import DriftError
 from migrator.events.factories import (
     database_ahead_detected,
     drift_found,
-    file_rejected,
+    file_warned,
     history_found_elsewhere,
     setting_ignored,
 )
@@ -102,7 +102,7 @@ class Planner:
                 version=history.current,
                 target=reduce(History.after, plan, history).current,
                 pending=tuple(step.migration.path for step in plan),
-                apart=not_pipelined(plan, why_all=reason),
+                not_pipelined=not_pipelined(plan, why_all=reason),
             )
         )
 
@@ -140,4 +140,4 @@ class Planner:
         """
         odd = dict.fromkeys(fault for step in plan for fault in step.warnings)
         for fault in (*self.context.files.all_faults, *odd):
-            self.context.observe(file_rejected(fault, fatal=False))
+            self.context.observe(file_warned(fault))

@@ -6,22 +6,30 @@ from migrator.domain.facts import Word
 from migrator.events.base import Event
 
 
-class FaultFound(Event):
-    """A migration file has a fault; an error when it stops the run."""
+class FileRejected(Event):
+    """A migration file has a fault that stops the run."""
 
-    name: ClassVar[str] = "fault.found"
+    name: ClassVar[str] = "file.rejected"
+    level: ClassVar[str] = "error"
 
     path: str
     line: int
     column: int
     slug: Word
     message: str
-    fatal: bool
 
-    @property
-    def severity(self) -> str:
-        """Return the log level: a fault that stops nothing is a warning."""
-        return "error" if self.fatal else "warning"
+
+class FileWarned(Event):
+    """A migration file has a fault that does not stop this run."""
+
+    name: ClassVar[str] = "file.warned"
+    level: ClassVar[str] = "warning"
+
+    path: str
+    line: int
+    column: int
+    slug: Word
+    message: str
 
 
 class DatabaseAheadDetected(Event):

@@ -52,11 +52,8 @@ class PlanMade(Event):
     pending: tuple[str, ...]
     """Files to run, in order."""
 
-    apart: Mapping[str, str]
-    """
-    Files whose statements wait for answers, and why, or `*` for all files; the others
-    go in one stream.
-    """
+    not_pipelined: Mapping[str, str]
+    """Files that are not pipelined, and why; `*` stands for all of them."""
 
 
 class RunFinished(Event):

@@ -26,7 +26,7 @@ from tests.helpers.support import Recorder, write
 
 
 SEEDS = 60
-_TIMES = {"duration_s", "waited_s", "next_attempt_s", "apart", "backend_pid"}
+_TIMES = {"duration_s", "waited_s", "next_attempt_s", "not_pipelined", "backend_pid"}
 GOOD = (
     "INSERT INTO log VALUES ({n}, 'plain');",
     "INSERT INTO log VALUES ({n}, E'it\\'s'); -- a comment",

@@ -22,10 +22,10 @@ from jsonschema import Draft202012Validator
 
 from migrator import MigrationRunner
 from migrator.cli import main
-from migrator.commands import COMMANDS, command
-from migrator.config.arguments import FLAGS
+from migrator.commands import ARGUMENTS, COMMANDS, command
+from migrator.config.arguments import FLAGS, Command
 from migrator.config.environment import FALLBACKS, variable_name
-from migrator.config.settings import Command, Settings
+from migrator.config.settings import Settings
 from migrator.config.types import parse_duration
 from migrator.engine.run_context import Policy
 from migrator.events.base import Event
@@ -87,7 +87,10 @@ def summary(documented: object) -> str:
 
 def commands() -> str:
     """Return the table of commands."""
-    rows = ((f"`{name}`", summary(command(name))) for name in COMMANDS)
+    rows = (
+        (f"`{name} {ARGUMENTS.get(name, '')}".rstrip() + "`", summary(command(name)))
+        for name in COMMANDS
+    )
     return table(("command", "what it does"), rows)
 
 
@@ -275,10 +278,13 @@ def test_commands_are_the_same_everywhere(
 ) -> None:
     """Setting, functions and --help name the same commands, in the same order."""
     main(["--help"], {})
-    listing = capsys.readouterr().out.partition("commands:\n")[2]
+    listing = capsys.readouterr().out.partition("Commands:\n")[2]
 
     assert get_args(Command) == tuple(COMMANDS)
-    assert re.findall(r"^  ([a-z-]+) ", listing, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^  ([a-z-]+) ", listing.partition("\n\n")[0], re.MULTILINE) == [
+        *COMMANDS,
+        "help",
+    ]
 
 
 def test_every_event_is_in_the_schema() -> None:

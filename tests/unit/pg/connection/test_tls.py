@@ -171,6 +171,6 @@ def test_the_console_says_what_to_do(
     main(["up"], environ)
 
     assert capsys.readouterr().out.splitlines()[1] == (
-        "sslmode=prefer sends the password to a server that is not verified;"
+        "warning: sslmode=prefer sends the password to a server that is not verified;"
         " set sslmode=verify-full and sslrootcert in the database URL"
     )
