@@ -34,8 +34,8 @@ class Backoff(NamedTuple):
 
         The duration of the attempts counts too. Each delay is between half and the
         whole of its step, so that pods that started together do not retry together.
-        Each step is at least twice the current value of *minimum_s*, or *max_s*. *clock*
-        and *jitter* are for tests.
+        Each step is at least twice the current value of *minimum_s*, or *max_s*.
+        *clock* and *jitter* are for tests.
         """
         started, step = clock(), self.initial_s
         while (left_s := self.total_s - (clock() - started)) > 0:

@@ -179,8 +179,8 @@ def monitored_statement(
     Progress is reported from *report_after_s* on, at most every *max_s*.
     """
     pid = None if is_pooled(conn) else conn.info.backend_pid
-    first_s = (
-        max(_FIRST_CHECK_S, lock_timeout_s / 2) if lock_timeout_s else report_after_s
-    )
-    interval = CheckInterval(report_after_s, max_s, min(report_after_s, first_s))
+    first_s = report_after_s
+    if lock_timeout_s:
+        first_s = min(first_s, max(_FIRST_CHECK_S, lock_timeout_s / 2))
+    interval = CheckInterval(report_after_s, max_s, first_s)
     return CurrentStatement(observe, pid=pid, work=conn, interval=interval)
