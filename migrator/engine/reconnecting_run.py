@@ -35,8 +35,8 @@ from migrator.errors import (
 )
 from migrator.pg.errors.remedies import (
     find_existing_remedy,
-    remedy_of_session,
-    session_lost,
+    find_session_remedy,
+    session_lost_error,
 )
 from migrator.pg.errors.sqlstates import READ_ONLY_TRANSACTION
 from migrator.pg.errors.tracking_errors import translate_errors
@@ -175,7 +175,7 @@ class ReconnectingRun:
             and steps.next_step is not None
             and (left := session_left(steps.applied))
         ):
-            raise session_lost(file_place(steps.next_step, BEGINNING), left)
+            raise session_lost_error(file_place(steps.next_step, BEGINNING), left)
 
     def _is_done(self, conn: psycopg.Connection) -> bool:
         """Return whether another migrator has done the work while we waited."""
@@ -246,7 +246,7 @@ class ReconnectingRun:
         if steps is not None and steps.next_step is not None:
             left = session_left(before(context.files, steps.next_step))
             session = context.database.session.state
-            remedies.append(remedy_of_session(error.server, left, session))
+            remedies.append(find_session_remedy(error.server, left, session))
         error.advice = "; ".join(filter(None, remedies))
 
 

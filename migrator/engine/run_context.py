@@ -36,7 +36,7 @@ class Policy(NamedTuple):
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    retry_backoff: Backoff = Backoff(total_s=300, first_s=0.5, most_s=30)
+    retry_backoff: Backoff = Backoff(total_s=300, initial_s=0.5, max_s=30)
     watch_s: tuple[float, float] = PROGRESS_INTERVALS_S
 
 

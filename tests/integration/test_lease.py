@@ -50,10 +50,10 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 QUICK = Policy(
-    lock=Lock.TABLE, lock_backoff=Backoff(total_s=0.3, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=0.3, max_s=0.1), heartbeat_s=0.05
 )
 PATIENT = Policy(
-    lock=Lock.TABLE, lock_backoff=Backoff(total_s=30, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=30, max_s=0.1), heartbeat_s=0.05
 )
 TWO = files(migration(1, "CREATE TABLE a (x int)"), migration(2, "CREATE TABLE b ()"))
 STOLEN = "UPDATE goose_lock SET locked_by = 'thief-1-00'"

@@ -325,7 +325,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
 
     assert str(caught.value) == (
         "the migration lock was lost: it could not be renewed within 1 s; the pooler"
-        " needs a second server connection for us (PgBouncer: default_pool_size), or"
+        " needs a second server connection for the lock (PgBouncer: default_pool_size), or"
         " connect to the server itself; what was not committed is rolled back;"
         " re-run"
     )

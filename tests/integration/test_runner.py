@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 QUICK = Policy(
     lock_backoff=Backoff(total_s=0.3),
-    retry_backoff=Backoff(total_s=0.3, first_s=0.05),
+    retry_backoff=Backoff(total_s=0.3, initial_s=0.05),
 )
 
 
@@ -536,7 +536,7 @@ def test_a_lock_that_is_released_in_time_is_waited_for(
     conn.execute("CREATE TABLE a (x int)")
     other = psycopg.connect(database)
     other.execute("LOCK TABLE a IN ACCESS SHARE MODE")
-    patient = Policy(retry_backoff=Backoff(total_s=30, first_s=0.05))
+    patient = Policy(retry_backoff=Backoff(total_s=30, initial_s=0.05))
     recorder = Recorder()
 
     def observe(event: Event) -> None:
@@ -629,7 +629,7 @@ def test_a_lock_that_is_released_after_a_refusal_is_taken(
         if event.name == "lock.contended":
             conn.execute("SELECT pg_advisory_unlock_all()")
 
-    patient = Policy(lock_backoff=Backoff(total_s=10, most_s=0.1))
+    patient = Policy(lock_backoff=Backoff(total_s=10, max_s=0.1))
     steps = runner(database, policy=patient, observe=release).run(TWO, Up())
 
     assert len(steps) == 2

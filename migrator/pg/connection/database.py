@@ -62,7 +62,7 @@ class Database(NamedTuple):
 
     dsn: Dsn
     session: Session = Session()
-    backoff: Backoff = Backoff(total_s=60, most_s=5)
+    backoff: Backoff = Backoff(total_s=60, max_s=5)
     password: Callable[[], str] | None = None
     """Returns the password of the next connection; None for that of the DSN."""
 

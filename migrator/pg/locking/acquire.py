@@ -196,7 +196,7 @@ def _with_cleanup(lock: HeldLock, processes: tuple[str, ...]) -> HeldLock:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    with translate_errors("taking the migration lock"):
+    with translate_errors("acquiring the migration lock"):
         try:
             yield
         except psycopg.ProgrammingError as error:

@@ -182,7 +182,7 @@ def _expiry_message(conn: psycopg.Connection) -> str:
     reason = f"it could not be renewed within {LEASE_S} s"
     if is_pooled(conn):
         return (
-            f"{reason}; the pooler needs a second server connection for us"
+            f"{reason}; the pooler needs a second server connection for the lock"
             " (PgBouncer: default_pool_size), or connect to the server itself"
         )
     return reason

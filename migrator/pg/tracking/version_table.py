@@ -57,7 +57,7 @@ class VersionTable(NamedTuple):
     history_table: HistoryTable | None = None
     """The history table beside it; None if it is disabled or cannot be used."""
 
-    lockable: bool = True
+    is_lockable: bool = True
     """Whether this role may lock it, which needs more than SELECT."""
 
     @property
@@ -87,7 +87,7 @@ class VersionTable(NamedTuple):
 
         The lock waits for goose, whose command takes no lock of its own, to commit.
         """
-        return (sql.SQL(_LOCK).format(self.identifier),) if self.lockable else ()
+        return (sql.SQL(_LOCK).format(self.identifier),) if self.is_lockable else ()
 
     def record_sql(
         self,

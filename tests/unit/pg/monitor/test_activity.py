@@ -14,7 +14,7 @@ FIELDS = ("state", "state_change", "wait_event", "role", "wait", "blockers", "pr
 @pytest.mark.parametrize("answer", [[], [(None,)]])
 def test_no_row_is_a_session_that_is_gone(answer: list[TextRow]) -> None:
     """Whether the server says nothing, or NULL."""
-    assert read_activity(answer) == SessionActivity(gone=True)
+    assert read_activity(answer) == SessionActivity(is_gone=True)
 
 
 def test_a_row_is_a_session_that_is_there() -> None:
