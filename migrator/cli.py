@@ -29,6 +29,7 @@ from migrator.errors import InterruptedRunError
 from migrator.exit_codes import ExitCode
 from migrator.job import Reporting, run_job, secrets_of, work_of
 from migrator.process.cancellation import Cancellation
+from migrator.process.linger import linger
 from migrator.report.log import LogFormat
 from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import (
@@ -105,8 +106,6 @@ def _job(settings: Settings, variables: Mapping[str, str], stdout: TextIO) -> _J
 
 
 def _linger(command: str, cancellation: Cancellation) -> None:
-    from migrator.process.linger import linger  # noqa: PLC0415 - rare
-
     linger(command, cancellation.sleep)
 
 

@@ -238,7 +238,7 @@ def _database(
         search_path=settings.search_path,
         state=settings.session,
     )
-    patience = Backoff(total_s=settings.connect_wait, most_s=5)
+    patience = Backoff(total_s=settings.connect_wait, max_s=5)
     found = Database(dsn=dsn or Dsn(()), session=session, backoff=patience)
     if dsn is None:
         return found
@@ -298,7 +298,7 @@ def _context(
         runner=runner,
         target=settings.target,
         check=settings.check,
-        backoff=Backoff(total_s=settings.wait, first_s=0.2, most_s=5),
+        backoff=Backoff(total_s=settings.wait, initial_s=0.2, max_s=5),
         name=settings.name or "",
         kind=settings.kind,
         sequential=settings.sequential,

@@ -7,7 +7,7 @@ Named tuples, because creating their classes is five times as fast as for datacl
 from typing import Annotated, NamedTuple
 
 
-Word = Annotated[str, "ours"]
+Word = Annotated[str, "not masked"]
 """
 The type of text that migrator itself chooses, or of a code: not from a file or server.
 

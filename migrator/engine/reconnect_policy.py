@@ -17,7 +17,7 @@ from migrator.errors import (
 )
 from migrator.events.base import Event
 from migrator.events.database import ConnectionLost, ConnectionRetried
-from migrator.pg.errors.remedies import SPARE_SESSIONS, find_terminator
+from migrator.pg.errors.remedies import SPARE_SESSIONS_REMEDY, find_terminator
 
 
 ATTEMPTS = 3
@@ -138,7 +138,7 @@ def _termination_error(
     place = find_terminator(step)
     if place is None or not step.migration.transaction:
         return None
-    return StatementFailedError(place, error.server, remedy=SPARE_SESSIONS)
+    return StatementFailedError(place, error.server, remedy=SPARE_SESSIONS_REMEDY)
 
 
 _KILLING = f"; that was attempt {ATTEMPTS} at this migration, which may be the cause"

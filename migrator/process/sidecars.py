@@ -83,10 +83,10 @@ class _Call(Thread):
 
 
 def _post(url: str, *, timeout_s: float) -> int:
-    """Return the status of the answer, without following redirections or proxies."""
-    place = http_url(url)
-    kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-    path = f"{place.path or '/'}{'?' if place.query else ''}{place.query}"
-    with closing(kind(place.hostname or "", place.port, timeout=timeout_s)) as to:
-        to.request("POST", path)
-        return to.getresponse().status
+    """Return the status of the response, without following redirections or proxies."""
+    parts = http_url(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    with closing(kind(parts.hostname or "", parts.port, timeout=timeout_s)) as conn:
+        conn.request("POST", path)
+        return conn.getresponse().status

@@ -50,10 +50,10 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 QUICK = Policy(
-    lock=Lock.TABLE, lock_backoff=Backoff(total_s=0.3, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=0.3, max_s=0.1), heartbeat_s=0.05
 )
 PATIENT = Policy(
-    lock=Lock.TABLE, lock_backoff=Backoff(total_s=30, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=30, max_s=0.1), heartbeat_s=0.05
 )
 TWO = files(migration(1, "CREATE TABLE a (x int)"), migration(2, "CREATE TABLE b ()"))
 STOLEN = "UPDATE goose_lock SET locked_by = 'thief-1-00'"
@@ -436,7 +436,7 @@ def test_a_lease_that_cannot_be_renewed_stops_the_run(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When nobody answers until its end, it counts as lost."""
-    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 0.5)
+    monkeypatch.setattr("migrator.pg.locking.lease_lock.LEASE_S", 0.5)
     stuck = files(migration(1, "LOCK TABLE goose_lock", "SELECT pg_sleep(60)"))
 
     with pytest.raises(LockLostError) as caught:

@@ -316,7 +316,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One session cannot migrate and renew the lease: the error says what to raise."""
-    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 1)
+    monkeypatch.setattr("migrator.pg.locking.lease_lock.LEASE_S", 1)
     policy = Policy(heartbeat_s=0.1)
     long = files(migration(1, "CREATE TABLE a ()", "SELECT pg_sleep(60)"))
 
@@ -325,7 +325,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
 
     assert str(caught.value) == (
         "the migration lock was lost: it could not be renewed within 1 s; the pooler"
-        " needs a second server connection for us (PgBouncer: default_pool_size), or"
+        " needs a second server connection for the lock (PgBouncer: default_pool_size), or"
         " connect to the server itself; what was not committed is rolled back;"
         " re-run"
     )

@@ -46,7 +46,7 @@ from tests.helpers.support import (
 )
 
 
-QUICK = Policy(retry_backoff=Backoff(total_s=0.3, first_s=0.05))
+QUICK = Policy(retry_backoff=Backoff(total_s=0.3, initial_s=0.05))
 RESUMED, DROPPED = "migration.resumed", "index.dropped"
 
 

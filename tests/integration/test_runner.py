@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 QUICK = Policy(
     lock_backoff=Backoff(total_s=0.3),
-    retry_backoff=Backoff(total_s=0.3, first_s=0.05),
+    retry_backoff=Backoff(total_s=0.3, initial_s=0.05),
 )
 
 
@@ -463,6 +463,22 @@ def test_bytes_that_are_not_utf_8_reach_the_server(database: str) -> None:
     assert caught.value.server.sqlstate == "22021"
 
 
+@pytest.mark.encoding("SQL_ASCII")
+def test_bytes_that_are_not_utf_8_are_copied(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Rows of a COPY go as they were read, where the database takes any byte."""
+    any_byte = "SET client_encoding = 'SQL_ASCII'; CREATE TABLE a (x text)"
+    plain = migration(1, any_byte, "COPY a FROM stdin")
+    create, copy = plain.up.statements
+    rows = copy._replace(data=("\udcff\n",))
+    copying = plain._replace(up=plain.up._replace(statements=(create, rows)))
+
+    runner(database).run(files(copying), Up())
+
+    assert conn.execute("SELECT x::bytea FROM a").fetchone() == (b"\xff",)
+
+
 def test_notices_are_reported_with_their_place(database: str) -> None:
     """`RAISE NOTICE` and the server's own words become events."""
     recorder = Recorder()
@@ -520,7 +536,7 @@ def test_a_lock_that_is_released_in_time_is_waited_for(
     conn.execute("CREATE TABLE a (x int)")
     other = psycopg.connect(database)
     other.execute("LOCK TABLE a IN ACCESS SHARE MODE")
-    patient = Policy(retry_backoff=Backoff(total_s=30, first_s=0.05))
+    patient = Policy(retry_backoff=Backoff(total_s=30, initial_s=0.05))
     recorder = Recorder()
 
     def observe(event: Event) -> None:
@@ -613,7 +629,7 @@ def test_a_lock_that_is_released_after_a_refusal_is_taken(
         if event.name == "lock.contended":
             conn.execute("SELECT pg_advisory_unlock_all()")
 
-    patient = Policy(lock_backoff=Backoff(total_s=10, most_s=0.1))
+    patient = Policy(lock_backoff=Backoff(total_s=10, max_s=0.1))
     steps = runner(database, policy=patient, observe=release).run(TWO, Up())
 
     assert len(steps) == 2

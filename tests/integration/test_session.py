@@ -262,5 +262,5 @@ def test_keep_is_refused_behind_a_pooler(database: str, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert result.verdict["error"] == (
         "MIGRATOR_SESSION=keep needs a session of its own, and a pooler keeps none"
-        " between two transactions: connect to the server itself, or leave it out"
+        " between two transactions: connect to the server itself, or unset it"
     )

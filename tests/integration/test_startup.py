@@ -25,13 +25,14 @@ pg.connection.own_messages pg.connection.pooler pg.connection.server_product
 pg.connection.session pg.connection.startup_options pg.errors pg.errors.sqlstates
 pg.errors.tracking_errors pg.ownership pg.tracking pg.tracking.history_table
 pg.tracking.snapshot pg.tracking.store pg.tracking.version_table process
-process.cancellation process.signals report report.escape report.log report.redact
-report.stdout report.summary report.termination source source.checksum source.content
-source.discover source.entries source.load source.parse sql sql.backslashes sql.gaps
-sql.goose sql.goose.annotations sql.goose.encoding sql.goose.envsub sql.goose.faults
-sql.goose.hazards sql.goose.line_buffer sql.goose.line_parser sql.goose.own_transaction
-sql.goose.parser sql.goose.state_machine sql.goose.statement_runs sql.goose.text_pieces
-sql.keywords sql.lexer sql.riding sql.secrets sql.split sql.transaction_block
+process.cancellation process.linger process.signals report report.escape report.log
+report.redact report.stdout report.summary report.termination source source.checksum
+source.content source.discover source.entries source.load source.parse sql
+sql.backslashes sql.gaps sql.goose sql.goose.annotations sql.goose.encoding
+sql.goose.envsub sql.goose.faults sql.goose.hazards sql.goose.line_buffer
+sql.goose.line_parser sql.goose.own_transaction sql.goose.parser sql.goose.state_machine
+sql.goose.statement_runs sql.goose.text_pieces sql.keywords sql.lexer sql.riding
+sql.secrets sql.split sql.transaction_block
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
 

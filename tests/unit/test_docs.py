@@ -603,7 +603,7 @@ def test_the_reference_names_every_state() -> None:
 def test_the_pages_say_how_often_waiters_look() -> None:
     """For the lock, and for a version; a pause is between half and all of its step."""
     lock = Policy().lock_backoff
-    first, most = lock.first_s, lock.most_s
+    first, most = lock.initial_s, lock.max_s
 
     assert (
         f"The others look again after {first:g} seconds at most, then ever more rarely,"

@@ -264,7 +264,7 @@ def _one_line(text: str) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 
-# psycopg's connection.py: connect, where there are several attempts
+# psycopg's connection.py: connect, after several attempts
 _ALL_FAILURES = "All failures were:\n"
 _PREFIX = re.compile(
     r"(- host: .{0,300}, port: .{0,50}, hostaddr: .{0,50}: )?"

@@ -35,7 +35,7 @@ def _verifies(sslmode: str, parameters: Mapping[str, str]) -> bool:
     if parameters.get("channel_binding") == "require":
         return True
     # fe-secure-openssl.c: initialize_SSL verifies whenever there is such a file, and
-    # libpq-ssl.html says so of `require`; the weaker modes go on without TLS
+    # libpq-ssl.html says so of `require`; the weaker modes continue without TLS
     root = parameters.get("sslrootcert") or Path("~/.postgresql/root.crt").expanduser()
     has_root = sslmode == "require" and Path(root).exists()
     return has_root or sslmode.startswith("verify-")

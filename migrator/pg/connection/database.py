@@ -48,12 +48,21 @@ _TOO_LARGE = "{}; is it PostgreSQL? check host and port"
 _NO_QUERY = sql.SQL("")
 
 
+@contextmanager
+def _limited_answers() -> Iterator[None]:
+    """Translate the error of an answer over the memory limit."""
+    try:
+        yield
+    except AnswerTooLargeError as error:
+        raise UsageError(_TOO_LARGE.format(error)) from error
+
+
 class Database(NamedTuple):
     """Where to migrate, how sessions are set, and how long to wait for the server."""
 
     dsn: Dsn
     session: Session = Session()
-    backoff: Backoff = Backoff(total_s=60, most_s=5)
+    backoff: Backoff = Backoff(total_s=60, max_s=5)
     password: Callable[[], str] | None = None
     """Returns the password of the next connection; None for that of the DSN."""
 
@@ -158,6 +167,7 @@ class Database(NamedTuple):
         left_s = self.backoff.total_s - (time.monotonic() - started)
         return self._replace(dsn=self.dsn.with_connect_timeout(left_s))
 
+    @_limited_answers()
     def connect_once(
         self,
         query: sql.Composable,
@@ -172,16 +182,14 @@ class Database(NamedTuple):
             ConnectFailedError, PasswordUnavailableError: A later attempt may succeed.
             MigratorError: As `connect_and_query`.
         """
-        with _limited_answers():
-            conn, options = (
-                self._connect_without_options() if without_options else self._connect()
-            )
+        conn, options = (
+            self._connect_without_options() if without_options else self._connect()
+        )
         cancellation.attach(conn)
         conn.limit_s = self.limit_s
         try:
             check_product(conn)
-            with _limited_answers():
-                answers = self._open_session(conn, options, query)
+            answers = self._open_session(conn, options, query)
         except BaseException:
             conn.close()
             raise
@@ -235,15 +243,6 @@ class Database(NamedTuple):
         if self.password is None:
             return self.dsn
         return self.dsn.with_password(self.password())
-
-
-@contextmanager
-def _limited_answers() -> Iterator[None]:
-    """Translate the error of an answer over the memory limit."""
-    try:
-        yield
-    except AnswerTooLargeError as error:
-        raise UsageError(_TOO_LARGE.format(error)) from error
 
 
 def _may_be_about_options(error: MigratorError) -> bool:

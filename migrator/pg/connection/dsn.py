@@ -30,36 +30,16 @@ _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_$.-]*")
 _NAME_PARAMETERS = frozenset(("role", "session_authorization", "search_path"))
 """Run-time parameters whose values may have an `@`, as role names in some clouds do."""
 
-_RUNTIME_PARAMETERS = _NAME_PARAMETERS | frozenset(
-    [
-        "bytea_output",
-        "client_min_messages",
-        "datestyle",
-        "default_tablespace",
-        "default_transaction_deferrable",
-        "default_transaction_isolation",
-        "default_transaction_read_only",
-        "extra_float_digits",
-        "intervalstyle",
-        "idle_in_transaction_session_timeout",
-        "idle_session_timeout",
-        "jit",
-        "lc_messages",
-        "lock_timeout",
-        "log_min_duration_statement",
-        "log_min_messages",
-        "log_statement",
-        "maintenance_work_mem",
-        "row_security",
-        "standard_conforming_strings",
-        "statement_timeout",
-        "synchronous_commit",
-        "temp_tablespaces",
-        "timezone",
-        "transaction_timeout",
-        "work_mem",
-    ]
-)
+_OTHER_PARAMETERS = """
+    bytea_output client_min_messages datestyle default_tablespace
+    default_transaction_deferrable default_transaction_isolation
+    default_transaction_read_only extra_float_digits intervalstyle
+    idle_in_transaction_session_timeout idle_session_timeout jit lc_messages
+    lock_timeout log_min_duration_statement log_min_messages log_statement
+    maintenance_work_mem row_security standard_conforming_strings statement_timeout
+    synchronous_commit temp_tablespaces timezone transaction_timeout work_mem
+"""
+_RUNTIME_PARAMETERS = _NAME_PARAMETERS.union(_OTHER_PARAMETERS.split())
 """Run-time parameters that may follow a password and are certainly not a part of it."""
 
 _AMBIGUOUS = "it is not a DSN, or is ambiguous"

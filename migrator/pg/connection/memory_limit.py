@@ -24,9 +24,7 @@ _STATM = Path("/proc/self/statm")
 _NO_MEMORY = "cannot allocate memory for input buffer"
 """libpq's message (fe-misc.c: pqCheckInBufferSpace); the wheel has no translations."""
 
-_TOO_MUCH = (
-    f"what the server sends takes more than {LIMIT_MB} MB, so it is no answer to us"
-)
+_TOO_MUCH = f"the server's answer exceeds {LIMIT_MB} MB"
 
 T = TypeVar("T")
 

@@ -66,16 +66,16 @@ under the file's settings, as at COMMIT.
 
 
 _NEEDS_SESSION = (
-    "{}: a NO TRANSACTION migration has no role and search_path of ours through a"
+    "{}: role and search_path cannot be set for a NO TRANSACTION migration through a"
     " pooler, which keeps no session for it: connect to the server itself, or give the"
-    " login role these defaults with ALTER ROLE and leave MIGRATOR_ROLE,"
-    " MIGRATOR_SEARCH_PATH and the URL's search_path out"
+    " login role these defaults with ALTER ROLE and unset MIGRATOR_ROLE,"
+    " MIGRATOR_SEARCH_PATH and the URL's search_path"
 )
 
 
 _KEEP_NEEDS_SESSION = (
     "MIGRATOR_SESSION=keep needs a session of its own, and a pooler keeps none between"
-    " two transactions: connect to the server itself, or leave it out"
+    " two transactions: connect to the server itself, or unset it"
 )
 
 

@@ -49,7 +49,7 @@ Row = tuple[Any, ...]
 Answers = tuple[Row | None, ...]
 """The first row of each statement of a message."""
 
-_NO_ANSWER = "what the server says is no answer to what it was asked"
+_NO_ANSWER = "the server sent an unexpected response"
 
 
 class _Facts(NamedTuple):

@@ -76,7 +76,7 @@ _SESSION_STATE = (
 _OR_KEEP = ", or MIGRATOR_SESSION=keep"
 
 
-def remedy_of_session(
+def find_session_remedy(
     server: ServerMessage, left: Sequence[str], state: SessionState
 ) -> str:
     """
@@ -91,7 +91,7 @@ def remedy_of_session(
     )
 
 
-def session_lost(place: Place, left: Sequence[str]) -> StatementFailedError:
+def session_lost_error(place: Place, left: Sequence[str]) -> StatementFailedError:
     """Return the error that the session settings left at the places *left* are lost."""
     words = f"the connection was lost, and with it what {list_values(left)} left in it"
     error = StatementFailedError(place, ServerMessage(None, words), remedy=_WITHOUT)
@@ -112,7 +112,7 @@ def _refuses_transaction(server: ServerMessage, text: str) -> bool:
     if server.sqlstate == _INVALID_TERMINATION:
         return first in (["call"], ["do"])
     if server.sqlstate != _ACTIVE_TRANSACTION or first == ["set"]:
-        return False  # SET TRANSACTION has the same SQLSTATE, where it comes too late
+        return False  # SET TRANSACTION after a query has the same SQLSTATE
     return bool(text) or "transaction block" in server.message
 
 
@@ -125,7 +125,7 @@ def find_terminator(step: Step) -> Place | None:
 
 
 # Both sessions of a run have the same application_name
-SPARE_SESSIONS = (
+SPARE_SESSIONS_REMEDY = (
     "the file terminates the session that holds the migration lock: exclude it with"
     " AND application_name <> current_setting('application_name'), then re-run"
 )

@@ -39,7 +39,7 @@ def retry_on_contention(
         ContentionError: *backoff* ran out; it has the number of attempts.
     """
     stalled_s, attempt = 0.0, 1
-    delays = backoff.delays(least=lambda: stalled_s)
+    delays = backoff.delays(minimum_s=lambda: stalled_s)
     blocker: str | None = None
     while True:
         try:

@@ -88,7 +88,7 @@ class AdvisoryLock:
         Try once; return whether the lock is held now.
 
         Raises:
-            UsageError: A pooler is between us and the server.
+            UsageError: The connection goes through a pooler.
             ForeignObjectError: A role that is not trusted owns goose's lease table.
         """
         answers = self._answers or query_with_facts(

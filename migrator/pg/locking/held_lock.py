@@ -31,7 +31,7 @@ class HeldLock(NamedTuple):
     """Raises the same without a query, if it is known already."""
 
     still_held_sql: sql.Composable
-    """An expression for any session of the database: true while the lock is ours."""
+    """An expression for any session of the database: true while the lock is held."""
 
     end_stale_sessions: Callable[[psycopg.Connection], bool] = no_stale_sessions
     """

@@ -4,7 +4,7 @@ goose's lease: a row with the holder of the lock and its expiry.
 The statements are those of goose v3.27.3, lock/internal/store/postgres.go, with Go's
 `%s` and `$1` filled in. Go services with `lock.NewPostgresTableLocker`
 and migrator exclude each other. It needs no session and so works through a
-transaction pooler, but has to be renewed (`lease_heartbeat`).
+transaction pooler, but has to be renewed (`lease_lock`).
 """
 
 import os
@@ -129,7 +129,7 @@ class Lease:
     @classmethod
     def ensure(cls, conn: psycopg.Connection, schema: str) -> "Lease":
         """
-        Return the table in *schema*, created as goose creates it when there is none.
+        Return the table in *schema*, created as goose does if it does not exist.
 
         Raises:
             ForeignObjectError: A role that is not trusted owns it.
@@ -165,7 +165,7 @@ class Lease:
         return row is not None
 
     def acquire(self, conn: psycopg.Connection) -> bool:
-        """Acquire the lease if it is free or has expired; return whether it is ours."""
+        """Acquire the lease if it is free or expired; return whether it is held."""
         try:
             row = self._query_row(conn, ACQUIRE)
         except _CONTENDED:
@@ -173,14 +173,14 @@ class Lease:
         return row is not None
 
     def holder_of(self, conn: psycopg.Connection) -> str | None:
-        """Return who has the lease, since when and until when; None when it is free."""
+        """Return who holds the lease, since when and until when; None if it is free."""
         row = self._query_row(conn, _HOLDER)
         return str(row[0]) if row else None
 
     @property
     def still_held_sql(self) -> sql.Composable:
         """
-        Return an expression that is true while the lease is ours.
+        Return an expression that is true while this process holds the lease.
 
         Its expiry is not checked: a transaction with an old snapshot sees no renewal.
         """
@@ -194,11 +194,11 @@ class Lease:
             return
 
     def renew(self, conn: psycopg.Connection, give_up: GiveUp) -> bool:
-        """Renew the lease; False when it is not ours. Raises as `query_lease`."""
+        """Renew the lease; False if it is not held. Raises as `query_lease`."""
         return query_lease(conn, self._compose(RENEW), give_up)
 
     def release(self, conn: psycopg.Connection) -> bool:
-        """Release the lease; False when it was not ours. Raises as `query_lease`."""
+        """Release the lease; False if it was not held. Raises as `query_lease`."""
         return query_briefly(conn, self._compose(RELEASE))
 
     def _query_row(self, conn: psycopg.Connection, text: str) -> Row | None:

@@ -62,7 +62,7 @@ def query_processes(
     """
     if is_pooled(conn):
         return ()
-    with translate_errors("looking for our own sessions"):
+    with translate_errors("querying the run's own sessions"):
         return read_processes(query_first_rows(conn, processes_sql(work))[-1])
 
 

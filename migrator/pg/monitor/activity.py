@@ -99,7 +99,7 @@ class LockWait(NamedTuple):
 class SessionActivity(NamedTuple):
     """The state, wait event, progress and blockers of one session."""
 
-    gone: bool = False
+    is_gone: bool = False
     """Whether the server has no session with this process id."""
 
     state: str | None = None
@@ -129,7 +129,7 @@ def activity_sql(pid: int) -> bytes:
 def read_activity(rows: Sequence[TextRow]) -> SessionActivity:
     """Return the activity in *rows*, the result of `activity_sql`."""
     if not rows or rows[0][0] is None:
-        return SessionActivity(gone=True)
+        return SessionActivity(is_gone=True)
     fields = json.loads(rows[0][0])
     return SessionActivity(
         state=fields["state"],

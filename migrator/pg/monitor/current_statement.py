@@ -29,10 +29,10 @@ a snapshot of some milliseconds, for which a concurrent index build has to wait.
 class CheckInterval(NamedTuple):
     """When a statement is checked, and when its progress is reported."""
 
-    after_s: float = 3.0
+    report_after_s: float = 3.0
     """How long a statement may take before its progress is reported."""
 
-    most_s: float = 30.0
+    max_s: float = 30.0
     """The longest time between two checks, and without an event in the log."""
 
     first_s: float = 3.0
@@ -40,9 +40,9 @@ class CheckInterval(NamedTuple):
 
     def next(self, elapsed_s: float) -> float:
         """Return when to check again after a check at *elapsed_s*."""
-        if elapsed_s < self.after_s:
-            return self.after_s
-        return min(elapsed_s * 2, elapsed_s + self.most_s)
+        if elapsed_s < self.report_after_s:
+            return self.report_after_s
+        return min(elapsed_s * 2, elapsed_s + self.max_s)
 
     def again(self, elapsed_s: float) -> float:
         """Return when to repeat a warning."""
@@ -170,15 +170,17 @@ def monitored_statement(
     conn: psycopg.Connection,
     observe: Observer,
     lock_timeout_s: float,
-    after_s: float,
-    most_s: float,
+    report_after_s: float,
+    max_s: float,
 ) -> CurrentStatement:
     """
     Return the `CurrentStatement` of *conn*, first checked at half of the lock timeout.
 
-    Progress is reported from *after_s* on, at most every *most_s*.
+    Progress is reported from *report_after_s* on, at most every *max_s*.
     """
     pid = None if is_pooled(conn) else conn.info.backend_pid
-    first_s = max(_FIRST_CHECK_S, lock_timeout_s / 2) if lock_timeout_s else after_s
-    interval = CheckInterval(after_s, most_s, min(after_s, first_s))
+    first_s = report_after_s
+    if lock_timeout_s:
+        first_s = min(first_s, max(_FIRST_CHECK_S, lock_timeout_s / 2))
+    interval = CheckInterval(report_after_s, max_s, first_s)
     return CurrentStatement(observe, pid=pid, work=conn, interval=interval)

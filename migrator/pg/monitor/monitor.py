@@ -52,7 +52,7 @@ class Monitor:
         """Return the seconds until the next check."""
         running = self._current.running
         if running is None:
-            return min(self._interval.first_s, self._interval.most_s)
+            return min(self._interval.first_s, self._interval.max_s)
         self._follow(running)
         due = min(running.started_at + self._due_s, self._next_report_at)
         return max(0.0, due - time.monotonic())
@@ -85,7 +85,7 @@ class Monitor:
 
     @property
     def _next_report_at(self) -> float:
-        return self._current.reported_at + self._interval.most_s
+        return self._current.reported_at + self._interval.max_s
 
     def _follow(self, running: RunningStatement) -> None:
         if running.started_at != self._started_at:
@@ -94,7 +94,7 @@ class Monitor:
 
     def _query_activity(self) -> SessionActivity:
         if self._current.pid is not None:
-            # whoever checks the lock reports that its session is lost
+            # a lost session of the lock is reported by the checks of the lock
             with suppress(Exception):
                 query = activity_sql(self._current.pid)
                 rows = self._query(query, self._current.ended.is_set)
@@ -116,7 +116,7 @@ class Monitor:
         rate = self._rate(activity.progress)
         if activity.blockers:
             self._warn(running, elapsed_s, activity)
-        elif elapsed_s >= self._interval.after_s:
+        elif elapsed_s >= self._interval.report_after_s:
             event = progressed_event(running.place, elapsed_s, activity, rate)
             self._current.emit_while_running(running, event)
 

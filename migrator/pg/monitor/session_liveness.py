@@ -74,7 +74,7 @@ class SessionLiveness:
     def _find_idle_state(self, activity: SessionActivity) -> _IdleState | None:
         if not is_awaiting_answer(self._conn):
             return None
-        if activity.gone:
+        if activity.is_gone:
             return _IdleState(_GONE, None)
         if activity.state is not None and self._is_waiting_for_client(activity):
             return _IdleState(_IDLE.format(activity.state), activity.state_change)

@@ -118,33 +118,34 @@ class HistoryTable(NamedTuple):
             return False
         return True
 
-    def insert_sql(
+    def write_sql(
         self,
         values: MigrationValues,
         action: Action,
-        *,
-        tracking_id: sql.Composable,
         duration_ms: sql.Composable,
+        intent: int | None,
     ) -> sql.Composed:
-        """Return the INSERT of a row; a FROM or a WHERE may follow."""
-        return sql.SQL(_INSERT).format(
-            **self._columns(values, tracking_id, duration_ms),
+        """
+        Return the INSERT of a row, or the UPDATE that closes *intent*.
+
+        It writes only if the query `recorded` has a row, whose id is the tracking id.
+        """
+        is_down = action is Action.DOWN
+        source = "WHERE EXISTS (SELECT FROM recorded)" if is_down else "FROM recorded"
+        if intent is not None:
+            source += f" {'AND' if is_down else 'WHERE'} history.id = {intent}"
+        write = sql.SQL(_INSERT if intent is None else _CLOSE_INTENT).format(
+            history=self.identifier,
             name=sql.Literal(self.tracking_table),
+            id=sql.SQL("NULL::bigint" if is_down else "recorded.id"),
             version=values.version,
             action=sql.Literal(action.value),
+            path=values.path,
+            checksum=values.checksum,
+            duration_ms=duration_ms,
+            migrator_version=sql.Literal(VERSION),
         )
-
-    def close_intent_sql(
-        self,
-        values: MigrationValues,
-        *,
-        tracking_id: sql.Composable,
-        duration_ms: sql.Composable,
-    ) -> sql.Composed:
-        """Return the UPDATE that closes an intent (`history`); a FROM may follow."""
-        return sql.SQL(_CLOSE_INTENT).format(
-            **self._columns(values, tracking_id, duration_ms)
-        )
+        return write + sql.SQL(source)
 
     def close_intents_sql(self, versions: Iterable[int]) -> sql.Composed:
         """Return the UPDATE that closes the intents of *versions*."""
@@ -153,18 +154,3 @@ class HistoryTable(NamedTuple):
             name=sql.Literal(self.tracking_table),
             versions=sql.SQL(", ").join(map(sql.Literal, versions)),
         )
-
-    def _columns(
-        self,
-        values: MigrationValues,
-        tracking_id: sql.Composable,
-        duration_ms: sql.Composable,
-    ) -> dict[str, sql.Composable]:
-        return {
-            "history": self.identifier,
-            "id": tracking_id,
-            "path": values.path,
-            "checksum": values.checksum,
-            "duration_ms": duration_ms,
-            "migrator_version": sql.Literal(VERSION),
-        }

@@ -143,7 +143,7 @@ class DatabaseState(NamedTuple):
     The size in the catalogs decides: reading the table might run code of its owner.
     """
 
-    complete: bool = False
+    is_complete: bool = False
     """Whether nothing has to be created before a migration is recorded."""
 
     checksums: Mapping[int, str] = MappingProxyType({})
@@ -222,7 +222,7 @@ def read_snapshot(answers: Answers, history_mode: HistoryMode) -> DatabaseState:
     return state._replace(
         history=History(rows, True, open_intents),
         table=VersionTable(schema, name, history_table, bool(answer.lockable)),
-        complete=bool(rows) and not state.creates_history_table,
+        is_complete=bool(rows) and not state.creates_history_table,
         checksums=dict(map(_read_checksum, answer.checksums.splitlines())),
     )
 

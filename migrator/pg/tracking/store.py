@@ -85,7 +85,7 @@ class TrackingStore(NamedTuple):
         """
         with translate_table_errors(self.name, conn):
             state = self._create_in_one_message(conn, previous)
-        if state is not None and state.complete:
+        if state is not None and state.is_complete:
             return state
         with translate_table_errors(self.name, conn):
             try:
@@ -151,7 +151,7 @@ class TrackingStore(NamedTuple):
             raise InvalidTrackingTableError(
                 self.name, reason=f"{schema} is PostgreSQL's own schema"
             )
-        lockable = previous.table is None or previous.table.lockable
+        lockable = previous.table is None or previous.table.is_lockable
         return VersionTable(schema, name, previous.history_table, lockable)
 
 

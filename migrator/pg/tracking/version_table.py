@@ -57,7 +57,7 @@ class VersionTable(NamedTuple):
     history_table: HistoryTable | None = None
     """The history table beside it; None if it is disabled or cannot be used."""
 
-    lockable: bool = True
+    is_lockable: bool = True
     """Whether this role may lock it, which needs more than SELECT."""
 
     @property
@@ -87,7 +87,7 @@ class VersionTable(NamedTuple):
 
         The lock waits for goose, whose command takes no lock of its own, to commit.
         """
-        return (sql.SQL(_LOCK).format(self.identifier),) if self.lockable else ()
+        return (sql.SQL(_LOCK).format(self.identifier),) if self.is_lockable else ()
 
     def record_sql(
         self,
@@ -181,28 +181,9 @@ class VersionTable(NamedTuple):
         write = sql.SQL(query).format(
             table=self.identifier, version=values.version, still_held=still_held
         )
-        history = self._history_sql(values, action, duration_ms, intent)
+        history: sql.Composable = sql.SQL("")
+        if self.history_table is not None:
+            history = sql.SQL(", history_row AS ({})").format(
+                self.history_table.write_sql(values, action, duration_ms, intent)
+            )
         return sql.SQL("WITH recorded AS ({}){} ").format(write, history)
-
-    def _history_sql(
-        self,
-        values: MigrationValues,
-        action: Action,
-        duration_ms: sql.Composable,
-        intent: int | None,
-    ) -> sql.Composable:
-        if self.history_table is None:
-            return sql.SQL("")
-        is_down = action is Action.DOWN
-        tracking_id = sql.SQL("NULL::bigint" if is_down else "recorded.id")
-        source = "WHERE EXISTS (SELECT FROM recorded)" if is_down else "FROM recorded"
-        if intent is None:
-            write = self.history_table.insert_sql(
-                values, action, tracking_id=tracking_id, duration_ms=duration_ms
-            )
-        else:
-            write = self.history_table.close_intent_sql(
-                values, tracking_id=tracking_id, duration_ms=duration_ms
-            )
-            source += f" {'AND' if is_down else 'WHERE'} history.id = {intent}"
-        return sql.SQL(", history_row AS ({} {})").format(write, sql.SQL(source))

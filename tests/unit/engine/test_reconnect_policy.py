@@ -36,7 +36,7 @@ class Clock:
 
 def losses(total_s: float = 1000) -> ReconnectPolicy:
     """Those of one run, with pauses of 0 s, 0.5 to 1 s, 1 to 2 s and so on."""
-    return ReconnectPolicy(WaitBudget(Backoff(total_s=total_s, first_s=1, most_s=100)))
+    return ReconnectPolicy(WaitBudget(Backoff(total_s=total_s, initial_s=1, max_s=100)))
 
 
 def test_pauses_grow_at_one_step_and_start_again_at_the_next() -> None:

@@ -15,7 +15,7 @@ from tests.helpers.support import migration
 
 
 STEP = Step(migration(1, "SELECT 1"), Direction.UP)
-BACKOFF = Backoff(total_s=1000, first_s=0.5, most_s=30)
+BACKOFF = Backoff(total_s=1000, initial_s=0.5, max_s=30)
 
 
 def contention(sqlstate: str) -> ContentionError:

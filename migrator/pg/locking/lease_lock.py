@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Self
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -27,6 +25,8 @@ from migrator.pg.monitor.monitor import Monitor
 from migrator.process.cancellation import Cancellation
 
 
+Connect = Callable[[], psycopg.Connection]
+
 _RETRY_S = 1.0
 """How long after a failed renewal to try again."""
 
@@ -35,7 +35,12 @@ _MONITOR_LIMIT_S = 2.0
 
 
 class LeaseLock:
-    """The lease *lease*, acquired and renewed on *conn*, for a run that uses *work*."""
+    """
+    The lease *lease*, acquired and renewed on *conn*, for a run that works on *work*.
+
+    It is renewed every *interval_s* by a thread, which cancels the running statement of
+    *work* once the lease is lost, and monitors it meanwhile.
+    """
 
     kind = "table"
 
@@ -44,25 +49,29 @@ class LeaseLock:
         conn: psycopg.Connection,
         lease: Lease,
         work: psycopg.Connection,
-        heartbeat_s: float,
+        interval_s: float,
         cancellation: Cancellation,
     ) -> None:
         self._conn = conn
         self._lease = lease
         self._work = work
-        self._heartbeat_s = heartbeat_s
+        self._interval_s = interval_s
         self._cancellation = cancellation
-        self._requested_at = 0.0
+        self._expires_at = 0.0
+        self._loss_reason: str | None = None
+        self._mutex = threading.Lock()
+        self._ended = threading.Event()
 
     def try_acquire(self) -> bool:
         """Try once; return whether the lock is held now."""
-        self._requested_at = time.monotonic()
+        requested_at = time.monotonic()
         if not self._lease.acquire(self._conn):
             self._lease.clean_up(self._conn)
             return False
         if query_holder(self._conn) is not None:
             self.release()
             return False
+        self._expires_at = requested_at + LEASE_S
         return True
 
     def holder(self) -> str | None:
@@ -75,103 +84,35 @@ class LeaseLock:
             self._lease.release(self._conn)
 
     @contextmanager
-    def hold(
-        self, current: CurrentStatement, connect: Callable[[], psycopg.Connection]
-    ) -> Iterator[HeldLock]:
+    def hold(self, current: CurrentStatement, connect: Connect) -> Iterator[HeldLock]:
         """
         Renew the lease in the block and release it at its end.
 
-        The thread that renews it also monitors *current*. *connect* returns another
-        connection when the lease's own breaks.
+        *connect* opens another connection for the lease when its own one breaks.
         """
-
-        def check() -> None:
-            with self._cancellation.interruptible():
-                heartbeat.check()
-
-        def release(conn: psycopg.Connection) -> bool:
-            self._lease.release(conn)
-            return True
-
-        with LeaseHeartbeat(
-            self._lease,
-            self._conn,
-            work=self._work,
-            connect=connect,
-            current=current,
-            renewed_at=self._requested_at,
-            interval_s=self._heartbeat_s,
-        ) as heartbeat:
+        monitor = Monitor(current, self._query_rows)
+        thread = threading.Thread(
+            target=self._run, args=(monitor, connect), name="lease", daemon=True
+        )
+        thread.start()
+        try:
             yield HeldLock(
                 current,
-                check,
-                heartbeat.check_known,
+                lambda: self._check(connect),
+                self.check_known,
                 self._lease.still_held_sql,
-                release,
+                self._release_by,
             )
-
-
-class LeaseHeartbeat:
-    """
-    Renews *lease* on *conn* during the block, and releases it at its end.
-
-    *work* is the connection whose running statement is cancelled when the lease is
-    lost; *connect* opens another connection for the lease when *conn* breaks.
-    *renewed_at* is when the lease was acquired, on the monotonic clock. Between
-    renewals the thread monitors the statement in *current*.
-    """
-
-    def __init__(
-        self,
-        lease: Lease,
-        conn: psycopg.Connection,
-        *,
-        work: psycopg.Connection,
-        connect: Callable[[], psycopg.Connection],
-        current: CurrentStatement,
-        renewed_at: float,
-        interval_s: float,
-    ) -> None:
-        self._lease = lease
-        self._conn = conn
-        self._work = work
-        self._connect = connect
-        self._expires_at = renewed_at + LEASE_S
-        self._interval_s = interval_s
-        self._current = current
-        self._monitor = Monitor(current, self._query_rows)
-        self._loss_reason: str | None = None
-        self._mutex = threading.Lock()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._current.end()
-        self._thread.join()
-        # a lease that cannot be released expires; the block's own error is reported
-        with suppress(psycopg.Error, MigratorError):
-            self._release()
-        self._conn.close()
-
-    def check(self) -> None:
-        """
-        Renew the lease and check that it is held.
-
-        Raises:
-            LockLostError: The lease is not ours any more.
-        """
-        self._renew()
-        self.check_known()
+        finally:
+            self._ended.set()
+            current.end()
+            thread.join()
+            # a lease that cannot be released expires; the block's own error is reported
+            with suppress(psycopg.Error, MigratorError):
+                if self._conn.closed and self._loss_reason is None:
+                    self._conn = connect()
+                self.release()
+            self._conn.close()
 
     def check_known(self) -> None:
         """
@@ -185,18 +126,26 @@ class LeaseHeartbeat:
         if self._loss_reason is not None:
             raise LockLostError(self._loss_reason)
 
-    def _run(self) -> None:
+    def _check(self, connect: Connect) -> None:
+        with self._cancellation.interruptible():
+            self._renew(connect)
+            self.check_known()
+
+    def _release_by(self, conn: psycopg.Connection) -> bool:
+        self._lease.release(conn)
+        return True
+
+    def _run(self, monitor: Monitor, connect: Connect) -> None:
         due = time.monotonic() + self._interval_s
-        while not self._ended.wait(self._pause(due)):
+        while not self._ended.wait(
+            max(0.0, min(due - time.monotonic(), monitor.pause()))
+        ):
             if time.monotonic() >= due:
-                pause_s = self._interval_s if self._renew() else _RETRY_S
+                pause_s = self._interval_s if self._renew(connect) else _RETRY_S
                 due = time.monotonic() + pause_s
                 if self._is_lost():
                     _cancel(self._work)
-            self._monitor.check()
-
-    def _pause(self, due: float) -> float:
-        return max(0.0, min(due - time.monotonic(), self._monitor.pause()))
+            monitor.check()
 
     def _query_rows(self, query: bytes, give_up: GiveUp) -> list[TextRow]:
         end = time.monotonic() + _MONITOR_LIMIT_S
@@ -210,13 +159,13 @@ class LeaseHeartbeat:
             self.check_known()
         return self._loss_reason is not None
 
-    def _renew(self) -> bool:
+    def _renew(self, connect: Connect) -> bool:
         """Renew the lease; False if it is lost or this attempt failed."""
         with self._mutex, suppress(psycopg.Error, MigratorError):
             if self._loss_reason is not None or self._has_expired():
                 return False
             if self._conn.closed:
-                self._conn = self._connect()
+                self._conn = connect()
             requested_at = time.monotonic()
             if self._lease.renew(self._conn, self._has_expired):
                 self._expires_at = requested_at + LEASE_S
@@ -228,18 +177,12 @@ class LeaseHeartbeat:
     def _has_expired(self) -> bool:
         return self._ended.is_set() or time.monotonic() >= self._expires_at
 
-    def _release(self) -> None:
-        if self._conn.closed and self._loss_reason is None:
-            self._conn = self._connect()
-        if not self._conn.closed:
-            self._lease.release(self._conn)
-
 
 def _expiry_message(conn: psycopg.Connection) -> str:
     reason = f"it could not be renewed within {LEASE_S} s"
     if is_pooled(conn):
         return (
-            f"{reason}; the pooler needs a second server connection for us"
+            f"{reason}; the pooler needs a second server connection for the lock"
             " (PgBouncer: default_pool_size), or connect to the server itself"
         )
     return reason
