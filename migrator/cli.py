@@ -1,4 +1,4 @@
-"""argv and environ in, exit code out: the only place that sees the process."""
+"""The command line: arguments and environment in, exit code out."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Exit codes: what the process says to Kubernetes, Helm, compose and a shell."""
+"""Exit codes, by which Kubernetes, Helm, compose and shells know the result."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
 
 class Meaning(NamedTuple):
-    """What one exit code tells, in the words of the README's table."""
+    """The meaning of one exit code, in the words of the README's table."""
 
     summary: str
     database: str
@@ -43,7 +43,9 @@ MEANINGS: dict[ExitCode, Meaning] = {
     ExitCode.INTERNAL: Meaning(
         "internal error, please report it", "unknown", "bounded"
     ),
-    ExitCode.USAGE: Meaning("flag, environment, DSN, secret file", "untouched", "no"),
+    ExitCode.USAGE: Meaning(
+        "wrong flag, variable, database URL or secret file", "untouched", "no"
+    ),
     ExitCode.PENDING: Meaning(
         "a check found pending migrations, `wait` ended before they were applied, or"
         " no run succeeded",
@@ -66,8 +68,9 @@ MEANINGS: dict[ExitCode, Meaning] = {
         "no",
     ),
     ExitCode.PARTIAL: Meaning(
-        "a NO TRANSACTION migration stopped half way, or a file ended our transaction",
-        "a human must look",
+        "a NO TRANSACTION migration stopped half way, or a file contains COMMIT or"
+        " ROLLBACK",
+        "check it manually",
         "no",
     ),
     ExitCode.ACCESS_DENIED: Meaning(
@@ -82,21 +85,23 @@ MEANINGS: dict[ExitCode, Meaning] = {
         "yes",
     ),
     ExitCode.LOCKED: Meaning(
-        "another migrator holds the lock", "untouched by us", "yes"
+        "another migrator holds the lock", "untouched by this run", "yes"
     ),
     ExitCode.CONTENTION: Meaning(
-        "lock timeout, deadlock, serialization, after our own retries", "clean", "yes"
+        "lock timeout, deadlock or serialization failure, after all retries",
+        "clean",
+        "yes",
     ),
     ExitCode.CONNECTION_LOST: Meaning(
-        "the session died; what was in flight is known or re-checkable", "clean", "yes"
+        "the connection was lost; the next run detects what was committed",
+        "clean",
+        "yes",
     ),
-    ExitCode.DEADLINE: Meaning("our own deadline", "clean", "yes"),
-    ExitCode.INTERRUPTED: Meaning(
-        "SIGINT: cancelled, rolled back, unlocked", "clean", "yes"
+    ExitCode.DEADLINE: Meaning(
+        "a time limit of the run or of a statement", "clean", "yes"
     ),
-    ExitCode.TERMINATED: Meaning(
-        "SIGTERM: cancelled, rolled back, unlocked", "clean", "yes"
-    ),
+    ExitCode.INTERRUPTED: Meaning("SIGINT: cancelled and rolled back", "clean", "yes"),
+    ExitCode.TERMINATED: Meaning("SIGTERM: cancelled and rolled back", "clean", "yes"),
 }
 
 PERMANENT = frozenset(
@@ -131,7 +136,7 @@ _CODES: dict[type[errors.MigratorError], ExitCode] = {
 
 
 def exit_code(error: BaseException | None) -> ExitCode:
-    """Return the code for what ended the run; INTERNAL for what nobody foresaw."""
+    """Return the code for what ended the run; INTERNAL for an unexpected error."""
     if error is None:
         return ExitCode.OK
     if isinstance(error, errors.InterruptedRunError):
@@ -141,7 +146,7 @@ def exit_code(error: BaseException | None) -> ExitCode:
 
 
 def is_retryable(error: BaseException | None) -> bool:
-    """Return whether the same run may succeed later without anybody's doing."""
+    """Return whether the same run may succeed later, without any change."""
     # PENDING is an answer to a check, and an end to `wait`
     waited = isinstance(error, errors.WaitTimeoutError)
     return waited or exit_code(error) in RETRYABLE

@@ -1,4 +1,4 @@
-"""One process, one job, one verdict: settings to the core, signals to cancellation."""
+"""Runs one command as a process: settings, signals, reports, and the exit code."""
 
 import signal
 import time
@@ -39,14 +39,14 @@ from migrator.report.summary import RunSummary, emit_end
 
 
 class Reporting(NamedTuple):
-    """Where and how a run tells what happens; known even when settings are not."""
+    """Where and how a run reports; known even if the settings are not."""
 
     command: str
     log_format: LogFormat
     level: str = "info"
     termination_log: Path = Path("/dev/termination-log")
     shutdown_urls: tuple[str, ...] = ()
-    """Whom to call when the termination message is written."""
+    """URLs that are called after the termination message is written."""
 
 
 Work = Callable[[Observer, Cancellation], None]
@@ -64,10 +64,10 @@ def run_job(
     final: bool = False,
 ) -> ExitCode:
     """
-    Do *work*, tell everything, and return the process's exit code.
+    Do *work*, report it, and return the process's exit code.
 
-    Whatever happens, the last line is `run.finished`, and the termination message
-    says the same. Failures of the log, the sidecars and *afterwards*, which is called
+    In any case the last line is `run.finished`, and the termination message says the
+    same. Failures of the log, the sidecars and *afterwards*, which is called
     after a success, change neither. *final* says that the process ends with the run:
     later signals do not change the exit code either.
     """
@@ -168,7 +168,7 @@ def work_of(
     Return a function that does it; *learn* gets passwords before others.
 
     *mask* hides secrets in what the database keeps of an error.
-    *live* says that somebody sits before it: progress is reported each second.
+    If *live*, progress is reported each second, for a terminal.
     """
 
     def work(observe: Observer, cancellation: Cancellation) -> None:

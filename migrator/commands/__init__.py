@@ -1,4 +1,4 @@
-"""One function for each command: what the words on the command line do."""
+"""One function for each command of the command line."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module

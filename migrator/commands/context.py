@@ -1,4 +1,4 @@
-"""What a command needs to know."""
+"""The arguments of a command."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from migrator.source.load import load
 
 
 class CommandContext(NamedTuple):
-    """The files' place, the database's runner, and the command's own arguments."""
+    """Where the files are, the runner for the database, and the command's arguments."""
 
     places: tuple[Path, ...]
     """Directories and archives, at least one."""
@@ -23,11 +23,11 @@ class CommandContext(NamedTuple):
 
     runner: Runner
     base: tuple[Path, ...] = ()
-    """Where the base branch's files are, for `validate`; empty for nowhere."""
+    """Directories and archives of the base branch, for `validate`."""
 
     target: int | None = None
     check: bool = False
-    """Whether pending migrations are an error for a command that only looks."""
+    """Whether pending migrations are an error, for `status` and `plan`."""
 
     backoff: Backoff = Backoff(total_s=300, max_s=5)
     """How long `wait` waits."""

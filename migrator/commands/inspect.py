@@ -1,4 +1,4 @@
-"""Commands that only look: they take no lock and create nothing."""
+"""Commands that only read: they take no lock and create nothing."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -77,7 +77,7 @@ def wait(context: CommandContext) -> None:
     Wait until version N, or every file, is applied.
 
     Raises:
-        WaitTimeoutError: The patience ended before.
+        WaitTimeoutError: MIGRATOR_WAIT passed before.
         UnavailableError: The server did not answer.
     """
     target = context.target

@@ -1,1 +1,1 @@
-"""Everything that listens to events: log lines, console, termination message."""
+"""Observers of events: log lines, console, termination message."""

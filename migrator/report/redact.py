@@ -1,4 +1,4 @@
-"""No secret leaves: known values are masked in all output."""
+"""Masks secrets in all output."""
 
 import json
 import re

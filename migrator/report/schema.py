@@ -1,4 +1,4 @@
-"""The JSON Schema of the log lines, made from the catalogue of events."""
+"""The JSON Schema of the log lines, made from the event classes."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Standard output that never fails a run: closed, full, or of another encoding."""
+"""Standard output that never fails a run: closed, full, or in another encoding."""
 
 import codecs
 import io

@@ -1,4 +1,4 @@
-"""What a run came to: events counted up, and the verdict made of them."""
+"""The summary of a run: its events are counted, and `run.finished` made of them."""
 
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RunSummary:
-    """Listens to one run and says at its end how it went."""
+    """Counts the events of one run, and returns its `run.finished`."""
 
     def __init__(self, command: str) -> None:
         self._command = command

@@ -1,5 +1,5 @@
 """
-The termination message: the verdict as JSON, where `kubectl describe pod` shows it.
+The termination message: `run.finished` as JSON, shown by `kubectl describe pod`.
 
 The kubelet reads at most 4096 bytes of the file (kubernetes.io, "Determine the
 Reason for Pod Failure"). Longest texts are cut first, so that it stays valid JSON
@@ -42,9 +42,9 @@ def message(fields: Mapping[str, Any]) -> str:
 
 def write(path: Path, fields: Mapping[str, Any]) -> None:
     """
-    Write the message where the file exists; failing to changes no verdict.
+    Write the message if the file exists; a failure does not change the exit code.
 
-    Kubernetes makes the file, docker does not, and some runtimes do not let us.
+    Kubernetes creates the file, docker does not, and it may not be writable.
     """
     with suppress(OSError, ValueError), path.open("r+b") as file:
         file.truncate()
