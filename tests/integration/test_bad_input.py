@@ -79,11 +79,13 @@ def test_an_unknown_variable(database: str, good: Path) -> None:
 
 
 def test_an_unknown_command(database: str) -> None:
-    """It lists the known ones."""
-    result = run("upp", MIGRATOR_DATABASE_URL=database)
+    """As an argument it gets the likest one, as a variable all known ones."""
+    argument = run("upp", MIGRATOR_DATABASE_URL=database)
+    variable = run(MIGRATOR_DATABASE_URL=database, MIGRATOR_COMMAND="upp")
 
-    assert result.exit_code == 2
-    assert "'up', 'up-by-one', 'up-to', 'down'," in result.verdict["error"]
+    assert (argument.exit_code, variable.exit_code) == (2, 2)
+    assert argument.verdict["error"] == "unknown command upp; did you mean up?"
+    assert "'up', 'up-by-one', 'up-to', 'down'," in variable.verdict["error"]
 
 
 def test_a_wrong_password(database: str, conn: psycopg.Connection, good: Path) -> None:

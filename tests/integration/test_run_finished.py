@@ -111,7 +111,7 @@ def test_a_bug_after_the_work(
     assert validated(directory, message, **environ).exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["_json", "_in_front"])
+@pytest.mark.parametrize("name", ["_writer", "_in_front"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_a_line_that_cannot_be_made(
     directory: Path,
