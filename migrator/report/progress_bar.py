@@ -20,10 +20,9 @@ _SHORT_S = 0.1
 
 def progress_text(f: Mapping[str, Any]) -> str:
     """Return the line of a `statement.progressed`: a bar and one clock."""
-    where, running = f"{f['path']}:{f['line']}", duration(f["elapsed_s"])
-    clock = running if f["left_s"] is None else f"{duration(f['left_s'])} left"
+    where, took = f"{f['path']}:{f['line']}", duration(f["elapsed_s"])
     doing = f["phase"] or f["wait_event"] or f["state"]
-    return "  ".join(filter(None, (where, _bar(f["percent"]), clock, _count(f), doing)))
+    return "  ".join(filter(None, (where, _bar(f["percent"]), took, _count(f), doing)))
 
 
 def _bar(percent: float | None) -> str | None:

@@ -341,7 +341,7 @@ EXAMPLES: tuple[tuple[Event, str], ...] = (
             unit="blocks",
             left_s=3,
         ),
-        "2_b.sql:3  [####------]  45 %  3.0 s left  1,234/2,742 blocks  loading",
+        "2_b.sql:3  [####------]  45 %  1 min 15 s  1,234/2,742 blocks  loading",
     ),
     (
         run.TlsUnverified(sslmode="prefer", hint="set sslmode"),

@@ -278,7 +278,7 @@ def test_root_blocker_is_the_nearest_that_does_not_wait() -> None:
 
 
 PROGRESS = (
-    "2_b.sql:3  [####------]  45 %  1 min 19 s left  1,234/2,742 blocks"
+    "2_b.sql:3  [####------]  45 %  1 min 5 s  1,234/2,742 blocks"
     "  building index: scanning table"
 )
 
