@@ -115,9 +115,9 @@ class NoTransactionRun:
     def _run_function(self, call: ScriptCall, function: Function) -> None:
         verb = AGAIN if call.script.repeatable else ""
         sent = SentStatement(verb, "", "", statement_digest(call.script.call), {})
+        self._executor.lock.check_known()
         self._intent.write(IntentState(0, "", sent))
         try:
-            self._executor.lock.check_known()
             call.run_outside(function)
         except MigratorError as error:
             roll_back(self._conn)
@@ -195,8 +195,7 @@ class NoTransactionRun:
         executor, recorded = self._executor, None
         executor.run_command(begin(self._conn), file_place(self._step, BEGINNING))
         executor.run_inside(statement, place)
-        # a large file has still to be seen to its end
-        if mark.completed == self._total and isinstance(self._step.statements, tuple):
+        if mark.completed == self._total:
             recorded = self._record(executor.lock.still_held_sql)
         else:
             self._intent.write(mark)

@@ -93,6 +93,8 @@ def leaves(body: str, split: Split = Split.GOOSE) -> list[str]:
             ),
             ["search_path", "the role"],
         ),
+        ("SET ROLE a;\nSET search_path = b;", ["search_path", "the role"]),
+        ("SET ROLE a;\nSET SESSION AUTHORIZATION b;", ["the session authorization"]),
     ],
 )
 def test_what_a_half_leaves_in_its_session_is_a_warning(
