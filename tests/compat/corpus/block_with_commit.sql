@@ -1,0 +1,11 @@
+-- +goose Up
+-- +goose StatementBegin
+CREATE TABLE a (id int);
+-- c
+COMMIT;
+-- +goose StatementEnd
+
+-- +goose Down
+-- +goose StatementBegin
+DROP TABLE a; END WORK
+-- +goose StatementEnd
