@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from migrator.sql.keywords import (
     ends_transaction,
-    refuses_transaction,
     significant_tokens,
 )
 from migrator.sql.lexer import Kind
+from migrator.sql.restrictions import may_refuse_transaction
 from migrator.sql.split import is_plain, split_statements
 
 
@@ -127,7 +127,7 @@ def _act(text: str) -> StatementClass:
             return StatementClass(nature)
     if said.startswith("do ") and re.search(_TRANSACTION_CONTROL, text, re.IGNORECASE):
         return StatementClass(Effect.OPAQUE)
-    if refuses_transaction(text):
+    if may_refuse_transaction(text):
         return _apart(said)
     return StatementClass(Effect.BLOCK, keeps=re.match(_KEEPS, said) is not None)
 

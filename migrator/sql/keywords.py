@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 
 from migrator.sql.lexer import IN_WORD, WORD, Kind, Token, tokenize
 
@@ -34,15 +33,6 @@ def first_words(text: str, start: int = 0, *, limit: int) -> list[str]:
         if token.kind is Kind.WORD:
             found.append(text[token.start : token.end].lower())
     return found
-
-
-def phrase(text: str, start: int = 0, *, limit: int) -> str:
-    """Return a statement's first tokens, apart by blanks, with words in lower case."""
-    found: list[str] = []
-    for token in islice(significant_tokens(text, start), limit):
-        said = text[token.start : token.end]
-        found.append(said.lower() if token.kind is Kind.WORD else said)
-    return " ".join(found)
 
 
 def significant_tokens(text: str, start: int = 0) -> Iterator[Token]:
@@ -138,42 +128,6 @@ _RESTRICTION = r"\\(?:un)?restrict[ \t]+[0-9A-Za-z]+[ \t\r]*"
 def is_restriction(line: str) -> bool:
     """Say whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`."""
     return re.fullmatch(_RESTRICTION, line) is not None
-
-
-# "cannot run inside a transaction block": PreventInTransactionBlock in PostgreSQL's
-# sources, by the words of a statement
-_OWN_TRANSACTION = (
-    r"vacuum\b|alter system\b|cluster$"
-    r"|(?:create|drop) (?:database|tablespace|subscription)\b"
-    r"|(?:create(?: unique)?|drop) index concurrently\b"
-    r"|reindex (?:database|system|schema)\b|reindex\b.* concurrently\b"
-    r"|alter database\b.* set tablespace\b"
-    r"|alter subscription\b.* refresh\b"
-    r"|alter table\b.* detach partition\b.* concurrently\b"
-    r"|(?:commit|rollback) prepared\b"
-    # TimescaleDB 2.29 calls it, too: src/process_utility.c; in tsl/src
-    # continuous_aggs/refresh.c and reorder.c; chunk_merge.c commits
-    r"|create(?: or replace)? materialized view\b.* (?:timescaledb|tsdb) continuous\b"
-    r"|create index\b.* (?:timescaledb|tsdb) transaction_per_chunk\b"
-    r"|call (?:\w+ )?(?:refresh_continuous_aggregate|merge_chunks_concurrently)\b"
-    r"|select (?:\w+ )?(?:move|reorder)_chunk\b"
-)
-_TRANSACTION_WORDS = 40
-
-
-def refuses_transaction(text: str, start: int = 0) -> bool:
-    """Say whether the statement at *start* cannot run inside a transaction block."""
-    said = " ".join(first_words(text, start, limit=_TRANSACTION_WORDS))
-    if re.match(_OWN_TRANSACTION, said) is None:
-        return False
-    return not (said.startswith(_FILLED_LATER) and _is_filled_later(text, start))
-
-
-_FILLED_LATER = ("create materialized", "create or replace materialized")
-
-
-def _is_filled_later(text: str, start: int) -> bool:
-    return first_words(text, start, limit=len(text))[-3:] == ["with", "no", "data"]
 
 
 _SETS_SESSION = ("set", "listen", "prepare", "declare", "load")

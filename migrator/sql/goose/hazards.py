@@ -18,9 +18,9 @@ from migrator.sql.keywords import (
     copies_in,
     ends_transaction,
     find_backslash,
-    refuses_transaction,
 )
 from migrator.sql.lexer import Kind, tokenize
+from migrator.sql.restrictions import may_refuse_transaction, transaction_refusal
 from migrator.sql.split import (
     INSIDE,
     Inside,
@@ -30,7 +30,6 @@ from migrator.sql.split import (
     inside,
     split_statements,
 )
-from migrator.sql.transaction_block import transaction_refusal
 
 
 _Find = Callable[[int], tuple[Statement, int]]
@@ -202,7 +201,7 @@ class _Check:
     ) -> None:
         merged = len(found) > 1 and self._transaction is not True
         if merged and any(
-            refuses_transaction(statement.text, part.start) for part in found
+            may_refuse_transaction(statement.text, part.start) for part in found
         ):
             remedy = _OWN_BLOCK if block else _OWN_LINE
             at = found[1].start
