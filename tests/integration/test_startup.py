@@ -25,12 +25,12 @@ pg.connection.startup_options pg.errors pg.errors.tracking_errors pg.errors.tran
 pg.ownership pg.tracking pg.tracking.history_table pg.tracking.snapshot
 pg.tracking.store pg.tracking.unversioned pg.tracking.version_table process
 process.cancellation process.signals report report.escape report.log report.redact
-report.stdout report.summary report.termination source source.checksum source.discover
-source.entries source.load source.parse sql sql.backslashes sql.gaps sql.goose
-sql.goose.annotations sql.goose.copy_rows sql.goose.envsub sql.goose.faults
+report.stdout report.summary report.termination source source.checksum source.content
+source.discover source.entries source.load source.parse sql sql.backslashes sql.gaps
+sql.goose sql.goose.annotations sql.goose.encoding sql.goose.envsub sql.goose.faults
 sql.goose.hazards sql.goose.line_buffer sql.goose.line_parser sql.goose.own_transaction
-sql.goose.parser sql.goose.state_machine sql.goose.statement_runs sql.keywords sql.lexer
-sql.riding sql.secrets sql.split sql.transaction_block
+sql.goose.parser sql.goose.state_machine sql.goose.statement_runs sql.goose.text_pieces
+sql.keywords sql.lexer sql.quotes sql.restrictions sql.secrets sql.split
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
 
