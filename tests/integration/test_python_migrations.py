@@ -325,6 +325,27 @@ def test_without_transaction(
     assert (result.exit_code, rows(conn), applied(conn)) == (0, [1, 2], [0, 1, 2])
 
 
+REFUSES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';
+CREATE TRIGGER refuse BEFORE UPDATE ON migrator_history EXECUTE FUNCTION refuse()
+"""
+
+
+def test_a_function_that_makes_its_own_record_impossible(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """It has run without a transaction: the message says that, and how to record it."""
+    script(directory, f"conn.execute({REFUSES!r})", head=NO_TRANSACTION)
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, applied(conn)) == (14, [0, 1])
+    assert (
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, true)"
+        in (result.verdict["error"])
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -472,7 +493,7 @@ def test_faults_stop_the_run_before_anything_is_applied(
     result = migrate(database, directory)
     validated = migrate(database, directory, "validate")
 
-    faults = [(line["line"], line["slug"]) for line in result.events("fault.found")]
+    faults = [(line["line"], line["slug"]) for line in result.events("file.rejected")]
     assert (result.exit_code, validated.exit_code) == (10, 10)
     assert faults == [(1, "no_module"), (4, "signature")]
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)

@@ -89,6 +89,8 @@ def test_random_sql() -> None:
         pytest.param(b"-- +goose Up\nSELECT 1;\n--\n-- PostgreSQL database dump\n", id="no-dump"),
         pytest.param(b"-- +goose Up\nSET client_encoding = latin1;\nSELECT 1;\nSELECT '\xc3\xa4';\n", id="encoding"),
         pytest.param(b"-- +goose Up\nSET standard_conforming_strings\n= off;\nSELECT 1;\nSELECT '\\'';';\n", id="escapes"),
+        pytest.param(b"-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n--+GOOSE StatementEnd\nSELECT 2;\n-- +goose StatementEnd\nSELECT 3;\n", id="near-miss-in-a-block"),
+        pytest.param(b"-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n  -- +goose Down\nSELECT 2;\n-- +goose StatementEnd\nSELECT 3;\n", id="indented-down-in-a-block"),
     ],
 )  # fmt: skip
 def test_odd_files(content: bytes) -> None:

@@ -115,9 +115,9 @@ class NoTransactionRun:
     def _run_function(self, call: ScriptCall, function: Function) -> None:
         verb = AGAIN if call.script.repeatable else ""
         sent = SentStatement(verb, "", "", statement_digest(call.script.call), {})
+        self._executor.lock.check_known()
         self._intent.write(IntentState(0, "", sent))
         try:
-            self._executor.lock.check_known()
             call.run_outside(function)
         except MigratorError as error:
             roll_back(self._conn)

@@ -153,7 +153,7 @@ class _Check:
             self._check_encoding(half)
         if self._structure.expands:
             self._check_dollars(half)
-        self._own[half.side].take(half.as_conforming())
+        self._own[half.side].take(half.as_conforming(), block=half.starts_with_block)
         self._follow_session(half)
 
     def _check_dollars(self, half: Half) -> None:

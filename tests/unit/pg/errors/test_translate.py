@@ -4,14 +4,16 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from migrator.domain.facts import RECORDING, Place
+from migrator.domain.facts import RECORDING, Place, ServerMessage
 from migrator.domain.model import Statement
 from migrator.errors import (
     MigratorError,
+    NotRecordedError,
     OutOfResourcesError,
     StatementFailedError,
 )
 from migrator.exit_codes import exit_code
+from migrator.pg.errors.sqlstates import is_contention
 from migrator.pg.errors.translate import translate
 
 
@@ -45,6 +47,38 @@ def test_a_server_without_room_says_what_to_enlarge(
     assert todo in str(found)
     assert str(found).endswith(", then re-run")
     assert int(exit_code(found)) == 13
+
+
+@pytest.mark.parametrize("phase", ["", RECORDING])
+def test_an_error_without_a_sqlstate_is_the_statement_s_own(phase: str) -> None:
+    """psycopg refuses some things itself, such as a wrong number of parameters."""
+    found = meaning(
+        psycopg.ProgrammingError("1 placeholder"), PLACE._replace(phase=phase)
+    )
+
+    assert type(found) is (NotRecordedError if phase else StatementFailedError)
+    assert "1 placeholder" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        (ServerMessage("55P03", "m"), True),
+        (ServerMessage("40P01", "m"), True),
+        (ServerMessage("40001", "m"), True),
+        (ServerMessage("XX000", "tuple concurrently updated"), True),
+        (ServerMessage("XX000", "cache lookup failed"), False),
+        (ServerMessage("23505", "m", schema="pg_catalog"), True),
+        (ServerMessage("23505", "m", schema="public"), False),
+        (ServerMessage("23503", "m", schema="pg_catalog"), False),
+        (ServerMessage(None, "m"), False),
+    ],
+)
+def test_contention_is_what_another_session_does(
+    server: ServerMessage, *, expected: bool
+) -> None:
+    """Locks, serialization, and two sessions at one row of a catalog; nothing else."""
+    assert is_contention(server) is expected
 
 
 def test_other_classes_are_the_statement_s_own() -> None:
