@@ -125,7 +125,7 @@ class _Module:
         self._repeatable = self.flag("REPEATABLE", default=False)
 
     def has(self, name: str) -> bool:
-        """Say whether anything at the top level is called *name*."""
+        """Return whether anything at the top level is called *name*."""
         return bool(self._bindings(name))
 
     def check_imports(self) -> None:

@@ -12,7 +12,7 @@ from migrator.sql.split import Stop, split_statements
 
 
 def may_set_escapes(text: str) -> bool:
-    """Say whether something in *text* may turn the escapes on; False is certain."""
+    """Return whether something in *text* may turn the escapes on; False is certain."""
     return _NAME in text.lower() and _TURNS_OFF.search(text) is not None
 
 

@@ -15,7 +15,7 @@ _ROUTINE_WORDS = 5
 
 # In psqlscan.l, rule {identifier}: CREATE [OR REPLACE] {FUNCTION|PROCEDURE}
 def is_routine(text: str, start: int) -> bool:
-    """Say whether a statement creates a routine, whose body may hold statements."""
+    """Return whether a statement creates a routine, whose body may hold statements."""
     match = _CREATE.match(text, start)
     if match is None or (match[1] and match[1].lower() not in _ROUTINE):
         return False
@@ -50,7 +50,7 @@ def stray_dollar(text: str) -> int:
 
 
 def has_parameter(text: str) -> bool:
-    """Say whether there is a parameter such as `$1`, outside of quotes and comments."""
+    """Return whether a parameter such as `$1` is outside of quotes and comments."""
     return any(_has_number(text, at) for at in _signs(text, "$"))
 
 
@@ -74,13 +74,13 @@ _COPY = re.compile(rf"copy(?!{IN_WORD})", re.IGNORECASE)
 
 
 def starts_copy(text: str, start: int = 0) -> bool:
-    """Say whether the word at *start* is COPY."""
+    """Return whether the word at *start* is COPY."""
     return _COPY.match(text, start) is not None
 
 
 # In gram.y: copy_file_name; either name stands for either direction
 def copies_in(text: str, start: int, end: int) -> bool:
-    """Say whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
+    """Return whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
     if not starts_copy(text, start):
         return False
     text = text[start:end]
@@ -116,8 +116,8 @@ def ends_transaction(text: str, start: int = 0) -> str:
     match = _ENDING.match(text, start)
     if match is None:
         return ""
-    said = " ".join(first_words(text, start, limit=_ENDING_WORDS))
-    return match[0] if re.match(_ENDS, said) else ""
+    words = " ".join(first_words(text, start, limit=_ENDING_WORDS))
+    return match[0] if re.match(_ENDS, words) else ""
 
 
 # pg_dump since 17.6, 16.10 and 15.14 (CVE-2025-8714) writes both, with a random key
@@ -126,7 +126,7 @@ _RESTRICTION = r"\\(?:un)?restrict[ \t]+[0-9A-Za-z]+[ \t\r]*"
 
 
 def is_restriction(line: str) -> bool:
-    """Say whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`."""
+    """Return whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`."""
     return re.fullmatch(_RESTRICTION, line) is not None
 
 
@@ -140,7 +140,7 @@ _LATER_SETS = (
 
 def may_set_session(text: str) -> bool:
     """
-    Say whether *text*, one message, may leave something in its session.
+    Return whether *text*, one message, may leave something in its session.
 
     False is certain, but for what functions of the database do.
     """

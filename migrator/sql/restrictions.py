@@ -80,8 +80,8 @@ def transaction_refusal(text: str, start: int = 0) -> str:
 
 def may_refuse_transaction(text: str, start: int = 0) -> bool:
     """Return whether a transaction block may not take the statement at *start*."""
-    said = _phrase(text, start)
-    return re.match(f"{_REFUSED}|{_MAYBE_REFUSED}", said, re.DOTALL) is not None
+    phrase = _phrase(text, start)
+    return re.match(f"{_REFUSED}|{_MAYBE_REFUSED}", phrase, re.DOTALL) is not None
 
 
 def _phrase(text: str, start: int) -> str:

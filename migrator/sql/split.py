@@ -103,8 +103,8 @@ def _nested(atom: str, depth: int = _DEEP) -> str:
 
 def _statement(body: str, heads: str) -> str:
     """Return what matches a statement of *body* that starts with none of *heads*."""
-    apart = rf"(?=[ACDEPRVacdeprv])(?i:{heads})(?!{IN_WORD})"
-    return rf"(?!{apart})(?P<statement>(?=[A-Za-z]){body};)"
+    excluded = rf"(?=[ACDEPRVacdeprv])(?i:{heads})(?!{IN_WORD})"
+    return rf"(?!{excluded})(?P<statement>(?=[A-Za-z]){body};)"
 
 
 # Most statements, in one step. The first pattern takes milliseconds less to compile,
@@ -164,7 +164,7 @@ def whole_at(text: str, start: int, stop: int | None = None) -> re.Match[str] | 
 
 def is_plain(text: str) -> bool:
     """
-    Say whether *text* is one whole statement without anything to trip over.
+    Return whether *text* is one whole statement without anything to trip over.
 
     True is certain; False means that the tokens must be asked.
     """
@@ -300,7 +300,7 @@ class _Depth:
         self.opened = 0
         self._before = ""
 
-    def take(self, text: str, token: Token) -> None:
+    def count(self, text: str, token: Token) -> None:
         """Count *token*."""
         if token.kind in BLANK_KINDS:
             return
@@ -342,7 +342,7 @@ def _routine(text: str, start: int, *, escapes: bool) -> StatementSpan:
             )
         if token.kind is Kind.SEMICOLON and not depth:
             return StatementSpan(start, token.end, Stop.SEMICOLON)
-        depth.take(text, token)
+        depth.count(text, token)
     if depth.body:
         return StatementSpan(start, len(text), Stop.OPEN, Inside.BODY, depth.opened)
     return _unfinished(start, len(text), depth.parentheses, depth.opened)
@@ -356,7 +356,7 @@ def inside(text: str, part: StatementSpan, at: int) -> Inside | None:
             return INSIDE[token.kind]
         if token.end > at:
             break
-        depth.take(text, token)
+        depth.count(text, token)
     if depth.body:
         return Inside.BODY
     return Inside.PARENTHESES if depth.parentheses else None

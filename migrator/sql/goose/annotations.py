@@ -61,7 +61,7 @@ class Mark(NamedTuple):
     annotation: Annotation | None
     """What is said; or most probably meant, when the verdict is not TAKEN."""
 
-    said: str
+    words: str
 
 
 _SERVER_BLANKS = " \t\n\r\f\v"
@@ -91,9 +91,9 @@ def find_marks(text: str, line: int = 1) -> Iterator[Mark]:
         end = len(text) if end < 0 else end
         line, counted = line + text.count("\n", counted, start), start
         if (found := _read(text[start:end])) is not None:
-            blanks, verdict, annotation, said = found
+            blanks, verdict, annotation, words = found
             dashes = start + blanks
-            yield Mark(line, start, dashes, end, verdict, annotation, said)
+            yield Mark(line, start, dashes, end, verdict, annotation, words)
 
 
 # Most lines of a file that have the word are one of three
@@ -115,16 +115,16 @@ def read_annotation(line: str) -> tuple[Verdict, Annotation | None, str]:
     """
     if line.startswith((" ", "\t")):
         return Verdict.INDENTED, _meant(line), trim(line)
-    said = line.replace("--", "").replace("+goose", "", 1)
-    if "+goose" in said:
-        return Verdict.REPEATED, _meant(line), trim(said)
-    said = trim(said)
-    if not said:
-        return Verdict.EMPTY, None, said
+    words = line.replace("--", "").replace("+goose", "", 1)
+    if "+goose" in words:
+        return Verdict.REPEATED, _meant(line), trim(words)
+    words = trim(words)
+    if not words:
+        return Verdict.EMPTY, None, words
     # Go's strings.EqualFold: simple folding, in which only the long s is more than
     # lower()
-    known = _KNOWN.get(said.replace("\u017f", "s").lower())
-    return (Verdict.TAKEN if known else Verdict.UNKNOWN), known or _meant(line), said
+    known = _KNOWN.get(words.replace("\u017f", "s").lower())
+    return (Verdict.TAKEN if known else Verdict.UNKNOWN), known or _meant(line), words
 
 
 _KNOWN = {known.value.lower(): known for known in Annotation}
@@ -132,7 +132,7 @@ _KNOWN = {known.value.lower(): known for known in Annotation}
 
 def looks_like_one(bare: str) -> bool:
     """
-    Say whether *bare*, a trimmed line, is a near miss of an annotation.
+    Return whether *bare*, a trimmed line, is a near miss of an annotation.
 
     That is a comment that starts with `+goose` in other letters or with other blanks,
     and a comment of any make that says an annotation's words and no more.

@@ -247,7 +247,7 @@ class Variables:
         def unset(name: str, position: int) -> None:
             if own is not None:
                 self._findings.warn(
-                    "variable_unset", number, position + 1, sides=(own,), said=name
+                    "variable_unset", number, position + 1, sides=(own,), what=name
                 )
 
         try:

@@ -79,7 +79,7 @@ class LexerParser(Window):
                 unset.line,
                 unset.column,
                 sides=sides,
-                said=unset.reason,
+                what=unset.reason,
             )
 
     def _sides_of(self, line: int) -> tuple[Direction, ...]:
@@ -127,7 +127,7 @@ class LexerParser(Window):
     def _annotation(self, mark: Mark) -> int:
         self._await_end(mark)
         self._passed += 1
-        followed = self.structure.take(mark)
+        followed = self.structure.apply(mark)
         if followed is Annotation.DOWN:
             self._down = mark.line
         if followed is Annotation.BEGIN:
@@ -154,7 +154,7 @@ class LexerParser(Window):
         end = line_end(self._text, start)
         line = self._text[start:end]
         if not is_restriction(line):
-            self._add("psql_command", start, said=line[:40], hint="")
+            self._add("psql_command", start, what=line[:40], hint="")
         self._pass(end)
         return end
 
@@ -199,7 +199,7 @@ class LexerParser(Window):
         if mark.annotation is Annotation.BEGIN:
             self._await_end(mark)
             self._passed += 1
-            if self.structure.take(mark) is Annotation.BEGIN:
+            if self.structure.apply(mark) is Annotation.BEGIN:
                 return self._block(pieces, mark)
         start = pieces[0][0]
         if copies_in(self._text, start, mark.start):
@@ -214,7 +214,7 @@ class LexerParser(Window):
             mark = following
             self._passed += 1
             side = self.structure.side
-            if self.structure.take(mark) is Annotation.DOWN:
+            if self.structure.apply(mark) is Annotation.DOWN:
                 self._down = mark.line
             if not self.structure.block or self.structure.side is not side:
                 break

@@ -79,7 +79,7 @@ COMMENT_WORD = re.compile(rf"--(?<![^{BLANKS}]--)")
 
 # parser.go: endsWithSemicolon; words by bufio.ScanWords
 def ends_statement(line: str) -> bool:
-    """Say whether the last word before the first with `--` in front ends with `;`."""
+    """Return whether the last word before a comment ends with `;`, as goose sees it."""
     if "--" in line:
         match = COMMENT_WORD.search(line)
         line = line[: match.start()] if match else line

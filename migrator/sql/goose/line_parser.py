@@ -105,7 +105,7 @@ class LineParser:
         block = self.structure.block
         if self.structure.ends_up(mark):
             self._end_of_side()
-        followed = self.structure.take(mark)
+        followed = self.structure.apply(mark)
         if followed is None:
             return
         within = self.structure.side is not None and self._buffer.lines
@@ -217,7 +217,7 @@ class LineParser:
             self._store()
 
     def _restricts(self, bare: str) -> bool:
-        """Say whether the line only tells psql what to refuse, between statements."""
+        """Return whether the line is psql's `\\restrict`, between statements."""
         if self.structure.block or not self._buffer.between or not is_restriction(bare):
             return False
         # one look at a statement; one for each such line in it would be slow
@@ -256,7 +256,7 @@ class LineParser:
         if trim(line):
             side = self._half.side
             self._findings.add("empty_block", self._lost, sides=(side,), lost=number)
-            self._half.trust_no_more()
+            self._half.ignore_rest()
         self._lost = 0
 
     def _cr(self, line: str, number: int) -> None:
