@@ -1,4 +1,4 @@
-"""Directories to migrations: every file is parsed once, before anything runs."""
+"""Loads directories: every file is parsed once, before anything runs."""
 
 from collections.abc import Mapping
 from pathlib import Path

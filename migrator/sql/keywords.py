@@ -1,4 +1,4 @@
-"""What kind of statement a text is, by its words."""
+"""Keywords: the kind of a statement by its words."""
 
 import re
 from collections.abc import Iterator
@@ -162,6 +162,6 @@ def may_set_session(text: str) -> bool:
 
 
 _SETS_NOTHING = ("I", "U", "A", "i", "u", "a")
-"""First letters, of INSERT, UPDATE, ALTER: with one command there is nothing to see."""
+"""First letters of INSERT, UPDATE and ALTER, which leave nothing in the session."""
 
 _TEMPORARY = r"create\s+(?:\S+\s+){0,3}temp"

@@ -17,7 +17,7 @@ from migrator.sql.split import split_statements
 
 
 class SessionLeft(NamedTuple):
-    """One thing that a half leaves, and the place of the statement that does."""
+    """One thing that a half leaves in its session, and the statement's place."""
 
     what: str
     """For a message: `search_path`, `the role`, `the temporary t`."""
@@ -30,7 +30,7 @@ class SessionLeft(NamedTuple):
 
     @property
     def who(self) -> str:
-        """Return who finds it, for a message."""
+        """Return which later files are affected, for a message."""
         return _WITH_GOOSE if self.setting else _WITH_BOTH
 
     @property
@@ -61,11 +61,11 @@ class SessionEffects:
     def __init__(self) -> None:
         self._left: dict[str, SessionLeft] = {}
         self._before: dict[str, SessionLeft] = {}
-        """As it was before the file's own transaction, which may be rolled back."""
+        """The state before the file's own transaction, which may be rolled back."""
 
     @property
     def left(self) -> tuple[SessionLeft, ...]:
-        """Return what the statements up to now leave, in the order in which they do."""
+        """Return what the statements so far leave, in order."""
         return tuple(self._left.values())
 
     def add(self, statements: Iterable[Statement]) -> None:
@@ -301,7 +301,7 @@ _MAY = re.compile(r"\s*(?:set|reset|select|perform|create)\b", re.IGNORECASE)
 
 
 def _pieces(text: str, tokens: list[Token]) -> Iterator[str]:
-    """Yield what a DO block runs, as far as its words tell."""
+    """Yield the statements of a DO block, as far as its words show them."""
     bodies = [t for t in tokens if t.kind in (Kind.DOLLAR, Kind.STRING)]
     for token in bodies[:1]:
         for piece in _BETWEEN.split(text[token.start : token.end].strip("'$")):

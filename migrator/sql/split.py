@@ -29,7 +29,7 @@ from migrator.sql.lexer import (
 
 
 class Stop(Enum):
-    """Why a statement ends where it ends."""
+    """What ends a statement."""
 
     SEMICOLON = "semicolon"
     TEXT = "end of the text"
@@ -37,7 +37,7 @@ class Stop(Enum):
 
 
 class Inside(Enum):
-    """What a place in a text can be inside of; in the words of a message."""
+    """What can contain a place in a text, as a message calls it."""
 
     STRING = "a string"
     NAME = "a quoted name"
@@ -142,7 +142,7 @@ _ATOMIC = re.compile("atomic", re.IGNORECASE)
 _COPY_ANYWHERE = re.compile("copy", re.IGNORECASE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
-"""Blanks and one whole statement, the group of this name, with nothing to trip over."""
+"""Blanks and one whole statement, the group of this name, without special cases."""
 
 
 @cache
@@ -349,7 +349,7 @@ def _routine(text: str, start: int, *, escapes: bool) -> StatementSpan:
 
 
 def inside(text: str, part: StatementSpan, at: int) -> Inside | None:
-    """Return what the character at *at* of a statement is inside of, if anything."""
+    """Return what contains the character at *at* of a statement, if anything."""
     depth = _Depth()
     for token in tokenize(text, part.start):
         if token.start <= at < token.end and token.kind in INSIDE:

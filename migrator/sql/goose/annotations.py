@@ -14,7 +14,7 @@ from migrator.sql.goose.line_buffer import trim
 
 
 class Annotation(Enum):
-    """What a line can tell goose."""
+    """An instruction to goose."""
 
     UP = "Up"
     DOWN = "Down"
@@ -29,7 +29,7 @@ class Annotation(Enum):
 
 
 class Verdict(Enum):
-    """What goose thinks of a line with `goose` in it."""
+    """How goose reads a line with `goose` in it."""
 
     TAKEN = "an annotation"
     NEAR = "a comment for goose, an annotation for a reader"
@@ -59,7 +59,7 @@ class Mark(NamedTuple):
 
     verdict: Verdict
     annotation: Annotation | None
-    """What is said; or most probably meant, when the verdict is not TAKEN."""
+    """The annotation; the most likely one if the verdict is not TAKEN."""
 
     words: str
 
@@ -99,7 +99,7 @@ def find_marks(text: str, line: int = 1) -> Iterator[Mark]:
 # Most lines of a file that have the word are one of three
 @lru_cache(maxsize=100)
 def _read(line: str) -> tuple[int, Verdict, Annotation | None, str] | None:
-    """Return the blanks that a line starts with, and what it says; None for no mark."""
+    """Return a line's leading blanks, verdict and words; None if it is no mark."""
     bare, blanks = trim(line), len(line) - len(line.lstrip(_SERVER_BLANKS))
     if bare.startswith("--") and "+goose" in line:
         return blanks, *read_annotation(line)
@@ -148,5 +148,5 @@ def _meant(line: str) -> Annotation | None:
 
 
 def known_annotations(meant: Annotation | None) -> str:
-    """Return the annotation meant, or all there are, for a message."""
+    """Return the most likely annotation, or all of them, for a message."""
     return str(meant) if meant else ", ".join(str(known) for known in Annotation)
