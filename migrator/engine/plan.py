@@ -26,7 +26,7 @@ from migrator.errors import (
     OutOfOrderError,
     PartiallyAppliedError,
 )
-from migrator.sql.riding import not_pipelined_reason
+from migrator.sql.restrictions import not_pipelined_reason
 
 
 def make_plan(

@@ -1,1 +1,1 @@
-"""From a directory to migrations."""
+"""Migration files: found, read and parsed."""

@@ -21,20 +21,20 @@ from migrator.sql.goose.faults import REFUSED
 
 
 class Comparison(NamedTuple):
-    """What a branch's files are beside those of its base."""
+    """The result of comparing a branch's files with those of its base."""
 
     added: tuple[str, ...]
     """Files that the base does not have, by version."""
 
     faults: tuple[Fault, ...]
-    """Why it cannot be merged so."""
+    """The reasons why it cannot be merged."""
 
     warnings: tuple[Fault, ...]
-    """Files that are applied behind newer ones of the base, where that is allowed."""
+    """Files older than the newest one of the base, where that is allowed."""
 
 
 NOTHING = Comparison((), (), ())
-"""Where no base is named."""
+"""The result without a base."""
 
 
 def compare(
@@ -89,7 +89,7 @@ class _Branch:
         return Comparison(names, tuple(faults), warnings)
 
     def _name_there(self, new: Candidate) -> str:
-        """Return what the base calls the same file; empty when it has no such file."""
+        """Return the name of the same file in the base; empty if there is none."""
         other = self._versions.get(new.version)
         if other is None or other.name in self._here:
             return ""

@@ -1,4 +1,4 @@
-"""What a file says, as a number: for telling whether an applied file has changed."""
+"""The checksum of a file, by which a change after it was applied is detected."""
 
 import hashlib
 
@@ -18,10 +18,10 @@ class Checksum:
         self._hash = hashlib.sha256()
         self._first = True
         self._newlines = 0
-        """How many line ends count as soon as more follows."""
+        """The number of line ends that count only if more text follows."""
 
     def update(self, data: bytes) -> None:
-        """Take the next piece: whole lines, unless it is the last."""
+        """Add the next piece: whole lines, unless it is the last."""
         if self._first:
             data, self._first = data.removeprefix(_BOM), False
         # rstrip takes the blanks of ASCII; a regular expression is ten times slower

@@ -34,7 +34,7 @@ _DUMP = re.compile(rb"(?:[ \t\r]*(?:--[^\n]*)?\n)*?-- PostgreSQL database dump\r
 _HEAD = 64 * 1024
 
 _Read: TypeAlias = Callable[[int, int], bytes]
-"""Returns as many bytes of a file as there are, at most a size, from an offset on."""
+"""Returns at most *size* bytes of a file from *offset* on."""
 
 
 class _Piece(NamedTuple):

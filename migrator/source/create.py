@@ -19,7 +19,7 @@ from migrator.source.entries import Candidate
 
 
 TIMESTAMP = "%Y%m%d%H%M%S"
-"""What `create` and goose make of the time, for strftime."""
+"""The format of a timestamp version, for strftime, as in goose."""
 
 _DIGITS = 14
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ def down(conn: psycopg.Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """A file's name, and the one that it is to have."""
+    """The name of a file, and its new name."""
 
     before: str
     after: str

@@ -76,7 +76,7 @@ def _entries(directory: Path, setting: str) -> Iterable[Entry]:
             return members(directory)
         reason = _DIRECTORY_ERRORS.get(type(error), error.strerror or "cannot be read")
         fault = _directory_fault(
-            directory, f"{reason}; {_DIRECTORY_MEND.format(setting)}"
+            directory, f"{reason}; {_DIRECTORY_REMEDY.format(setting)}"
         )
         raise FilesInvalidError([fault]) from error
 
@@ -103,7 +103,7 @@ def _judge(entry: Entry, name: str) -> Candidate | Fault | None:
 def _judge_migration(entry: Entry, name: str) -> Candidate | Fault:
     version = version_of(entry.name)
     if isinstance(version, str):
-        return _fault(name, "bad_name", f"{version}; {_NAME_MEND}")
+        return _fault(name, "bad_name", f"{version}; {_NAME_REMEDY}")
     if not entry.is_file():
         return _fault(name, "no_file", _NO_FILE)
     content = entry.content if isinstance(entry, Member) else None
@@ -111,7 +111,7 @@ def _judge_migration(entry: Entry, name: str) -> Candidate | Fault:
 
 
 def version_of(name: str) -> int | str:
-    """Return the version that a file's name says, or why it says none."""
+    """Return the version in a file's name, or why there is none."""
     before, separator, _ = name.partition("_")
     if not separator:
         return "the name has no '_' after a version"
@@ -158,7 +158,7 @@ _DIRECTORY_ERRORS: dict[type[OSError], str] = {
     NotADirectoryError: "this is no directory and no .tar, .tar.gz or .tgz",
     PermissionError: "the directory cannot be read",
 }
-_DIRECTORY_MEND = "mount the migrations there, or point {} at them"
+_DIRECTORY_REMEDY = "mount the migrations there, or point {} at them"
 _NO_FILES = (
     "there is no migration in it; name files like 0001_create_users.sql,"
     " or point MIGRATOR_MIGRATIONS_DIR elsewhere"
@@ -167,6 +167,6 @@ _ONLY_ARCHIVE = (
     "there is no migration in it, but an archive, which is read when it is named:"
     " point MIGRATOR_MIGRATIONS_DIR at {}"
 )
-_NAME_MEND = "name it like 0001_create_users.sql, or move it out of the directory"
+_NAME_REMEDY = "name it like 0001_create_users.sql, or move it out of the directory"
 _NO_FILE = "this is no regular file; remove it, or fix the link"
 _EXTENSION = "only .sql and .py in lower case are read; rename the file"

@@ -1,4 +1,4 @@
-"""What a migrations directory or an archive holds, before it is read."""
+"""The entries of a migrations directory or an archive, before they are read."""
 
 import os
 from typing import NamedTuple, TypeAlias
@@ -7,7 +7,7 @@ from migrator.domain.facts import Fault
 
 
 class Candidate(NamedTuple):
-    """A file with a version."""
+    """A file whose name has a version."""
 
     version: int
     name: str
@@ -15,21 +15,21 @@ class Candidate(NamedTuple):
 
     path: str
     content: bytes | None = None
-    """What an archive holds; None for a file that is still to be read."""
+    """The content of an archive's member; None for a file that is not read yet."""
 
 
 class Member(NamedTuple):
-    """What an archive has in place of a directory's entry."""
+    """A member of an archive, like a directory's entry."""
 
     name: str
     path: str
-    """Behind the archive's."""
+    """The path in the archive, behind the path of the archive."""
 
     content: bytes | None
     """None for a link, a device and the like."""
 
     def is_file(self) -> bool:
-        """Return whether it has a content."""
+        """Return whether it is a regular file."""
         return self.content is not None
 
 
@@ -37,12 +37,12 @@ Entry: TypeAlias = "os.DirEntry[str] | Member"
 
 
 class Directory(NamedTuple):
-    """What was found: unique versions ascending, and faults of names."""
+    """The files of a directory by version, ascending, and the faults of names."""
 
     candidates: tuple[Candidate, ...]
     faults: tuple[Fault, ...]
     duplicates: tuple[Candidate, ...] = ()
-    """Files whose version another one has, which are faults."""
+    """Files with the version of another file; each is a fault."""
 
     @property
     def all(self) -> tuple[Candidate, ...]:

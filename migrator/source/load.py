@@ -1,4 +1,4 @@
-"""Directories to migrations: every file is parsed once, before anything runs."""
+"""Loads directories: every file is parsed once, before anything runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,10 +63,10 @@ def _data(found: Candidate) -> bytes:
 
 
 def _parse_module(found: Candidate, data: bytes) -> Migration:
-    version, path, said = found.version, found.name, checksum(data)
+    version, path, digest = found.version, found.name, checksum(data)
     if path.endswith(".go"):
-        return go_file(version=version, path=path, checksum=said)
+        return go_file(version=version, path=path, checksum=digest)
     from migrator.source.python_file import parse_module  # noqa: PLC0415 - rare
 
     module = parse_module(data, version=version, path=path, file=found.path)
-    return module._replace(checksum=said)
+    return module._replace(checksum=digest)

@@ -1,4 +1,4 @@
-"""One file's content to a migration."""
+"""Parses the content of one file to a migration."""
 
 from collections.abc import Mapping
 

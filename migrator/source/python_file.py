@@ -125,11 +125,11 @@ class _Module:
         self._repeatable = self.flag("REPEATABLE", default=False)
 
     def has(self, name: str) -> bool:
-        """Say whether anything at the top level is called *name*."""
+        """Return whether anything at the top level is called *name*."""
         return bool(self._bindings(name))
 
     def check_imports(self) -> None:
-        """Note the imports at the top level that cannot work; `try` and `if` may."""
+        """Add faults for top-level imports that cannot work, outside `try` and `if`."""
         for node in self._tree.body:
             if isinstance(node, ast.ImportFrom) and node.level:
                 self._add("relative_import", node)
@@ -139,7 +139,7 @@ class _Module:
                         self._add("no_module", node, module=module)
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Return what the constant *name* says; *default* when nothing does."""
+        """Return the value of the constant *name*; *default* if it is not set."""
         found = self._bindings(name)
         literals = {id(target): value for target, value in self._literals()}
         for node in found:
@@ -148,7 +148,7 @@ class _Module:
         return literals.get(id(found[0]), default) if found else default
 
     def section(self, direction: Direction) -> Section:
-        """Return what the function of *direction* makes; nothing without one."""
+        """Return the section of *direction*; an empty one without a function."""
         name, side = direction.value, (direction,)
         found = self._bindings(name)
         for node in found:
@@ -199,7 +199,7 @@ class _Module:
 
 
 def _scope(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield what stands in *tree*, but not in the functions and classes in it."""
+    """Yield the nodes of *tree*, without those inside its functions and classes."""
     for node in ast.iter_child_nodes(tree):
         yield node
         if not isinstance(node, _SCOPES):

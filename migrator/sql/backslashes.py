@@ -12,12 +12,12 @@ from migrator.sql.split import Stop, split_statements
 
 
 def may_set_escapes(text: str) -> bool:
-    """Say whether something in *text* may turn the escapes on; False is certain."""
+    """Return whether *text* may turn escapes on; False is certain."""
     return _NAME in text.lower() and _TURNS_OFF.search(text) is not None
 
 
 def sets_escapes(text: str) -> bool | None:
-    """Return what *text*, one message, says of the escapes; None for nothing."""
+    """Return whether *text*, one message, turns escapes on; None if it sets nothing."""
     found: bool | None = None
     if _NAME not in text.lower():
         return None
@@ -47,7 +47,7 @@ def conforming(text: str) -> str:
 
 
 def backslash_hint(text: str) -> str:
-    """Return what to say of *text*, which never closes something, if `\\'` is why."""
+    """Return a hint for *text* with something unclosed, if `\\'` is the reason."""
     if "\\'" not in text:
         return ""
     closed = all(

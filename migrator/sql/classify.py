@@ -1,9 +1,9 @@
 """
-What a statement is by nature where no transaction of ours has to hold it.
+How a statement runs in a file without a transaction, by its words.
 
-Whether it may run inside a transaction block, whose end it shares then; how to know,
-after the session died, whether it was applied where it may not; and what is lost with
-the session. By its words, as PostgreSQL's grammar has them (gram.y).
+Whether it may run inside a transaction block of its own; if not, how to find out after
+a lost session whether it was applied; and what is lost with the session. The words are
+those of PostgreSQL's grammar (gram.y).
 """
 
 import re
@@ -14,15 +14,15 @@ from typing import NamedTuple
 
 from migrator.sql.keywords import (
     ends_transaction,
-    refuses_transaction,
     significant_tokens,
 )
 from migrator.sql.lexer import Kind
+from migrator.sql.restrictions import may_refuse_transaction
 from migrator.sql.split import is_plain, split_statements
 
 
 class Effect(Enum):
-    """How a statement runs by itself, and what is known of it afterwards."""
+    """How a statement runs by itself, and what is known about it afterwards."""
 
     BLOCK = "in a transaction block, where it means the same"
     SESSION = "changes nothing but the session, and may be repeated in another one"
@@ -33,9 +33,9 @@ class Effect(Enum):
 
 
 class StatementClass(NamedTuple):
-    """A statement's nature, and what the catalogs have to be asked about."""
+    """A statement's effect, and the names to look up in the catalogs."""
 
-    nature: Effect
+    effect: Effect
     verb: str = ""
     """What a TRACED one does: `create index`, `detach partition` and so on."""
 
@@ -50,35 +50,38 @@ class StatementClass(NamedTuple):
 
 
 def classify(text: str) -> StatementClass:
-    """Return what the statement *text* is; several commands in it are one act."""
+    """Return what the statement *text* is; several commands in it count as one."""
     if is_plain(text):
-        return _act(text)
-    acts = [_act(text[part.start : part.end]) for part in split_statements(text)]
-    if len(acts) == 1:
-        return acts[0]
+        return _classify_command(text)
+    found = [
+        _classify_command(text[part.start : part.end])
+        for part in split_statements(text)
+    ]
+    if len(found) == 1:
+        return found[0]
     # one message is one transaction, unless it ends that by itself
-    simple = all(act.nature in _SIMPLE for act in acts)
-    keeps = any(act.keeps or act.nature is Effect.SESSION for act in acts)
+    simple = all(each.effect in _SIMPLE for each in found)
+    keeps = any(each.keeps or each.effect is Effect.SESSION for each in found)
     return StatementClass(Effect.BLOCK if simple else Effect.OPAQUE, keeps=keeps)
 
 
 def classify_outside_block(text: str) -> StatementClass:
-    """Return what *text* is, of which the server says that it must stand alone."""
-    return _apart(" ".join(_words(text)))
+    """Return what *text* is, if the server refuses it in a transaction block."""
+    return _classify_alone(" ".join(_words(text)))
 
 
 _SIMPLE = (Effect.BLOCK, Effect.SESSION)
 
 
 class Applied:
-    """How much of a file without a transaction is in the database."""
+    """How many statements of a file without a transaction are committed."""
 
     def __init__(self) -> None:
-        self.through = 0
-        """The number, from 1, of the last one whose effect is committed; 0 for none."""
+        self.last_applied = 0
+        """The number, from 1, of the last committed statement; 0 for none."""
 
         self.pending = False
-        """Whether the file's own transaction, which is open, has an effect so far."""
+        """Whether the file's own open transaction has changed anything."""
 
         self._open = False
         self._number = 0
@@ -86,22 +89,22 @@ class Applied:
     def add(self, text: str) -> None:
         """Count the next statement, *text*, which has succeeded."""
         self._number += 1
-        nature = classify(text).nature
-        if nature is Effect.CONTROL:
+        effect = classify(text).effect
+        if effect is Effect.CONTROL:
             self._control(text)
-        elif self._open and nature in _WITHIN:
+        elif self._open and effect in _WITHIN:
             self.pending = True
-        elif nature is not Effect.SESSION:
-            self.through = self._number
+        elif effect is not Effect.SESSION:
+            self.last_applied = self._number
 
     def _control(self, text: str) -> None:
-        said = " ".join(_words(text))
-        if re.match(_BEGIN, said):
+        phrase = " ".join(_words(text))
+        if re.match(_BEGIN, phrase):
             self._open = True
         elif end := _ending(text):
             if end in _COMMITS and self.pending:
-                self.through = self._number
-            self._open, self.pending = re.match(_CHAIN, said) is not None, False
+                self.last_applied = self._number
+            self._open, self.pending = re.match(_CHAIN, phrase) is not None, False
 
 
 _COMMITS = ("commit", "end")
@@ -120,16 +123,18 @@ def _ending(text: str) -> str:
     return "" if first is None else ends_transaction(text, first.start).lower()
 
 
-def _act(text: str) -> StatementClass:
-    said = " ".join(_words(text))
-    for pattern, nature in _NATURES:
-        if re.match(pattern, said, re.DOTALL):
-            return StatementClass(nature)
-    if said.startswith("do ") and re.search(_TRANSACTION_CONTROL, text, re.IGNORECASE):
+def _classify_command(text: str) -> StatementClass:
+    phrase = " ".join(_words(text))
+    for pattern, effect in _EFFECTS:
+        if re.match(pattern, phrase, re.DOTALL):
+            return StatementClass(effect)
+    if phrase.startswith("do ") and re.search(
+        _TRANSACTION_CONTROL, text, re.IGNORECASE
+    ):
         return StatementClass(Effect.OPAQUE)
-    if refuses_transaction(text):
-        return _apart(said)
-    return StatementClass(Effect.BLOCK, keeps=re.match(_KEEPS, said) is not None)
+    if may_refuse_transaction(text):
+        return _classify_alone(phrase)
+    return StatementClass(Effect.BLOCK, keeps=re.match(_KEEPS, phrase) is not None)
 
 
 # SET LOCAL and the like only warn outside of a transaction, LOCK and SAVEPOINT fail
@@ -147,7 +152,7 @@ _SESSION = (
 # idempotent: what is refreshed already is left as it is (its documentation)
 _REFRESH = r'call (?:\S+ \. )?"?refresh_continuous_aggregate"? \('
 _OPAQUE = r"call\b|prepare transaction\b|(?:commit|rollback) prepared\b"
-_NATURES = (
+_EFFECTS = (
     (_CONTROL, Effect.CONTROL),
     (_SESSION, Effect.SESSION),
     (_REFRESH, Effect.AGAIN),
@@ -185,11 +190,11 @@ _TRACES = (
 _AGAIN = r"(?:vacuum|cluster|reindex|alter system|alter database)\b"
 
 
-def _apart(said: str) -> StatementClass:
+def _classify_alone(phrase: str) -> StatementClass:
     """Return what a statement is that cannot run in a transaction block."""
-    match = next(filter(None, (re.match(trace, said) for trace in _TRACES)), None)
+    match = next(filter(None, (re.match(trace, phrase) for trace in _TRACES)), None)
     if match is None:
-        again = re.match(_AGAIN, said) is not None
+        again = re.match(_AGAIN, phrase) is not None
         return StatementClass(Effect.AGAIN if again else Effect.OPAQUE)
     verb, kind = match["verb"], match["kind"]
     return StatementClass(

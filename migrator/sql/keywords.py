@@ -1,8 +1,7 @@
-"""What kind of statement a text is, by its words."""
+"""Keywords: the kind of a statement by its words."""
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 
 from migrator.sql.lexer import IN_WORD, WORD, Kind, Token, tokenize
 
@@ -16,7 +15,7 @@ _ROUTINE_WORDS = 5
 
 # In psqlscan.l, rule {identifier}: CREATE [OR REPLACE] {FUNCTION|PROCEDURE}
 def is_routine(text: str, start: int) -> bool:
-    """Say whether a statement creates a routine, whose body may hold statements."""
+    """Return whether a statement creates a routine, whose body may hold statements."""
     match = _CREATE.match(text, start)
     if match is None or (match[1] and match[1].lower() not in _ROUTINE):
         return False
@@ -36,15 +35,6 @@ def first_words(text: str, start: int = 0, *, limit: int) -> list[str]:
     return found
 
 
-def phrase(text: str, start: int = 0, *, limit: int) -> str:
-    """Return a statement's first tokens, apart by blanks, with words in lower case."""
-    found: list[str] = []
-    for token in islice(significant_tokens(text, start), limit):
-        said = text[token.start : token.end]
-        found.append(said.lower() if token.kind is Kind.WORD else said)
-    return " ".join(found)
-
-
 def significant_tokens(text: str, start: int = 0) -> Iterator[Token]:
     """Yield a statement's tokens up to its first `;`, without blanks and comments."""
     for token in tokenize(text, start):
@@ -60,7 +50,7 @@ def stray_dollar(text: str) -> int:
 
 
 def has_parameter(text: str) -> bool:
-    """Say whether there is a parameter such as `$1`, outside of quotes and comments."""
+    """Return whether a parameter such as `$1` is outside of quotes and comments."""
     return any(_has_number(text, at) for at in _signs(text, "$"))
 
 
@@ -84,13 +74,13 @@ _COPY = re.compile(rf"copy(?!{IN_WORD})", re.IGNORECASE)
 
 
 def starts_copy(text: str, start: int = 0) -> bool:
-    """Say whether the word at *start* is COPY."""
+    """Return whether the word at *start* is COPY."""
     return _COPY.match(text, start) is not None
 
 
 # In gram.y: copy_file_name; either name stands for either direction
 def copies_in(text: str, start: int, end: int) -> bool:
-    """Say whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
+    """Return whether a statement is a `COPY … FROM stdin`, whose rows follow it."""
     if not starts_copy(text, start):
         return False
     text = text[start:end]
@@ -126,8 +116,8 @@ def ends_transaction(text: str, start: int = 0) -> str:
     match = _ENDING.match(text, start)
     if match is None:
         return ""
-    said = " ".join(first_words(text, start, limit=_ENDING_WORDS))
-    return match[0] if re.match(_ENDS, said) else ""
+    words = " ".join(first_words(text, start, limit=_ENDING_WORDS))
+    return match[0] if re.match(_ENDS, words) else ""
 
 
 # pg_dump since 17.6, 16.10 and 15.14 (CVE-2025-8714) writes both, with a random key
@@ -136,44 +126,8 @@ _RESTRICTION = r"\\(?:un)?restrict[ \t]+[0-9A-Za-z]+[ \t\r]*"
 
 
 def is_restriction(line: str) -> bool:
-    """Say whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`."""
+    """Return whether a line is psql's `\\restrict KEY` or `\\unrestrict KEY`."""
     return re.fullmatch(_RESTRICTION, line) is not None
-
-
-# "cannot run inside a transaction block": PreventInTransactionBlock in PostgreSQL's
-# sources, by the words of a statement
-_OWN_TRANSACTION = (
-    r"vacuum\b|alter system\b|cluster$"
-    r"|(?:create|drop) (?:database|tablespace|subscription)\b"
-    r"|(?:create(?: unique)?|drop) index concurrently\b"
-    r"|reindex (?:database|system|schema)\b|reindex\b.* concurrently\b"
-    r"|alter database\b.* set tablespace\b"
-    r"|alter subscription\b.* refresh\b"
-    r"|alter table\b.* detach partition\b.* concurrently\b"
-    r"|(?:commit|rollback) prepared\b"
-    # TimescaleDB 2.29 calls it, too: src/process_utility.c; in tsl/src
-    # continuous_aggs/refresh.c and reorder.c; chunk_merge.c commits
-    r"|create(?: or replace)? materialized view\b.* (?:timescaledb|tsdb) continuous\b"
-    r"|create index\b.* (?:timescaledb|tsdb) transaction_per_chunk\b"
-    r"|call (?:\w+ )?(?:refresh_continuous_aggregate|merge_chunks_concurrently)\b"
-    r"|select (?:\w+ )?(?:move|reorder)_chunk\b"
-)
-_TRANSACTION_WORDS = 40
-
-
-def refuses_transaction(text: str, start: int = 0) -> bool:
-    """Say whether the statement at *start* cannot run inside a transaction block."""
-    said = " ".join(first_words(text, start, limit=_TRANSACTION_WORDS))
-    if re.match(_OWN_TRANSACTION, said) is None:
-        return False
-    return not (said.startswith(_FILLED_LATER) and _is_filled_later(text, start))
-
-
-_FILLED_LATER = ("create materialized", "create or replace materialized")
-
-
-def _is_filled_later(text: str, start: int) -> bool:
-    return first_words(text, start, limit=len(text))[-3:] == ["with", "no", "data"]
 
 
 _SETS_SESSION = ("set", "listen", "prepare", "declare", "load")
@@ -186,7 +140,7 @@ _LATER_SETS = (
 
 def may_set_session(text: str) -> bool:
     """
-    Say whether *text*, one message, may leave something in its session.
+    Return whether *text*, one message, may leave something in its session.
 
     False is certain, but for what functions of the database do.
     """
@@ -208,6 +162,6 @@ def may_set_session(text: str) -> bool:
 
 
 _SETS_NOTHING = ("I", "U", "A", "i", "u", "a")
-"""First letters, of INSERT, UPDATE, ALTER: with one command there is nothing to see."""
+"""First letters of INSERT, UPDATE and ALTER, which leave nothing in the session."""
 
 _TEMPORARY = r"create\s+(?:\S+\s+){0,3}temp"

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 
 class Kind(Enum):
-    """What a token is; as coarse as the finding of statements allows."""
+    """The kind of a token, as coarse as splitting statements allows."""
 
     SPACE = "space"
     COMMENT = "comment"

@@ -59,7 +59,7 @@ _HINT = re.compile(
 
 
 def mask_passwords(text: str) -> str:
-    """Return *text* with a mask for each password that its own words give away."""
+    """Return *text* with a mask for each password that a word before it names."""
     if not _HINT.search(text):
         return text
     for pattern, mask in ((_EXCERPT, MASK), (_BROKEN, f'"{MASK}"')):
@@ -102,7 +102,7 @@ def _literals(text: str) -> Iterator[Literal]:
 
 
 def _built_literals(text: str) -> Iterator[Literal]:
-    """Yield what a statement with a PASSWORD is put together from."""
+    """Yield the literals that a statement with a PASSWORD is concatenated from."""
     template, gaps, done = re.compile(_BUILT), Gaps(text), 0
     for _, end in _password_words(text):
         found = template.match(text, end) if end >= done else None
@@ -214,4 +214,4 @@ def _tree(secrets: Sequence[str], depth: int = 0) -> str:
 
 _FEW = 4
 _DEEPEST = 40
-"""Groups in each other: re's own parser calls itself for each."""
+"""Nested groups: re's parser is recursive."""

@@ -17,7 +17,7 @@ from migrator.sql.split import split_statements
 
 
 class SessionLeft(NamedTuple):
-    """One thing that a half leaves, and the place of the statement that does."""
+    """One thing that a half leaves in its session, and the statement's place."""
 
     what: str
     """For a message: `search_path`, `the role`, `the temporary t`."""
@@ -30,7 +30,7 @@ class SessionLeft(NamedTuple):
 
     @property
     def who(self) -> str:
-        """Return who finds it, for a message."""
+        """Return which later files are affected, for a message."""
         return _WITH_GOOSE if self.setting else _WITH_BOTH
 
     @property
@@ -56,43 +56,43 @@ _OURS = {
 
 
 class SessionEffects:
-    """Follows the statements of one half, given piece by piece."""
+    """What the statements of one half leave in its session; added piece by piece."""
 
     def __init__(self) -> None:
         self._left: dict[str, SessionLeft] = {}
         self._before: dict[str, SessionLeft] = {}
-        """As it was before the file's own transaction, which may be rolled back."""
+        """The state before the file's own transaction, which may be rolled back."""
 
     @property
     def left(self) -> tuple[SessionLeft, ...]:
-        """Return what the statements up to now leave, in the order in which they do."""
+        """Return what the statements so far leave, in order."""
         return tuple(self._left.values())
 
-    def take(self, statements: Iterable[Statement]) -> None:
-        """Read the next statements of the half."""
+    def add(self, statements: Iterable[Statement]) -> None:
+        """Add the next statements of the half."""
         for statement in statements:
             for part in split_statements(statement.text):
                 place = statement.locate(part.start + 1)
-                self._take(statement.text[part.start : part.end], place)
+                self._add_command(statement.text[part.start : part.end], place)
 
-    def _take(self, text: str, place: tuple[int, int]) -> None:
+    def _add_command(self, text: str, place: tuple[int, int]) -> None:
         tokens = list(_significant(text))
-        said = " ".join(_word(text, token) for token in tokens[:_ENOUGH])
-        if said.startswith("do "):
+        phrase = " ".join(_word(text, token) for token in tokens[:_ENOUGH])
+        if phrase.startswith("do "):
             for piece in _pieces(text, tokens):
-                self._take(piece, place)
+                self._add_command(piece, place)
             return
-        for key, what, setting in _changes(text, said, tokens):
+        for key, what, setting in _changes(text, phrase, tokens):
             self._left.pop(key, None)
             if what:
                 self._left[key] = SessionLeft(what, setting, *place)
-        gone = _undone(said)
+        gone = _undone(phrase)
         if gone is not None:
             self._left = {k: v for k, v in self._left.items() if not gone.fullmatch(k)}
-        self._transaction(text, said)
+        self._transaction(text, phrase)
 
-    def _transaction(self, text: str, said: str) -> None:
-        if re.match(r"(?:begin|start transaction)\b", said):
+    def _transaction(self, text: str, phrase: str) -> None:
+        if re.match(r"(?:begin|start transaction)\b", phrase):
             self._before = dict(self._left)
         elif ends_transaction(text).lower() in {"rollback", "abort"}:
             self._left = dict(self._before)
@@ -158,10 +158,10 @@ _Change = tuple[str, str, bool]
 """A key, what is left for a message (empty for nothing), whether it is a setting."""
 
 
-def _changes(text: str, said: str, tokens: list[Token]) -> Iterator[_Change]:
-    match = _SETS.match(said)
+def _changes(text: str, phrase: str, tokens: list[Token]) -> Iterator[_Change]:
+    match = _SETS.match(phrase)
     if match is None:
-        yield from _objects(said)
+        yield from _objects(phrase)
         yield from _calls(text, tokens)
     elif match["modes"]:
         for pattern, name in _MODES:
@@ -211,9 +211,9 @@ _OBJECTS = (
 )
 
 
-def _objects(said: str) -> Iterator[_Change]:
+def _objects(phrase: str) -> Iterator[_Change]:
     for kind, what, pattern in _OBJECTS:
-        if match := re.match(pattern, said, re.DOTALL):
+        if match := re.match(pattern, phrase, re.DOTALL):
             name = match["name"].strip("'\"")
             yield f"{kind} {name}", what.format(name), False
 
@@ -282,13 +282,13 @@ _NAMED = (
 )
 
 
-def _undone(said: str) -> re.Pattern[str] | None:
-    """Return what the keys match that *said* takes away."""
+def _undone(phrase: str) -> re.Pattern[str] | None:
+    """Return a pattern of the keys that *phrase* resets or drops, if it does."""
     for pattern, keys in _UNDONE:
-        if re.match(pattern, said, re.DOTALL):
+        if re.match(pattern, phrase, re.DOTALL):
             return re.compile(keys)
     for pattern, kind in _NAMED:
-        if match := re.match(pattern, said, re.DOTALL):
+        if match := re.match(pattern, phrase, re.DOTALL):
             names = re.sub(r"[\s\"]|pg_temp \.", "", match[1]).split(",")
             return re.compile("|".join(re.escape(kind + name) for name in names))
     return None
@@ -301,7 +301,7 @@ _MAY = re.compile(r"\s*(?:set|reset|select|perform|create)\b", re.IGNORECASE)
 
 
 def _pieces(text: str, tokens: list[Token]) -> Iterator[str]:
-    """Yield what a DO block runs, as far as its words tell."""
+    """Yield the statements of a DO block, as far as its words show them."""
     bodies = [t for t in tokens if t.kind in (Kind.DOLLAR, Kind.STRING)]
     for token in bodies[:1]:
         for piece in _BETWEEN.split(text[token.start : token.end].strip("'$")):

@@ -29,7 +29,7 @@ from migrator.sql.lexer import (
 
 
 class Stop(Enum):
-    """Why a statement ends where it ends."""
+    """What ends a statement."""
 
     SEMICOLON = "semicolon"
     TEXT = "end of the text"
@@ -37,7 +37,7 @@ class Stop(Enum):
 
 
 class Inside(Enum):
-    """What a place in a text can be inside of; in the words of a message."""
+    """What can contain a place in a text, as a message calls it."""
 
     STRING = "a string"
     NAME = "a quoted name"
@@ -103,8 +103,8 @@ def _nested(atom: str, depth: int = _DEEP) -> str:
 
 def _statement(body: str, heads: str) -> str:
     """Return what matches a statement of *body* that starts with none of *heads*."""
-    apart = rf"(?=[ACDEPRVacdeprv])(?i:{heads})(?!{IN_WORD})"
-    return rf"(?!{apart})(?P<statement>(?=[A-Za-z]){body};)"
+    excluded = rf"(?=[ACDEPRVacdeprv])(?i:{heads})(?!{IN_WORD})"
+    return rf"(?!{excluded})(?P<statement>(?=[A-Za-z]){body};)"
 
 
 # Most statements, in one step. The first pattern takes milliseconds less to compile,
@@ -142,7 +142,7 @@ _ATOMIC = re.compile("atomic", re.IGNORECASE)
 _COPY_ANYWHERE = re.compile("copy", re.IGNORECASE)
 
 PLAIN_NEXT = re.compile(r"[ \t\n\r\f\v]*+" + _PLAIN)
-"""Blanks and one whole statement, the group of this name, with nothing to trip over."""
+"""Blanks and one whole statement, the group of this name, without special cases."""
 
 
 @cache
@@ -164,7 +164,7 @@ def whole_at(text: str, start: int, stop: int | None = None) -> re.Match[str] | 
 
 def is_plain(text: str) -> bool:
     """
-    Say whether *text* is one whole statement without anything to trip over.
+    Return whether *text* is one whole statement without anything to trip over.
 
     True is certain; False means that the tokens must be asked.
     """
@@ -300,7 +300,7 @@ class _Depth:
         self.opened = 0
         self._before = ""
 
-    def take(self, text: str, token: Token) -> None:
+    def count(self, text: str, token: Token) -> None:
         """Count *token*."""
         if token.kind in BLANK_KINDS:
             return
@@ -342,21 +342,21 @@ def _routine(text: str, start: int, *, escapes: bool) -> StatementSpan:
             )
         if token.kind is Kind.SEMICOLON and not depth:
             return StatementSpan(start, token.end, Stop.SEMICOLON)
-        depth.take(text, token)
+        depth.count(text, token)
     if depth.body:
         return StatementSpan(start, len(text), Stop.OPEN, Inside.BODY, depth.opened)
     return _unfinished(start, len(text), depth.parentheses, depth.opened)
 
 
 def inside(text: str, part: StatementSpan, at: int) -> Inside | None:
-    """Return what the character at *at* of a statement is inside of, if anything."""
+    """Return what contains the character at *at* of a statement, if anything."""
     depth = _Depth()
     for token in tokenize(text, part.start):
         if token.start <= at < token.end and token.kind in INSIDE:
             return INSIDE[token.kind]
         if token.end > at:
             break
-        depth.take(text, token)
+        depth.count(text, token)
     if depth.body:
         return Inside.BODY
     return Inside.PARENTHESES if depth.parentheses else None

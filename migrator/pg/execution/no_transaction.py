@@ -133,7 +133,7 @@ class NoTransactionRun:
         try:
             yield from located_statements(self._step)
         except FileChangedError as error:
-            through = self._intent.applied.through
+            through = self._intent.applied.last_applied
             if not through:
                 raise
             here = file_place(self._step)._replace(statement=through)
@@ -148,9 +148,9 @@ class NoTransactionRun:
         """Run one statement; tell whether the step is recorded, if it is the last."""
         act = classify(statement.text)
         with self._translate_errors(place, statement):
-            if self._in_open_transaction or act.nature in _SESSION_EFFECTS:
+            if self._in_open_transaction or act.effect in _SESSION_EFFECTS:
                 self._run_session_statement(place, statement, mark)
-            elif act.nature is Effect.BLOCK:
+            elif act.effect is Effect.BLOCK:
                 return self._run_in_block_if_allowed(place, statement, mark)
             else:
                 self._run_outside_block(place, statement, act, mark)
@@ -212,7 +212,7 @@ class NoTransactionRun:
             written, act, self._intent.progress(place)
         )
         known = self._invalid_indexes.read_before(act)
-        verb = AGAIN if act.nature is Effect.AGAIN else act.verb
+        verb = AGAIN if act.effect is Effect.AGAIN else act.verb
         sent = SentStatement(
             verb, act.name, act.table, statement_digest(written), known
         )
@@ -235,7 +235,7 @@ class NoTransactionRun:
         """Return the translation of *error* of a statement that commits in parts."""
         if self._conn.closed:
             return error
-        if act.nature is Effect.OPAQUE:
+        if act.effect is Effect.OPAQUE:
             return self._undecided_error(
                 error, place, self._intent.reached._replace(in_flight=sent)
             )
@@ -251,7 +251,7 @@ class NoTransactionRun:
                 error, place, self._intent.reached._replace(in_flight=sent)
             )
         self._intent.write(
-            self._intent.reached if self._intent.applied.through else _NONE
+            self._intent.reached if self._intent.applied.last_applied else _NONE
         )
         return error
 

@@ -209,9 +209,9 @@ def _unrecorded(
     error: MigratorError, statement: Statement, progress: FileProgress
 ) -> MigratorError:
     """A lost connection or a cancel may have come after the statement's end."""
-    nature = classify(statement.text).nature
-    refused = nature is not Effect.OPAQUE and isinstance(error, ANSWERED)
-    if not progress.completed and (refused or nature is Effect.SESSION):
+    effect = classify(statement.text).effect
+    refused = effect is not Effect.OPAQUE and isinstance(error, ANSWERED)
+    if not progress.completed and (refused or effect is Effect.SESSION):
         return error
     return half_applied_error(error, progress.place, progress.part)
 

@@ -22,7 +22,7 @@ from migrator.pg.execution.pipeline import Pipeline, QueryFailedError
 from migrator.pg.execution.server_messages import NoticeReporter, statement_finished
 from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.monitor.current_statement import RunningStatement
-from migrator.sql.riding import not_pipelined_reason
+from migrator.sql.restrictions import not_pipelined_reason
 
 
 _AHEAD = 100

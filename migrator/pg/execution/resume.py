@@ -106,7 +106,7 @@ class IntentWriter:
             else None
         )
         total = len(self._step.listed_statements)
-        through, script = self.applied.through, self._step.script
+        through, script = self.applied.last_applied, self._step.script
         return FileProgress(place, through, total, ledger, self.row, script)
 
 
@@ -149,7 +149,7 @@ class Resumption(NamedTuple):
                 raise mismatch_error(
                     intent, self.intent_writer.progress(place), SESSION_OBJECT
                 )
-            if act.nature is Effect.SESSION:
+            if act.effect is Effect.SESSION:
                 yield place, statement
         # an answer recorded manually has no digest, and a function's call needs none
         if intent.prefix and intent.prefix != last:

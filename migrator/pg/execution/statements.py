@@ -80,7 +80,7 @@ def is_concurrent_index(statement: Statement) -> bool:
     if "concurrently" not in statement.text.lower():
         return False
     act = classify(statement.text)
-    return act.nature is Effect.TRACED and act.verb in _BUILDS
+    return act.effect is Effect.TRACED and act.verb in _BUILDS
 
 
 _READ_LATE_S = 0.25

@@ -14,7 +14,7 @@ from migrator.sql.goose.line_buffer import trim
 
 
 class Annotation(Enum):
-    """What a line can tell goose."""
+    """An instruction to goose."""
 
     UP = "Up"
     DOWN = "Down"
@@ -29,7 +29,7 @@ class Annotation(Enum):
 
 
 class Verdict(Enum):
-    """What goose thinks of a line with `goose` in it."""
+    """How goose reads a line with `goose` in it."""
 
     TAKEN = "an annotation"
     NEAR = "a comment for goose, an annotation for a reader"
@@ -59,9 +59,9 @@ class Mark(NamedTuple):
 
     verdict: Verdict
     annotation: Annotation | None
-    """What is said; or most probably meant, when the verdict is not TAKEN."""
+    """The annotation; the most likely one if the verdict is not TAKEN."""
 
-    said: str
+    words: str
 
 
 _SERVER_BLANKS = " \t\n\r\f\v"
@@ -91,15 +91,15 @@ def find_marks(text: str, line: int = 1) -> Iterator[Mark]:
         end = len(text) if end < 0 else end
         line, counted = line + text.count("\n", counted, start), start
         if (found := _read(text[start:end])) is not None:
-            blanks, verdict, annotation, said = found
+            blanks, verdict, annotation, words = found
             dashes = start + blanks
-            yield Mark(line, start, dashes, end, verdict, annotation, said)
+            yield Mark(line, start, dashes, end, verdict, annotation, words)
 
 
 # Most lines of a file that have the word are one of three
 @lru_cache(maxsize=100)
 def _read(line: str) -> tuple[int, Verdict, Annotation | None, str] | None:
-    """Return the blanks that a line starts with, and what it says; None for no mark."""
+    """Return a line's leading blanks, verdict and words; None if it is no mark."""
     bare, blanks = trim(line), len(line) - len(line.lstrip(_SERVER_BLANKS))
     if bare.startswith("--") and "+goose" in line:
         return blanks, *read_annotation(line)
@@ -115,16 +115,16 @@ def read_annotation(line: str) -> tuple[Verdict, Annotation | None, str]:
     """
     if line.startswith((" ", "\t")):
         return Verdict.INDENTED, _meant(line), trim(line)
-    said = line.replace("--", "").replace("+goose", "", 1)
-    if "+goose" in said:
-        return Verdict.REPEATED, _meant(line), trim(said)
-    said = trim(said)
-    if not said:
-        return Verdict.EMPTY, None, said
+    words = line.replace("--", "").replace("+goose", "", 1)
+    if "+goose" in words:
+        return Verdict.REPEATED, _meant(line), trim(words)
+    words = trim(words)
+    if not words:
+        return Verdict.EMPTY, None, words
     # Go's strings.EqualFold: simple folding, in which only the long s is more than
     # lower()
-    known = _KNOWN.get(said.replace("\u017f", "s").lower())
-    return (Verdict.TAKEN if known else Verdict.UNKNOWN), known or _meant(line), said
+    known = _KNOWN.get(words.replace("\u017f", "s").lower())
+    return (Verdict.TAKEN if known else Verdict.UNKNOWN), known or _meant(line), words
 
 
 _KNOWN = {known.value.lower(): known for known in Annotation}
@@ -132,7 +132,7 @@ _KNOWN = {known.value.lower(): known for known in Annotation}
 
 def looks_like_one(bare: str) -> bool:
     """
-    Say whether *bare*, a trimmed line, is a near miss of an annotation.
+    Return whether *bare*, a trimmed line, is a near miss of an annotation.
 
     That is a comment that starts with `+goose` in other letters or with other blanks,
     and a comment of any make that says an annotation's words and no more.
@@ -148,5 +148,5 @@ def _meant(line: str) -> Annotation | None:
 
 
 def known_annotations(meant: Annotation | None) -> str:
-    """Return the annotation meant, or all there are, for a message."""
+    """Return the most likely annotation, or all of them, for a message."""
     return str(meant) if meant else ", ".join(str(known) for known in Annotation)

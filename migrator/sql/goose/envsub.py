@@ -33,13 +33,13 @@ class SubstitutionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Expansion:
-    """One `$…`: what it yields, once the whole line has been read."""
+    """One `$…`, resolved after the whole line has been read."""
 
     name: str
     position: int
     resolve: Callable[[str | None], str]
     empties: bool
-    """Whether it yields nothing when the variable is not set, and nobody said so."""
+    """Whether it is empty if the variable is not set, without a default."""
 
 
 Unset = Callable[[str, int], None]
@@ -224,7 +224,7 @@ _Sides = tuple[Direction, ...]
 
 
 class Variables:
-    """Expands lines; one that cannot be expanded stays as it is."""
+    """Expands the variables of lines; a line that cannot be expanded stays as it is."""
 
     def __init__(self, environ: Mapping[str, str], findings: FaultCollector) -> None:
         self._environ = environ
@@ -247,7 +247,7 @@ class Variables:
         def unset(name: str, position: int) -> None:
             if own is not None:
                 self._findings.warn(
-                    "variable_unset", number, position + 1, sides=(own,), said=name
+                    "variable_unset", number, position + 1, sides=(own,), what=name
                 )
 
         try:

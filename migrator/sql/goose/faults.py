@@ -51,7 +51,7 @@ REFUSED = {
         " such as '-- +goose Up', or remove the line"
     ),
     "annotation_unknown": (
-        "goose knows no annotation '{said}'; write {known} and nothing else"
+        "goose knows no annotation '{what}'; write {known} and nothing else"
         " in the line, or keep '+goose' out of the comment"
     ),
     "unfinished": "{why}; {remedy}",
@@ -109,7 +109,7 @@ HAZARDS = {
         " move it out"
     ),
     "ends_transaction": (
-        "{said} ends the transaction in which this file runs and is recorded, and part"
+        "{what} ends the transaction in which this file runs and is recorded, and part"
         " of the file would be in effect without its version; remove it, and the BEGIN"
         " before it, for the transaction is made for you, or mark the file"
         " '-- +goose NO TRANSACTION'"
@@ -132,15 +132,15 @@ HAZARDS = {
         "COPY … FROM stdin cannot stand in a block; remove StatementBegin and"
         " StatementEnd around it"
     ),
-    "psql_command": "'{said}' is a command of psql, not SQL; remove it{hint}",
+    "psql_command": "'{what}' is a command of psql, not SQL; remove it{hint}",
     "refuses_transaction": (
-        "{said} cannot run in a transaction block, and this file runs in a transaction;"
+        "{what} cannot run in a transaction block, and this file runs in a transaction;"
         " mark the file '-- +goose NO TRANSACTION', and move its other statements to"
         " another file, which can be rolled back"
     ),
     "nul": "the server takes no NUL character; remove it",
     "client_encoding": (
-        "the file sets client_encoding to {said} above, and is UTF-8: this character"
+        "the file sets client_encoding to {what} above, and is UTF-8: this character"
         " would be stored as others; remove that SET"
     ),
     "invalid_utf8": "this is not UTF-8; save the file as UTF-8",
@@ -149,8 +149,8 @@ HAZARDS = {
 # What runs as it is written, and is probably not what was meant.
 WARNINGS = {
     "variable_unset": (
-        "the variable {said} is not set, and is empty here; set it, or write"
-        " '${{{said}:-}}' if it is meant to be empty"
+        "the variable {what} is not set, and is empty here; set it, or write"
+        " '${{{what}:-}}' if it is meant to be empty"
     ),
     "no_statement": (
         "there is no statement below '-- +goose Up': applying this file records its"
@@ -182,7 +182,7 @@ class FaultCollector:
         self._faults: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._warnings: dict[Direction, dict[Fault, None]] = {side: {} for side in BOTH}
         self._slugs: set[tuple[Direction, str]] = set()
-        self._supposed: list[_ConditionalFault] = []
+        self._conditional: list[_ConditionalFault] = []
 
     def add(
         self,
@@ -193,7 +193,7 @@ class FaultCollector:
         sides: tuple[Direction, ...] = BOTH,
         **fields: object,
     ) -> None:
-        """Note one fault for *sides*; *fields* fill its text."""
+        """Add one fault to *sides*; *fields* fill its text."""
         fault = self._fault(slug, line, column, fields)
         for side in sides:
             self._faults[side][fault] = None
@@ -208,7 +208,7 @@ class FaultCollector:
         sides: tuple[Direction, ...],
         **fields: object,
     ) -> None:
-        """Note what stops nothing; *fields* fill its text."""
+        """Add a warning, which stops nothing; *fields* fill its text."""
         warning = self._fault(slug, line, column, fields)
         for side in sides:
             self._warnings[side][warning] = None
@@ -234,16 +234,16 @@ class FaultCollector:
         transaction: bool,
         **fields: object,
     ) -> None:
-        """Note a fault that counts only if the file's flag is *transaction*."""
+        """Add a fault that counts only if the file's flag is *transaction*."""
         add = partial(self.add, slug, line, column, sides=sides, **fields)
-        self._supposed.append(_ConditionalFault(transaction, slug, sides, add))
+        self._conditional.append(_ConditionalFault(transaction, slug, sides, add))
 
     def decide(self, *, transaction: bool) -> None:
-        """Take the file's flag: it is known at the end of the file only."""
-        for supposed in self._supposed:
-            if supposed.transaction is transaction:
-                supposed.add()
-        self._supposed.clear()
+        """Add those that match the file's flag, which is known at its end only."""
+        for fault in self._conditional:
+            if fault.transaction is transaction:
+                fault.add()
+        self._conditional.clear()
 
     def drop(
         self,
@@ -261,19 +261,19 @@ class FaultCollector:
         self._faults[side] = dict.fromkeys(kept)
 
     def drop_conditional(self, slug: str, side: Direction) -> None:
-        """Drop what was noted as *slug* for *side*, if it counts only with the flag."""
-        self._supposed = [
+        """Drop faults of *side* that were added by `add_if` as *slug*."""
+        self._conditional = [
             each
-            for each in self._supposed
+            for each in self._conditional
             if (each.slug, each.sides) != (slug, (side,))
         ]
 
     def has(self, side: Direction, slug: str) -> bool:
-        """Say whether a *slug* was noted for *side*."""
+        """Return whether *side* had a fault with that *slug*."""
         return (side, slug) in self._slugs
 
     def lines(self, side: Direction, slug: str) -> set[int]:
-        """Return where a *slug* was noted for *side*."""
+        """Return the lines of faults with that *slug* of *side*."""
         return {fault.line for fault in self._faults[side] if fault.slug == slug}
 
     def of(self, side: Direction) -> tuple[Fault, ...]:
@@ -281,7 +281,7 @@ class FaultCollector:
         return _sorted(self._faults[side])
 
     def warnings_of(self, side: Direction) -> tuple[Fault, ...]:
-        """Return what stops nothing in *side*, in the file's order."""
+        """Return the warnings of *side*, in the file's order."""
         return _sorted(self._warnings[side])
 
 

@@ -1,9 +1,9 @@
 """
-What goose runs otherwise than it is written: found by asking PostgreSQL's lexer.
+Statements that goose ends at other places than PostgreSQL does, and what these refuse.
 
-goose knows no strings, no dollar quotes and no block comments. Where its statements
-and PostgreSQL's end at the same places, or where the difference does no harm, nothing
-is said.
+goose knows no strings, no dollar quotes and no block comments. There is no fault where
+its statements and PostgreSQL's end at the same places, or where the difference does no
+harm.
 """
 
 from bisect import bisect_right
@@ -18,9 +18,9 @@ from migrator.sql.keywords import (
     copies_in,
     ends_transaction,
     find_backslash,
-    refuses_transaction,
 )
 from migrator.sql.lexer import Kind, tokenize
+from migrator.sql.restrictions import may_refuse_transaction, transaction_refusal
 from migrator.sql.split import (
     INSIDE,
     Inside,
@@ -30,7 +30,6 @@ from migrator.sql.split import (
     inside,
     split_statements,
 )
-from migrator.sql.transaction_block import transaction_refusal
 
 
 _Find = Callable[[int], tuple[Statement, int]]
@@ -84,11 +83,11 @@ class Half:
             self._conforming[index] = statement._replace(text=text)
         if cuts or not plain or self.escapes:
             self._suspects.append(_Suspect(index, block, cuts))
-        said = sets_escapes(statement.text)
-        self.escapes = self.escapes if said is None else said
+        escapes = sets_escapes(statement.text)
+        self.escapes = self.escapes if escapes is None else escapes
 
-    def trust_no_more(self) -> None:
-        """Leave what follows unchecked: goose lost a line here, the rest is noise."""
+    def ignore_rest(self) -> None:
+        """Stop checking: goose lost a line here, and later faults follow from that."""
         if self._trusted is None:
             self._trusted = len(self.statements)
 
@@ -96,15 +95,15 @@ class Half:
         self, findings: FaultCollector, *, transaction: bool | None, last: bool
     ) -> None:
         """
-        Note what would be done with the new statements unseen by their author.
+        Add the faults of the new statements.
 
         *transaction* is None as long as the file may still say that it wants none.
         """
         check = _Check(self, findings, transaction=transaction, last=last)
-        behind, trusted = check.go_on(), self._trusted
+        behind, trusted = check.check_rest(), self._trusted
         for suspect in self._suspects:
             if suspect.at >= behind and (trusted is None or suspect.at < trusted):
-                behind = check.look(suspect)
+                behind = check.check_from(suspect)
 
     def as_conforming(self) -> list[Statement]:
         """Return the new statements with no escapes in their plain strings."""
@@ -114,10 +113,10 @@ class Half:
 
     @property
     def starts_with_block(self) -> bool:
-        """Say whether the first new statement stands in a block."""
+        """Return whether the first new statement stands in a block."""
         return self._blocks[:1] == [0]
 
-    def take(self) -> list[Statement]:
+    def pop_statements(self) -> list[Statement]:
         """Return the new statements, which are old from now on."""
         taken, self.statements = self.statements, []
         self._suspects, self._blocks, self._conforming = [], [], {}
@@ -146,8 +145,8 @@ class _Check:
         self._transaction = transaction
         self._last = last
 
-    def go_on(self) -> int:
-        """Go on with the rest of what came before; return where to look again."""
+    def check_rest(self) -> int:
+        """Check the rest of earlier statements; return the first that is not in it."""
         rest = self._half.rest
         if rest is None:
             return 0
@@ -160,8 +159,8 @@ class _Check:
             self._compare(rest.statements, rest.at, ends=ends)
         return end
 
-    def look(self, suspect: _Suspect) -> int:
-        """Check one statement, or all up to the next block; return where to go on."""
+    def check_from(self, suspect: _Suspect) -> int:
+        """Check one statement, or all up to the next block; return the next one."""
         statement = self._statements[suspect.at]
         self._cuts(statement, suspect.cuts)
         found = list(split_statements(statement.text))
@@ -179,22 +178,24 @@ class _Check:
     def _in_transaction(
         self, statement: Statement, at: int, text: str, start: int
     ) -> None:
-        """Note what the transaction refuses or ends with: *at* is *start* of *text*."""
+        """Add a fault for what a transaction refuses, or what ends it."""
         if self._transaction is False:
             return
         for slug, find in _OUTSIDE:
-            if said := find(text, start):
-                self._add_if(slug, statement, at, transaction=True, said=said)
+            if what := find(text, start):
+                self._add_if(slug, statement, at, transaction=True, what=what)
 
     def _foreign(
         self, statement: Statement, part: StatementSpan, *, block: bool
     ) -> bool:
-        """Note what is no SQL; say whether rows follow, which are not looked at."""
+        """Add faults of what is no SQL; return whether rows follow it."""
         text = statement.text
-        said, at = _psql_command(text[part.start : part.end])
-        if said:
+        command, at = _psql_command(text[part.start : part.end])
+        if command:
             hint = backslash_hint(text)
-            self._add("psql_command", statement, part.start + at, said=said, hint=hint)
+            self._add(
+                "psql_command", statement, part.start + at, what=command, hint=hint
+            )
         if block and copies_in(text, part.start, part.end):
             self._add("copy_in_block", statement, part.start)
             return True
@@ -207,7 +208,7 @@ class _Check:
     ) -> None:
         merged = len(found) > 1 and self._transaction is not True
         if merged and any(
-            refuses_transaction(statement.text, part.start) for part in found
+            may_refuse_transaction(statement.text, part.start) for part in found
         ):
             remedy = _OWN_BLOCK if block else _OWN_LINE
             at = found[1].start
@@ -224,7 +225,7 @@ class _Check:
         return end
 
     def _ends_at(self, end: int) -> bool:
-        """Say whether what ends at *end* of the new statements goes no further."""
+        """Return whether what ends at *end* of the new statements goes no further."""
         return self._last or end < len(self._half.statements)
 
     def _compare(self, statements: list[Statement], at: int, *, ends: bool) -> None:
@@ -257,14 +258,14 @@ class _Check:
             self._unclosed(run.text, part, run.find)
 
     def _unclosed(self, text: str, part: StatementSpan, find: _Find) -> None:
-        """Note what *part* of *text* opens and never closes, if it does."""
+        """Add a fault for what *part* of *text* opens and never closes, if it does."""
         if part.inside is not None:
             hint = backslash_hint(text[part.start : part.end])
             statement, at = find(part.since)
             self._add("unclosed", statement, at, inside=part.inside.value, hint=hint)
 
     def _between(self, run: StatementRun, start: int, end: int) -> None:
-        """Note an end that goose sees in a comment between statements."""
+        """Add a fault for an end that goose sees in a comment between statements."""
         for comment in block_comments(run.text, start, end):
             first = run.first_end_inside(comment)
             if first is not None:
@@ -277,7 +278,7 @@ class _Check:
         self._add("semicolon_in_comment", statement, at, begin=begin)
 
     def _cuts(self, statement: Statement, cuts: tuple[int, ...]) -> None:
-        """Note annotations that were taken out of a string, a name or a comment."""
+        """Add faults for annotations inside a string, a name or a comment."""
         places = list(_line_starts(statement, cuts))
         if not places:
             return
@@ -337,12 +338,14 @@ def _line_starts(
 
 
 def unfinished(left: Statement, side: Direction, findings: FaultCollector) -> None:
-    """Note that goose finds no end of the last statement, and why."""
-    said, at = _psql_command(left.text)
-    if said and not said.startswith("\\."):  # which ends rows, not a statement
+    """Add a fault for a last statement without an end, and why it has none."""
+    command, at = _psql_command(left.text)
+    if command and not command.startswith("\\."):  # which ends rows, not a statement
         line, column = left.locate(at + 1)
         hint = backslash_hint(left.text)
-        findings.add("psql_command", line, column, sides=(side,), said=said, hint=hint)
+        findings.add(
+            "psql_command", line, column, sides=(side,), what=command, hint=hint
+        )
         return
     at, why, remedy = _why_unfinished(left.text)
     line, column = left.locate(at + 1)

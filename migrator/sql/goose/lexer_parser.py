@@ -48,7 +48,7 @@ class LexerParser(Window):
         self.halves = {side: Half(side) for side in BOTH}
         self._findings = findings
         self._down = 0
-        """The line of Down; 0 before."""
+        """The line of `-- +goose Down`; 0 until it is read."""
 
     def batches(self) -> Iterator[None]:
         """Read the file; pause where the next piece of it is needed."""
@@ -79,7 +79,7 @@ class LexerParser(Window):
                 unset.line,
                 unset.column,
                 sides=sides,
-                said=unset.reason,
+                what=unset.reason,
             )
 
     def _sides_of(self, line: int) -> tuple[Direction, ...]:
@@ -88,7 +88,7 @@ class LexerParser(Window):
         return (Direction.UP if line < self._down else Direction.DOWN,)
 
     def _next(self, at: int) -> int:
-        """Read what comes next: an annotation, or a statement; return its end."""
+        """Read the next annotation or statement; return its end."""
         mark = self._mark
         stop = mark.dashes if mark else self._end
         if self.structure.side is not None and not self._settings:
@@ -116,7 +116,7 @@ class LexerParser(Window):
         return self._statement(part)
 
     def _plain(self, at: int, stop: int) -> int:
-        """Read the statements up to *stop* in which there is nothing to look at."""
+        """Read the statements up to *stop* that one pattern matches; return the end."""
         statements, source = self._half.statements, self._source
         while match := whole_at(self._text, at, stop):
             at = match.end()
@@ -127,7 +127,7 @@ class LexerParser(Window):
     def _annotation(self, mark: Mark) -> int:
         self._await_end(mark)
         self._passed += 1
-        followed = self.structure.take(mark)
+        followed = self.structure.apply(mark)
         if followed is Annotation.DOWN:
             self._down = mark.line
         if followed is Annotation.BEGIN:
@@ -135,7 +135,7 @@ class LexerParser(Window):
         return mark.end
 
     def _await_end(self, mark: Mark) -> None:
-        """Make certain that the block which *mark* begins ends in this text."""
+        """Raise UncertainError unless the block that *mark* begins ends here."""
         begins = mark.annotation is Annotation.BEGIN and self.structure.side
         if begins and mark.verdict is not Verdict.NEAR:
             following = range(self._passed + 1, len(self._marks))
@@ -143,7 +143,7 @@ class LexerParser(Window):
             self._certainly(any(ends))
 
     def _before_up(self, start: int) -> int:
-        """Pass all up to the next annotation, without which nothing counts."""
+        """Skip to the next annotation; return where it starts."""
         self._findings.add("before_up", *self._source.place(start))
         while self._mark is None and not self._pieces.is_last:
             self._at = self._end
@@ -154,7 +154,7 @@ class LexerParser(Window):
         end = line_end(self._text, start)
         line = self._text[start:end]
         if not is_restriction(line):
-            self._add("psql_command", start, said=line[:40], hint="")
+            self._add("psql_command", start, what=line[:40], hint="")
         self._pass(end)
         return end
 
@@ -173,7 +173,7 @@ class LexerParser(Window):
         self._half.note(statement, block=False, plain=False)
 
     def _crossed(self, part: StatementSpan) -> int:
-        """Read a statement in which a mark stands: find out whether it is one."""
+        """Read a statement with a mark inside, which may be text of a string."""
         pieces: list[tuple[int, int]] = []
         start = part.start
         for token in tokenize(self._text, part.start, escapes=self._half.escapes):
@@ -199,7 +199,7 @@ class LexerParser(Window):
         if mark.annotation is Annotation.BEGIN:
             self._await_end(mark)
             self._passed += 1
-            if self.structure.take(mark) is Annotation.BEGIN:
+            if self.structure.apply(mark) is Annotation.BEGIN:
                 return self._block(pieces, mark)
         start = pieces[0][0]
         if copies_in(self._text, start, mark.start):
@@ -214,7 +214,7 @@ class LexerParser(Window):
             mark = following
             self._passed += 1
             side = self.structure.side
-            if self.structure.take(mark) is Annotation.DOWN:
+            if self.structure.apply(mark) is Annotation.DOWN:
                 self._down = mark.line
             if not self.structure.block or self.structure.side is not side:
                 break
@@ -273,7 +273,7 @@ class LexerParser(Window):
 
     @property
     def _onward(self) -> tuple[Direction, ...]:
-        """The halves that are lost when the rest of the file is."""
+        """The halves that cannot be read if the rest of the file cannot."""
         return (Direction.DOWN,) if self.structure.side is Direction.DOWN else BOTH
 
     def _add(self, slug: str, at: int, **fields: object) -> None:

@@ -12,13 +12,13 @@ class LineBuffer:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.cuts: list[int] = []
-        """The file's lines that were taken out of its middle."""
+        """The file's lines with annotations inside the statement."""
 
         self.copies = False
-        """Whether the first word is COPY, and nobody has looked for its end."""
+        """Whether the first word is COPY, and its end was not searched for yet."""
 
         self.between = True
-        """Whether nobody has found a statement in the lines yet."""
+        """Whether no statement was found in the lines yet."""
 
         self._first = 0
         self._next = 0
@@ -26,14 +26,14 @@ class LineBuffer:
         self._jumps: list[tuple[int, int]] = []
 
     def extend(self, lines: list[str], number: int) -> None:
-        """Take the file's *lines* from *number* on, as they are."""
+        """Add the file's *lines* from *number* on, as they are."""
         self.append(lines[0], number)
         self.lines += lines[1:]
         self._height += len(lines) - 1
         self._next = number + len(lines)
 
     def append(self, line: str, number: int) -> None:
-        """Take the file's line *number*; expanded, it may be several lines."""
+        """Add the file's line *number*; expanded, it may be several lines."""
         if not self.lines:
             self._first = number
             self.copies = starts_copy(line.lstrip(BLANKS))
@@ -47,7 +47,7 @@ class LineBuffer:
             self._height += 1
 
     def statement(self) -> Statement:
-        """Return what was read, without the blanks at its ends."""
+        """Return the statement, without the blanks at its ends."""
         raw = "\n".join(self.lines)
         if not self._jumps and raw[:1].strip(BLANKS):
             return Statement(raw.rstrip(BLANKS), self._first)
@@ -79,7 +79,7 @@ COMMENT_WORD = re.compile(rf"--(?<![^{BLANKS}]--)")
 
 # parser.go: endsWithSemicolon; words by bufio.ScanWords
 def ends_statement(line: str) -> bool:
-    """Say whether the last word before the first with `--` in front ends with `;`."""
+    """Return whether the last word before a comment ends with `;`, as goose sees it."""
     if "--" in line:
         match = COMMENT_WORD.search(line)
         line = line[: match.start()] if match else line

@@ -44,10 +44,10 @@ class LineParser:
         self._variables = Variables(environ, findings)
         self._findings = findings
         self._lines: list[str] = []
-        """Of the piece that was read last."""
+        """The lines of the piece that was read last."""
 
         self._marks: Iterator[Mark] = iter(())
-        """The annotations in these lines that are still to come."""
+        """The remaining annotations of these lines."""
 
         self._first = self._end = 0
         """The file's index of the first of these lines, and of the line behind them."""
@@ -56,14 +56,14 @@ class LineParser:
         """The file's index of the next line to read."""
 
         self._skips = False
-        """Rows are never ended: the lines up to the next annotation are not read."""
+        """Whether to skip to the next annotation, after rows without an end."""
 
         self._settings = False
         """Whether a statement may change how strings are read."""
 
         self._buffer = LineBuffer()
         self._lost = 0
-        """The line of an empty block's start: goose swallows the next line of SQL."""
+        """The first line of an empty block: goose loses the next line of SQL."""
 
         self._after_end = False
         """
@@ -90,7 +90,7 @@ class LineParser:
             yield
 
     def _read_piece(self) -> bool:
-        """Go on to the next piece; say whether there is one."""
+        """Read the next piece; return whether there is one."""
         if self._pieces.is_last:
             return False
         text = self._pieces.read()
@@ -105,7 +105,7 @@ class LineParser:
         block = self.structure.block
         if self.structure.ends_up(mark):
             self._end_of_side()
-        followed = self.structure.take(mark)
+        followed = self.structure.apply(mark)
         if followed is None:
             return
         within = self.structure.side is not None and self._buffer.lines
@@ -140,7 +140,7 @@ class LineParser:
             self._carried = True
 
     def _read_lines(self, stop: int) -> None:
-        """Read lines up to an index; the rows of a COPY go beyond it."""
+        """Read lines up to an index; rows of a COPY may end behind it."""
         if self.structure.side is None:
             self._preamble(stop)
         elif self._carried and self._at < stop and not self._skips:
@@ -156,7 +156,7 @@ class LineParser:
             self._at = max(self._at, stop)
 
     def _block_lines(self, stop: int) -> None:
-        """Read lines of a block, which begins behind blank lines and comments."""
+        """Read lines of a block; leading blank lines and comments are no part of it."""
         while self._at < stop and not self._buffer.lines:
             self._at += 1
             self._line(self._lines[self._at - 1 - self._first])
@@ -193,7 +193,7 @@ class LineParser:
         self._at = stop
 
     def _line(self, line: str) -> None:
-        """Read the line before the next one, and the rows behind it."""
+        """Read a line whose index is behind already, and rows that follow it."""
         number = self._at
         bare = line.lstrip(BLANKS)
         comment = bare.startswith("--")
@@ -217,7 +217,7 @@ class LineParser:
             self._store()
 
     def _restricts(self, bare: str) -> bool:
-        """Say whether the line only tells psql what to refuse, between statements."""
+        """Return whether the line is psql's `\\restrict`, between statements."""
         if self.structure.block or not self._buffer.between or not is_restriction(bare):
             return False
         # one look at a statement; one for each such line in it would be slow
@@ -256,7 +256,7 @@ class LineParser:
         if trim(line):
             side = self._half.side
             self._findings.add("empty_block", self._lost, sides=(side,), lost=number)
-            self._half.trust_no_more()
+            self._half.ignore_rest()
         self._lost = 0
 
     def _cr(self, line: str, number: int) -> None:
@@ -265,7 +265,7 @@ class LineParser:
             self._findings.add("lost_after_cr", number, column, sides=sides)
 
     def _store(self) -> None:
-        """Keep the statement, and read the rows behind it."""
+        """Store the statement in the buffer, with the rows that follow it."""
         statement, cuts = self._taken()
         plain = is_plain(statement.text)
         copy = None if plain else copy_part(self._conforming(statement.text))
@@ -308,7 +308,7 @@ class LineParser:
             self._half.statements.append(copy)
 
     def _rows(self) -> Iterable[str] | None:
-        """Read rows and the line that ends them; return the rows, None without end."""
+        """Read rows and the line that ends them; return the rows, None if none does."""
         first = self._at
         if not self._ends_rows():
             return self._long_rows()
@@ -319,7 +319,7 @@ class LineParser:
         return tuple(self._variables.rows(rows, first + 1, (self._half.side,)))
 
     def _ends_rows(self) -> bool:
-        """Go behind the line that ends rows; say whether this piece has one."""
+        """Skip to after the line that ends rows; return whether this piece has one."""
         try:
             end = self._lines.index("\\.", self._at - self._first)
         except ValueError:

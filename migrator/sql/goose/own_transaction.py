@@ -39,8 +39,8 @@ class OwnTransaction:
         """Whether all statements up to now are one `BEGIN … COMMIT`."""
         return self._possible and self._ended
 
-    def take(self, statements: Iterable[Statement], *, block: bool) -> None:
-        """Read the next statements of the half; the first may be a *block*."""
+    def add(self, statements: Iterable[Statement], *, block: bool) -> None:
+        """Add the next statements of the half; the first may be a *block*."""
         for statement in statements:
             if not self._possible:
                 return
@@ -49,13 +49,13 @@ class OwnTransaction:
             found = list(split_statements(statement.text))
             if block and not self._started:
                 self._look_for_commit(statement.text, found)
-            self._take(statement.text, found)
+            self._add(statement.text, found)
 
     def _look_for_commit(self, text: str, found: list[StatementSpan]) -> None:
         """Take the BEGIN as said before a block that has only a COMMIT, at its end."""
         if len(found) > 1 and not _BEGINS.match(text, found[0].start):
             self.begin = "BEGIN"
-            self._started = bool(re.fullmatch(_COMMIT, _said(text, found[-1])))
+            self._started = bool(re.fullmatch(_COMMIT, _phrase(text, found[-1])))
 
     def without_ends(self, statements: Iterable[Statement]) -> Iterator[Statement]:
         """Yield what *statements*, all of the half, have between BEGIN and COMMIT."""
@@ -69,7 +69,7 @@ class OwnTransaction:
             if start < end:
                 yield statement.cut(start, end) if end - start < size else statement
 
-    def _take(self, text: str, found: list[StatementSpan]) -> None:
+    def _add(self, text: str, found: list[StatementSpan]) -> None:
         controls = 0
         self._possible = bool(found) and not self._ended
         if not self._started:
@@ -86,12 +86,12 @@ class OwnTransaction:
             self._possible = False
         elif not self._started:
             begins = _BEGINS.match(text, part.start)
-            match = re.fullmatch(_BEGIN, _said(text, part)) if begins else None
+            match = re.fullmatch(_BEGIN, _phrase(text, part)) if begins else None
             self._started, self._possible = True, match is not None
             self.begin = f"BEGIN{match['modes'].upper()}" if match else ""
             return True
         elif ends_transaction(text, part.start):
-            self._ended = re.fullmatch(_COMMIT, _said(text, part)) is not None
+            self._ended = re.fullmatch(_COMMIT, _phrase(text, part)) is not None
             self._possible = self._ended
             return True
         elif _BEGINS.match(text, part.start):
@@ -103,14 +103,14 @@ def _is_other(text: str) -> bool:
     return _CONTROL_WORD.search(text) is None
 
 
-def _said(text: str, part: StatementSpan) -> str:
+def _phrase(text: str, part: StatementSpan) -> str:
     tokens = tokenize(text[part.start : part.end])
-    apart = (*BLANK_KINDS, Kind.SEMICOLON)
+    skipped = (*BLANK_KINDS, Kind.SEMICOLON)
     start = part.start
     return " ".join(
         text[start + t.start : start + t.end].lower()
         for t in tokens
-        if t.kind not in apart
+        if t.kind not in skipped
     )
 
 

@@ -37,7 +37,7 @@ def parse(
     texts: Texts, *, split: Split, environ: Mapping[str, str], findings: FaultCollector
 ) -> Parsed:
     """
-    Return the halves of a file.
+    Return the two halves of a file with their statements, faults and warnings.
 
     The statements of a file that has several pieces are not kept: they are read again
     with each iteration. Faults found before, such as a byte order mark, are in
@@ -88,11 +88,13 @@ class LargeStatements:
         return self.own.without_ends(self._all()) if self.own else self._all()
 
     def _all(self) -> Iterator[Statement]:
-        unheard = FaultCollector("")  # they were found when the file was loaded
-        parser = _parser(self.split, TextPieces(self.texts), self.environ, unheard)
+        ignored = FaultCollector("")  # its faults are known since it was loaded
+        parser = _parser(self.split, TextPieces(self.texts), self.environ, ignored)
         left = self.count
         for _ in parser.batches():
-            found = {side: half.take() for side, half in parser.halves.items()}
+            found = {
+                side: half.pop_statements() for side, half in parser.halves.items()
+            }
             yield from found[self.side]
             left -= len(found[self.side])
             if not left:
@@ -134,7 +136,7 @@ class _Check:
             for side, half in self._parser.halves.items():
                 self._check(half)
                 self._counts[side] += len(half.statements)
-                found = half.take()
+                found = half.pop_statements()
                 if len(self._texts) == 1:
                     self._kept[side] = found
         self._finish()
@@ -153,7 +155,7 @@ class _Check:
             self._check_encoding(half)
         if self._structure.expands:
             self._check_dollars(half)
-        self._own[half.side].take(half.as_conforming(), block=half.starts_with_block)
+        self._own[half.side].add(half.as_conforming(), block=half.starts_with_block)
         self._follow_session(half)
 
     def _check_dollars(self, half: Half) -> None:
@@ -169,7 +171,7 @@ class _Check:
     def _check_encoding(self, half: Half) -> None:
         for name, line, column in self._encodings[half.side].misread(half.statements):
             self._findings.add(
-                "client_encoding", line, column, sides=(half.side,), said=name
+                "client_encoding", line, column, sides=(half.side,), what=name
             )
 
     def _follow_session(self, half: Half) -> None:
@@ -180,7 +182,7 @@ class _Check:
             from migrator.sql.session_effects import SessionEffects  # noqa: PLC0415 - rare
 
             self._sessions[half.side] = SessionEffects()
-        self._sessions[half.side].take(statements)
+        self._sessions[half.side].add(statements)
 
     def _finish(self) -> None:
         for side in BOTH:

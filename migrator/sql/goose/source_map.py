@@ -1,4 +1,4 @@
-"""A file's text with its variables expanded, and the way back to the file's lines."""
+"""Text with its variables expanded, and which line of the file each part is from."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Failure(NamedTuple):
 
 
 class SourceMap:
-    """A text that knows where its characters stand in the file."""
+    """A text, and the places of its characters in the file."""
 
     def __init__(
         self, text: str, marks: list[Mark], first: int, lines: list[int] | None = None
@@ -50,7 +50,7 @@ class SourceMap:
 
     @property
     def is_straight(self) -> bool:
-        """Whether the lines of the text are surely those of the file."""
+        """Whether no variable was expanded: the lines are those of the file."""
         return self._lines is None
 
     @property
@@ -140,7 +140,7 @@ class Expander:
         self._on = on
 
     def copy(self) -> "Expander":
-        """Return what expands the rest of the file once more."""
+        """Return an expander with the same state, for reading the rest again."""
         return Expander(self._environ, self._line, on=self._on)
 
     def texts(self, texts: Iterable[str]) -> Iterator[str]:

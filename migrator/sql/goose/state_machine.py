@@ -1,5 +1,5 @@
 """
-Up, Down and blocks: the order in which goose allows annotations.
+The state machine of annotations: in which order goose allows them.
 
 goose: `internal/sqlparser/parser.go`, ParseSQLMigration, its state machine. An error
 of this order stops both directions there, for it reads the whole file for each.
@@ -14,7 +14,7 @@ from migrator.sql.goose.faults import BOTH, FaultCollector
 
 
 class AnnotationStateMachine:
-    """Follows the annotations of one file; after an error it goes on."""
+    """The state after the annotations read so far; an error does not stop it."""
 
     def __init__(self, findings: FaultCollector) -> None:
         self.side: Direction | None = None
@@ -34,8 +34,8 @@ class AnnotationStateMachine:
         self._switches: list[tuple[int, bool]] = []
         self._findings = findings
 
-    def take(self, mark: Mark) -> Annotation | None:
-        """Follow *mark*; return what it changed, None when it changed nothing."""
+    def apply(self, mark: Mark) -> Annotation | None:
+        """Apply *mark*; return the annotation, None if it changed nothing."""
         match mark.verdict:
             case Verdict.TAKEN:
                 pass
@@ -46,7 +46,7 @@ class AnnotationStateMachine:
                 self._findings.add(
                     mark.verdict.value,
                     mark.line,
-                    said=mark.said[:60],
+                    what=mark.words[:60],
                     known=known_annotations(mark.annotation),
                 )
             case _:
@@ -56,20 +56,20 @@ class AnnotationStateMachine:
         return self._follow(mark, mark.annotation)
 
     def ends_up(self, mark: Mark) -> bool:
-        """Say whether *mark*, not taken yet, ends the Up half in good order."""
+        """Return whether *mark*, not applied yet, ends the Up half without an error."""
         down = mark.annotation is Annotation.DOWN and mark.verdict is not Verdict.NEAR
         good = self.side is Direction.UP and not self.block
         return down and good and not _in_a_body(mark)
 
     def ends_block(self, mark: Mark) -> bool:
-        """Say whether *mark*, not taken yet, ends the open block or its half."""
+        """Return whether *mark*, not applied yet, ends the open block or its half."""
         if mark.verdict is Verdict.NEAR or _in_a_body(mark):
             return False
         down = mark.annotation is Annotation.DOWN and self.side is not Direction.DOWN
         return down or mark.annotation is Annotation.END
 
     def finish(self) -> None:
-        """Note what is missing at the file's end."""
+        """Add the faults of what is missing at the file's end."""
         if self.block:
             self._findings.add("end_missing", self.block)
         if self.side is None and not self._findings.has(Direction.UP, "before_up"):
@@ -114,7 +114,7 @@ class AnnotationStateMachine:
         self._switches.append((mark.line, on))
 
     def expands_at(self, line: int) -> bool:
-        """Say whether variables are expanded in the file's *line*, read before."""
+        """Return whether variables are expanded in the file's *line*, read before."""
         at = bisect_left(self._switches, (line,))
         return at > 0 and self._switches[at - 1][1]
 
@@ -145,5 +145,5 @@ class AnnotationStateMachine:
 
 
 def _in_a_body(mark: Mark) -> bool:
-    """Say whether *mark*, an indented Down, may as well be text of a function."""
+    """Return whether *mark*, an indented Down, may as well be text of a function."""
     return mark.verdict is Verdict.INDENTED and mark.annotation is Annotation.DOWN

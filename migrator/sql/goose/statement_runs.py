@@ -13,7 +13,7 @@ from migrator.sql.split import StatementSpan
 
 
 class OpenStatements:
-    """Statements whose ends are not found yet; None: nobody looks for them."""
+    """Statements whose ends are not known yet; None if they are not checked."""
 
     def __init__(self, statements: list[Statement] | None, at: int = 0) -> None:
         self.statements = statements
@@ -21,7 +21,7 @@ class OpenStatements:
         self._size = self._looked = sum(len(each.text) for each in statements or ())
 
     def grows(self, statements: list[Statement]) -> bool:
-        """Take more; say whether they are enough for a new look, which costs time."""
+        """Add statements; return whether the size has doubled since the last check."""
         if self.statements is None:
             return False
         self.statements += statements
@@ -47,11 +47,11 @@ class StatementRun:
         return at if self._ends[at] < part.end else None
 
     def first_end(self, at: int) -> int:
-        """Return the statement in which a place of the text is for goose."""
+        """Return the index of goose's statement at a place of the text."""
         return bisect_right(self._ends, at)
 
     def rest(self, at: int) -> OpenStatements:
-        """Return what has to be looked at again: the statements from a place on."""
+        """Return the statements from a place on, to be checked with later ones."""
         index = bisect_right(self._ends, at)
         if index == len(self._ends):
             return OpenStatements([])

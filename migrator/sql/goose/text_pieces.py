@@ -46,7 +46,7 @@ class TextPieces:
 
 
 def is_sendable(text: str) -> bool:
-    """Say whether *text* holds neither a NUL nor bytes that are not UTF-8."""
+    """Return whether *text* holds neither a NUL nor bytes that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

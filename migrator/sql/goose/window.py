@@ -1,4 +1,4 @@
-"""What the lexer's parser sees of a file: as much text as it needs to be certain."""
+"""The part of a file that the lexer's parser needs to find the next statement."""
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -10,11 +10,11 @@ from migrator.sql.goose.text_pieces import LongRows, TextPieces, find_end, rows_
 
 
 class UncertainError(Exception):
-    """What comes next depends on text that is not there yet."""
+    """The next token or statement depends on text that is not read yet."""
 
 
 class Window:
-    """The text that is there and not read yet, with the marks in it."""
+    """The text that is loaded and not parsed yet, with the marks in it."""
 
     def __init__(self, pieces: TextPieces, environ: Mapping[str, str]) -> None:
         self._pieces = pieces
@@ -24,7 +24,7 @@ class Window:
         self._at = self._end = 0
         self._marks: list[Mark] = []
         self._passed = 0
-        """How many marks lie behind."""
+        """The number of marks that were passed."""
 
         self._settings = False
         """Whether a statement may change how strings are read."""
@@ -49,7 +49,7 @@ class Window:
             raise UncertainError
 
     def _extend(self) -> None:
-        """Drop the text that was read, and add pieces: as much as is there, or more."""
+        """Drop the parsed text, and add pieces: at least as much as is left."""
         texts: list[str] = []
         size = 0
         while not self._pieces.is_last and size <= self._end - self._at:
@@ -78,7 +78,7 @@ class Window:
         return rows, self._pass_line(end) if end >= 0 else -1
 
     def _pass_line(self, at: int) -> int:
-        """Pass the line from *at* on; return where the next one starts."""
+        """Skip the line at *at*; return where the next one starts."""
         end = min(line_end(self._text, at) + 1, self._end)
         self._pass(end)
         return end

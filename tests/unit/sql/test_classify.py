@@ -163,4 +163,4 @@ def test_what_is_applied(statements: list[str], through: int) -> None:
     for text in statements:
         applied.add(text)
 
-    assert applied.through == through
+    assert applied.last_applied == through

@@ -6,7 +6,7 @@ from migrator.domain.model import Split, Statement
 from migrator.sql.goose import line_parser
 from migrator.sql.goose.annotations import Mark
 from migrator.sql.goose.state_machine import AnnotationStateMachine
-from migrator.sql.riding import not_pipelined_reason
+from migrator.sql.restrictions import not_pipelined_reason
 from tests.unit.sql.support import faults, parsed
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from migrator.sql.keywords import copies_in, refuses_transaction
+from migrator.sql.keywords import copies_in
+from migrator.sql.restrictions import may_refuse_transaction
 from migrator.sql.split import (
     Inside,
     StatementSpan,
@@ -155,6 +156,10 @@ def test_copy_from_stdin(text: str, expected: bool) -> None:  # noqa: FBT001  # 
             "ALTER TABLE t DETACH PARTITION p CONCURRENTLY;", True, id="detach"
         ),
         pytest.param("CLUSTER;", True, id="cluster-all"),
+        pytest.param("/* c */ -- d\n CLUSTER VERBOSE;", True, id="behind-comments"),
+        pytest.param("DISCARD ALL;", True, id="discard"),
+        pytest.param("ALTER SUBSCRIPTION s ADD PUBLICATION p;", True, id="publication"),
+        pytest.param("DROP SUBSCRIPTION s;", True, id="subscription"),
         pytest.param("CLUSTER t;", False, id="cluster-one"),
         pytest.param("CREATE INDEX i ON t (a);", False, id="plain-index"),
         pytest.param("REINDEX TABLE t;", False, id="plain-reindex"),
@@ -164,7 +169,7 @@ def test_copy_from_stdin(text: str, expected: bool) -> None:  # noqa: FBT001  # 
 )
 def test_statements_that_refuse_a_transaction(text: str, expected: bool) -> None:  # noqa: FBT001  # expected value
     """What PostgreSQL runs outside a transaction block only is found by its words."""
-    assert refuses_transaction(text) is expected
+    assert may_refuse_transaction(text) is expected
 
 
 @pytest.mark.parametrize(
