@@ -29,7 +29,7 @@ $(VENV)/.installed: requirements-dev.lock
 
 .PHONY: run
 run: $(VENV)/.installed ## Apply migrations/ to a private PostgreSQL
-	@MIGRATOR_DATABASE_URL=$${MIGRATOR_DATABASE_URL:-embedded:.embedded} MIGRATOR_LOG_FORMAT=$${MIGRATOR_LOG_FORMAT:-json} $(BIN)/python entrypoint.py $(ARGS)
+	@MIGRATOR_DATABASE_URL=$${MIGRATOR_DATABASE_URL:-embedded:.embedded} $(BIN)/python entrypoint.py $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.installed ## Run the whole suite, with coverage

@@ -78,26 +78,29 @@ def rds_iam(login: Login) -> str:
 
     It is signed for the region in the server's name: our own may be another one.
     """
-    from botocore import exceptions as said  # noqa: PLC0415 - an extra
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - extra
     from botocore.session import Session  # noqa: PLC0415
 
     session = Session()
-    limits = {"connect_timeout": TIMEOUT_S, "read_timeout": TIMEOUT_S}
-    session.set_default_client_config(
-        Config(**limits, retries={"total_max_attempts": 1})
-    )
-    # AWS's other libraries know AWS_REGION, botocore does not
     try:
+        # AWS's other libraries know AWS_REGION, botocore does not
         own = os.environ.get("AWS_REGION") or session.get_config_variable("region")
         region = _region(login.host) or own
         if region is None:
             raise UsageError(_NO_REGION.format(login.host))
         session.set_config_variable("region", own or region)
+        session.set_default_client_config(_limits())
         client = session.create_client("rds", region_name=region)
         return str(client.generate_db_auth_token(*login))
-    except (said.BotoCoreError, said.ClientError) as error:
+    except (BotoCoreError, ClientError) as error:
         raise _aws_error(error) from error
+
+
+def _limits() -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - an extra
+
+    once = {"total_max_attempts": 1}
+    return Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries=once)
 
 
 def _aws_error(error: Exception) -> Exception:

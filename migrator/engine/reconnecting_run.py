@@ -1,7 +1,7 @@
 """
 A run's work under the lock, continued in a new session when one is lost.
 
-    hold_lock(context, conn, …)         again from here with each new session
+    attempt_lock(context, conn, …)      again from here with each new session
         planner.plan_under_lock(…)      once: the first plan is the one that runs
         or steps.resume(…)              what was committed, by the table
         steps.run(executor)             what is left
@@ -13,7 +13,6 @@ first, and the query waits for a COMMIT that is on its way.
 
 from contextlib import closing
 from enum import Enum
-from functools import partial
 
 import psycopg
 
@@ -22,7 +21,7 @@ from migrator.domain.model import OnInvalidIndex, SessionState, Step
 from migrator.engine.plan import before, session_left
 from migrator.engine.planner import Planner
 from migrator.engine.reconnect_policy import Lost, Position, ReconnectPolicy
-from migrator.engine.run_context import RunContext, connect_and_read, hold_lock
+from migrator.engine.run_context import RunContext, attempt_lock, connect_and_read
 from migrator.engine.step_runner import StepRunner
 from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
@@ -120,14 +119,16 @@ class ReconnectingRun:
             self._work(conn, state)
 
     def _work(self, conn: psycopg.Connection, state: DatabaseState) -> None:
-        done = partial(self._is_done, conn)
         with closing(conn):
             _check_writable(conn)
             self._end_stale_sessions(conn)
-            with hold_lock(self._context, conn, state.schema, done) as lock:
-                if lock is not None:
-                    self._lock = lock
-                    self._run_steps(conn, state)
+            with attempt_lock(self._context, conn, state.schema) as attempts:
+                for lock in attempts:
+                    if lock is not None:
+                        self._lock = lock
+                        self._run_steps(conn, state)
+                    elif self._is_done(conn):
+                        return
 
     def _run_steps(self, conn: psycopg.Connection, state: DatabaseState) -> None:
         context = self._context

@@ -1,6 +1,6 @@
 """What every part of a run is given: the database, the files, the goal, the policy."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -85,27 +85,21 @@ def connect_and_read(
         raise
 
 
-def hold_lock(
-    context: RunContext,
-    conn: psycopg.Connection,
-    schema: str | None,
-    done: Callable[[], bool],
-) -> "AbstractContextManager[HeldLock | None]":
-    """Hold the migration lock for what *conn* does; None once *done* says so."""
+def attempt_lock(
+    context: RunContext, conn: psycopg.Connection, schema: str | None
+) -> "AbstractContextManager[Iterator[HeldLock | None]]":
+    """Return the attempts to acquire the lock; as `LockAcquisition.attempts`."""
     from migrator.pg.locking.acquire import LockAcquisition  # noqa: PLC0415 - a no-op run takes no lock
 
     policy = context.policy
-    acquisition = LockAcquisition(
+    return LockAcquisition(
+        database=context.database,
+        work=conn,
+        schema=schema,
+        observe=context.observe,
+        cancellation=context.cancellation,
         lock=policy.lock,
         backoff=policy.lock_backoff,
         heartbeat_s=policy.heartbeat_s,
         monitor_s=policy.watch_s,
-    )
-    return acquisition.run_locked(
-        context.database,
-        conn,
-        schema=schema,
-        done=done,
-        observe=context.observe,
-        cancellation=context.cancellation,
-    )
+    ).attempts()

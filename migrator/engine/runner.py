@@ -19,8 +19,8 @@ from migrator.engine.planner import Planner
 from migrator.engine.run_context import (
     Policy,
     RunContext,
+    attempt_lock,
     connect_and_read,
-    hold_lock,
 )
 from migrator.errors import (
     ConnectionLostError,
@@ -87,11 +87,12 @@ class Runner:
         context = self._context(files, Up(to=target))
         with (
             self._connect_and_read() as (conn, before),
-            hold_lock(context, conn, before.schema, lambda: False) as lock,
+            attempt_lock(context, conn, before.schema) as attempts,
         ):
+            next(filter(None, attempts))
             Planner(context).emit_elsewhere(before)
             state = self.store.ensure(conn, before)
-            if lock is None or state.table is None or state.history.versions:
+            if state.table is None or state.history.versions:
                 raise HistoryExistsError(sorted(state.history.versions))
             state.table.record_baseline(conn, adopted)
         for migration in adopted:

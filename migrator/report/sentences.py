@@ -88,8 +88,8 @@ def _elsewhere(f: Fields) -> str:
 
 def _ahead(f: Fields) -> str:
     return (
-        f"the database has {list_values(f['versions'])}, newer than every file (the"
-        f" newest is {f['newest_file']}); this is expected after a rollback of the"
+        f"the database is ahead of the files: it has {list_values(f['versions'])}, the"
+        f" newest file is {f['newest_file']}; this is expected after a rollback of the"
         " service, otherwise deploy the newer files"
     )
 

@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -344,7 +345,7 @@ def test_no_token_without_an_answer(
 @pytest.mark.parametrize(
     ("provider", "library", "extra"),
     [
-        ("rds-iam", "botocore", "aws"),
+        ("rds-iam", "botocore.session", "aws"),
         ("cloudsql-iam", "google.auth", "gcp"),
         ("entra", "azure.identity", "azure"),
     ],
@@ -368,6 +369,29 @@ def test_a_provider_without_its_library_is_2(
 
     assert result.exit_code == 2
     assert f"--build-arg EXTRAS={extra}, or install" in result.verdict["error"]
+
+
+def test_sigterm_ends_the_asking(directory: Path, tmp_path: Path) -> None:
+    """The libraries wait for an answer; we do not wait for them."""
+    (tmp_path / "token").write_text("header.claims.signature")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as sts,
+        started(
+            "postgresql://u@127.0.0.1:1/d",
+            directory,
+            MIGRATOR_PASSWORD_PROVIDER="rds-iam",
+            AWS_ROLE_ARN="arn:aws:iam::123456789012:role/shop",
+            AWS_REGION="eu-central-1",
+            AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "token"),
+            AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{sts.getsockname()[1]}",
+        ) as process,
+    ):
+        asking, _ = sts.accept()
+        with asking:
+            asking.recv(1)
+            result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
 
 
 def test_no_database_needs_no_password(directory: Path) -> None:

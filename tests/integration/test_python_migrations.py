@@ -325,6 +325,27 @@ def test_without_transaction(
     assert (result.exit_code, rows(conn), applied(conn)) == (0, [1, 2], [0, 1, 2])
 
 
+REFUSES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';
+CREATE TRIGGER refuse BEFORE UPDATE ON migrator_history EXECUTE FUNCTION refuse()
+"""
+
+
+def test_a_function_that_makes_its_own_record_impossible(
+    database: str, conn: psycopg.Connection, directory: Path
+) -> None:
+    """It has run without a transaction: the message says that, and how to record it."""
+    script(directory, f"conn.execute({REFUSES!r})", head=NO_TRANSACTION)
+
+    result = migrate(database, directory)
+
+    assert (result.exit_code, applied(conn)) == (14, [0, 1])
+    assert (
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (2, true)"
+        in (result.verdict["error"])
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

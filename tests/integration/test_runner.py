@@ -463,6 +463,22 @@ def test_bytes_that_are_not_utf_8_reach_the_server(database: str) -> None:
     assert caught.value.server.sqlstate == "22021"
 
 
+@pytest.mark.encoding("SQL_ASCII")
+def test_bytes_that_are_not_utf_8_are_copied(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Rows of a COPY go as they were read, where the database takes any byte."""
+    any_byte = "SET client_encoding = 'SQL_ASCII'; CREATE TABLE a (x text)"
+    plain = migration(1, any_byte, "COPY a FROM stdin")
+    create, copy = plain.up.statements
+    rows = copy._replace(data=("\udcff\n",))
+    copying = plain._replace(up=plain.up._replace(statements=(create, rows)))
+
+    runner(database).run(files(copying), Up())
+
+    assert conn.execute("SELECT x::bytea FROM a").fetchone() == (b"\xff",)
+
+
 def test_notices_are_reported_with_their_place(database: str) -> None:
     """`RAISE NOTICE` and the server's own words become events."""
     recorder = Recorder()

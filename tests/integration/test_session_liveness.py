@@ -1,12 +1,16 @@
 """When a connection counts as lost, by what was seen of its server process."""
 
+import time
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
+from migrator.domain.facts import Place
 from migrator.pg.monitor import session_liveness
 from migrator.pg.monitor.activity import SessionActivity
+from migrator.pg.monitor.current_statement import CheckInterval, CurrentStatement
+from migrator.pg.monitor.monitor import Monitor
 from migrator.pg.monitor.session_liveness import SessionLiveness
 from tests.helpers.support import until
 
@@ -66,6 +70,20 @@ def test_session_without_a_query_is_not_lost(conn: psycopg.Connection) -> None:
     ]
 
 
+def test_a_pipeline_is_active_up_to_its_end(conn: psycopg.Connection) -> None:
+    """There a process that waits for us has nothing to do, though it calls itself active."""
+    conn.pgconn.enter_pipeline_mode()
+    conn.pgconn.send_query_params(b"SELECT 1", None)
+    until(lambda: not conn.pgconn.flush() and session_liveness._is_quiet(conn, 0.01))
+    waits = SessionActivity(state="active", wait_event="Client: ClientRead")
+    connection = SessionLiveness(conn)
+
+    found = [connection.loss_reason(waits) for _ in range(2)]
+    conn.close()
+
+    assert found == [None, "its server process is active while an answer is awaited"]
+
+
 def test_what_is_under_way_is_no_silence(busy: psycopg.Connection) -> None:
     """Where bytes went over the line since the first look, the answer may come yet."""
     assert (
@@ -75,3 +93,20 @@ def test_what_is_under_way_is_no_silence(busy: psycopg.Connection) -> None:
         True,
         False,
     )
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_suspicion_is_looked_into_soon(
+    busy: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, watched: bool
+) -> None:
+    """Where a session is gone that should answer; otherwise the next look is far off."""
+    monkeypatch.setattr(session_liveness, "CONFIRM_S", 5)
+    work = busy if watched else None
+    watch = CurrentStatement(pid=1, work=work, pace=CheckInterval(first_s=0.0))
+    monitor = Monitor(watch, lambda query, give_up: [])
+
+    with watch.running_at(Place(1, "1.sql", 1, 1, 1), time.monotonic() - 100):
+        monitor.check()
+        pause_s = monitor.pause()
+
+    assert (0 < pause_s <= 5, pause_s > 25) == (watched, not watched)

@@ -3,9 +3,8 @@
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,34 +51,32 @@ class Baseline(NamedTuple):
         }
         return cls(seconds, reaching)
 
-    def choose(self, mutant: Mutant, budget_s: float) -> tuple[list[str], float]:
+    def choose(self, mutant: Mutant, budget_s: float) -> list[str]:
         """
-        Return tests that may catch *mutant*, and how long they take without it.
+        Return tests that may catch *mutant*, and take *budget_s* at most without it.
 
-        First come those whose path names the module or its folder. Functions come in
-        turn, so that *budget_s* is not spent on one that has many parameters.
+        First come those whose path names the module or its folder, then quick ones; the
+        more parameters of a test are chosen already, the longer the next one counts.
         """
         by_line = self.reaching.get(str(mutant.path), {})
         # whoever imports a module first runs its constants: all that use it may see one
         lines = mutant.lines or by_line.keys()
         found = set().union(*(by_line.get(line, set()) for line in lines))
-        names = set(mutant.path.with_suffix("").parts[2:])
-        chosen, spent = [], 0.0
-        for test in self._in_turn(found & self.seconds.keys(), names):
-            if spent + self.seconds[test] <= budget_s:
+        chosen, left_s = [], budget_s
+        for test in self._ranked(found, set(mutant.path.with_suffix("").parts[2:])):
+            if self.seconds[test] <= left_s:
                 chosen.append(test)
-                spent += self.seconds[test]
-        return sorted(chosen, key=lambda test: self.seconds[test]), spent
+                left_s -= self.seconds[test]
+        return sorted(chosen, key=lambda test: self.seconds[test])
 
-    def _in_turn(self, tests: Iterable[str], names: set[str]) -> Iterator[str]:
-        def key(test: str) -> tuple[bool, float, str]:
-            return (not _is_named(test, names), self.seconds[test], test)
-
-        functions: dict[str, list[str]] = defaultdict(list)
-        for test in sorted(tests, key=key):
-            functions[test.partition("[")[0]].append(test)
-        for each in zip_longest(*functions.values()):
-            yield from filter(None, each)
+    def _ranked(self, tests: Iterable[str], names: set[str]) -> list[str]:
+        ranks: list[tuple[bool, float, str]] = []
+        counts: Counter[str] = Counter()
+        for test in sorted(self.seconds.keys() & tests, key=lambda t: self.seconds[t]):
+            counts[function := test.partition("[")[0]] += 1
+            cost = self.seconds[test] * counts[function]
+            ranks.append((not _is_named(test, names), cost, test))
+        return [test for _, _, test in sorted(ranks)]
 
 
 def _is_named(test: str, names: set[str]) -> bool:

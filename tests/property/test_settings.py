@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from migrator.config.settings import Settings
 from migrator.config.types import Addresses, Duration, Paths, parse_value
@@ -75,6 +75,7 @@ def directly(texts: Mapping[str, str]) -> dict[str, object]:
     return {name: parse_value(FIELDS[name].type, text) for name, text in texts.items()}
 
 
+@settings(deadline=None)  # the judge takes its time on a busy machine
 @given(TEXTS)
 @example({"target": "007", "wait": "1_0", "table": " ", "termination_log": "/a/../b/"})
 def test_certain_values_are_those_of_pydantic(texts: Mapping[str, str]) -> None:
@@ -88,6 +89,7 @@ def test_certain_values_are_those_of_pydantic(texts: Mapping[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_each_value_by_itself(name: str, data: st.DataObject) -> None:
     """Most of the many values at once hold one that is not certain; here one is all."""

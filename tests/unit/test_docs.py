@@ -6,6 +6,7 @@ their markers, and the settings into the schema of the Helm chart's values.
 """
 
 import inspect
+import io
 import json
 import re
 import tomllib
@@ -33,6 +34,7 @@ from migrator.events.finding import MigrationListed
 from migrator.events.watching import Blocker
 from migrator.exit_codes import MEANINGS, ExitCode
 from migrator.pg.tracking import history_table
+from migrator.report.console import Console
 from migrator.report.schema import all_events, schema
 from migrator.source.python_file import parse_module
 from migrator.sql.goose.faults import HAZARDS
@@ -319,6 +321,22 @@ def test_the_log_in_the_runbook_is_valid() -> None:
     )
     assert lines[1]["exit_code"] == ExitCode[lines[1]["outcome"].upper()]
     assert list(lines[2]["blockers"][0]) == list(Blocker._fields)
+
+
+def test_the_console_in_the_runbook_is_that_of_the_log() -> None:
+    """The last lines of both examples are the same two events."""
+    (example,) = fenced("text", RUNBOOK)
+    (logged,) = (text for text in fenced("json", RUNBOOK) if "run.finished" in text)
+    kinds = {event.name: event for event in all_events()}
+    stream = io.StringIO()
+    console = Console(stream)
+
+    for line in map(json.loads, logged.splitlines()):
+        kind = kinds[line["event"]]
+        fields = {name: line[name] for name in kind.fields}
+        console.write(kind(**fields), fields)
+
+    assert example.endswith(stream.getvalue())
 
 
 def test_every_hazard_is_explained() -> None:

@@ -1,10 +1,9 @@
 """Acquires the migration lock: advisory or lease."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 import psycopg
@@ -66,10 +65,19 @@ class MigrationLock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockAcquisition:
-    """Which migration lock to acquire, and how long to wait for it."""
+    """Acquires the migration lock of *database* for what *work* does there."""
 
+    database: Database
+    work: psycopg.Connection
+    schema: str | None
+    """Where goose's lease is."""
+
+    observe: Observer
+    cancellation: Cancellation
     lock: Lock = Lock.AUTO
     backoff: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    """How long to wait for another holder."""
+
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
@@ -77,28 +85,17 @@ class LockAcquisition:
     """When a statement's progress is first reported, and the longest interval after."""
 
     @contextmanager
-    def run_locked(
-        self,
-        database: Database,
-        work: psycopg.Connection,
-        *,
-        schema: str | None,
-        done: Callable[[], bool],
-        observe: Observer,
-        cancellation: Cancellation,
-    ) -> Iterator[HeldLock | None]:
+    def attempts(self) -> Iterator[Iterator[HeldLock | None]]:
         """
-        Hold the lock in the block, on a second connection to *database*.
+        Yield the attempts, on a second connection; the lock is released after the block.
 
-        goose's lease is in *schema*. The second connection also monitors *work*;
-        without a lock it is opened for the first check.
+        An attempt is None while somebody else holds the lock: whoever iterates may stop
+        then, because the work is done. The last one is the held lock. The second
+        connection also monitors *work*; without a lock it is opened when needed.
 
         The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot,
         for which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock
         detected`.
-
-        Yields None when *done*, asked after each failed attempt, returns true: another
-        migrator has applied everything.
 
         Raises:
             LockWaitTimeoutError: The wait ran out.
@@ -108,88 +105,84 @@ class LockAcquisition:
             ForeignObjectError: A role that is not trusted owns it.
             MigratorError: As `Database.connect_again`.
         """
-        locks_s = database.session.lock_timeout_s
-        current = monitored_statement(work, observe, locks_s, *self.monitor_s)
-        connect = partial(_connect_in_thread, database, cancellation)
-        if self.lock is Lock.NONE:
-            second = MonitorConnection(connect)
-            with run_monitor(current, second.query_rows, second.close):
-                yield _with_cleanup(no_lock(current), query_processes(work, work))
-            return
+        with closing(
+            self._without_lock() if self.lock is Lock.NONE else self._attempts()
+        ) as attempts:
+            yield attempts
+
+    def _without_lock(self) -> Generator[HeldLock, None, None]:
+        current, second = self._monitored(), MonitorConnection(self._connect_in_thread)
+        with run_monitor(current, second.query_rows, second.close):
+            processes = query_processes(self.work, self.work)
+            yield _with_cleanup(no_lock(current), processes)
+
+    def _attempts(self) -> Generator[HeldLock | None, None, None]:
         is_lease = self.lock is Lock.TABLE
-        attempt = () if is_lease else (advisory_lock_sql(schema, work),)
-        guard, answers = database.connect_again_and_query(
-            sql.SQL("; ").join([*attempt, processes_sql(work)]),
-            cancellation,
-            like=work,
+        attempt = () if is_lease else (advisory_lock_sql(self.schema, self.work),)
+        guard, answers = self.database.connect_again_and_query(
+            sql.SQL("; ").join([*attempt, processes_sql(self.work)]),
+            self.cancellation,
+            like=self.work,
         )
         with closing(guard):
             processes = (
-                read_processes(answers[-1]) if answers else query_processes(guard, work)
+                read_processes(answers[-1])
+                if answers
+                else query_processes(guard, self.work)
             )
             lock: MigrationLock
             if is_lease or (self.lock is Lock.AUTO and is_pooled(guard)):
-                lock = self._lease(guard, work, schema, cancellation)
+                lock = self._lease(guard)
             else:
                 attempted: Answers | None = answers and answers[:-PROCESS_ANSWERS]
-                lock = AdvisoryLock(guard, schema, work, attempted)
-            if not self._acquire(lock, done, observe, cancellation):
-                yield None
-                return
-            with lock.hold(current, connect) as held_lock:
-                yield _with_cleanup(held_lock, processes)
+                lock = AdvisoryLock(guard, self.schema, self.work, attempted)
+            try:
+                yield from self._failed_attempts(lock)
+            except BaseException:
+                with suppress(psycopg.Error):
+                    lock.release()
+                raise
+            with lock.hold(self._monitored(), self._connect_in_thread) as held:
+                yield _with_cleanup(held, processes)
 
-    def _lease(
-        self,
-        guard: psycopg.Connection,
-        work: psycopg.Connection,
-        schema: str | None,
-        cancellation: Cancellation,
-    ) -> LeaseLock:
-        if schema is None:
+    def _monitored(self) -> CurrentStatement:
+        lock_timeout_s = self.database.session.lock_timeout_s
+        return monitored_statement(
+            self.work, self.observe, lock_timeout_s, *self.monitor_s
+        )
+
+    def _lease(self, guard: psycopg.Connection) -> LeaseLock:
+        if self.schema is None:
             raise MissingSchemaError.of_path(TABLE)
-        with _translate_errors(), cancellation.interruptible():
-            lease = Lease.ensure(guard, schema)
-        return LeaseLock(guard, lease, work, self.heartbeat_s, cancellation)
+        with _translate_errors(), self.cancellation.interruptible():
+            lease = Lease.ensure(guard, self.schema)
+        return LeaseLock(guard, lease, self.work, self.heartbeat_s, self.cancellation)
 
-    def _acquire(
-        self,
-        lock: MigrationLock,
-        done: Callable[[], bool],
-        observe: Observer,
-        cancellation: Cancellation,
-    ) -> bool:
-        """Try until *lock* is held (True), or *done* (False)."""
-        try:
-            return self._poll(lock, done, observe, cancellation)
-        except BaseException:
-            with suppress(psycopg.Error):
-                lock.release()
-            raise
-
-    def _poll(
-        self,
-        lock: MigrationLock,
-        done: Callable[[], bool],
-        observe: Observer,
-        cancellation: Cancellation,
-    ) -> bool:
+    def _failed_attempts(self, lock: MigrationLock) -> Iterator[None]:
+        """Yield after each failed attempt, until *lock* is acquired."""
         started, delays = time.monotonic(), self.backoff.delays()
         while True:
-            with _translate_errors(), cancellation.interruptible():
+            with _translate_errors(), self.cancellation.interruptible():
                 acquired = lock.try_acquire()
                 holder = None if acquired else lock.holder()
             waited_s = time.monotonic() - started
             if acquired:
-                observe(LockAcquired(kind=lock.kind, waited_s=round(waited_s, 3)))
-                return True
-            if done():
-                return False
+                self.observe(LockAcquired(kind=lock.kind, waited_s=round(waited_s, 3)))
+                return
+            yield None
             delay = next(delays, None)
             if delay is None:
                 raise LockWaitTimeoutError(waited_s=waited_s, holder=holder)
-            observe(LockContended(waited_s=round(waited_s, 3), holder=holder))
-            cancellation.sleep(delay)
+            self.observe(LockContended(waited_s=round(waited_s, 3), holder=holder))
+            self.cancellation.sleep(delay)
+
+    def _connect_in_thread(self) -> Link:
+        """Connect in a thread, where no signal interrupts, unless the run was cut off."""
+        if self.cancellation.cut_off_reason is not None:
+            raise self.cancellation.cut_off_reason
+        conn = self.database.connect_again(Cancellation())
+        self.cancellation.attach(conn)
+        return conn
 
 
 def _with_cleanup(lock: HeldLock, processes: tuple[str, ...]) -> HeldLock:
@@ -199,15 +192,6 @@ def _with_cleanup(lock: HeldLock, processes: tuple[str, ...]) -> HeldLock:
         return end_sessions(conn, processes) and lock.end_stale_sessions(conn)
 
     return lock._replace(end_stale_sessions=end_stale_sessions)
-
-
-def _connect_in_thread(database: Database, cancellation: Cancellation) -> Link:
-    """Connect in a thread, which no signal interrupts, unless the run was cut off."""
-    if cancellation.cut_off_reason is not None:
-        raise cancellation.cut_off_reason
-    conn = database.connect_again(Cancellation())
-    cancellation.attach(conn)
-    return conn
 
 
 @contextmanager

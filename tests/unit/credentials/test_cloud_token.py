@@ -394,15 +394,18 @@ SQL_LOGIN = "https://www.googleapis.com/auth/sqlservice.login"
 
 def google_metadata(asked: Asked) -> tuple[int, str]:
     """The metadata service of Google Cloud, also of a pod with a service account."""
-    account = "/computeMetadata/v1/instance/service-accounts/"
+    root = "/computeMetadata/v1"
     email = "shop@project.iam.gserviceaccount.com"
+    account = f"{root}/instance/service-accounts"
+    token = json.dumps(
+        {"access_token": "ya29.token", "expires_in": 3599, "token_type": "Bearer"}
+    )
     answers = {
         "/": "",
-        "/computeMetadata/v1/project/project-id": "project",
-        f"{account}default/": json.dumps({"email": email, "scopes": [], "aliases": []}),
-        f"{account}default/token": json.dumps(
-            {"access_token": "ya29.token", "expires_in": 3599, "token_type": "Bearer"}
-        ),
+        f"{root}/project/project-id": "project",
+        f"{account}/default/": json.dumps({"email": email, "scopes": []}),
+        f"{account}/default/token": token,
+        f"{account}/{email}/token": token,  # asked by older ones
     }
     text = answers.get(urlsplit(asked.path).path)
     return (404, "") if text is None else (200, text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.domain.facts import Fault
+from migrator.domain.facts import Fault, OpenIntent
 from migrator.domain.history import History, VersionRow
 from migrator.domain.model import (
     Direction,
@@ -16,12 +16,18 @@ from migrator.domain.model import (
     Step,
     Up,
 )
-from migrator.engine.plan import assumed_history, make_plan, versions_ahead
+from migrator.engine.plan import (
+    assumed_history,
+    check_intents,
+    make_plan,
+    versions_ahead,
+)
 from migrator.errors import (
     DatabaseAheadError,
     FilesInvalidError,
     MigrationFileMissingError,
     OutOfOrderError,
+    PartiallyAppliedError,
 )
 from tests.helpers.support import files, migration
 
@@ -241,3 +247,30 @@ def test_the_current_version_is_gooses(
     )
 
     assert table.current == current
+
+
+@pytest.mark.parametrize(
+    ("through", "direction", "transaction", "refused"),
+    [
+        (2, "up", True, True),
+        (2, "up", False, False),
+        (0, "up", True, False),
+        (2, "down", True, False),
+    ],
+)
+def test_what_has_begun_without_a_transaction_does_not_start_over(
+    through: int, direction: str, *, transaction: bool, refused: bool
+) -> None:
+    """A file of which a part is in effect may not want a transaction by now."""
+    step = Step(migration(1, "SELECT 1", transaction=transaction), Direction.UP)
+    begun = History(open_intents=(OpenIntent(1, direction, through),))
+
+    said = ""
+    try:
+        check_intents([step], begun)
+    except PartiallyAppliedError as error:
+        said = str(error)
+
+    words = "00001_test.sql:1:1: 2 of its statements are in effect, from a run in which"
+    assert said.startswith(words) is refused
+    assert bool(said) is refused

@@ -101,8 +101,9 @@ EXAMPLES: tuple[tuple[Event, str], ...] = (
     (
         finding.DatabaseAheadDetected(versions=(8, 9), newest_file=7),
         (
-            "warning: the database has 8, 9, newer than every file (the newest is 7); this"
-            " is expected after a rollback of the service, otherwise deploy the newer files"
+            "warning: the database is ahead of the files: it has 8, 9, the newest file is"
+            " 7; this is expected after a rollback of the service, otherwise deploy the"
+            " newer files"
         ),
     ),
     (

@@ -3,7 +3,14 @@
 import pytest
 
 from migrator.sql.keywords import copies_in, refuses_transaction
-from migrator.sql.split import Inside, StatementSpan, Stop, is_plain, split_statements
+from migrator.sql.split import (
+    Inside,
+    StatementSpan,
+    Stop,
+    inside,
+    is_plain,
+    split_statements,
+)
 
 
 def texts(text: str) -> list[str]:
@@ -158,3 +165,22 @@ def test_copy_from_stdin(text: str, expected: bool) -> None:  # noqa: FBT001  # 
 def test_statements_that_refuse_a_transaction(text: str, expected: bool) -> None:  # noqa: FBT001  # expected value
     """What PostgreSQL runs outside a transaction block only is found by its words."""
     assert refuses_transaction(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SELECT (^", Inside.PARENTHESES),
+        ("SELECT ^(", None),
+        ("SELECT (1)^", None),
+        ("SELECT '^'", Inside.STRING),
+        ("SELECT ''^", None),
+        (f"{_ATOMIC} ^", Inside.BODY),
+        (f"{_ATOMIC} SELECT 1; END^", None),
+    ],
+)
+def test_what_a_character_is_inside_of(text: str, expected: Inside | None) -> None:
+    """What ends just before it counts, what begins at it does not."""
+    at, plain = text.index("^"), text.replace("^", "")
+
+    assert inside(plain, StatementSpan(0, len(plain), Stop.OPEN), at) is expected

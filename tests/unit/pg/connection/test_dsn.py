@@ -224,3 +224,22 @@ def test_what_may_be_a_part_of_a_password_is_no_parameter(text: str) -> None:
 def test_parameters_of_the_session_behind_a_password(text: str, options: str) -> None:
     """Known ones are none of its parts, nor is anything behind a closing quote."""
     assert dict(parse_dsn(text).parameters)["options"] == options
+
+
+KNOWN = """
+role session_authorization search_path bytea_output client_min_messages datestyle
+default_tablespace default_transaction_deferrable default_transaction_isolation
+default_transaction_read_only extra_float_digits intervalstyle
+idle_in_transaction_session_timeout idle_session_timeout jit lc_messages lock_timeout
+log_min_duration_statement log_min_messages log_statement maintenance_work_mem
+row_security standard_conforming_strings statement_timeout synchronous_commit
+temp_tablespaces timezone transaction_timeout work_mem
+"""
+
+
+@pytest.mark.parametrize("name", KNOWN.split())
+def test_a_known_parameter_behind_a_password(name: str) -> None:
+    """Each of them, as PostgreSQL names it."""
+    dsn = parse_dsn(f"postgresql://h/db?password=my&{name}=x")
+
+    assert dict(dsn.parameters)["options"] == f"-c {name}=x"

@@ -225,6 +225,11 @@ def test_pauses_between_snapshots_grow() -> None:
     assert pace.next(2.5) == 3
 
 
+def test_a_warning_is_repeated_more_and_more_rarely() -> None:
+    """After as long again, and then every 30 seconds."""
+    assert [CheckInterval().again(at) for at in (2, 20, 40, 300)] == [4, 40, 70, 330]
+
+
 @pytest.mark.parametrize(
     ("blocker", "expected"),
     [

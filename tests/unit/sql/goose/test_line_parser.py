@@ -18,6 +18,7 @@ END = "-- +goose StatementEnd\n"
         pytest.param("SELECT 1;\nSELECT 2;\n", ["SELECT 1;", "SELECT 2;"], id="lines"),
         pytest.param("SELECT\n  1\n;\n", ["SELECT\n  1\n;"], id="over-lines"),
         pytest.param("SELECT 1;", ["SELECT 1;"], id="no-line-end"),
+        pytest.param("  SELECT 1;\n\tSELECT 2;\n", ["SELECT 1;", "SELECT 2;"], id="indented"),
         pytest.param("SELECT 1;\r\nSELECT\r\n2;\r\n", ["SELECT 1;", "SELECT\n2;"], id="crlf"),
         pytest.param("SELECT 1; SELECT 2;\n", ["SELECT 1; SELECT 2;"], id="two-in-a-line"),
         pytest.param("SELECT 1; -- c\n", ["SELECT 1; -- c"], id="comment-behind"),
