@@ -102,7 +102,7 @@ def test_a_suspicion_is_looked_into_soon(
     """Where a session is gone that should answer; otherwise the next look is far off."""
     monkeypatch.setattr(session_liveness, "CONFIRM_S", 5)
     work = busy if watched else None
-    watch = CurrentStatement(pid=1, work=work, pace=CheckInterval(first_s=0.0))
+    watch = CurrentStatement(pid=1, work=work, interval=CheckInterval(first_s=0.0))
     monitor = Monitor(watch, lambda query, give_up: [])
 
     with watch.running_at(Place(1, "1.sql", 1, 1, 1), time.monotonic() - 100):

@@ -31,8 +31,8 @@ source.content source.discover source.entries source.load source.parse sql
 sql.backslashes sql.gaps sql.goose sql.goose.annotations sql.goose.encoding
 sql.goose.envsub sql.goose.faults sql.goose.hazards sql.goose.line_buffer
 sql.goose.line_parser sql.goose.own_transaction sql.goose.parser sql.goose.state_machine
-sql.goose.statement_runs sql.goose.text_pieces sql.keywords sql.lexer sql.riding
-sql.secrets sql.split sql.transaction_block
+sql.goose.statement_runs sql.goose.text_pieces sql.keywords sql.lexer sql.quotes
+sql.riding sql.secrets sql.split sql.transaction_block
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
 
