@@ -177,7 +177,7 @@ class LockAcquisition:
             self.cancellation.sleep(delay)
 
     def _connect_in_thread(self) -> Link:
-        """Connect in a thread, where no signal interrupts; not once the run is cut off."""
+        """Connect in a thread, where no signal interrupts; raise after a cut-off."""
         if self.cancellation.cut_off_reason is not None:
             raise self.cancellation.cut_off_reason
         conn = self.database.connect_again(Cancellation())
