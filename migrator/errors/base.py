@@ -29,24 +29,19 @@ def server_text(server: ServerMessage) -> str:
     """
     Return message, DETAIL, CONTEXT and SQLSTATE of *server* in one line.
 
-    CONTEXT has the row of a COPY, and the line in a PL/pgSQL function. That of a Python
-    exception, which has no SQLSTATE, is a traceback: it stays in its field.
+    CONTEXT has the row of a COPY and the line in a PL/pgSQL function. The context of a
+    Python exception, which has no SQLSTATE, is a traceback and is left out.
     """
-    detail = _in_one_line(server.detail)
-    context = _in_one_line(server.context) if server.sqlstate else ""
+    detail = _in_one_line(server.detail or "")
+    context = _in_one_line(server.context or "") if server.sqlstate else ""
     text = f"{server.message}: {detail}" if detail else server.message
     text = f"{text}; {context}" if context else text
-    return f"{text}{sqlstate_text(server)}"
+    return f"{text} (SQLSTATE {server.sqlstate})" if server.sqlstate else text
 
 
-def _in_one_line(text: str | None) -> str:
-    line = "; ".join(line.rstrip(";.") for line in (text or "").splitlines())
+def _in_one_line(text: str) -> str:
+    line = "; ".join(line.rstrip(";.") for line in text.splitlines())
     return f"{line[:_MAX_LENGTH]}…" if len(line) > _MAX_LENGTH else line
-
-
-def sqlstate_text(server: ServerMessage) -> str:
-    """Return the SQLSTATE as a message shows it; empty when there is none."""
-    return f" (SQLSTATE {server.sqlstate})" if server.sqlstate else ""
 
 
 def list_values(values: Sequence[object]) -> str:

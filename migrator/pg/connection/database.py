@@ -242,7 +242,7 @@ class Database(NamedTuple):
     def _resolve_dsn(self) -> Dsn:
         if self.password is None:
             return self.dsn
-        return self.dsn.with_password(self.password())
+        return self.dsn.with_parameter("password", self.password())
 
 
 def _may_be_about_options(error: MigratorError) -> bool:

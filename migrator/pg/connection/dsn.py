@@ -111,19 +111,19 @@ class Dsn(NamedTuple):
         values = {**dict(self.parameters), "target_session_attrs": "refused"}
         return _read_by_libpq(**values)
 
-    def with_password(self, password: str) -> "Dsn":
-        """Return the same database, with another password."""
-        return Dsn(tuple({**dict(self.parameters), "password": password}.items()))
+    def with_parameter(self, name: str, value: str) -> "Dsn":
+        """Return the same database, with another value of the parameter *name*."""
+        return Dsn(tuple({**dict(self.parameters), name: value}.items()))
 
     def with_connect_timeout(self, seconds: float) -> "Dsn":
         """Return the same database, with a connect_timeout of *seconds* at most."""
-        values = dict(self.parameters)
-        own = values.get("connect_timeout") or str(_CONNECT_TIMEOUT_S)
+        own = dict(self.parameters).get("connect_timeout") or str(_CONNECT_TIMEOUT_S)
         if not own.isdecimal():
             return self  # libpq reports it
         limit = max(2, int(seconds))  # libpq's fe-connect.c: 1 means 2, 0 no limit
-        values["connect_timeout"] = str(min(int(own) or limit, limit))
-        return self._replace(parameters=tuple(values.items()))
+        return self.with_parameter(
+            "connect_timeout", str(min(int(own) or limit, limit))
+        )
 
     @property
     def public(self) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ under the file's settings, as at COMMIT.
 
 
 _NEEDS_SESSION = (
-    "{}: role and search_path cannot be set for a NO TRANSACTION migration through a"
+    "{}: a NO TRANSACTION migration cannot be given role and search_path through a"
     " pooler, which keeps no session for it: connect to the server itself, or give the"
     " login role these defaults with ALTER ROLE and unset MIGRATOR_ROLE,"
     " MIGRATOR_SEARCH_PATH and the URL's search_path"

@@ -26,7 +26,7 @@ def with_options(
     those of the service file or of PGOPTIONS apply.
     """
     words = (_words(defaults), _options(dsn), _words(settings))
-    return _with(dsn, " ".join(filter(None, words)))
+    return dsn.with_parameter("options", " ".join(filter(None, words)))
 
 
 def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
@@ -37,17 +37,13 @@ def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
         UsageError: The options do more than set run-time parameters.
     """
     # an empty value keeps libpq from reading PGOPTIONS, which is among its defaults
-    return _with(dsn, ""), dict(_parameters(_options(dsn)))
+    return dsn.with_parameter("options", ""), dict(_parameters(_options(dsn)))
 
 
 def option_names(dsn: Dsn) -> frozenset[str]:
     """Return the run-time parameters that the options of *dsn* set."""
     names = re.findall(r"(?:-c\s*|--)([\w.-]+)=", _options(dsn))
     return frozenset(name.replace("-", "_") for name in names)
-
-
-def _with(dsn: Dsn, options: str) -> Dsn:
-    return Dsn(tuple({**dict(dsn.parameters), "options": options}.items()))
 
 
 def _words(settings: Mapping[str, str]) -> str:

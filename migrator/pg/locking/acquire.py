@@ -89,8 +89,8 @@ class LockAcquisition:
         """
         Yield the attempts, on a second connection; the block's end releases the lock.
 
-        An attempt is None while somebody else holds the lock: whoever iterates may stop
-        then, because the work is done. The last one is the held lock. The second
+        An attempt is None while another session holds the lock: the caller may stop
+        then, if the work is done. The last one is the held lock. The second
         connection also monitors *work*; without a lock it is opened when needed.
 
         The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot,
@@ -177,7 +177,7 @@ class LockAcquisition:
             self.cancellation.sleep(delay)
 
     def _connect_in_thread(self) -> Link:
-        """Connect in a thread, which gets no signals, unless the run is cut off."""
+        """Connect in a thread, which gets no signals; raise after a cut-off."""
         if self.cancellation.cut_off_reason is not None:
             raise self.cancellation.cut_off_reason
         conn = self.database.connect_again(Cancellation())
