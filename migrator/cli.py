@@ -21,6 +21,7 @@ except ImportError:
 
 from migrator._version import VERSION
 from migrator.commands import COMMANDS
+from migrator.commands.help import help_text
 from migrator.config.arguments import ABOUT, HELP, parse_arguments
 from migrator.config.environment import SECRETS_DIR, Environment, with_env_file
 from migrator.config.settings import Settings, read_settings
@@ -110,8 +111,6 @@ def _linger(command: str, cancellation: Cancellation) -> None:
 
 
 def _help() -> str:
-    from migrator.commands.help import help_text  # noqa: PLC0415 - rare
-
     return help_text()
 
 

@@ -1,7 +1,6 @@
 """Commands that only read: they take no lock and create nothing."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from migrator.commands.context import CommandContext
 from migrator.domain.history import History, VersionRow
@@ -23,11 +22,8 @@ from migrator.events.finding import (
     VersionRead,
 )
 from migrator.process.linger import lingers
+from migrator.source.base_branch import NOTHING, Comparison, compare
 from migrator.sql.secrets import mask_everywhere
-
-
-if TYPE_CHECKING:
-    from migrator.source.base_branch import Comparison
 
 
 def status(context: CommandContext) -> None:
@@ -132,12 +128,10 @@ def validate(context: CommandContext) -> None:
     )
 
 
-def _beside_base(context: CommandContext, files: Files) -> "Comparison":
-    from migrator.source import base_branch  # noqa: PLC0415 - rare
-
+def _beside_base(context: CommandContext, files: Files) -> Comparison:
     if not context.base:
-        return base_branch.NOTHING
-    return base_branch.compare(
+        return NOTHING
+    return compare(
         files,
         context.places,
         context.base,

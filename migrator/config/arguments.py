@@ -7,6 +7,7 @@ mfridman/xflag's `ParseToEnd` that it may stand anywhere.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Literal, NamedTuple, get_args
 
 from migrator.errors import UsageError
@@ -158,8 +159,6 @@ def _command(name: str, *words: str) -> Iterator[tuple[str, str]]:
 
 def did_you_mean(name: str, known: Collection[str], prefix: str = "") -> str:
     """Return a question with the known name that is most like *name*, if one is."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only for what is wrong
-
     near = get_close_matches(name, sorted(known), n=1, cutoff=0.7)
     return f"; did you mean {prefix}{near[0]}?" if near else ""
 

@@ -5,10 +5,12 @@ It knows the names of the settings' fields, not their types.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from migrator.config.arguments import POSTGRES, did_you_mean, parse_arguments
+from migrator.config.dotenv import read_env_file
 from migrator.errors import UsageError
 
 
@@ -167,8 +169,6 @@ def with_env_file(
     path = given.get("env_file") or named or _extra_args(environ).get("env_file")
     if path is None or path == "none":
         return environ
-    from migrator.config.dotenv import read_env_file  # noqa: PLC0415 - rare
-
     return {**read_env_file(Path(path)), **environ}
 
 
@@ -176,8 +176,6 @@ def _extra_args(environ: Mapping[str, str]) -> Mapping[str, str]:
     words = environ.get(_EXTRA_ARGS, "")
     if not words:
         return {}
-    import shlex  # noqa: PLC0415 - rare
-
     try:
         return parse_arguments(shlex.split(words))
     except UsageError as error:

@@ -1,6 +1,7 @@
 """A password that a file holds, or that a program prints."""
 
 import shlex
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,6 @@ class FromCommand:
 
     def __call__(self) -> str:
         """Run it; a signal that stops us ends it, too."""
-        import subprocess  # noqa: PLC0415 - slow, and files do without
-
         words = shlex.split(self.command)
         try:
             done = subprocess.run(  # noqa: S603 - the operator's own command

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from migrator.credentials import Password
+from migrator.credentials.cloud_token import cloud_token
+from migrator.credentials.file_or_command import FromCommand, FromFile
 
 
 class PasswordChoice(NamedTuple):
@@ -45,14 +47,10 @@ class PasswordChoice(NamedTuple):
         environ: Mapping[str, str],
         learn: Callable[[str], None],
     ) -> Password:
-        from migrator.credentials.file_or_command import FromCommand, FromFile  # noqa: PLC0415
-
         if self.file is not None:
             return FromFile(self.file)
         if self.command is not None:
             return FromCommand(self.command, learn)
-        from migrator.credentials.cloud_token import cloud_token  # noqa: PLC0415 - rare
-
         return cloud_token(self.provider, parameters, environ)
 
 

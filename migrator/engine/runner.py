@@ -22,6 +22,7 @@ from migrator.engine.run_context import (
     attempt_lock,
     connect_and_read,
 )
+from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
     ConnectionLostError,
     HistoryExistsError,
@@ -29,6 +30,7 @@ from migrator.errors import (
     TrackingTableLockedError,
 )
 from migrator.events.base import Observer, ignore_events
+from migrator.events.serialized import SerializedObserver
 from migrator.pg.connection.database import Database
 from migrator.pg.tracking.snapshot import DatabaseState
 from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
@@ -144,10 +146,7 @@ class Runner:
 def _run_with_lock(
     context: RunContext, conn: psycopg.Connection, state: DatabaseState, spent_s: float
 ) -> tuple[Step, ...]:
-    # not imported by a run that finds nothing to do
     from migrator.engine.reconnecting_run import ReconnectingRun  # noqa: PLC0415
-    from migrator.engine.wait_budget import WaitBudget  # noqa: PLC0415
-    from migrator.events.serialized import SerializedObserver  # noqa: PLC0415
 
     # the monitor's thread reports events too
     context = replace(context, observe=SerializedObserver(context.observe))

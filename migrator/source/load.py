@@ -9,6 +9,7 @@ from migrator.source.content import open_content
 from migrator.source.discover import find_migrations
 from migrator.source.entries import Candidate
 from migrator.source.parse import go_file, parse_file, unreadable
+from migrator.source.python_file import parse_module
 
 
 def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
@@ -66,7 +67,5 @@ def _parse_module(found: Candidate, data: bytes) -> Migration:
     version, path, digest = found.version, found.name, checksum(data)
     if path.endswith(".go"):
         return go_file(version=version, path=path, checksum=digest)
-    from migrator.source.python_file import parse_module  # noqa: PLC0415 - rare
-
     module = parse_module(data, version=version, path=path, file=found.path)
     return module._replace(checksum=digest)

@@ -198,7 +198,7 @@ def modules() -> str:
 
 def module_summary(path: Path) -> str:
     """Return the first paragraph of a module's docstring, without importing it."""
-    found = re.match(r'"""\s*(.*?)\s*(?:"""|\n\n)', path.read_text(), re.DOTALL)
+    found = re.match(r'r?"""\s*(.*?)\s*(?:"""|\n\n)', path.read_text(), re.DOTALL)
     return " ".join(found[1].split()) if found else ""
 
 

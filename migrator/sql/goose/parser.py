@@ -179,8 +179,6 @@ class _Check:
         if half.side not in self._sessions:
             if not any(may_set_session(each.text) for each in statements):
                 return
-            from migrator.sql.session_effects import SessionEffects  # noqa: PLC0415 - rare
-
             self._sessions[half.side] = SessionEffects()
         self._sessions[half.side].add(statements)
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from migrator.domain.model import Statement
 from migrator.sql.goose.annotations import Annotation, Mark, Verdict, find_marks
+from migrator.sql.goose.envsub import SubstitutionError, expand
 from migrator.sql.goose.line_buffer import BLANKS, trim
 
 
@@ -176,8 +177,6 @@ class Expander:
         return SourceMap("\n".join(expanded), moved, first, numbers)
 
     def _expand(self, line: str, number: int) -> str:
-        from migrator.sql.goose.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
-
         unset: list[Failure] = []
         failures: list[Failure] = []
         try:
