@@ -11,7 +11,8 @@ believed only when no session of ours can change it any more: lost sessions are 
 first, and the query waits for a COMMIT that is on its way.
 """
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
 from enum import Enum
 
 import psycopg
@@ -21,7 +22,7 @@ from migrator.domain.model import OnInvalidIndex, SessionState, Step
 from migrator.engine.plan import before, session_left
 from migrator.engine.planner import Planner
 from migrator.engine.reconnect_policy import Lost, Position, ReconnectPolicy
-from migrator.engine.run_context import RunContext, attempt_lock, connect_and_read
+from migrator.engine.run_context import RunContext, connect_and_read
 from migrator.engine.step_runner import StepRunner
 from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
@@ -42,6 +43,7 @@ from migrator.pg.errors.sqlstates import READ_ONLY_TRANSACTION
 from migrator.pg.errors.tracking_errors import translate_errors
 from migrator.pg.execution.partial_errors import file_place
 from migrator.pg.execution.statements import StatementExecutor
+from migrator.pg.locking.acquire import LockAcquisition
 from migrator.pg.locking.held_lock import NO_LOCK, HeldLock
 from migrator.pg.tracking.snapshot import DatabaseState
 from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
@@ -261,3 +263,21 @@ def _check_writable(conn: psycopg.Connection) -> None:
 
 
 _STANDBY = ServerMessage(sqlstate=READ_ONLY_TRANSACTION, message="it is a standby")
+
+
+def attempt_lock(
+    context: RunContext, conn: psycopg.Connection, schema: str | None
+) -> AbstractContextManager[Iterator[HeldLock | None]]:
+    """Return the attempts to acquire the lock; as `LockAcquisition.attempts`."""
+    policy = context.policy
+    return LockAcquisition(
+        database=context.database,
+        work=conn,
+        schema=schema,
+        observe=context.observe,
+        cancellation=context.cancellation,
+        lock=policy.lock,
+        backoff=policy.lock_backoff,
+        heartbeat_s=policy.heartbeat_s,
+        monitor_s=policy.watch_s,
+    ).attempts()

@@ -1,9 +1,7 @@
 """What every part of a run is given: the database, the files, the goal, the policy."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
@@ -15,10 +13,6 @@ from migrator.pg.connection.session import supports_pipeline
 from migrator.pg.tracking.snapshot import DatabaseState
 from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation
-
-
-if TYPE_CHECKING:
-    from migrator.pg.locking.held_lock import HeldLock
 
 
 class Policy(NamedTuple):
@@ -83,23 +77,3 @@ def connect_and_read(
     except BaseException:
         conn.close()
         raise
-
-
-def attempt_lock(
-    context: RunContext, conn: psycopg.Connection, schema: str | None
-) -> "AbstractContextManager[Iterator[HeldLock | None]]":
-    """Return the attempts to acquire the lock; as `LockAcquisition.attempts`."""
-    from migrator.pg.locking.acquire import LockAcquisition  # noqa: PLC0415 - a no-op run takes no lock
-
-    policy = context.policy
-    return LockAcquisition(
-        database=context.database,
-        work=conn,
-        schema=schema,
-        observe=context.observe,
-        cancellation=context.cancellation,
-        lock=policy.lock,
-        backoff=policy.lock_backoff,
-        heartbeat_s=policy.heartbeat_s,
-        monitor_s=policy.watch_s,
-    ).attempts()

@@ -2,23 +2,20 @@
 
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from migrator.domain.facts import Place, ServerMessage
 from migrator.errors import FilesInvalidError, MigratorError
 from migrator.events.base import Event, Observer
 from migrator.events.finding import FileRejected, VersionRead
+from migrator.events.migration import (
+    CommitLost,
+    MigrationApplied,
+    MigrationReverted,
+    MigrationSkipped,
+)
 from migrator.events.run import PlanMade, RunCrashed, RunFinished, RunInterrupted
 from migrator.exit_codes import ExitCode, exit_code, is_retryable
-
-
-if TYPE_CHECKING:
-    from migrator.events.migration import (
-        CommitLost,
-        MigrationApplied,
-        MigrationReverted,
-        MigrationSkipped,
-    )
 
 
 class RunSummary:
@@ -48,22 +45,22 @@ class RunSummary:
         """Note where the database is."""
         self._before = self._after = event.version
 
-    def applied(self, event: "MigrationApplied") -> None:
+    def applied(self, event: MigrationApplied) -> None:
         """Count a step up."""
         self._applied.append(event.version)
         self._after = event.current
 
-    def reverted(self, event: "MigrationReverted") -> None:
+    def reverted(self, event: MigrationReverted) -> None:
         """Count a step down."""
         self._reverted.append(event.version)
         self._after = event.current
 
-    def skipped(self, event: "MigrationSkipped") -> None:
+    def skipped(self, event: MigrationSkipped) -> None:
         """Count a step that somebody else has taken."""
         self._skipped += 1
         self._after = event.current
 
-    def vanished(self, event: "CommitLost") -> None:
+    def vanished(self, event: CommitLost) -> None:
         """Uncount a step whose commit was lost."""
         counted = self._applied if event.direction == "up" else self._reverted
         if event.version in counted:

@@ -18,8 +18,8 @@ config.arguments config.dotenv config.environment config.settings config.types d
 domain.backoff domain.facts domain.history domain.identifiers domain.model domain.urls
 engine engine.plan engine.planner engine.run_context engine.runner engine.wait_budget
 errors errors.base errors.preflight errors.runtime errors.stopping events events.base
-events.database events.finding events.run events.serialized exit_codes job pg
-pg.connection pg.connection.connect pg.connection.connection_warnings
+events.database events.finding events.migration events.run events.serialized exit_codes
+job pg pg.connection pg.connection.connect pg.connection.connection_warnings
 pg.connection.database pg.connection.dsn pg.connection.embedded
 pg.connection.error_verbosity pg.connection.memory_limit pg.connection.own_messages
 pg.connection.pooler pg.connection.server_product pg.connection.session
@@ -32,7 +32,8 @@ source.entries source.load source.parse source.python_file sql sql.backslashes s
 sql.goose sql.goose.annotations sql.goose.encoding sql.goose.envsub sql.goose.faults
 sql.goose.hazards sql.goose.line_buffer sql.goose.line_parser sql.goose.own_transaction
 sql.goose.parser sql.goose.state_machine sql.goose.statement_runs sql.goose.text_pieces
-sql.keywords sql.lexer sql.quotes sql.restrictions sql.secrets sql.split
+sql.keywords sql.lexer sql.quotes sql.restrictions sql.secrets sql.session_effects
+sql.split
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
 

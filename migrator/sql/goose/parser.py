@@ -18,11 +18,11 @@ from migrator.sql.goose.line_parser import LineParser
 from migrator.sql.goose.own_transaction import OwnTransaction
 from migrator.sql.goose.text_pieces import TextPieces, Texts
 from migrator.sql.keywords import may_set_session, stray_dollar
+from migrator.sql.session_effects import SessionEffects
 
 
 if TYPE_CHECKING:
     from migrator.sql.goose.lexer_parser import LexerParser
-    from migrator.sql.session_effects import SessionEffects
 
 
 class Parsed(NamedTuple):
