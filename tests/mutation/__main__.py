@@ -70,7 +70,7 @@ class _Run:
 
     def outcome(self, mutant: Mutant) -> str:
         """Return what tests say of *mutant*: caught, timeout, survived, unreached."""
-        if mutant.name in self._equivalent:
+        if mutant.whole in self._equivalent:
             return "equivalent"
         place = f"{mutant.lines.start} {mutant.name}"
         if place not in self._known:
