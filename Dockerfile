@@ -15,10 +15,13 @@ FROM base AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /image
 
-COPY requirements.lock /
-RUN python3 -m pip install --no-cache-dir --no-compile --no-deps --require-hashes \
-        --only-binary=:all: --requirement /requirements.lock \
-        --target usr/lib/python3/dist-packages \
+# EXTRAS="aws gcp azure" adds what tokens in place of passwords need: any of the three.
+ARG EXTRAS=""
+COPY requirements.lock requirements-aws.lock requirements-azure.lock requirements-gcp.lock /
+RUN for extra in "" $EXTRAS; do \
+        echo "--requirement=/requirements${extra:+-$extra}.lock"; \
+    done | xargs python3 -m pip install --no-cache-dir --no-compile --no-deps \
+        --require-hashes --only-binary=:all: --target usr/lib/python3/dist-packages \
     && rm -rf usr/lib/python3/dist-packages/bin
 
 # Left out of the standard library: CPython's own tests, and what needs a terminal.

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?= migrator
 BASE_DIGEST ?=
+EXTRAS ?=
 IMAGE_OPTIONS ?=
 WORKERS ?= 3
 SEED ?= 1
@@ -13,6 +14,7 @@ SERVERS := $(addprefix tests/integration/test_,$(addsuffix .py,runner pipeline c
 PART := tests/unit $(SERVERS)
 IMAGE_ARGS = \
 	--build-arg BASE_DIGEST=$(BASE_DIGEST) \
+	--build-arg EXTRAS="$(EXTRAS)" \
 	--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 	--build-arg REVISION=$(shell git describe --always --dirty --abbrev=40 --exclude '*') \
 	--build-arg CREATED=$(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) \
@@ -29,7 +31,7 @@ $(VENV)/.installed: requirements-dev.lock
 
 .PHONY: run
 run: $(VENV)/.installed ## Apply migrations/ to a private PostgreSQL
-	@MIGRATOR_DATABASE_URL=$${MIGRATOR_DATABASE_URL:-embedded:.embedded} MIGRATOR_LOG_FORMAT=$${MIGRATOR_LOG_FORMAT:-json} $(BIN)/python entrypoint.py $(ARGS)
+	@MIGRATOR_DATABASE_URL=$${MIGRATOR_DATABASE_URL:-embedded:.embedded} $(BIN)/python entrypoint.py $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.installed ## Run the whole suite, with coverage
@@ -86,11 +88,14 @@ lock: ## Renew the lock files (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary pyproject.toml -o requirements.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:sbom -o requirements-sbom.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group pyproject.toml:scan -o requirements-scan.lock
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --resolution lowest-direct --extra binary pyproject.toml -o requirements-lowest.lock
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra binary --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --resolution lowest-direct --extra binary --extra aws --extra gcp --extra azure pyproject.toml -o requirements-lowest.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --all-extras --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	for extra in aws gcp azure; do \
+		uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra $$extra -c requirements-dev.lock pyproject.toml -o requirements-$$extra.lock || exit; \
+	done
 
 .PHONY: image
-image: ## Build the image; BASE_DIGEST=sha256:… pins its base
+image: ## Build the image; BASE_DIGEST=sha256:… pins its base, EXTRAS="aws gcp azure" adds clouds
 	docker build $(IMAGE_OPTIONS) --tag $(IMAGE) $(IMAGE_ARGS) .
 
 .PHONY: base-digest

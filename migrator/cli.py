@@ -20,8 +20,8 @@ except ImportError:
     sys.exit(2)
 
 from migrator._version import VERSION
-from migrator.commands import COMMANDS, summary
-from migrator.config.arguments import ABOUT, FLAGS, HELP, POSTGRES, parse_arguments
+from migrator.commands import COMMANDS
+from migrator.config.arguments import ABOUT, HELP, parse_arguments
 from migrator.config.environment import SECRETS_DIR, Environment, with_env_file
 from migrator.config.settings import Settings, read_settings
 from migrator.config.types import parse_addresses
@@ -29,6 +29,8 @@ from migrator.errors import InterruptedRunError
 from migrator.exit_codes import ExitCode
 from migrator.job import Reporting, run_job, secrets_of, work_of
 from migrator.process.cancellation import Cancellation
+from migrator.process.linger import linger
+from migrator.report.log import LogFormat
 from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import (
     is_terminal,
@@ -38,23 +40,6 @@ from migrator.report.stdout import (
     write,
 )
 from migrator.sql.secrets import find_passwords
-
-
-_HELP = """\
-usage: migrator [FLAGS] [COMMAND [VERSION]]
-       migrator [FLAGS] {drivers} DBSTRING COMMAND [VERSION]
-
-Migrate a PostgreSQL schema once and exit.
-
-flags, with one dash or two, anywhere on the line:
-{flags}
-
-commands:
-{commands}
-
-The environment says the rest: MIGRATOR_DATABASE_URL, MIGRATOR_MIGRATIONS_DIR and so
-on; migrator/REFERENCE.md lists every variable, the README every exit code.
-"""
 
 
 def main(
@@ -107,7 +92,8 @@ def _job(settings: Settings, variables: Mapping[str, str], stdout: TextIO) -> _J
     redactor = Redactor(secrets_of(settings, variables))
     logging.getLogger("psycopg").disabled = True  # what it warns of, our events tell
     reporting = _reporting(settings, stdout)
-    live = reporting.console and is_terminal(stdout)
+    log = sys.stderr if reporting.log_format == "plain" else stdout
+    live = reporting.log_format != "json" and is_terminal(log)
     return partial(
         run_job,
         work_of(settings, variables, redactor.learn, mask=redactor.text, live=live),
@@ -120,27 +106,19 @@ def _job(settings: Settings, variables: Mapping[str, str], stdout: TextIO) -> _J
 
 
 def _linger(command: str, cancellation: Cancellation) -> None:
-    from migrator.process.linger import linger  # noqa: PLC0415 - rare
-
     linger(command, cancellation.sleep)
 
 
 def _help() -> str:
-    flags = [(f"-{name} {flag.value}".rstrip(), flag) for name, flag in FLAGS.items()]
-    wide = max(len(shown) for shown, _ in flags)
-    listed = "\n".join(f"  {shown:<{wide}}  {flag.meaning}" for shown, flag in flags)
-    return _HELP.format(flags=listed, commands=_commands(), drivers="|".join(POSTGRES))
+    from migrator.commands.help import help_text  # noqa: PLC0415 - rare
 
-
-def _commands() -> str:
-    width = max(map(len, COMMANDS))
-    return "\n".join(f"  {name:<{width}}  {summary(name)}" for name in COMMANDS)
+    return help_text()
 
 
 def _reporting(settings: Settings, stdout: TextIO) -> Reporting:
     reporting = Reporting(
         command=settings.command,
-        console=_console(settings.log_format, stdout),
+        log_format=_log_format(settings.log_format, stdout),
         level=settings.log_level,
         termination_log=settings.termination_log,
         shutdown_urls=settings.shutdown_urls,
@@ -166,7 +144,7 @@ def _refusal(
     place = environ.get("MIGRATOR_TERMINATION_LOG") or "/dev/termination-log"
     reporting = Reporting(
         command=asked if asked in COMMANDS else "unknown",
-        console=_console(log_format, stdout),
+        log_format=_log_format(log_format, stdout),
         termination_log=Path(place),
         shutdown_urls=_shutdown_urls(environ),
     )
@@ -189,5 +167,12 @@ def _shutdown_urls(environ: Mapping[str, str]) -> tuple[str, ...]:
         return ()
 
 
-def _console(log_format: str, stdout: TextIO) -> bool:
-    return log_format == "console" or (log_format == "auto" and is_terminal(stdout))
+def _log_format(asked: str, stdout: TextIO) -> LogFormat:
+    """Return the format that is *asked* for; JSON for what is no format."""
+    match asked:
+        case "console" | "plain":
+            return asked
+        case "auto" if is_terminal(stdout):
+            return "console"
+        case _:
+            return "json"

@@ -14,23 +14,26 @@ from migrator.commands.context import CommandContext
 from migrator.config.environment import service_links
 from migrator.config.settings import Settings
 from migrator.domain.backoff import Backoff
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import UsageError
 from migrator.events.base import Event, Observer
 from migrator.events.factories import setting_ignored
 from migrator.events.run import RunStarted
 from migrator.exit_codes import ExitCode
-from migrator.pg.connection.connect import Session, warn_of_password_file
+from migrator.pg.connection.connect import Session
+from migrator.pg.connection.connection_warnings import (
+    warn_of_password_file,
+    warn_of_unverified_tls,
+)
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import Dsn, from_environment, parse_dsn
 from migrator.pg.connection.embedded import SCHEME, embedded_server
-from migrator.pg.connection.session import warn_of_unverified_tls
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 from migrator.process.cancellation import Cancellation, Interruption
-from migrator.process.signals import signals, why
+from migrator.process.signals import error_to_report, signals
 from migrator.report import termination
-from migrator.report.log import log_to, plain_line
+from migrator.report.log import LogFormat, log_to, plain_line
 from migrator.report.redact import Redactor, query_values, secret_values
 from migrator.report.stdout import write
 from migrator.report.summary import RunSummary, emit_end
@@ -40,7 +43,7 @@ class Reporting(NamedTuple):
     """Where and how a run tells what happens; known even when settings are not."""
 
     command: str
-    console: bool
+    log_format: LogFormat
     level: str = "info"
     termination_log: Path = Path("/dev/termination-log")
     shutdown_urls: tuple[str, ...] = ()
@@ -75,7 +78,7 @@ def run_job(
     with signals(cancellation, deadline_s, verdict):
         log = log_to(
             stdout,
-            console=reporting.console,
+            log_format=reporting.log_format,
             level=reporting.level,
             redactor=redactor,
             run_id=run_id,
@@ -109,9 +112,11 @@ def run_job(
 def _stop_sidecars(
     urls: tuple[str, ...], observe: Observer, cancellation: Cancellation
 ) -> None:
-    from migrator.process.sidecars import stop  # noqa: PLC0415 - rare
+    from migrator.process.sidecars import stop_sidecars  # noqa: PLC0415 - rare
 
-    stop(urls, observe, Cancellation() if cancellation.requested else cancellation)
+    stop_sidecars(
+        urls, observe, Cancellation() if cancellation.is_requested else cancellation
+    )
 
 
 def _outcome(
@@ -121,13 +126,13 @@ def _outcome(
     try:
         work(observe, cancellation)
     except Interruption as interruption:
-        error: BaseException = why(interruption.reason, cancellation)
+        error: BaseException = error_to_report(interruption.reason, cancellation)
     except BaseException as caught:  # noqa: BLE001 - the verdict is reported, whatever happens
-        error = why(caught, cancellation)
+        error = error_to_report(caught, cancellation)
     else:
         return None
     with suppress(Exception):  # a log that fails does not change why it ended
-        emit_end(error, observe, interrupted=cancellation.requested)
+        emit_end(error, observe, interrupted=cancellation.is_requested)
     return error
 
 
@@ -176,7 +181,7 @@ def work_of(
             place = _database(settings, dsn, environ, observe, learn)
             place = place._replace(mask=mask)
             runner = _runner(settings, place, observe, cancellation, live=live)
-            command(settings.command)(_request(settings, environ, runner))
+            command(settings.command)(_context(settings, environ, runner))
 
     return work
 
@@ -234,7 +239,7 @@ def _database(
         search_path=settings.search_path,
         state=settings.session,
     )
-    patience = Backoff(total_s=settings.connect_wait, most_s=5)
+    patience = Backoff(total_s=settings.connect_wait, max_s=5)
     found = Database(dsn=dsn or Dsn(()), session=session, backoff=patience)
     if dsn is None:
         return found
@@ -283,7 +288,7 @@ def _store(settings: Settings) -> TrackingStore | NoTrackingStore:
     return TrackingStore(settings.table, settings.history)
 
 
-def _request(
+def _context(
     settings: Settings, environ: Mapping[str, str], runner: Runner
 ) -> CommandContext:
     return CommandContext(
@@ -294,7 +299,7 @@ def _request(
         runner=runner,
         target=settings.target,
         check=settings.check,
-        backoff=Backoff(total_s=settings.wait, first_s=0.2, most_s=5),
+        backoff=Backoff(total_s=settings.wait, initial_s=0.2, max_s=5),
         name=settings.name or "",
         kind=settings.kind,
         sequential=settings.sequential,

@@ -17,7 +17,8 @@ from migrator.commands.inspect import list_migrations
 from migrator.domain.backoff import Backoff
 from migrator.domain.identifiers import check_table
 from migrator.domain.model import Down, Files, Goal, Redo, Reset, Split, Step, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import UsageError
 from migrator.events.base import Observer, ignore_events
 from migrator.events.finding import MigrationListed

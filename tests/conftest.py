@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from migrator.engine.runner import Runner
+from migrator.engine.run_context import RunContext
 from tests.helpers.postgres import (
     NEWEST,
     OLDER,
@@ -111,7 +111,7 @@ def both_ways(
     way = str(request.param)
     if way == "off":
         monkeypatch.setattr(
-            Runner, "not_pipelined_reason", lambda self, conn: "a test's wish"
+            RunContext, "not_pipelined_reason", lambda self, conn: "a test's wish"
         )
         # for processes that a test starts
         monkeypatch.setenv("MIGRATOR_PIPELINE", "false")

@@ -28,6 +28,16 @@ COMMANDS: Mapping[str, str] = {
 }
 """The module of each command; its function is called like the command."""
 
+ARGUMENTS: Mapping[str, str] = {
+    "up-to": "N",
+    "down-to": "N",
+    "baseline": "N",
+    "plan": "[N]",
+    "wait": "[N]",
+    "create": "NAME [KIND]",
+}
+"""The words after a command, where it has some; N is a version."""
+
 OFFLINE = frozenset({"validate", "create", "fix", "healthcheck"})
 """Commands that need no database."""
 
@@ -41,6 +51,6 @@ def command(name: str) -> "Callable[[CommandContext], None]":
 
 
 def summary(name: str) -> str:
-    """Return what a command does, in one line."""
+    """Return what a command does, in one line without a full stop."""
     lines = (command(name).__doc__ or "").strip().splitlines()
-    return lines[0]
+    return lines[0].removesuffix(".")

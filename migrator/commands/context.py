@@ -29,7 +29,7 @@ class CommandContext(NamedTuple):
     check: bool = False
     """Whether pending migrations are an error for a command that only looks."""
 
-    backoff: Backoff = Backoff(total_s=300, most_s=5)
+    backoff: Backoff = Backoff(total_s=300, max_s=5)
     """How long `wait` waits."""
 
     name: str = ""

@@ -7,31 +7,31 @@ from migrator.events.run import FileCreated, FileRenamed
 from migrator.source import create as making
 
 
-def create(request: CommandContext) -> None:
+def create(context: CommandContext) -> None:
     """
-    Create a migration file NAME of type sql (default; goose's is go) or py.
+    Create a migration file; KIND is sql (default) or py.
 
     Raises:
         UsageError: The name has no letter and no digit.
         FilesInvalidError: The directory cannot be written.
     """
     path = making.create(
-        request.directory,
-        request.name,
-        kind=request.kind,
-        sequential=request.sequential,
+        context.directory,
+        context.name,
+        kind=context.kind,
+        sequential=context.sequential,
         now=datetime.now(UTC),
     )
-    request.runner.observe(FileCreated(path=path))
+    context.runner.observe(FileCreated(path=path))
 
 
-def fix(request: CommandContext) -> None:
+def fix(context: CommandContext) -> None:
     """
-    Renumber timestamped files to sequential versions, before they are applied.
+    Renumber timestamped files, before they are applied.
 
     Raises:
         FilesInvalidError: Names have faults, or a file cannot be renamed.
     """
-    for renaming in making.plan_renames(request.directory):
-        making.rename(request.directory, renaming)
-        request.runner.observe(FileRenamed(path=renaming.after, before=renaming.before))
+    for renaming in making.plan_renames(context.directory):
+        making.rename(context.directory, renaming)
+        context.runner.observe(FileRenamed(path=renaming.after, before=renaming.before))

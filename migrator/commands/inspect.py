@@ -14,7 +14,7 @@ from migrator.errors import (
     PendingError,
     WaitTimeoutError,
 )
-from migrator.events.factories import file_rejected
+from migrator.events.factories import file_warned
 from migrator.events.finding import (
     FilesValidated,
     MigrationListed,
@@ -30,81 +30,81 @@ if TYPE_CHECKING:
     from migrator.source.base_branch import Comparison
 
 
-def status(request: CommandContext) -> None:
+def status(context: CommandContext) -> None:
     """
-    Show the state of every migration; --check exits 3 when one is pending.
+    Show the state of every migration.
 
     Raises:
         PendingError: A check was asked for, and something is pending or missing.
     """
-    files = request.files()
-    with request.runner.read_state() as (_, history):
+    files = context.files()
+    with context.runner.read_state() as (_, history):
         lines = tuple(list_migrations(files, history))
     for line in lines:
-        request.runner.observe(line)
+        context.runner.observe(line)
     unapplied = [line.version for line in lines if line.state in _UNAPPLIED]
-    if request.check and unapplied:
+    if context.check and unapplied:
         raise PendingError(unapplied)
 
 
 _UNAPPLIED = {"begun", "pending", "missing"}
 
 
-def version(request: CommandContext) -> None:
+def version(context: CommandContext) -> None:
     """Show the version of the database."""
-    with request.runner.read_state() as (_, history):
-        request.runner.observe(VersionRead(version=history.current))
+    with context.runner.read_state() as (_, history):
+        context.runner.observe(VersionRead(version=history.current))
 
 
-def plan(request: CommandContext) -> None:
+def plan(context: CommandContext) -> None:
     """
-    Show what `up` would run, by statement; --check exits 3 when there is any.
+    Show the statements that `up` would run.
 
     Raises:
         PendingError: A check was asked for, and something is pending.
         MigratorError: What `up` would stop on before it runs anything.
     """
-    steps = request.runner.plan(request.usable_files(), Up(to=request.target))
+    steps = context.runner.plan(context.usable_files(), Up(to=context.target))
     for step in steps:
         for line in plan_statements(step):
-            request.runner.observe(line)
-    if request.check and steps:
+            context.runner.observe(line)
+    if context.check and steps:
         raise PendingError([step.migration.version for step in steps])
 
 
-def wait(request: CommandContext) -> None:
+def wait(context: CommandContext) -> None:
     """
-    Wait until version N, or every version of the files, is applied.
+    Wait until version N, or every file, is applied.
 
     Raises:
         WaitTimeoutError: The patience ended before.
         UnavailableError: The server did not answer.
     """
-    target = request.target
-    wanted = {target} if target is not None else _versions(request.usable_files())
-    delays = request.backoff.delays()
-    for seen in request.runner.poll_state():
+    target = context.target
+    wanted = {target} if target is not None else _versions(context.usable_files())
+    delays = context.backoff.delays()
+    for seen in context.runner.poll_state():
         problem = seen if isinstance(seen, MigratorError) else None
         history = seen if isinstance(seen, History) else History()
         missing = sorted(wanted - history.versions)
         if problem is None and not missing:
-            request.runner.observe(VersionRead(version=history.current))
+            context.runner.observe(VersionRead(version=history.current))
             return
         delay = next(delays, None)
         if delay is None:
-            waited_s = request.backoff.total_s
+            waited_s = context.backoff.total_s
             raise problem or WaitTimeoutError(missing, waited_s=waited_s)
-        request.runner.observe(
+        context.runner.observe(
             VersionAwaited(
                 current=None if problem else history.current,
                 missing=tuple(missing),
                 next_attempt_s=round(delay, 3),
             )
         )
-        request.runner.cancellation.sleep(delay)
+        context.runner.cancellation.sleep(delay)
 
 
-def validate(request: CommandContext) -> None:
+def validate(context: CommandContext) -> None:
     """
     Check all migration files; needs no database.
 
@@ -114,34 +114,34 @@ def validate(request: CommandContext) -> None:
     Raises:
         FilesInvalidError: All faults of all files.
     """
-    files = request.files()
-    beside = _beside_base(request, files)
+    files = context.files()
+    beside = _beside_base(context, files)
     for warning in (*files.all_warnings, *beside.warnings):
-        request.runner.observe(file_rejected(warning, fatal=False))
+        context.runner.observe(file_warned(warning))
     faults = (*beside.faults, *files.all_faults)
     if faults:
         raise FilesInvalidError(faults)
     sections = [s for m in files.migrations for s in (m.up, m.down)]
-    request.runner.observe(
+    context.runner.observe(
         FilesValidated(
             files=len(files.migrations),
             statements=sum(len(section.listed_statements) for section in sections),
             newest=files.newest,
-            added=beside.added if request.base else None,
+            added=beside.added if context.base else None,
         )
     )
 
 
-def _beside_base(request: CommandContext, files: Files) -> "Comparison":
+def _beside_base(context: CommandContext, files: Files) -> "Comparison":
     from migrator.source import base_branch  # noqa: PLC0415 - rare
 
-    if not request.base:
+    if not context.base:
         return base_branch.NOTHING
     return base_branch.compare(
         files,
-        request.places,
-        request.base,
-        allow_missing=request.runner.policy.allow_missing,
+        context.places,
+        context.base,
+        allow_missing=context.runner.policy.allow_missing,
     )
 
 
@@ -188,9 +188,9 @@ def _state(row: VersionRow | None, path: str | None, number: int, newest: int) -
     return "missing" if number < newest else "pending"
 
 
-def healthcheck(request: CommandContext) -> None:
+def healthcheck(context: CommandContext) -> None:
     """
-    Exit 0 while a run that succeeded lingers in this container, else 3.
+    Exit 0 while a successful run lingers here, else 3.
 
     Raises:
         NotReadyError: None does.

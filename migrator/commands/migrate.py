@@ -5,52 +5,52 @@ from migrator.domain.model import Down, Redo, Reset, Up
 from migrator.errors import UnknownTargetError
 
 
-def up(request: CommandContext) -> None:
+def up(context: CommandContext) -> None:
     """Apply all pending migrations (default)."""
-    request.run(Up())
+    context.run(Up())
 
 
-def up_by_one(request: CommandContext) -> None:
+def up_by_one(context: CommandContext) -> None:
     """Apply the next pending migration."""
-    request.run(Up(most=1))
+    context.run(Up(most=1))
 
 
-def up_to(request: CommandContext) -> None:
+def up_to(context: CommandContext) -> None:
     """Apply pending migrations up to and including version N."""
-    request.run(Up(to=request.target))
+    context.run(Up(to=context.target))
 
 
-def down(request: CommandContext) -> None:
+def down(context: CommandContext) -> None:
     """Roll back the latest migration."""
-    request.run(Down())
+    context.run(Down())
 
 
-def down_to(request: CommandContext) -> None:
+def down_to(context: CommandContext) -> None:
     """Roll back to version N (N itself stays applied)."""
-    request.run(Down(to=request.target))
+    context.run(Down(to=context.target))
 
 
-def redo(request: CommandContext) -> None:
+def redo(context: CommandContext) -> None:
     """Roll back the latest migration and apply it again."""
-    request.run(Redo())
+    context.run(Redo())
 
 
-def reset(request: CommandContext) -> None:
+def reset(context: CommandContext) -> None:
     """Roll back all migrations that have a file."""
-    request.run(Reset())
+    context.run(Reset())
 
 
-def baseline(request: CommandContext) -> None:
+def baseline(context: CommandContext) -> None:
     """
-    Record all migrations up to version N as applied, without running them.
+    Record migrations up to version N without running them.
 
     Raises:
         UnknownTargetError: No file has version N.
         HistoryExistsError: The tracking table has versions already.
     """
-    files = request.usable_files()
+    files = context.usable_files()
     versions = [migration.version for migration in files.migrations]
-    target = request.target or 0
+    target = context.target or 0
     if target not in versions:
         raise UnknownTargetError(target, versions=versions)
-    request.runner.baseline(files, target)
+    context.runner.baseline(files, target)

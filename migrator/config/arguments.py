@@ -5,10 +5,31 @@ goose: `cmd/goose/main.go`; Go's `flag.FlagSet.parseOne` says what a flag looks 
 mfridman/xflag's `ParseToEnd` that it may stand anywhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
 
 from migrator.errors import UsageError
+
+
+Command = Literal[
+    "up",
+    "up-by-one",
+    "up-to",
+    "down",
+    "down-to",
+    "redo",
+    "reset",
+    "baseline",
+    "status",
+    "version",
+    "plan",
+    "wait",
+    "validate",
+    "create",
+    "fix",
+    "healthcheck",
+]
 
 
 class Flag(NamedTuple):
@@ -27,20 +48,24 @@ class Flag(NamedTuple):
 
 HELP, ABOUT = "help", "version"
 FLAGS: Mapping[str, Flag] = {
-    "dir": Flag("migrations_dir", "where the files are", "DIR"),
-    "base": Flag("base", "`validate`: where the base branch's files are", "DIR"),
-    "table": Flag("table", "the tracking table", "NAME"),
-    "allow-missing": Flag("allow_missing", "apply older files too"),
-    "no-versioning": Flag("no_versioning", "run the files, leave the table alone"),
-    "timeout": Flag("deadline", "for the whole run, as in 1h13m", "DURATION"),
-    "env": Flag("env_file", "variables from a file; `none` for none", "FILE"),
-    "check": Flag("check", "`status`, `plan`: exit 3 when something is pending"),
-    "v": Flag("log_level", "tell each statement", on="debug", off=""),
-    "s": Flag("sequential", "`create`: the next number as version"),
-    "no-color": Flag(None, "accepted; NO_COLOR does it"),
-    "h": Flag(HELP, "show this and exit"),
-    "help": Flag(HELP, "the same"),
-    "version": Flag(ABOUT, "show the version and exit"),
+    "dir": Flag(
+        "migrations_dir", "Directory or archive to read (default: migrations)", "DIR"
+    ),
+    "base": Flag("base", "For `validate`: directory of the base branch", "DIR"),
+    "table": Flag("table", "Tracking table (default: goose_db_version)", "NAME"),
+    "allow-missing": Flag(
+        "allow_missing", "Apply files older than the newest applied version"
+    ),
+    "no-versioning": Flag("no_versioning", "Run the files without the tracking table"),
+    "timeout": Flag("deadline", "Limit for the whole run, such as 1h13m", "DURATION"),
+    "env": Flag("env_file", "Read variables from FILE; `none` reads no file", "FILE"),
+    "check": Flag("check", "For `status` and `plan`: exit 3 if a migration is pending"),
+    "v": Flag("log_level", "Log every statement", on="debug", off=""),
+    "s": Flag("sequential", "For `create`: the next number as version, not the time"),
+    "no-color": Flag(None, "Ignored, as goose has it; set NO_COLOR instead"),
+    "h": Flag(HELP, "Show this help"),
+    "help": Flag(HELP, "Show this help"),
+    "version": Flag(ABOUT, "Show the version of migrator itself"),
 }
 POSTGRES = ("postgres", "pgx")
 _DRIVERS = (
@@ -61,8 +86,8 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, str]:
     `[DRIVER] [DBSTRING] [COMMAND [VERSION]]`, or `create NAME [KIND]` at the end.
 
     Raises:
-        UsageError: A flag that nobody knows or without its value; a driver of
-            another database; a word too many.
+        UsageError: An unknown flag or command, or a flag without its value; a driver
+            of another database; a version that is no number; too many words.
     """
     words: list[str] = []
     found: dict[str, str] = {}
@@ -82,14 +107,15 @@ def _flag(argument: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
     name, equals, value = argument[1:].removeprefix("-").partition("=")
     flag = FLAGS.get(name)
     if flag is None:
-        dashes = argument[: len(argument) - len(argument.lstrip("-"))]
-        raise UsageError(f"unrecognized arguments: {dashes}{name.lstrip('-')}; {_SEE}")
+        written = argument.partition("=")[0]
+        hint = did_you_mean(name, FLAGS, "-") or f"; {_SEE}"
+        raise UsageError(f"unknown flag {written}{hint}")
     if not flag.value:
         value = _parse_switch(name, flag, value if equals else "true")
     elif not equals:
         value = next(rest, "")
         if not value:
-            raise UsageError(f"-{name} needs its {flag.value}; {_SEE}")
+            raise UsageError(f"-{name} needs a value: -{name} {flag.value}")
     if flag.field is not None:
         yield flag.field, value
 
@@ -108,18 +134,38 @@ def _words(words: list[str]) -> Iterator[tuple[str, str]]:
             words.pop(0)  # goose postgres "" up: libpq's variables say where
     if words and _is_dsn(words[0]):
         yield "database_url", words.pop(0)
-    creating = words[:1] == ["create"]
-    names = _CREATE_NAMES if creating else _NAMES
-    if len(words) > len(names):
-        what = "a name and a type" if creating else "a version"
-        raise UsageError(f"a command and {what}, and nothing more; {_SEE}")
-    yield from zip(names, words, strict=False)
+    if words[:1] == [HELP]:
+        yield HELP, "true"
+    elif words:
+        yield from _command(*words)
+
+
+def _command(name: str, *words: str) -> Iterator[tuple[str, str]]:
+    known = get_args(Command)
+    if name not in known:
+        # other texts may hold a secret that stands in the wrong place
+        shown = f" {name}" if re.fullmatch("[a-z-]+", name) else ""
+        hint = did_you_mean(name, known) or f"; {_SEE}"
+        raise UsageError(f"unknown command{shown}{hint}")
+    fields = ("name", "kind") if name == "create" else ("target",)
+    if len(words) > len(fields):
+        expected = "NAME [KIND]" if name == "create" else "[N]"
+        raise UsageError(f"too many arguments; expected {name} {expected}; {_SEE}")
+    if name != "create" and words and not words[0].isdecimal():
+        raise UsageError(f"the version has to be a number, such as {name} 42; {_SEE}")
+    yield from zip(("command", *fields), (name, *words), strict=False)
+
+
+def did_you_mean(name: str, known: Collection[str], prefix: str = "") -> str:
+    """Return a question with the known name that is most like *name*, if one is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for what is wrong
+
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.7)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def _is_dsn(word: str) -> bool:
     return "=" in word or "://" in word or word.startswith("embedded:")
 
 
-_NAMES = ("command", "target")
-_CREATE_NAMES = ("command", "name", "kind")
-_SEE = "see --help"
+_SEE = "see `migrator help`"

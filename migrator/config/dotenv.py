@@ -3,6 +3,9 @@ A file of `NAME=value` lines, as goose reads its `.env`.
 
 goose: joho/godotenv v1.5.1, `parser.go`. `$NAME` means what an earlier line of the same
 file said, and stays what it is in single quotes.
+
+python-dotenv is no substitute: it refuses `NAME: value`, which godotenv's README has,
+and gives other values to `$NAME`, to `'${NAME}'` and to `\\$` without an error.
 """
 
 import re

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from migrator.config.arguments import POSTGRES, parse_arguments
+from migrator.config.arguments import POSTGRES, did_you_mean, parse_arguments
 from migrator.errors import UsageError
 
 
@@ -35,6 +35,7 @@ _SERVICE_LINK = re.compile(
     r"MIGRATOR_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
 )
 
+_OTHERS = ("PG", "AWS_", "AZURE_", "GOOGLE_")
 
 _NO_TEXT = "it holds a NUL character, or bytes that are not UTF-8"
 
@@ -139,25 +140,18 @@ class Environment:
         for name in sorted(set(self._environ) - known):
             if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(name):
                 continue
-            yield f"{name} is not a setting{_hint(name, known)}"
+            yield f"{name} is not a setting{did_you_mean(name, known)}"
 
     def _others(self) -> Iterator[str]:
-        """Yield a fault for each variable that libpq or AWS's API would not take."""
+        """Yield a fault for each variable that libpq or a cloud would not take."""
         for name, value in sorted(self._environ.items()):
-            if name.startswith(("PG", "AWS_")) and not is_text(value):
+            if name.startswith(_OTHERS) and not is_text(value):
                 yield f"{name}: {_NO_TEXT}"
 
     def _driver(self) -> Iterator[str]:
         driver = self._environ.get("GOOSE_DRIVER")
         if driver is not None and driver not in POSTGRES:
             yield f"GOOSE_DRIVER={driver}: only PostgreSQL is migrated; unset it"
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for what is wrong
-
-    near = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def with_env_file(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from migrator.config.arguments import Command
 from migrator.config.environment import (
     SECRETS_DIR,
     Environment,
@@ -15,9 +16,9 @@ from migrator.config.types import (
     Addresses,
     Duration,
     Paths,
-    Secret,
+    SecretText,
     TableName,
-    parse_strict,
+    parse_value,
 )
 from migrator.domain.model import (
     HistoryMode,
@@ -32,24 +33,6 @@ from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.connection.embedded import SCHEME as EMBEDDED
 
 
-Command = Literal[
-    "up",
-    "up-by-one",
-    "up-to",
-    "down",
-    "down-to",
-    "redo",
-    "reset",
-    "baseline",
-    "status",
-    "version",
-    "plan",
-    "wait",
-    "validate",
-    "create",
-    "fix",
-    "healthcheck",
-]
 _TARGETED = ("up-to", "down-to", "baseline")
 _VERSIONED = ("baseline", "status", "version", "wait")
 
@@ -65,89 +48,86 @@ class Settings:
 
     command: Command = field(
         default="up",
-        metadata=_setting(
-            "what to do: `up`, `down`, `status` and so on, as listed above"
-        ),
+        metadata=_setting("command: `up`, `down`, `status` and so on"),
     )
     target: int | None = field(
-        default=None, metadata=_setting("the version N of a command that has one", ge=0)
+        default=None,
+        metadata=_setting("version N, for the commands that have one", ge=0),
     )
     check: bool = field(
         default=False,
-        metadata=_setting("`status` and `plan` exit with 3 when something is pending"),
+        metadata=_setting("`status` and `plan` exit with 3 if a migration is pending"),
     )
     name: str | None = field(
         default=None,
-        metadata=_setting("what `create` calls the new file", min_length=1),
+        metadata=_setting("name of the file that `create` makes", min_length=1),
     )
     kind: Literal["sql", "py"] = field(
-        default="sql", metadata=_setting("what `create` makes: `sql` or `py`")
+        default="sql",
+        metadata=_setting("type of the file that `create` makes: `sql` or `py`"),
     )
     sequential: bool = field(
         default=False,
-        metadata=_setting("`create` gives the next number as version, not a timestamp"),
+        metadata=_setting("`create` uses the next number as version, not the time"),
     )
-    wait: Duration = field(
-        default=300.0, metadata=_setting("how long `wait` waits for the version")
-    )
-    database_url: Secret | None = field(
+    wait: Duration = field(default=300.0, metadata=_setting("how long `wait` waits"))
+    database_url: SecretText = field(
         default=None,
         metadata=_setting(
-            "where: a URL or keywords; without it libpq's `PG*` variables say;"
+            "the database, as a URL or keywords (default: libpq's `PG*` variables);"
             " `embedded:DIR` starts a private PostgreSQL for development"
         ),
     )
-    password: Secret | None = field(
+    password: SecretText = field(
         default=None,
         metadata=_setting(
-            "the password, in place of the URL's; with `MIGRATOR_PASSWORD_FILE` the"
-            " file is read again for each connection"
+            "password, instead of the URL's; `MIGRATOR_PASSWORD_FILE` is read again for"
+            " each connection"
         ),
     )
     password_command: str | None = field(
         default=None,
         metadata=_setting(
-            "a program with its arguments, without a shell: the first line that it"
-            " prints is the password; it runs again for each connection",
+            "program and arguments, run without a shell for each connection; the first"
+            " line of its output is the password",
             min_length=1,
         ),
     )
-    password_provider: Literal["none", "rds-iam"] = field(
+    password_provider: Literal["none", "rds-iam", "cloudsql-iam", "entra"] = field(
         default="none",
         metadata=_setting(
-            "`rds-iam` makes a token of AWS's IAM the password, a new one for each"
-            " connection"
+            "use a token as the password, a new one for each connection: `rds-iam`"
+            " (AWS), `cloudsql-iam` (Google Cloud), `entra` (Azure)"
         ),
     )
     migrations_dir: Paths = field(
         default=(Path("migrations"),),
         metadata=_setting(
-            "where the files are: a directory or a `.tar.gz`, several with `:` between"
-            " them; in the image that is `/migrations`"
+            "directory or `.tar.gz` of the migrations, several separated by `:`; in the"
+            " image `migrations` is `/migrations`"
         ),
     )
     base: Paths = field(
         default=(),
         metadata=_setting(
-            "where the base branch's files are, for `validate`: a directory or a"
-            " `.tar.gz`"
+            "directory or `.tar.gz` of the base branch, which `validate` compares with"
         ),
     )
     table: TableName = field(
         default="goose_db_version",
-        metadata=_setting("the tracking table, `schema.table` allowed"),
+        metadata=_setting("tracking table, with or without a schema"),
     )
     split: Split = field(
         default=Split.GOOSE,
         metadata=_setting(
-            "who says where a statement ends: `goose` (`;` at a line's end,"
-            " StatementBegin/End) or `postgres` (PostgreSQL's own lexical rules)"
+            "where a statement ends: `goose` (`;` at the end of a line, or"
+            " StatementBegin/End) or `postgres` (PostgreSQL's lexical rules)"
         ),
     )
     no_versioning: bool = field(
         default=False,
         metadata=_setting(
-            "run the files whatever was applied, and leave the table alone"
+            "run the files without reading or writing the tracking table"
         ),
     )
     allow_missing: bool = field(
@@ -156,52 +136,54 @@ class Settings:
     )
     on_db_ahead: OnProblem = field(
         default=OnProblem.WARN,
-        metadata=_setting("database newer than the files: `warn`, `fail`, `ignore`"),
+        metadata=_setting(
+            "if the database is newer than the files: `warn`, `fail`, `ignore`"
+        ),
     )
     on_drift: OnProblem = field(
         default=OnProblem.WARN,
-        metadata=_setting("an applied file has changed: `warn`, `fail`, `ignore`"),
+        metadata=_setting("if an applied file has changed: `warn`, `fail`, `ignore`"),
     )
     on_invalid_index: OnInvalidIndex = field(
         default=OnInvalidIndex.DROP,
         metadata=_setting(
-            "what a concurrent build left INVALID, of an index that a file builds:"
-            " `drop` and build again, `fail`"
+            "if an interrupted concurrent build left the index of a migration INVALID:"
+            " `drop` it and build it again, `fail`"
         ),
     )
     history: HistoryMode = field(
         default=HistoryMode.AUTO,
         metadata=_setting(
-            "keep a side table of our own, `migrator_history`, with content and times"
-            " of what was applied: `true`, `false`, or `auto`: unless a publication of"
-            " all tables would send it to subscribers that do not have it"
+            "keep the table `migrator_history`, with checksums and times of applied"
+            " migrations: `true`, `false`, or `auto`: unless a publication of all"
+            " tables would send it to subscribers that do not have it"
         ),
     )
     connect_wait: Duration = field(
         default=60.0,
         metadata=_setting(
-            "how long to wait for the server to take connections, at first and whenever"
-            " one is lost: all waits of a run together"
+            "how long to wait for the server to accept connections, at the start and"
+            " after a lost one: all waits of a run together"
         ),
     )
     lock: Lock = field(
         default=Lock.AUTO,
         metadata=_setting(
-            "how migrators exclude each other: `session` (goose's advisory lock),"
+            "lock against other migrators: `session` (goose's advisory lock),"
             " `table` (goose's lease), `none`, or `auto`: `table` behind a pooler, else"
             " `session`"
         ),
     )
     lock_wait: Duration = field(
-        default=300.0, metadata=_setting("how long to wait for another migrator")
+        default=300.0, metadata=_setting("how long to wait for that lock")
     )
     lock_timeout: Duration = field(
-        default=5.0, metadata=_setting("PostgreSQL's `lock_timeout` for our statements")
+        default=5.0, metadata=_setting("PostgreSQL's `lock_timeout` for migrations")
     )
     lock_retry: Duration = field(
         default=300.0,
         metadata=_setting(
-            "how long to retry a migration that met lock timeouts, deadlocks,"
+            "how long to retry a migration after lock timeouts, deadlocks and"
             " serialization failures"
         ),
     )
@@ -215,56 +197,63 @@ class Settings:
     statement_timeout: Duration = field(
         default=0.0,
         metadata=_setting(
-            "PostgreSQL's `statement_timeout` for our statements; 0 is none"
+            "PostgreSQL's `statement_timeout` for migrations; 0 disables it"
         ),
     )
     deadline: Duration = field(
-        default=0.0, metadata=_setting("for the whole run; 0 is none")
+        default=0.0, metadata=_setting("limit for the whole run; 0 disables it")
     )
     linger: bool = field(
         default=False,
         metadata=_setting(
-            "stay after `up`, `up-by-one`, `up-to` or `wait` succeeded, until"
-            " SIGTERM: for `docker compose up --wait`"
+            "keep running until SIGTERM after `up`, `up-by-one`, `up-to` or `wait`"
+            " succeeded: for `docker compose up --wait`"
         ),
     )
     env_file: str | None = field(
         default=None,
-        metadata=_setting(
-            "a file of `NAME=value` lines for what the environment lacks"
-        ),
+        metadata=_setting("file of `NAME=value` lines, for variables that are not set"),
     )
     role: str | None = field(
-        default=None, metadata=_setting("`SET ROLE` on our sessions", min_length=1)
+        default=None,
+        metadata=_setting(
+            "role that the sessions assume with `SET ROLE`", min_length=1
+        ),
     )
     search_path: str | None = field(
         default=None,
-        metadata=_setting("`search_path` of our sessions, as `SET` takes it"),
+        metadata=_setting("`search_path` of the sessions, in the syntax of `SET`"),
     )
     session: SessionState = field(
         default=SessionState.RESET,
         metadata=_setting(
-            "session state between the files of a run: `reset` gives each file the same"
-            " settings and role, `keep` leaves those of one file to the next, as goose"
-            " does"
+            "settings and role between the files of a run: `reset` restores them for"
+            " each file, `keep` leaves them to the next file, as goose does"
         ),
     )
-    log_format: Literal["auto", "json", "console"] = field(
+    log_format: Literal["auto", "json", "console", "plain"] = field(
         default="auto",
-        metadata=_setting("`json`, `console`, or `auto`: console on a terminal"),
+        metadata=_setting(
+            "`json`; `console`: sentences for a person; `plain`: only the answer of"
+            " `status`, `version` or `plan` on stdout, the rest on stderr; `auto`:"
+            " `console` on a terminal, else `json`"
+        ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(
-        default="info", metadata=_setting("`debug`, `info`, `warning`, `error`")
+        default="info",
+        metadata=_setting(
+            "lowest level that is logged: `debug`, `info`, `warning`, `error`"
+        ),
     )
     termination_log: Path = field(
         default=Path("/dev/termination-log"),
-        metadata=_setting("the termination message; written where the file exists"),
+        metadata=_setting("file for the termination message; written if it exists"),
     )
     shutdown_urls: Addresses = field(
         default=(),
         metadata=_setting(
-            "what gets a POST when the run is over, such as a proxy's"
-            " `http://127.0.0.1:15020/quitquitquit`; several with commas"
+            "URLs that get a POST at the end of the run, separated by commas, such as a"
+            " proxy's `http://127.0.0.1:15020/quitquitquit`"
         ),
     )
 
@@ -303,12 +292,17 @@ def read_settings(
 
 
 def _read(values: Mapping[str, str]) -> Settings:
+    declared = {each.name: each for each in fields(Settings)}
+    found: dict[str, Any]
     try:
-        return parse_strict(Settings, values)
+        found = {
+            name: parse_value(declared[name].type, values[name]) for name in values
+        }
     except ValueError:
-        from migrator.config.validation import validate  # noqa: PLC0415 - it takes long
+        from migrator.config.validation import validate  # noqa: PLC0415 - 100 ms
 
-        return validate(Settings, values)
+        found = validate(fields(Settings), values)
+    return Settings(**found)
 
 
 def _incomplete(settings: Settings) -> Iterator[str]:

@@ -7,18 +7,12 @@ be right as well: that is for `migrator.config.validation` to say.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from migrator.domain.identifiers import check_table
 from migrator.domain.urls import http_url
-
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -31,8 +25,6 @@ _ADDRESS = (
     r"https?://(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])"
     r"(?::[0-9]{1,5})?(?:[/?][!-~]*)?"
 )
-# longer ones are left to the judge: CPython itself limits what int() reads
-_DIGITS = 18
 
 
 def parse_duration(text: object) -> object:
@@ -128,6 +120,10 @@ class Secret:
         return self._text
 
 
+SecretText = Annotated[Secret | None, Secret]
+"""A text that printing does not show; what stands beside the type reads it."""
+
+
 def parse_value(kind: Any, text: str) -> object:
     """
     Return what *text* says to a field that is declared as *kind*.
@@ -138,27 +134,13 @@ def parse_value(kind: Any, text: str) -> object:
     Raises:
         ValueError: It says nothing that is certain, right or wrong.
     """
-    # no surrogates: what is not UTF-8 is not certain to be text
-    if not text or not text.isprintable():
+    if not text:
         raise ValueError(text)
     if get_origin(kind) is Literal:
         return _parse_choice(text, get_args(kind))
+    if get_origin(kind) is Annotated:
+        return get_args(kind)[1](text)
     return _READERS.get(kind, kind)(text)  # an enum is called with its value
-
-
-def parse_strict(kind: type[_Settings], texts: Mapping[str, str]) -> _Settings:
-    """
-    Return the settings that *texts*, by field, ask for, where all are certain.
-
-    Raises:
-        ValueError: One is not certain, or no setting: `config.validation` decides.
-    """
-    kinds = {each.name: each.type for each in fields(kind)}
-    if not texts.keys() <= kinds.keys():
-        raise ValueError(texts.keys() - kinds.keys())
-    return kind(
-        **{name: parse_value(kinds[name], text) for name, text in texts.items()}
-    )
 
 
 def _parse_choice(text: str, known: tuple[str, ...]) -> str:
@@ -172,20 +154,13 @@ def _parse_bool(text: str) -> bool:
 
 
 def _parse_int(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+    if not (text.isascii() and text.isdecimal()):
         raise ValueError(text)
     return int(text)
 
 
 _READERS: Mapping[Any, Callable[[str], object]] = {
-    str: str,
     str | None: str,
     int | None: _parse_int,
     bool: _parse_bool,
-    Path: Path,
-    Paths: parse_paths,
-    Secret | None: Secret,
-    Duration: parse_duration,
-    Addresses: parse_addresses,
-    TableName: check_table,
 }

@@ -88,13 +88,13 @@ def check_password(password: str, lacking: str) -> str:
 def _failure(program: str, code: int, stderr: bytes) -> str:
     """Return what to tell: of what it said only the last line, where errors stand."""
     *_, last = ("", *stderr.decode(errors="replace").strip().splitlines())
-    said = f": {_shorten(last.strip())}" if last else ""
+    said = f": {shorten(last.strip(), _MOST_SHOWN)}" if last else ""
     return f"{program} ended with code {code}{said}"
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str, most: int) -> str:
     """Return *text* up to a blank: half a secret would not be recognized and masked."""
-    if len(text) <= _MOST_SHOWN:
+    if len(text) <= most:
         return text
-    *words, _ = text[: _MOST_SHOWN + 1].split(" ")
+    *words, _ = text[: most + 1].split(" ")
     return " ".join((*words, "…"))

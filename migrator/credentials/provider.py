@@ -51,9 +51,9 @@ class PasswordChoice(NamedTuple):
             return FromFile(self.file)
         if self.command is not None:
             return FromCommand(self.command, learn)
-        from migrator.credentials.rds import rds_token  # noqa: PLC0415 - rare
+        from migrator.credentials.cloud_token import cloud_token  # noqa: PLC0415 - rare
 
-        return rds_token(parameters, environ)
+        return cloud_token(self.provider, parameters, environ)
 
 
 def faults(given: bool, command: str | None, provider: str) -> Iterator[str]:  # noqa: FBT001

@@ -1,1 +1,1 @@
-"""The nouns of a migration run: immutable values that import nothing of ours."""
+"""Immutable values of a migration run, without imports from other packages."""

@@ -1,4 +1,4 @@
-"""Delays between attempts, as numbers."""
+"""Intervals, and the delays between attempts."""
 
 import random
 import time
@@ -9,37 +9,36 @@ from typing import NamedTuple
 HEARTBEAT_S = 5.0
 """Between renewals of a lease; goose: lock/postgres.go, NewPostgresTableLocker."""
 
-
-WATCH_S = (3.0, 30.0)
-"""When progress is first reported, and the longest time between two such lines."""
+PROGRESS_INTERVALS_S = (3.0, 30.0)
+"""When progress is first reported, and the longest time between two reports."""
 
 
 class Backoff(NamedTuple):
-    """How to space attempts: from *first_s*, doubling up to *most_s*, jittered."""
+    """Delays between attempts, from *initial_s*, doubling up to *max_s*, jittered."""
 
     total_s: float
-    """How long to go on after the first attempt; 0 means one attempt only."""
+    """How long to retry after the first attempt; 0 means one attempt only."""
 
-    first_s: float = 0.1
-    most_s: float = 2.0
+    initial_s: float = 0.1
+    max_s: float = 2.0
 
     def delays(
         self,
         *,
-        least: Callable[[], float] = lambda: 0.0,
+        minimum_s: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> Iterator[float]:
         """
-        Yield seconds to sleep before each next attempt, until *total_s* has passed.
+        Yield the seconds to sleep before each attempt, until *total_s* has passed.
 
-        The time that attempts themselves take counts: *clock* is read, delays are
-        not added up. Each delay is between half and the whole of its step, so that
-        pods that started together drift apart. *least* is asked each time: the step is
-        at least twice as long, or *most_s*. *clock* and *jitter* are for tests.
+        The duration of the attempts counts too. Each delay is between half and the
+        whole of its step, so that pods that started together do not retry together.
+        Each step is at least twice the current value of *minimum_s*, or *max_s*.
+        *clock* and *jitter* are for tests.
         """
-        started, step = clock(), self.first_s
-        while (left := self.total_s - (clock() - started)) > 0:
-            step = max(step, min(2 * least(), self.most_s))
-            yield min(jitter(step / 2, step), left)
-            step = min(step * 2, self.most_s)
+        started, step = clock(), self.initial_s
+        while (left_s := self.total_s - (clock() - started)) > 0:
+            step = max(step, min(2 * minimum_s(), self.max_s))
+            yield min(jitter(step / 2, step), left_s)
+            step = min(step * 2, self.max_s)

@@ -1,58 +1,56 @@
 """
-What errors are about: a fault in a file, the server's words, a place.
+The values in errors and events: a fault in a file, a server's message, a place.
 
-Named tuples, whose classes are made five times as fast as frozen dataclasses.
+Named tuples, because creating their classes is five times as fast as for dataclasses.
 """
 
 from typing import Annotated, NamedTuple
 
 
-Word = Annotated[str, "ours"]
+Word = Annotated[str, "not masked"]
 """
-A word that we choose, or a code: nothing that a file, a server or a person has written.
+The type of text that migrator itself chooses, or of a code: not from a file or server.
 
-So no secret can be in it, and a secret that happens to read the same does not mask it.
+It contains no secret, so it is not masked, even if a secret happens to be equal to it.
 """
 
 
 def words_of(kind: type) -> frozenset[str]:
-    """Return the names of what *kind* declares as `Word` or as `Word | None`."""
+    """Return the names of the fields of *kind* of the type `Word` or `Word | None`."""
     return frozenset(
-        name for name, declared in kind.__annotations__.items() if declared in _WORDS
+        name
+        for name, hint in kind.__annotations__.items()
+        if hint in (Word, Word | None)
     )
 
 
-_WORDS = (Word, Word | None)
-
-
 class Fault(NamedTuple):
-    """One thing wrong in one migration file, with its place and its remedy."""
+    """One fault of one migration file, with its place and its remedy."""
 
     path: str
     """The file's name inside the migrations directory."""
 
     line: int
-    """From 1; 0 when the fault is the file's, not a line's."""
+    """From 1; 0 if the fault is about the whole file."""
 
     column: int
-    """From 1, in characters; 0 when the fault is the file's or the line's."""
+    """From 1, in characters; 0 if the fault is about the whole line or file."""
 
     slug: Word
-    """What kind of fault: a stable word for machines, such as `empty_block`."""
+    """The kind of fault, stable for programs, such as `empty_block`."""
 
     message: str
     """Reason and remedy, one sentence each."""
 
     def __str__(self) -> str:
-        place = ":".join(str(n) for n in (self.line, self.column) if n)
-        return f"{self.path}:{place}: {self.message}" if place else self._location()
-
-    def _location(self) -> str:
-        return f"{self.path}: {self.message}"
+        place = ":".join(
+            str(part) for part in (self.path, self.line, self.column) if part
+        )
+        return f"{place}: {self.message}"
 
 
 class ServerMessage(NamedTuple):
-    """What PostgreSQL said about an error, field by field (PQresultErrorField)."""
+    """PostgreSQL's message about an error, by fields (PQresultErrorField)."""
 
     sqlstate: Word | None
     message: str
@@ -65,7 +63,7 @@ class ServerMessage(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where in a migration file something happened."""
+    """A place in a migration file, or in migrator's own messages for the file."""
 
     version: int
     path: str
@@ -76,8 +74,8 @@ class Place(NamedTuple):
 
     phase: str = ""
     """
-    What of the migrator's own messages for this file it is, such as `at COMMIT`; empty
-    for what stands in the file. Line, column and statement say nothing then.
+    Which of migrator's own messages for the file, such as `at COMMIT`; empty for a
+    place in the file. With a phase, line, column and statement are meaningless.
     """
 
     def __str__(self) -> str:
@@ -87,10 +85,12 @@ class Place(NamedTuple):
 
     @property
     def fields(self) -> dict[str, int | str]:
-        """Return what is known of it, field by field."""
+        """Return the fields that have a meaning."""
         if self.phase:
             return {"version": self.version, "path": self.path, "phase": self.phase}
-        return {name: n for name, n in self._asdict().items() if name != "phase"}
+        return {
+            name: value for name, value in self._asdict().items() if name != "phase"
+        }
 
 
 AT_COMMIT = "at COMMIT"
@@ -102,21 +102,21 @@ INSPECTING = "querying the catalogs"
 
 
 class OpenIntent(NamedTuple):
-    """A migration without a transaction that has begun and is not recorded."""
+    """A NO TRANSACTION migration that has started and is not recorded."""
 
     version: int
     direction: str
     completed: int
-    """How many of its statements are in effect, for certain."""
+    """How many of its statements are certainly applied."""
 
 
 class Drift(NamedTuple):
-    """An applied file that says something else today."""
+    """A file that has changed since it was applied."""
 
     version: int
     path: str
     applied: str
-    """The checksum of what was applied."""
+    """The checksum of the applied file."""
 
     found: str
-    """The checksum of what is on disk."""
+    """The checksum of the current file."""

@@ -1,8 +1,8 @@
 """
-The nouns of a migration run, all immutable.
+Migrations, their statements, the steps of a plan and the goals of a run.
 
-Named tuples, whose classes are made five times as fast as frozen dataclasses. `Redo`
-and `Reset` have no fields: as tuples they would equal each other.
+Named tuples, because creating their classes is five times as fast as for dataclasses.
+`Redo` and `Reset` have no fields: as named tuples they would be equal.
 """
 
 from bisect import bisect_right
@@ -14,21 +14,21 @@ from migrator.domain.facts import Fault, Place
 
 
 class Direction(Enum):
-    """Which half of a migration runs."""
+    """The direction of a step."""
 
     UP = "up"
     DOWN = "down"
 
 
 class Split(Enum):
-    """Who says where a statement ends: goose's `;` at a line's end, or the lexer."""
+    """Where a statement ends: at a `;` at a line's end, or by PostgreSQL's lexer."""
 
     GOOSE = "goose"
     POSTGRES = "postgres"
 
 
 class OnProblem(Enum):
-    """What to do about something that is odd and may be right."""
+    """What to do about something suspicious that may be correct."""
 
     WARN = "warn"
     FAIL = "fail"
@@ -36,24 +36,24 @@ class OnProblem(Enum):
 
 
 class OnInvalidIndex(Enum):
-    """What to do about an index that a concurrent build has left INVALID."""
+    """What to do about an index that a concurrent build left INVALID."""
 
     DROP = "drop"
     FAIL = "fail"
 
 
 class HistoryMode(Enum):
-    """Whether to keep a side table of our own, `migrator_history`."""
+    """Whether to write the history table `migrator_history`."""
 
     AUTO = "auto"
-    """Unless creating it would stop the subscribers of a publication of all tables."""
+    """Yes, unless creating it would stop subscribers of a publication of all tables."""
 
     TRUE = "true"
     FALSE = "false"
 
     @classmethod
     def _missing_(cls, value: object) -> "HistoryMode | None":
-        """Take the words that stand for a switch elsewhere, too."""
+        """Accept the other spellings of a boolean setting."""
         word = str(value).lower()
         if word in {"auto", "true", "t", "yes", "y", "on", "1"}:
             return cls.AUTO if word == "auto" else cls.TRUE
@@ -61,17 +61,17 @@ class HistoryMode(Enum):
 
 
 class SessionState(Enum):
-    """What becomes of a session's settings and role where a file ends."""
+    """What happens to the session's settings and role at the end of a file."""
 
     RESET = "reset"
-    """Each file begins with the same ones."""
+    """Each file starts with the same settings and role."""
 
     KEEP = "keep"
-    """The next file of the run finds them as they are, as with goose."""
+    """The next file of the run starts with those of the previous one, as in goose."""
 
 
 class Lock(Enum):
-    """How migrators exclude each other."""
+    """The kind of migration lock."""
 
     AUTO = "auto"
     SESSION = "session"
@@ -80,10 +80,10 @@ class Lock(Enum):
 
 
 class Statement(NamedTuple):
-    """One text for the server, and where it stands in its file."""
+    """The text of one statement, and its place in the file."""
 
     text: str
-    """What is sent; bytes that are not UTF-8 are surrogate escapes."""
+    """The text to send; bytes that are not UTF-8 are surrogate escapes."""
 
     line: int
     """The file's line of the first character, from 1."""
@@ -93,8 +93,8 @@ class Statement(NamedTuple):
 
     jumps: tuple[tuple[int, int], ...] = ()
     """
-    Where lines of the text do not follow each other in the file: pairs of a line's
-    number in the text (from 0) and its line in the file, ascending.
+    Where consecutive lines of the text are not consecutive in the file: pairs of the
+    line's number in the text (from 0) and its line in the file, ascending.
     """
 
     data: Iterable[str] | None = None
@@ -114,7 +114,7 @@ class Statement(NamedTuple):
         return self._file_line(number), column + (self.column - 1 if not number else 0)
 
     def cut(self, start: int, end: int) -> "Statement":
-        """Return what stands from *start* to before *end* of the text, at its place."""
+        """Return the text from *start* to before *end* as a statement at its place."""
         line, column = self.locate(start + 1)
         number = self.text.count("\n", 0, start)
         last = number + self.text.count("\n", start, end)
@@ -132,7 +132,7 @@ class Statement(NamedTuple):
 
 
 class Statements(Protocol):
-    """Statements in their order: a tuple, or those of a large file, read again."""
+    """Statements in order: a tuple, or those of a large file, read each time."""
 
     def __len__(self) -> int: ...
 
@@ -140,45 +140,45 @@ class Statements(Protocol):
 
 
 class Script(NamedTuple):
-    """A Python module as it was read, and its function that one direction calls."""
+    """The text of a Python migration, and the function that one direction calls."""
 
     text: str
     file: str
-    """The whole path, for tracebacks."""
+    """The full path, for tracebacks."""
 
     function: str
     line: int
     """The file's line of the function's `def`, from 1."""
 
     repeatable: bool = False
-    """Whether one that was stopped without a transaction may be called again."""
+    """Whether a call that was interrupted without a transaction may be repeated."""
 
     @property
     def call(self) -> Statement:
-        """Return the call, as if it were a statement: for telling, not for sending."""
+        """Return the call as a statement, for messages; it is not sent."""
         return Statement(f"{self.function}(conn)", self.line)
 
 
 class Section(NamedTuple):
-    """One direction of a migration: what it runs, and what is wrong with it."""
+    """One direction of a migration: its statements or script, and its faults."""
 
     statements: Statements = ()
     faults: tuple[Fault, ...] = ()
     script: Script | None = None
-    """What a migration in Python runs in place of statements."""
+    """The script of a Python migration, which has no statements."""
 
     begin: str = "BEGIN"
     """
-    What begins its transaction. A half that is one `BEGIN … COMMIT` has options of its
-    own in it; neither of the two is among the statements then.
+    The statement that begins its transaction. A section that is one `BEGIN … COMMIT`
+    may give options in it; its own BEGIN and COMMIT are not among the statements.
     """
 
     warnings: tuple[Fault, ...] = ()
-    """What is odd about it, and stops nothing."""
+    """Faults that do not stop a run."""
 
     @property
     def listed_statements(self) -> Statements:
-        """Return what is listed and counted: the statements, or the script's call."""
+        """Return the statements to list and count: the script's call if it has one."""
         return self.statements if self.script is None else (self.script.call,)
 
 
@@ -192,17 +192,20 @@ class Migration(NamedTuple):
     up: Section
     down: Section
     transaction: bool = True
-    """False for a file that wants none; it holds for both directions."""
+    """False for a NO TRANSACTION file; it applies to both directions."""
 
     checksum: str = ""
-    """SHA-256 of the content, normalised; empty when nobody has read it."""
+    """SHA-256 of the normalised content; empty if the file was not read."""
+
+    is_large: bool = False
+    """Whether its statements are not kept: each iteration over them reads the file."""
 
     def section(self, direction: Direction) -> Section:
-        """Return the half that *direction* runs."""
+        """Return the section of *direction*."""
         return self.up if direction is Direction.UP else self.down
 
     def place(self, statement: Statement, number: int, position: int = 1) -> Place:
-        """Return where *position* of *statement*, the *number*-th from 1, stands."""
+        """Return the place of *position* in *statement*, the *number*-th from 1."""
         line, column = statement.locate(position)
         return Place(
             version=self.version,
@@ -214,34 +217,35 @@ class Migration(NamedTuple):
 
 
 class Files(NamedTuple):
-    """A migrations directory, read at once."""
+    """The migrations of a directory."""
 
     migrations: tuple[Migration, ...]
     """By version, ascending; versions are unique."""
 
     faults: tuple[Fault, ...] = ()
-    """What no command that uses the files may ignore: names, duplicates, no access."""
+    """Of the directory: invalid names, duplicate versions, unreadable files."""
 
     @property
     def all_faults(self) -> tuple[Fault, ...]:
-        """Return every fault once: the directory's, then the files' in their order."""
-        found = dict.fromkeys(self.faults)
-        for migration in self.migrations:
-            found.update(dict.fromkeys((*migration.up.faults, *migration.down.faults)))
-        return tuple(found)
+        """Return every fault once: the directory's, then the files' in order."""
+        faults = [fault for section in self._sections for fault in section.faults]
+        return tuple(dict.fromkeys((*self.faults, *faults)))
 
     @property
     def all_warnings(self) -> tuple[Fault, ...]:
-        """Return what is odd about the files, in their order."""
-        found: dict[Fault, None] = {}
+        """Return the warnings of the files, in order, each once."""
+        warnings = [fault for section in self._sections for fault in section.warnings]
+        return tuple(dict.fromkeys(warnings))
+
+    @property
+    def _sections(self) -> Iterator[Section]:
         for migration in self.migrations:
-            for section in (migration.up, migration.down):
-                found.update(dict.fromkeys(section.warnings))
-        return tuple(found)
+            yield migration.up
+            yield migration.down
 
     @property
     def newest(self) -> int:
-        """Return the highest version, 0 when there is no file."""
+        """Return the highest version, 0 if there is no file."""
         return self.migrations[-1].version if self.migrations else 0
 
 

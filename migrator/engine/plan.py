@@ -111,8 +111,8 @@ def _not_pipelined_reason(step: Step) -> str:
         return "it is written in Python"
     if not step.migration.transaction:
         return "it runs without a transaction"
-    if not isinstance(step.statements, tuple):
-        return ""  # a large file would be read once more
+    if step.migration.is_large:
+        return ""  # the file would be read once more
     reasons = ((n, not_pipelined_reason(s)) for n, s in enumerate(step.statements, 1))
     return next((f"statement {n}: {why}" for n, why in reasons if why), "")
 

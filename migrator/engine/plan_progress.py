@@ -1,4 +1,4 @@
-"""How far a plan has come: by our own count, and by what the table says of it."""
+"""Which steps of a plan are done: by our own count, and by what the table says."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,16 +11,16 @@ _Key = tuple[int, Direction]
 
 
 class PlanDiff(NamedTuple):
-    """What the table says of a plan, as far as our own count does not."""
+    """Where the table's account of a plan differs from our own count."""
 
     lost: tuple[Step, ...]
-    """They were through, and are in effect no more."""
+    """Counted as done, and not in the table any more."""
 
     confirmed: tuple[Step, ...]
-    """They are through, and we have sent all of them."""
+    """In the table and not counted yet; this run has sent all of them."""
 
     others: tuple[Step, ...]
-    """They are through, and it was not we who have done it."""
+    """In the table and not counted yet; another run has executed them."""
 
 
 class PlanProgress:
@@ -31,60 +31,61 @@ class PlanProgress:
         self._before = frozenset(before.rows)
         self._sent: set[_Key] = set()
         self._done: dict[_Key, bool] = {}
-        """What is through, and whether we have done it."""
+        """The steps that are done, and whether this run has executed them."""
 
     @property
-    def left(self) -> tuple[Step, ...]:
-        """Return the steps that are still to be taken, in their order."""
+    def remaining(self) -> tuple[Step, ...]:
+        """Return the steps that are not done, in their order."""
         return tuple(step for step in self._plan if _key(step) not in self._done)
 
     @property
-    def taken(self) -> tuple[Step, ...]:
-        """Return the steps that we have taken, in their order."""
+    def applied(self) -> tuple[Step, ...]:
+        """Return the steps that this run has executed, in their order."""
         return tuple(step for step in self._plan if self._done.get(_key(step)))
 
     @property
-    def done(self) -> int:
-        """Return how many steps are through, whoever has taken them."""
+    def done_count(self) -> int:
+        """Return how many steps are done, by this run or another."""
         return len(self._done)
 
-    def send(self, step: Step) -> None:
-        """Count *step* as one that the server may have got to its end."""
-        self._sent.add(_key(step))
+    def mark_sent(self, steps: Iterable[Step]) -> None:
+        """Count *steps* as sent to their end: the server may have committed them."""
+        self._sent.update(map(_key, steps))
 
-    def end(self, step: Step, *, ours: bool) -> None:
-        """Count *step* as through, and as *ours* or another run's."""
+    def mark_done(self, step: Step, *, ours: bool) -> None:
+        """Count *step* as done, by this run (*ours*) or another."""
         self._done[_key(step)] = ours
 
     def diff(self, now: History) -> PlanDiff:
-        """Return what the history *now* says that is not counted."""
-        through = {_key(step) for step in self._recorded_steps(now)}
-        fresh = [s for s in self._plan if _key(s) in through - self._done.keys()]
+        """Return where the history *now* differs from what is counted."""
+        recorded = {_key(step) for step in self._recorded_steps(now)}
+        lost, new = self._done.keys() - recorded, recorded - self._done.keys()
+        sent = new & self._sent
         return PlanDiff(
-            lost=tuple(s for s in self._plan if _key(s) in self._done.keys() - through),
-            confirmed=tuple(s for s in fresh if _key(s) in self._sent),
-            others=tuple(s for s in fresh if _key(s) not in self._sent),
+            lost=tuple(s for s in self._plan if _key(s) in lost),
+            confirmed=tuple(s for s in self._plan if _key(s) in sent),
+            others=tuple(s for s in self._plan if _key(s) in new - sent),
         )
 
-    def complete(self, now: History) -> bool:
-        """Return whether all of the plan is through by what the history *now* says."""
+    def is_complete(self, now: History) -> bool:
+        """Return whether the history *now* has all of the plan."""
         return len(tuple(self._recorded_steps(now))) == len(self._plan)
 
-    def apply(self, news: PlanDiff) -> None:
-        """Count *news*; what was sent before is decided then."""
-        for step in news.lost:
+    def apply(self, diff: PlanDiff) -> None:
+        """Count *diff*; with it, the outcome of all that was sent is known."""
+        for step in diff.lost:
             del self._done[_key(step)]
-        for step in news.confirmed:
-            self.end(step, ours=True)
-        for step in news.others:
-            self.end(step, ours=False)
+        for step in diff.confirmed:
+            self.mark_done(step, ours=True)
+        for step in diff.others:
+            self.mark_done(step, ours=False)
         self._sent.clear()
 
     def _recorded_steps(self, now: History) -> Iterable[Step]:
         """
-        Yield the steps that are in effect by what the history *now* says.
+        Yield the steps that are done by what the history *now* says.
 
-        `redo` takes a version back and applies it again: then its row is another one.
+        `redo` reverts a version and applies it again: then its row is another one.
         """
         again = {s.migration.version for s in self._plan if s.direction is Direction.UP}
         rows: dict[int, list[bool]] = {}

@@ -1,7 +1,8 @@
-"""What a lost session comes to: another one soon, or the end of the run."""
+"""Decides whether a run connects again after a lost session, and when."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from migrator.domain.model import Step
 from migrator.engine.wait_budget import WaitBudget
@@ -16,87 +17,79 @@ from migrator.errors import (
 )
 from migrator.events.base import Event
 from migrator.events.database import ConnectionLost, ConnectionRetried
-from migrator.pg.errors.remedies import SPARE_SESSIONS, find_terminator
+from migrator.pg.errors.remedies import SPARE_SESSIONS_REMEDY, find_terminator
 
 
 ATTEMPTS = 3
-"""How often one migration is begun whose session dies: it may be what kills it."""
+"""How often a migration is started whose session ends: it may be the cause."""
 
 Lost = ConnectionLostError | UnavailableError | TrackingTableLockedError
+"""What another session may overcome."""
 
 
-def catch_loss(work: Callable[[], None]) -> Lost | None:
-    """Do *work*, and return what ended it, if it may go on in another session."""
-    try:
-        work()
-    except (ConnectionLostError, UnavailableError, TrackingTableLockedError) as error:
-        return error
-    return None
+class Position(NamedTuple):
+    """Where a run was when a session was lost."""
+
+    done: int
+    """How many steps were done, by whomever; -1 before there is a plan."""
+
+    executing: bool
+    """Whether a step was executing: only then it may be what ended the session."""
+
+    applied_any: bool = False
+    """Whether this run has executed a step to its end."""
+
+    step: Step | None = None
+    """The step that was executing, or is the next."""
 
 
 class ReconnectPolicy:
-    """Counts the losses of one run, and spaces what follows them by *allowance*."""
+    """Counts the losses of one run, and spaces the attempts by its *budget*."""
 
-    def __init__(self, allowance: WaitBudget) -> None:
-        self._allowance = allowance
+    def __init__(self, budget: WaitBudget) -> None:
+        self._budget = budget
         self._last: ConnectionLostError | None = None
-        self._met = 0
+        self._losses = 0
         """How many there have been, of all kinds."""
 
         self._deaths: Counter[int] = Counter()
-        """How often sessions have died, by how many steps were done then."""
+        """How many sessions have ended, by the number of steps done then."""
 
         self._delays: Iterator[float] | None = None
         self._delays_at = -1
         """How many steps were done when the delays began."""
 
-    def delay(
-        self,
-        error: Lost,
-        *,
-        done: int,
-        going: bool,
-        taken: bool,
-        step: Step | None = None,
-    ) -> float:
+    def delay(self, error: Lost, at: Position) -> float:
         """
-        Return how long to wait before another session, or raise what *error* comes to.
-
-        Args:
-            error: What was met.
-            done: How many steps are through, -1 before there is a plan.
-            going: Whether steps were being taken: only then one may be the cause.
-            taken: Whether this run has taken any.
-            step: The one that was taken, or is the next.
+        Return how many seconds to wait before another session after *error*.
 
         Raises:
-            ConnectionLostError: A session has died for good; or the third one at the
-                same step.
-            StatementFailedError: The third one at a step that terminates sessions.
-            UnavailableError, TrackingTableLockedError: As *error* says, and the
-                allowance is spent or no session has died.
+            ConnectionLostError: No session may follow, or this was the third one that
+                ended while the same step was executing.
+            StatementFailedError: The same, and the step terminates other sessions.
+            UnavailableError, TrackingTableLockedError: *error* itself, when the budget
+                is spent, or when no lost session of ours can be the reason.
         """
-        self._met += 1
+        self._losses += 1
         if isinstance(error, TrackingTableLockedError) and (
-            going or self._last is None
+            at.executing or self._last is None
         ):
             raise error
         if isinstance(error, ConnectionLostError):
-            self._count(error, done=done, going=going, step=step)
-        with self._allowance.waiting():
-            delay = next(self._growing_delays(done), None)
+            self._count(error, at)
+        with self._budget.waiting():
+            delay = next(self._growing_delays(at.done), None)
         if delay is None:
-            raise self._final_error(error, taken=taken) from error
+            raise self._final_error(error, applied_any=at.applied_any) from error
         return delay
 
-    def lost_event(
-        self, error: Lost, delay: float, *, done: int, step: Step | None
-    ) -> Event:
-        """Return the event of *error*, met at *step*, after which *delay* is waited."""
+    def lost_event(self, error: Lost, delay: float, at: Position) -> Event:
+        """Return the event that reports *error* and the next attempt in *delay* s."""
+        step = at.step
         if step is None and not isinstance(error, ConnectionLostError):
             return ConnectionRetried(
-                attempt=self._met,
-                waited_s=round(self._allowance.spent_s, 3),
+                attempt=self._losses,
+                waited_s=round(self._budget.spent_s, 3),
                 next_attempt_s=round(delay, 3),
                 reason=error.server.message,
                 sqlstate=error.server.sqlstate,
@@ -106,47 +99,46 @@ class ReconnectPolicy:
             sqlstate=error.server.sqlstate,
             version=step.migration.version if step else None,
             path=step.migration.path if step else None,
-            attempt=self._deaths[done],
+            attempt=self._deaths[at.done],
             next_attempt_s=round(delay, 3),
         )
 
-    def _count(
-        self, error: ConnectionLostError, *, done: int, going: bool, step: Step | None
-    ) -> None:
+    def _count(self, error: ConnectionLostError, at: Position) -> None:
         self._last = error
-        self._deaths[done] += going
+        self._deaths[at.done] += at.executing
         if not error.is_recoverable:
             raise error
-        if self._deaths[done] == ATTEMPTS:
-            raise _terminated(error, step) or error.with_consequence(
-                _KILLING
-            ) from error
+        if self._deaths[at.done] == ATTEMPTS:
+            final = _termination_error(error, at.step)
+            raise final or error.with_consequence(_KILLING) from error
 
     def _growing_delays(self, done: int) -> Iterator[float]:
         """Return delays that grow until another step is done."""
         if self._delays is None or self._delays_at != done:
-            self._delays, self._delays_at = self._allowance.delays(), done
+            self._delays, self._delays_at = self._budget.delays(), done
         return self._delays
 
-    def _final_error(self, error: Lost, *, taken: bool) -> MigratorError:
+    def _final_error(self, error: Lost, *, applied_any: bool) -> MigratorError:
         if self._last is not None and isinstance(error, UnavailableError):
-            spent_s = self._allowance.spent_s
+            spent_s = self._budget.spent_s
             return self._last.with_consequence(
                 _NO_OTHER.format(spent_s, error.server.message)
             )
-        if isinstance(error, ReadOnlyServerError) and taken:
+        if isinstance(error, ReadOnlyServerError) and applied_any:
             return ConnectionLostError(error.server, doing=_SEEKING)
         return error
 
 
-def _terminated(error: ConnectionLostError, step: Step | None) -> MigratorError | None:
+def _termination_error(
+    error: ConnectionLostError, step: Step | None
+) -> MigratorError | None:
     """Return the error of a file that ends the session of its own migration lock."""
     if step is None or not isinstance(error, LockLostError):
         return None
     place = find_terminator(step)
     if place is None or not step.migration.transaction:
         return None
-    return StatementFailedError(place, error.server, remedy=SPARE_SESSIONS)
+    return StatementFailedError(place, error.server, remedy=SPARE_SESSIONS_REMEDY)
 
 
 _KILLING = f"; that was attempt {ATTEMPTS} at this migration, which may be the cause"

@@ -1,29 +1,27 @@
 """
-A run's work under the lock, taken up again when a session dies.
+A run's work under the lock, continued in a new session when one is lost.
 
-    with locked(conn, done):            again from here with each new session
-        plan                            once: the first plan is the one that runs
-        or read what was committed      once our lost sessions are gone
+    attempt_lock(context, conn, …)      again from here with each new session
+        planner.plan_under_lock(…)      once: the first plan is the one that runs
+        or steps.resume(…)              what was committed, by the table
         steps.run(executor)             what is left
 
-What was in flight is known by the table alone, and the table is believed only when no
-session of ours can change it any more: those that were lost are ended first, and the
-look waits for a COMMIT that is on its way.
+Whether a step in flight was committed is known by the table alone, and the table is
+believed only when no session of ours can change it any more: lost sessions are ended
+first, and the query waits for a COMMIT that is on its way.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import closing
+from enum import Enum
 
 import psycopg
 
-from migrator.domain.backoff import Backoff
 from migrator.domain.facts import BEGINNING, ServerMessage
-from migrator.domain.history import History
-from migrator.domain.model import Files, SessionState, Step
+from migrator.domain.model import OnInvalidIndex, SessionState, Step
 from migrator.engine.plan import before, session_left
-from migrator.engine.reconnect_policy import Lost, ReconnectPolicy, catch_loss
+from migrator.engine.planner import Planner
+from migrator.engine.reconnect_policy import Lost, Position, ReconnectPolicy
+from migrator.engine.run_context import RunContext, attempt_lock, connect_and_read
 from migrator.engine.step_runner import StepRunner
 from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
@@ -32,231 +30,228 @@ from migrator.errors import (
     PartiallyAppliedError,
     ReadOnlyServerError,
     StatementFailedError,
+    TrackingTableLockedError,
+    UnavailableError,
 )
-from migrator.events.base import Observer
-from migrator.pg.connection.database import Database
 from migrator.pg.errors.remedies import (
     find_existing_remedy,
-    remedy_of_session,
-    session_lost,
+    find_session_remedy,
+    session_lost_error,
 )
+from migrator.pg.errors.sqlstates import READ_ONLY_TRANSACTION
 from migrator.pg.errors.tracking_errors import translate_errors
-from migrator.pg.errors.translate import READ_ONLY_TRANSACTION
 from migrator.pg.execution.partial_errors import file_place
 from migrator.pg.execution.statements import StatementExecutor
 from migrator.pg.locking.held_lock import NO_LOCK, HeldLock
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.store import TrackingStore
-from migrator.pg.tracking.unversioned import NoTrackingStore
-from migrator.process.cancellation import Cancellation
+from migrator.pg.tracking.store import NoTrackingStore, TrackingStore
 
 
-Locked = Callable[
-    [psycopg.Connection, DatabaseState, Callable[[], bool]],
-    AbstractContextManager[HeldLock | None],
-]
+class _Phase(Enum):
+    PREPARING = "connecting, waiting for the lock, reading the tables"
+    EXECUTING = "steps are executed: one of them may be what ends the session"
 
 
-@dataclass(slots=True, kw_only=True)
 class ReconnectingRun:
-    """One run's work, from the first look to its end."""
+    """One run's work, from the first session to its end."""
 
-    database: Database
-    store: TrackingStore | NoTrackingStore
-    files: Files
-    locked: Locked
-    planned: Callable[[psycopg.Connection, DatabaseState], tuple[Step, ...]]
-    """Makes the plan of what was seen under the lock, and tells it."""
+    def __init__(self, context: RunContext, wait_budget: WaitBudget) -> None:
+        self._context = context
+        self._planner = Planner(context)
+        self._wait_budget = wait_budget
+        self._policy = ReconnectPolicy(wait_budget)
+        self._phase = _Phase.PREPARING
+        self._steps: StepRunner | None = None
+        """None until a plan is made under the lock."""
 
-    idle: Callable[[psycopg.Connection, History], bool]
-    """Whether a history leaves nothing to plan; then it tells so."""
+        self._lock: HeldLock = NO_LOCK
+        """The lock that was held last; after a loss, what of it is left."""
 
-    not_pipelined_reason: Callable[[psycopg.Connection], str]
-    """Why every statement waits for its answer; empty when none has to."""
-
-    drop_invalid: bool
-    """What `StatementExecutor` does with what a concurrent build left behind."""
-    backoff: Backoff
-    """For other sessions' locks."""
-
-    wait_budget: WaitBudget
-    observe: Observer
-    cancellation: Cancellation
-    _reconnect_policy: ReconnectPolicy = field(init=False)
-    _steps: StepRunner | None = None
-    _lock: HeldLock = NO_LOCK
-    """The lock as it was held last: what of it is left, once sessions are lost."""
-
-    _is_going: bool = False
-    """Whether steps are taken: sessions that die before or between are not counted."""
-
-    def __post_init__(self) -> None:
-        self._reconnect_policy = ReconnectPolicy(self.wait_budget)
-
-    def run(self, conn: psycopg.Connection, seen: DatabaseState) -> tuple[Step, ...]:
+    def run(self, conn: psycopg.Connection, state: DatabaseState) -> tuple[Step, ...]:
         """
-        Do what the goal asks for, begun on *conn* after what was *seen* there.
+        Execute what the goal asks for, first on *conn*, where *state* was read.
 
         Raises:
-            ConnectionLostError: A session has died, and the allowance is spent; or one
-                step's session has died three times.
-            UnavailableError: The server takes no writes, and the allowance is spent.
+            ConnectionLostError: A session was lost, and the wait budget is spent; or
+                one step's session has been lost three times.
+            UnavailableError: The server accepts no writes, and the budget is spent.
             MigratorError: As the parts do; what was committed before stays.
         """
         try:
-            return self._run(conn, seen)
+            self._run(conn, state)
         except MigratorError as error:
-            self._explain_existing(error, seen)
-            self._explain_session(error)
+            self._add_advice(error, state)
             if self._steps is not None:
                 self._steps.emit_failure(error)
             raise
+        return () if self._steps is None else self._steps.applied
 
-    def _explain_existing(self, error: MigratorError, before: DatabaseState) -> None:
-        """Say of what exists already how a database without a history gets one."""
-        if before.history.versions or not isinstance(self.store, TrackingStore):
-            return
-        if not isinstance(error, (StatementFailedError, PartiallyAppliedError)):
-            return
-        recorded = self._steps is not None and bool(self._steps.steps_taken)
-        if error.server is not None:
-            remedy = find_existing_remedy(
-                error.server, self.store.name, recorded=recorded
-            )
-            error.advice = "; ".join(filter(None, (error.advice, remedy)))
+    def _run(self, conn: psycopg.Connection, state: DatabaseState) -> None:
+        delay: float | None = None
+        while True:
+            try:
+                if delay is None:
+                    self._work(conn, state)
+                else:
+                    self._work_again(delay)
+            except (
+                ConnectionLostError,
+                UnavailableError,
+                TrackingTableLockedError,
+            ) as error:
+                delay = self._handle_loss(error)
+            else:
+                return
 
-    def _explain_session(self, error: MigratorError) -> None:
-        """Say of what is not there that an earlier file may have led to it."""
-        step = self._steps.next_step if self._steps is not None else None
-        if step is None or not isinstance(
-            error, (StatementFailedError, PartiallyAppliedError)
-        ):
-            return
-        left = session_left(before(self.files, step))
-        state = self.database.session.state
-        remedy = remedy_of_session(error.server, left, state) if error.server else ""
-        error.advice = "; ".join(filter(None, (error.advice, remedy)))
-
-    def _run(self, conn: psycopg.Connection, seen: DatabaseState) -> tuple[Step, ...]:
-        error = catch_loss(partial(self._work, conn, seen))
-        while error is not None:
-            error = catch_loss(partial(self._work_again, self._handle_loss(error)))
-        return () if self._steps is None else self._steps.steps_taken
-
-    def _work_again(self, pause: float) -> None:
-        with self.wait_budget.waiting():
-            self.cancellation.sleep(pause)
-            conn, answers = self.database._replace(
-                backoff=self.wait_budget.remaining
-            ).connect_and_query(
-                self.store.snapshot_sql, self.observe, self.cancellation
+    def _work_again(self, delay: float) -> None:
+        context = self._context
+        with self._wait_budget.waiting():
+            context.cancellation.sleep(delay)
+            conn, state = connect_and_read(
+                context.database._replace(backoff=self._wait_budget.remaining),
+                context.store,
+                context.observe,
+                context.cancellation,
             )
         with closing(conn):
-            read, look = self.store.parse_state, self.store.read_state
-            seen = look(conn) if answers is None else read(answers)
-            if self._steps is not None or not self.idle(conn, seen.history):
-                self._work(conn, seen)
+            if self._steps is None and self._planner.is_at_goal(conn, state.history):
+                return
+            self._work(conn, state)
 
-    def _work(self, conn: psycopg.Connection, seen: DatabaseState) -> None:
+    def _work(self, conn: psycopg.Connection, state: DatabaseState) -> None:
         with closing(conn):
             _check_writable(conn)
             self._end_stale_sessions(conn)
-            with self.locked(conn, seen, partial(self._is_done, conn)) as hold:
-                if hold is not None:
-                    self._lock = hold
-                    self._run_steps(conn, seen)
+            with attempt_lock(self._context, conn, state.schema) as attempts:
+                for lock in attempts:
+                    if lock is not None:
+                        self._lock = lock
+                        self._run_steps(conn, state)
+                    elif self._is_done(conn):
+                        return
 
-    def _run_steps(self, conn: psycopg.Connection, seen: DatabaseState) -> None:
-        with self.wait_budget.waiting(), self.cancellation.interruptible():
-            now = self.store.ensure(conn, seen)
+    def _run_steps(self, conn: psycopg.Connection, state: DatabaseState) -> None:
+        context = self._context
+        with self._wait_budget.waiting(), context.cancellation.interruptible():
+            state = context.store.ensure(conn, state)
         if self._steps is None:
-            self._steps = self._start_steps(conn, now)
-        elif isinstance(self.store, TrackingStore):
-            self._steps.resume(now.history)
+            plan = self._planner.plan_under_lock(conn, state)
+            self._steps = StepRunner(context, plan, state.history)
+        elif isinstance(context.store, TrackingStore):
+            self._steps.resume(state.history)
             self._check_session(self._steps)
-        executor = StatementExecutor(
-            conn,
-            now.table,
-            self.database.session,
-            self.observe,
-            self.cancellation,
-            self._lock,
-            drop_invalid=self.drop_invalid,
-            mask=self.database.mask,
+        self._phase = _Phase.EXECUTING
+        self._steps.run(
+            self._executor(conn, state),
+            pipeline=not context.not_pipelined_reason(conn),
         )
-        self._is_going = True
-        self._steps.run(executor, pipeline=not self.not_pipelined_reason(conn))
 
-    def _check_session(self, walk: StepRunner) -> None:
+    def _executor(
+        self, conn: psycopg.Connection, state: DatabaseState
+    ) -> StatementExecutor:
+        context = self._context
+        return StatementExecutor(
+            conn,
+            state.table,
+            context.database.session,
+            context.observe,
+            context.cancellation,
+            self._lock,
+            drop_invalid=context.policy.on_invalid_index is OnInvalidIndex.DROP,
+            mask=context.database.mask,
+        )
+
+    def _check_session(self, steps: StepRunner) -> None:
         """
-        See that what is left needs nothing of the session that was lost.
+        Check that what is left needs nothing of the session that was lost.
 
         Raises:
-            StatementFailedError: The session was to be kept, and earlier files of the
-                run have left something in it.
+            StatementFailedError: MIGRATOR_SESSION=keep, and earlier files of the run
+                have left something in the session.
         """
-        if walk.next_step is None or self.database.session.state is SessionState.RESET:
-            return
-        if left := session_left(walk.steps_taken):
-            raise session_lost(file_place(walk.next_step, BEGINNING), left)
-
-    def _start_steps(self, conn: psycopg.Connection, now: DatabaseState) -> StepRunner:
-        return StepRunner(
-            self.planned(conn, now),
-            now.history,
-            patience=self.backoff,
-            observe=self.observe,
-            cancellation=self.cancellation,
-        )
+        keep = self._context.database.session.state is SessionState.KEEP
+        if (
+            keep
+            and steps.next_step is not None
+            and (left := session_left(steps.applied))
+        ):
+            raise session_lost_error(file_place(steps.next_step, BEGINNING), left)
 
     def _is_done(self, conn: psycopg.Connection) -> bool:
-        history = self.store.read_state(conn).history
+        """Return whether another migrator has done the work while we waited."""
+        history = self._context.store.read_state(conn).history
         if self._steps is None:
-            return self.idle(conn, history)
-        if not self._steps.complete(history):
+            return self._planner.is_at_goal(conn, history)
+        if not self._steps.is_complete(history):
             return False
         self._steps.resume(history)
         return True
 
     def _end_stale_sessions(self, conn: psycopg.Connection) -> None:
         """
-        End what lost sessions of ours still do.
+        End what lost sessions of ours still do on the server.
 
         Raises:
-            ConnectionLostError: They go on for longer than the allowance is.
+            ConnectionLostError: They continue for longer than the wait budget.
         """
-        delays = self.wait_budget.remaining.delays()
-        while not self._are_stale_sessions_gone(conn):
+        cancellation = self._context.cancellation
+        delays = self._wait_budget.remaining.delays()
+        while True:
+            with translate_errors(_ENDING), cancellation.interruptible():
+                if self._lock.end_stale_sessions(conn):
+                    return
             delay = next(delays, None)
             if delay is None:
-                raise ConnectionLostError(_GOES_ON, doing=_ENDING)
-            with self.wait_budget.waiting():
-                self.cancellation.sleep(delay)
-
-    def _are_stale_sessions_gone(self, conn: psycopg.Connection) -> bool:
-        with translate_errors(_ENDING), self.cancellation.interruptible():
-            return self._lock.end_stale_sessions(conn)
+                raise ConnectionLostError(_NOT_ENDED, doing=_ENDING)
+            with self._wait_budget.waiting():
+                cancellation.sleep(delay)
 
     def _handle_loss(self, error: Lost) -> float:
-        """Return how long to wait before another session, or raise what it comes to."""
-        self.cancellation.check()
-        if isinstance(self.store, NoTrackingStore):
+        """Report *error* and return the delay before another session, or raise."""
+        self._context.cancellation.check()
+        if isinstance(self._context.store, NoTrackingStore):
             raise error
-        going, self._is_going, walk = self._is_going, False, self._steps
-        done = walk.steps_done if walk else -1
-        taken = walk is not None and bool(walk.steps_taken)
-        step = walk.next_step if walk else None
-        delay = self._reconnect_policy.delay(
-            error, done=done, going=going, taken=taken, step=step
-        )
-        self.observe(
-            self._reconnect_policy.lost_event(error, delay, done=done, step=step)
-        )
+        at = self._position()
+        self._phase = _Phase.PREPARING
+        delay = self._policy.delay(error, at)
+        self._context.observe(self._policy.lost_event(error, delay, at))
         return delay
 
+    def _position(self) -> Position:
+        executing = self._phase is _Phase.EXECUTING
+        if self._steps is None:
+            return Position(-1, executing=executing)
+        return Position(
+            self._steps.done_count,
+            executing=executing,
+            applied_any=bool(self._steps.applied),
+            step=self._steps.next_step,
+        )
 
-_ENDING = "ending what lost sessions of ours still do"
-_GOES_ON = ServerMessage(sqlstate=None, message="one of them does not end")
+    def _add_advice(self, error: MigratorError, state: DatabaseState) -> None:
+        """Add what the files and the history before the run tell about *error*."""
+        if (
+            not isinstance(error, (StatementFailedError, PartiallyAppliedError))
+            or error.server is None
+        ):
+            return
+        context, steps, remedies = self._context, self._steps, [error.advice]
+        if not state.history.versions and isinstance(context.store, TrackingStore):
+            recorded = steps is not None and bool(steps.applied)
+            remedies.append(
+                find_existing_remedy(
+                    error.server, context.store.name, recorded=recorded
+                )
+            )
+        if steps is not None and steps.next_step is not None:
+            left = session_left(before(context.files, steps.next_step))
+            session = context.database.session.state
+            remedies.append(find_session_remedy(error.server, left, session))
+        error.advice = "; ".join(filter(None, remedies))
+
+
+_ENDING = "ending the run's lost sessions"
+_NOT_ENDED = ServerMessage(sqlstate=None, message="one of them does not end")
 
 
 def _check_writable(conn: psycopg.Connection) -> None:

@@ -1,21 +1,22 @@
 """Executes the steps of a plan, pipelined or one by one, and reports them."""
 
 import time
+from contextlib import closing
 from functools import partial
-from itertools import groupby
+from itertools import takewhile
+from typing import NamedTuple
 
-from migrator.domain.backoff import Backoff
 from migrator.domain.history import History
 from migrator.domain.model import Step
 from migrator.engine.plan import is_pipelineable
 from migrator.engine.plan_progress import PlanProgress
+from migrator.engine.run_context import RunContext
 from migrator.errors import (
     ConnectionLostError,
     ContentionError,
     MigratorError,
     ReadOnlyServerError,
 )
-from migrator.events.base import Observer
 from migrator.events.factories import (
     commit_confirmed,
     commit_lost,
@@ -25,183 +26,194 @@ from migrator.events.factories import (
     step_started,
 )
 from migrator.pg.execution.executor import execute_step
-from migrator.pg.execution.pipelined import NotPipelined, PipelinedExecutor
+from migrator.pg.execution.pipelined import (
+    NotPipelined,
+    PipelinedRun,
+    StepCommitted,
+    StepStarted,
+)
 from migrator.pg.execution.retry import retry_on_contention
 from migrator.pg.execution.server_messages import deduplicate
 from migrator.pg.execution.statements import StatementExecutor
-from migrator.process.cancellation import Cancellation
+
+
+class _Running(NamedTuple):
+    """The step that is executing."""
+
+    step: Step
+    since: float
+    """When it was started, on the monotonic clock."""
 
 
 class StepRunner:
     """
-    Takes the steps of *plan*, which was made from *history*; one for each run.
+    Executes *plan*, which was made from *history*; one for each run.
 
-    A session may die under it. Then the next `run` takes up what is left, by another
-    executor, once `resume` has said what the table says.
+    After a lost session, `resume` takes over what the table says, and the next `run`
+    executes what is left in another session.
     """
 
     def __init__(
-        self,
-        plan: tuple[Step, ...],
-        history: History,
-        *,
-        patience: Backoff,
-        observe: Observer,
-        cancellation: Cancellation,
+        self, context: RunContext, plan: tuple[Step, ...], history: History
     ) -> None:
+        self._context = context
         self._progress = PlanProgress(plan, history)
         self._history = history
-        self._patience = patience
-        self._observe = observe
-        self._cancellation = cancellation
-        self._current: Step | None = None
-        self._since = 0.0
-        self._fresh: bool
-        """Whether nothing has run yet: lock and session are as they were made."""
+        self._running: _Running | None = None
 
     @property
-    def steps_taken(self) -> tuple[Step, ...]:
-        """Return the steps that we have taken."""
-        return self._progress.taken
+    def applied(self) -> tuple[Step, ...]:
+        """Return the steps that this run has executed and committed."""
+        return self._progress.applied
 
     @property
-    def steps_done(self) -> int:
-        """Return how many steps are through, whoever has taken them."""
-        return self._progress.done
+    def done_count(self) -> int:
+        """Return how many steps are done, by this run or another."""
+        return self._progress.done_count
 
     @property
     def next_step(self) -> Step | None:
         """Return the step that runs or would run next; None at the end."""
-        return self._current or next(iter(self._progress.left), None)
+        if self._running is not None:
+            return self._running.step
+        return next(iter(self._progress.remaining), None)
+
+    @property
+    def _took_s(self) -> float:
+        """How long the current step has been executing."""
+        return time.monotonic() - self._running.since if self._running else 0.0
 
     def run(self, executor: StatementExecutor, *, pipeline: bool) -> None:
         """
-        Take all steps that are left.
+        Execute all steps that are left, in a session of which nothing was used yet.
 
         Raises:
             MigratorError: As `execute_step`; what was committed before stays.
         """
-        self._fresh = True
-        left = self._progress.left
-        for ride, steps in groupby(
-            left, lambda step: pipeline and is_pipelineable(step)
-        ):
-            if ride:
-                self._run_pipelined(executor, tuple(steps))
+        steps, finished = self._progress.remaining, 0
+        while finished < len(steps):
+            step = steps[finished]
+            if finished:
+                executor.lock.check()
+                executor.reset_session(step)
+            if pipeline and is_pipelineable(step):
+                batch = tuple(takewhile(is_pipelineable, steps[finished:]))
+                finished += self._run_pipelined(executor, batch)
             else:
-                for step in steps:
-                    self._prepare(executor, step)
-                    self._step_started(step)
-                    self._run_one(executor, step)
+                self._step_started(step)
+                self._run_one(executor, step)
+                finished += 1
 
-    def complete(self, now: History) -> bool:
+    def is_complete(self, now: History) -> bool:
         """Return whether nothing is left by what the table says *now*."""
-        return self._progress.complete(now)
+        return self._progress.is_complete(now)
 
     def resume(self, now: History) -> None:
         """
-        Go by what the table says *now*, and tell what of it is news.
+        Take over and report what the table says *now*.
 
-        It is to be believed only when none of our lost sessions can change it any more.
+        Precondition: no lost session of this run can change the table any more.
         """
-        news, self._history = self._progress.diff(now), now
-        self._progress.apply(news)
-        for step in news.lost:
-            self._observe(commit_lost(step))
-        for step in news.confirmed:
+        diff, self._history = self._progress.diff(now), now
+        self._progress.apply(diff)
+        for step in diff.lost:
+            self._context.observe(commit_lost(step))
+        for step in diff.confirmed:
             self._commit_confirmed(step)
-        for step in news.others:
-            self._observe(step_skipped(step, now.current, ran=False))
-        self._current = None
+        for step in diff.others:
+            self._context.observe(step_skipped(step, now.current, ran=False))
+        self._running = None
 
     def emit_failure(self, error: MigratorError) -> None:
         """Report that the current step, if there is one, failed with *error*."""
-        if self._current is not None:
-            took_s = time.monotonic() - self._since
-            self._observe(step_failed(self._current, error, took_s))
-            self._current = None
+        if self._running is not None:
+            step = self._running.step
+            self._context.observe(step_failed(step, error, self._took_s))
+            self._running = None
 
     def _run_pipelined(
         self, executor: StatementExecutor, steps: tuple[Step, ...]
-    ) -> None:
-        streamer = PipelinedExecutor(
-            executor, self._step_started, self._progress.send, self._step_finished
-        )
-        while steps:
-            self._prepare(executor, steps[0])
-            try:
-                alone = streamer.run(steps)
-            except MigratorError as error:
-                self._step_failed(error)
-                raise
-            if alone is None:
-                return
-            self._rerun(executor, alone)
-            steps = steps[steps.index(alone.step) + 1 :]
+    ) -> int:
+        """Execute *steps* until one has to run alone, that one too; count them."""
+        run, finished = PipelinedRun(executor, steps), 0
+        alone: NotPipelined | None = None
+        try:
+            with closing(run.outcomes()) as outcomes:
+                for outcome in outcomes:
+                    match outcome:
+                        case StepStarted(step):
+                            self._step_started(step)
+                        case StepCommitted(step):
+                            self._step_finished(step)
+                            finished += 1
+                        case NotPipelined():
+                            alone = outcome
+        except MigratorError as error:
+            self._step_failed(error)
+            raise
+        finally:
+            self._progress.mark_sent(run.commits_sent)
+        if alone is None:
+            return finished
+        self._run_alone(executor, alone)
+        return finished + 1
 
-    def _prepare(self, executor: StatementExecutor, step: Step) -> None:
-        """See that the lock is ours still, and put the session right."""
-        if not self._fresh:
-            executor.lock.check()
-            executor.reset_session(step)
-        self._fresh = False
-
-    def _rerun(self, executor: StatementExecutor, alone: NotPipelined) -> None:
-        """Take by itself a step that was begun in a stream and rolled back."""
+    def _run_alone(self, executor: StatementExecutor, alone: NotPipelined) -> None:
+        """Execute a step that was started in a pipeline and rolled back."""
         executor.reset_session(alone.step)
-        observe = self._observe
+        observe = executor.observe
         if alone.error is None:
             observe = deduplicate(observe, alone.finished_statements)
-        self._run_one(executor._replace(observe=observe), alone.step, met=alone.error)
+        executor = executor._replace(observe=observe)
+        self._run_one(executor, alone.step, first_error=alone.error)
 
     def _run_one(
         self,
         executor: StatementExecutor,
         step: Step,
         *,
-        met: ContentionError | None = None,
+        first_error: ContentionError | None = None,
     ) -> None:
-        self._progress.send(step)
+        self._progress.mark_sent([step])
         try:
-            taken = retry_on_contention(
+            recorded = retry_on_contention(
                 partial(execute_step, executor),
                 step,
-                patience=self._patience,
-                observe=self._observe,
-                cancellation=self._cancellation,
-                since=self._since,
-                met=met,
+                backoff=self._context.policy.retry_backoff,
+                observe=self._context.observe,
+                cancellation=self._context.cancellation,
+                since=time.monotonic() - self._took_s,
+                first_error=first_error,
             )
         except MigratorError as error:
             self._step_failed(error)
             raise
-        if taken:
+        if recorded:
             self._step_finished(step)
         else:
-            self._progress.end(step, ours=False)
-            self._current, self._history = None, self._history.after(step)
-            self._observe(step_skipped(step, self._history.current))
+            self._mark_done(step, ours=False)
+            self._context.observe(step_skipped(step, self._history.current))
 
     def _step_started(self, step: Step) -> None:
-        self._current, self._since = step, time.monotonic()
-        self._observe(step_started(step))
+        self._running = _Running(step, time.monotonic())
+        self._context.observe(step_started(step))
 
     def _step_finished(self, step: Step) -> None:
-        self._progress.end(step, ours=True)
-        self._current, self._history = None, self._history.after(step)
-        self._emit_applied(step)
+        took_s = self._took_s
+        self._mark_done(step, ours=True)
+        self._context.observe(step_finished(step, self._history.current, took_s))
+
+    def _mark_done(self, step: Step, *, ours: bool) -> None:
+        self._progress.mark_done(step, ours=ours)
+        self._running, self._history = None, self._history.after(step)
 
     def _commit_confirmed(self, step: Step) -> None:
-        if step is not self._current:
+        if self._running is None or self._running.step is not step:
             self._step_started(step)
-        self._observe(commit_confirmed(step))
-        self._emit_applied(step)
-
-    def _emit_applied(self, step: Step) -> None:
-        took_s = time.monotonic() - self._since
-        self._observe(step_finished(step, self._history.current, took_s))
+        self._context.observe(commit_confirmed(step))
+        self._context.observe(step_finished(step, self._history.current, self._took_s))
 
     def _step_failed(self, error: MigratorError) -> None:
-        """Report that the current step failed, unless a new session may run it."""
+        """Report that the current step failed, unless a new session may execute it."""
         if not isinstance(error, (ConnectionLostError, ReadOnlyServerError)):
             self.emit_failure(error)

@@ -108,12 +108,14 @@ class PasswordUnavailableError(MigratorError):
 class UnavailableError(MigratorError):
     """No connection could be opened within MIGRATOR_CONNECT_WAIT."""
 
-    def __init__(self, server: ServerMessage, *, waited_s: float) -> None:
+    def __init__(
+        self, server: ServerMessage, *, waited_s: float, remedy: str = ""
+    ) -> None:
         self.server = server
         self.waited_s = waited_s
+        remedy = remedy or _WAYS_IN.get(server.sqlstate or "", _WAY_IN)
         super().__init__(
-            f"no connection within {waited_s:.0f} s: {server_text(server)};"
-            f" {_WAYS_IN.get(server.sqlstate or '', _WAY_IN)},"
+            f"no connection within {waited_s:.0f} s: {server_text(server)}; {remedy},"
             " or raise MIGRATOR_CONNECT_WAIT"
         )
 

@@ -1,4 +1,4 @@
-"""What happens between us and the server."""
+"""Events of the connection, the lock and the server."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from migrator.events.base import Event
 
 
 class ConnectionRetried(Event):
-    """The server did not take a connection yet; the next attempt follows."""
+    """The server does not accept connections yet; another attempt follows."""
 
     name: ClassVar[str] = "connection.retried"
     level: ClassVar[str] = "warning"
@@ -20,7 +20,7 @@ class ConnectionRetried(Event):
 
 
 class ConnectionLost(Event):
-    """The session has died; a new one takes up the work where the table says."""
+    """The connection was lost; the run reconnects and resumes its plan."""
 
     name: ClassVar[str] = "connection.lost"
     level: ClassVar[str] = "warning"
@@ -28,27 +28,27 @@ class ConnectionLost(Event):
     reason: str
     sqlstate: Word | None
     version: int | None
-    """The migration that runs or would run next; null before there is a plan."""
+    """The migration that was running or next; null before there is a plan."""
 
     path: str | None
     attempt: int
-    """How often a session has died at this migration; with the third one it ends."""
+    """How often it was lost at this migration; the third time ends the run."""
 
     next_attempt_s: float
 
 
 class LockContended(Event):
-    """Another migrator holds the lock; we look again soon."""
+    """Another migrator holds the migration lock; the run waits for it."""
 
     name: ClassVar[str] = "lock.contended"
 
     waited_s: float
     holder: str | None
-    """Who it is: its session, or what stands in the lease table."""
+    """Its session, or its name in the lease table; null if neither is visible."""
 
 
 class LockAcquired(Event):
-    """We are the one migrator of this database now."""
+    """The run acquired the migration lock."""
 
     name: ClassVar[str] = "lock.acquired"
 
@@ -59,7 +59,7 @@ class LockAcquired(Event):
 
 
 class SessionSettingsNotApplied(Event):
-    """Our settings do not hold for a NO TRANSACTION file: a pooler is in between."""
+    """A pooler is in between: settings do not apply to a NO TRANSACTION file."""
 
     name: ClassVar[str] = "session_settings.not_applied"
     level: ClassVar[str] = "warning"

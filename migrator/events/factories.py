@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from migrator.events.finding import (
         DatabaseAheadDetected,
         DriftFound,
-        FaultFound,
+        FileRejected,
+        FileWarned,
         HistoryFoundElsewhere,
     )
     from migrator.events.migration import (
@@ -33,18 +34,18 @@ if TYPE_CHECKING:
     from migrator.events.run import SettingIgnored
 
 
-def file_rejected(fault: Fault, *, fatal: bool) -> "FaultFound":
-    """Return the event that tells *fault*."""
-    from migrator.events.finding import FaultFound
+def file_rejected(fault: Fault) -> "FileRejected":
+    """Return the event that *fault* stops the run."""
+    from migrator.events.finding import FileRejected
 
-    return FaultFound(
-        path=fault.path,
-        line=fault.line,
-        column=fault.column,
-        slug=fault.slug,
-        message=fault.message,
-        fatal=fatal,
-    )
+    return FileRejected(**fault._asdict())
+
+
+def file_warned(fault: Fault) -> "FileWarned":
+    """Return the event that there is *fault*, which does not stop the run."""
+    from migrator.events.finding import FileWarned
+
+    return FileWarned(**fault._asdict())
 
 
 def drift_found(drift: Drift) -> "DriftFound":

@@ -1,4 +1,4 @@
-"""What is found in files and tables, and answers of commands that only look."""
+"""Events about files and tables, and answers of commands that only read."""
 
 from typing import ClassVar
 
@@ -6,22 +6,30 @@ from migrator.domain.facts import Word
 from migrator.events.base import Event
 
 
-class FaultFound(Event):
-    """A migration file has a fault; an error when it stops the run."""
+class FileRejected(Event):
+    """A migration file has a fault that stops the run."""
 
-    name: ClassVar[str] = "fault.found"
+    name: ClassVar[str] = "file.rejected"
+    level: ClassVar[str] = "error"
 
     path: str
     line: int
     column: int
     slug: Word
     message: str
-    fatal: bool
 
-    @property
-    def severity(self) -> str:
-        """Return the log level: a fault that stops nothing is a warning."""
-        return "error" if self.fatal else "warning"
+
+class FileWarned(Event):
+    """A migration file has a fault that does not stop this run."""
+
+    name: ClassVar[str] = "file.warned"
+    level: ClassVar[str] = "warning"
+
+    path: str
+    line: int
+    column: int
+    slug: Word
+    message: str
 
 
 class DatabaseAheadDetected(Event):
@@ -35,14 +43,14 @@ class DatabaseAheadDetected(Event):
 
 
 class HistoryFoundElsewhere(Event):
-    """The tracking table is about to be created, and other schemas have one."""
+    """The tracking table will be created here; other schemas have one with rows."""
 
     name: ClassVar[str] = "history.found_elsewhere"
     level: ClassVar[str] = "warning"
 
     table: str
     schema: str | None
-    """Where it is going to be."""
+    """Where the table will be created."""
 
     schemas: tuple[str, ...]
     """Which others have a table of that name, with rows."""
@@ -51,7 +59,7 @@ class HistoryFoundElsewhere(Event):
 
 
 class DriftFound(Event):
-    """An applied file says something else today."""
+    """A file was changed after it was applied."""
 
     name: ClassVar[str] = "drift.found"
     level: ClassVar[str] = "warning"
@@ -98,7 +106,7 @@ class StatementPlanned(Event):
 
 
 class VersionAwaited(Event):
-    """`wait` has looked, and the database is not there yet."""
+    """`wait` waits for versions that are not applied yet."""
 
     name: ClassVar[str] = "version.awaited"
 
@@ -110,7 +118,7 @@ class VersionAwaited(Event):
 
 
 class VersionRead(Event):
-    """What `version` answers."""
+    """The answer of `version`, and of `wait`."""
 
     name: ClassVar[str] = "version.read"
 
@@ -118,7 +126,7 @@ class VersionRead(Event):
 
 
 class FilesValidated(Event):
-    """What `validate` answers when nothing is wrong."""
+    """`validate` found no fault."""
 
     name: ClassVar[str] = "files.validated"
 

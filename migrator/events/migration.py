@@ -1,4 +1,4 @@
-"""What happens to one migration."""
+"""Events of one migration."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from migrator.events.base import Event
 
 
 class MigrationStarted(Event):
-    """One step begins."""
+    """A migration started."""
 
     name: ClassVar[str] = "migration.started"
 
@@ -40,7 +40,7 @@ class StatementFinished(Event):
 
 
 class ScriptPrinted(Event):
-    """A migration in Python has printed a line."""
+    """A Python migration printed a line."""
 
     name: ClassVar[str] = "script.printed"
 
@@ -50,7 +50,7 @@ class ScriptPrinted(Event):
 
 
 class MigrationRetried(Event):
-    """A migration met other sessions' locks, was rolled back and runs again."""
+    """A migration was rolled back because of contention; it is retried."""
 
     name: ClassVar[str] = "migration.retried"
     level: ClassVar[str] = "warning"
@@ -67,7 +67,7 @@ class MigrationRetried(Event):
 
 
 class MigrationResumed(Event):
-    """A migration without a transaction goes on where an earlier run has ended."""
+    """A NO TRANSACTION migration resumes after the statements already applied."""
 
     name: ClassVar[str] = "migration.resumed"
     level: ClassVar[str] = "warning"
@@ -76,7 +76,7 @@ class MigrationResumed(Event):
     path: str
     direction: Word
     through: int
-    """How many of its statements are in effect, and are not run again."""
+    """How many of its statements are applied, and do not run again."""
 
     statements: int
     begun_by: str
@@ -84,7 +84,7 @@ class MigrationResumed(Event):
 
 
 class IndexDropped(Event):
-    """An INVALID index, left behind by a concurrent build, is gone."""
+    """An INVALID index that a concurrent build left behind was dropped."""
 
     name: ClassVar[str] = "index.dropped"
     level: ClassVar[str] = "warning"
@@ -96,7 +96,7 @@ class IndexDropped(Event):
 
 
 class MigrationApplied(Event):
-    """One step up is committed and recorded."""
+    """A migration was applied and recorded."""
 
     name: ClassVar[str] = "migration.applied"
 
@@ -104,13 +104,13 @@ class MigrationApplied(Event):
     path: str
     statements: int
     current: int
-    """What the database is at now."""
+    """The version of the database now."""
 
     duration_s: float
 
 
 class MigrationRecorded(Event):
-    """`baseline` has recorded one file as applied, without running it."""
+    """`baseline` recorded a file as applied, without running it."""
 
     name: ClassVar[str] = "migration.recorded"
 
@@ -119,7 +119,7 @@ class MigrationRecorded(Event):
 
 
 class MigrationReverted(Event):
-    """One step down is committed, and the version's rows are gone."""
+    """A migration was rolled back, and its version's rows were deleted."""
 
     name: ClassVar[str] = "migration.reverted"
 
@@ -127,7 +127,7 @@ class MigrationReverted(Event):
     path: str
     statements: int
     current: int
-    """What the database is at now."""
+    """The version of the database now."""
 
     duration_s: float
 
@@ -144,7 +144,7 @@ class MigrationSkipped(Event):
     """False when ours ran without one: its statements ran twice."""
 
     current: int
-    """What the database is at now."""
+    """The version of the database now."""
 
 
 class CommitConfirmed(Event):
@@ -160,9 +160,9 @@ class CommitConfirmed(Event):
 
 class CommitLost(Event):
     """
-    A step that was committed is in the table no more, so it runs again.
+    A migration whose COMMIT was confirmed is not recorded any more; it runs again.
 
-    A failover can lose what the standby had not got yet.
+    A failover loses what the standby had not received.
     """
 
     name: ClassVar[str] = "commit.lost"
@@ -174,7 +174,7 @@ class CommitLost(Event):
 
 
 class MigrationFailed(Event):
-    """A migration failed; the error's fields follow in `run.finished`."""
+    """A migration failed; `run.finished` has the details."""
 
     name: ClassVar[str] = "migration.failed"
     level: ClassVar[str] = "error"

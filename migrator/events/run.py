@@ -1,4 +1,4 @@
-"""Events of every run, and rare ones about it."""
+"""Events of every run, and rare ones about the process."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from migrator.events.base import Event
 
 
 class RunStarted(Event):
-    """The job has read its settings and begins."""
+    """The run started; its settings are valid."""
 
     name: ClassVar[str] = "run.started"
 
@@ -21,7 +21,7 @@ class RunStarted(Event):
 
 
 class ConnectionOpened(Event):
-    """A connection to work on stands: the first, or one in place of a lost one."""
+    """A database connection was opened: the first, or one after a lost one."""
 
     name: ClassVar[str] = "connection.opened"
 
@@ -39,28 +39,25 @@ class ConnectionOpened(Event):
 
 
 class PlanMade(Event):
-    """What this run is going to do, decided under the lock, or nothing to do."""
+    """The run decided what to do; `pending` is empty if there is nothing to do."""
 
     name: ClassVar[str] = "plan.made"
 
     version: int
-    """What the database is at."""
+    """The version of the database."""
 
     target: int
-    """What it will be at."""
+    """Its version after the run."""
 
     pending: tuple[str, ...]
     """Files to run, in order."""
 
-    apart: Mapping[str, str]
-    """
-    Files whose statements wait for answers, and why, or `*` for all files; the others
-    go in one stream.
-    """
+    not_pipelined: Mapping[str, str]
+    """Files that are not pipelined, and why; `*` stands for all of them."""
 
 
 class RunFinished(Event):
-    """The verdict with all totals: the last line of every run."""
+    """The run ended: result and totals, always in the last line."""
 
     name: ClassVar[str] = "run.finished"
 
@@ -70,7 +67,7 @@ class RunFinished(Event):
 
     exit_code: int
     retryable: bool
-    """Whether the same run may succeed later without anybody's doing."""
+    """Whether the same run may succeed later, without any change."""
 
     error: str | None
     hint: str | None
@@ -83,7 +80,7 @@ class RunFinished(Event):
     applied: tuple[int, ...]
     reverted: tuple[int, ...]
     pending: int | None
-    """How many of the planned steps were not done; null before there was a plan."""
+    """How many planned steps were not done; null without a plan."""
 
     duration_s: float
 
@@ -94,7 +91,7 @@ class RunFinished(Event):
 
 
 class FileCreated(Event):
-    """`create` has made a migration file, to be filled in."""
+    """`create` made a migration file."""
 
     name: ClassVar[str] = "file.created"
 
@@ -102,7 +99,7 @@ class FileCreated(Event):
 
 
 class FileRenamed(Event):
-    """`fix` has given a file another version."""
+    """`fix` gave a file another version."""
 
     name: ClassVar[str] = "file.renamed"
 
@@ -114,7 +111,7 @@ class FileRenamed(Event):
 
 
 class SidecarStopped(Event):
-    """A sidecar has taken the request to stop."""
+    """A sidecar accepted the request to stop."""
 
     name: ClassVar[str] = "sidecar.stopped"
 
@@ -126,7 +123,7 @@ class SidecarStopped(Event):
 
 
 class SidecarFailed(Event):
-    """A sidecar did not take the request to stop; the exit code stays what it is."""
+    """A sidecar did not accept the request to stop; the exit code stays the same."""
 
     name: ClassVar[str] = "sidecar.failed"
     level: ClassVar[str] = "warning"
@@ -138,7 +135,7 @@ class SidecarFailed(Event):
 
 
 class SettingIgnored(Event):
-    """A variable has no effect here, for example a Kubernetes service link."""
+    """A variable has no effect, such as a Kubernetes service link."""
 
     name: ClassVar[str] = "setting.ignored"
     level: ClassVar[str] = "warning"
@@ -148,7 +145,7 @@ class SettingIgnored(Event):
 
 
 class TlsUnverified(Event):
-    """A password goes to a server whose certificate is not verified."""
+    """The password is sent to a server whose certificate is not verified."""
 
     name: ClassVar[str] = "tls.unverified"
     level: ClassVar[str] = "warning"
@@ -160,7 +157,7 @@ class TlsUnverified(Event):
 
 
 class RunInterrupted(Event):
-    """A signal or the deadline came; we cancel, roll back and unlock."""
+    """A signal or the deadline stopped the run."""
 
     name: ClassVar[str] = "run.interrupted"
     level: ClassVar[str] = "warning"
@@ -169,7 +166,7 @@ class RunInterrupted(Event):
 
 
 class RunCrashed(Event):
-    """A bug of ours came to light; the traceback is for its report."""
+    """An internal error; the traceback belongs into its report."""
 
     name: ClassVar[str] = "run.crashed"
     level: ClassVar[str] = "error"

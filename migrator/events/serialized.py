@@ -1,4 +1,4 @@
-"""Two threads tell events, one at a time."""
+"""Events of two threads, passed on one at a time."""
 
 import io
 import sys
@@ -13,9 +13,9 @@ from migrator.events.base import Event, Observer
 
 class SerializedObserver:
     """
-    Hands events on to *observe*, and knows when it did.
+    Passes events on to *observe*, and remembers when.
 
-    Called by whoever tells something. What *observe* prints is no script's word.
+    What *observe* prints is not captured as a script's output.
     """
 
     def __init__(self, observe: Observer) -> None:
@@ -23,17 +23,17 @@ class SerializedObserver:
         """When something above debug level was last reported."""
 
         self.lock = threading.RLock()
-        """For whoever has to be sure of something while it tells."""
+        """Held while an event is passed on."""
 
         self._observe = bypass_capture(observe)
 
     @classmethod
     def of(cls, observe: Observer) -> "SerializedObserver":
-        """Return *observe* itself when it is a voice, else one of its own."""
+        """Return *observe* if it is one already, else a new one around it."""
         return observe if isinstance(observe, SerializedObserver) else cls(observe)
 
     def __call__(self, event: Event) -> None:
-        """Tell *event*."""
+        """Pass *event* on."""
         with self.lock:
             if event.severity != "debug":
                 self.reported_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is seen of a statement while it runs."""
+"""Events of a statement that runs for long, as its monitor sees it."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -59,7 +59,7 @@ def _lasting(seconds: int | None) -> str:
 
 
 class StatementBlocked(Event):
-    """A statement waits for a lock, and this is who has it."""
+    """A statement waits for a lock; the sessions that block it are listed."""
 
     name: ClassVar[str] = "statement.blocked"
     level: ClassVar[str] = "warning"
@@ -91,7 +91,7 @@ class StatementBlocked(Event):
 
 
 class StatementProgressed(Event):
-    """A statement goes on: how far it is, where PostgreSQL counts, or that it lives."""
+    """A statement is still running; with its progress where PostgreSQL reports it."""
 
     name: ClassVar[str] = "statement.progressed"
 
@@ -118,13 +118,13 @@ class StatementProgressed(Event):
     """Of `done` and `total`: `blocks`, `tuples`, `bytes`, `rows` and so on."""
 
     rate_per_s: float | None
-    """Units each second since the look before this one."""
+    """Units for each second since the last check."""
 
     left_s: float | None
-    """What this phase will still take at that rate."""
+    """Seconds that this phase still takes at that rate."""
 
     state: Word | None
-    """Our own session's; null, as the next one, where nobody could look."""
+    """State of our session; null, as the next one, if it could not be read."""
 
     wait_event: Word | None
-    """What our own session waits for, as `IO: DataFileRead`; null when it computes."""
+    """What our session waits for, as `IO: DataFileRead`; null when it computes."""

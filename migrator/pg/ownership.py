@@ -1,11 +1,12 @@
 """
-Whether tables of our names belong to roles that we trust.
+Checks that migrator's own tables belong to trusted roles.
 
-Whoever may create in a schema may put a view, or a table with a trigger, a rule or a
-policy, where we look for ours, and its functions would run with our rights. Trusted are
-the role that we are, those it is a member of, the database's owner and superusers: as
-owners of a table, of its partitions and children, and of every function, operator, type
-and relation that something attached to one of them calls.
+A role with CREATE on a schema could put a view, or a table with a trigger, a rule or a
+policy, in place of goose's or migrator's table, and its functions would run with the
+rights of the migrating role. Trusted are that role, the roles it is a member of, the
+database's owner and superusers: as owners of a table, of its partitions and children,
+and of every function, operator, type and relation that something attached to one of
+them calls.
 """
 
 import json
@@ -16,46 +17,46 @@ from migrator.domain.facts import ServerMessage
 from migrator.errors import AccessDeniedError, ForeignObjectError
 
 
-# The first query is cheap and says no for what goose and we create; the second one
-# takes 6 ms, most of it to plan. Superusers count as members of every role for
-# pg_has_role (acl.c: is_member_of_role), so the memberships are followed here.
+# The first query is cheap and finds nothing for tables that goose and migrator create;
+# the second one takes 6 ms, mostly planning. Superusers count as members of every role
+# for pg_has_role (acl.c: is_member_of_role), so the memberships are followed here.
 CHECK = """
 DO $check$
 DECLARE
-    given oid[] := current_setting('migrator.objects')::oid[];
+    relations oid[] := current_setting('migrator.objects')::oid[];
 BEGIN
-    PERFORM set_config('migrator.foreign', '[]', true);
+    PERFORM set_config('migrator.findings', '[]', true);
     IF NOT EXISTS (
         SELECT FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
-        WHERE c.oid = ANY (given) AND (c.relkind <> 'r' OR c.relpersistence = 't'
+        WHERE c.oid = ANY (relations) AND (c.relkind <> 'r' OR c.relpersistence = 't'
             OR c.relhastriggers OR c.relhasrules OR c.relrowsecurity
             OR c.relhassubclass
             OR NOT (r.rolsuper OR r.rolname IN (current_user, session_user)))
     ) AND NOT EXISTS (
         SELECT FROM pg_depend part JOIN pg_depend used USING (classid, objid)
-        WHERE part.refclassid = 'pg_class'::regclass AND part.refobjid = ANY (given)
+        WHERE part.refclassid = 'pg_class'::regclass AND part.refobjid = ANY (relations)
             AND used.refclassid IN ('pg_proc'::regclass, 'pg_type'::regclass,
                 'pg_operator'::regclass)
     ) AND NOT EXISTS (
         SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
-            AND objid = ANY (given) AND refclassid = 'pg_type'::regclass
+            AND objid = ANY (relations) AND refclassid = 'pg_type'::regclass
     ) THEN
         RETURN;
     END IF;
-    PERFORM set_config('migrator.foreign',
+    PERFORM set_config('migrator.findings',
         coalesce(json_agg(finding)::text, '[]'), true)
     FROM (
-        WITH RECURSIVE us (role) AS (
+        WITH RECURSIVE own (role) AS (
             SELECT oid FROM pg_roles WHERE rolname IN (current_user, session_user)
             UNION
-            SELECT m.roleid FROM pg_auth_members m JOIN us ON us.role = m.member
+            SELECT m.roleid FROM pg_auth_members m JOIN own ON own.role = m.member
         ), trusted (role) AS (
-            SELECT role FROM us
+            SELECT role FROM own
             UNION SELECT oid FROM pg_roles
                 WHERE rolsuper OR rolname = 'pg_database_owner'
             UNION SELECT datdba FROM pg_database WHERE datname = current_database()
         ), tree (root, id) AS (
-            SELECT id, id FROM unnest(given) id
+            SELECT id, id FROM unnest(relations) id
             UNION
             SELECT tree.root, inhrelid FROM pg_inherits JOIN tree ON inhparent = tree.id
         ), parts (root, class, id, kind, name) AS (
@@ -80,7 +81,7 @@ BEGIN
             UNION ALL
             SELECT root, 'pg_constraint'::regclass, c.oid, 'constraint', conname
             FROM pg_constraint c JOIN tree ON conrelid = id
-        ), found (root, part, kind, owner, why) AS (
+        ), found (root, part, kind, owner, problem) AS (
             SELECT root, CASE WHEN root <> id THEN id::regclass::text END, CASE
                     WHEN relpersistence = 't' THEN 't' ELSE relkind::text END,
                 relowner,
@@ -110,14 +111,15 @@ BEGIN
             WHERE row_security_active(id) GROUP BY root
         )
         SELECT root::bigint AS id, root::regclass::text AS "table", part, kind,
-            pg_get_userbyid(owner) AS owner, why
-        FROM found ORDER BY why = 'row security', why = 'code', why = 'kind'
+            pg_get_userbyid(owner) AS owner, problem
+        FROM found
+        ORDER BY problem = 'row security', problem = 'code', problem = 'kind'
     ) finding;
 END $check$"""
 """
-Finds what is wrong with the relations of the array in the parameter `migrator.objects`,
-and leaves it in `migrator.foreign`, for `read_findings`; both are the transaction's.
-To be sent by itself as a statement of our own message.
+Checks the relations whose OIDs are the array in the parameter `migrator.objects`, and
+sets `migrator.findings` for `read_findings`; both parameters end with the transaction.
+It is a statement of its own in an own message (`migrator.pg.connection.own_messages`).
 """
 
 _KINDS = {
@@ -135,7 +137,7 @@ _KINDS = {
 
 
 class OwnershipFinding(NamedTuple):
-    """One reason not to use a table of our name."""
+    """One reason not to use a table."""
 
     id: int
     """The table's OID."""
@@ -146,14 +148,15 @@ class OwnershipFinding(NamedTuple):
     part: str | None
     kind: str
     owner: str | None
-    why: str
+    problem: str
+    """`owner`, `kind`, `code` or `row security`."""
 
     @property
     def reason(self) -> str:
         """Return the reason, as the predicate of a sentence about the table."""
         subject = f"its partition or child {self.part}" if self.part else "it"
         kind = _KINDS.get(self.kind, self.kind)
-        match self.why:
+        match self.problem:
             case "owner":
                 return f"{subject} is {kind} owned by {self.owner}, {_NOT_TRUSTED}"
             case "kind":
@@ -171,7 +174,7 @@ class OwnershipFinding(NamedTuple):
     @property
     def error(self) -> ForeignObjectError | AccessDeniedError:
         """Return the error that the table cannot be used."""
-        if self.why == "row security":
+        if self.problem == "row security":
             server = ServerMessage(None, f"{self.table}: {self.reason}")
             return AccessDeniedError(server, remedy=_SEE_ALL)
         owner = self.owner or ""
@@ -189,13 +192,13 @@ _SEE_ALL = (
 
 
 def read_findings(text: object) -> tuple[OwnershipFinding, ...]:
-    """Return what CHECK has left in `migrator.foreign`."""
+    """Return the findings in the value of `migrator.findings`."""
     return tuple(OwnershipFinding(**each) for each in json.loads(str(text)))
 
 
 def check_findings(findings: Iterable[OwnershipFinding], table: int) -> None:
     """
-    Raise what is found about the relation with OID *table*.
+    Raise the first of *findings* about the relation with OID *table*, if any.
 
     Raises:
         ForeignObjectError: A role that is not trusted owns it or what it calls.

@@ -1,1 +1,1 @@
-"""The process around a run: signals, cancellation, sidecars, HTTP."""
+"""The process around a run: signals, cancellation, sidecars."""

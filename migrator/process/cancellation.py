@@ -1,15 +1,15 @@
 """
-How a signal or the deadline stops a run: at once where we wait, never in between.
+Stops a run by a signal or its deadline: at once while it waits, else at the next wait.
 
-`request` is called from a signal handler. Inside `interruptible` it raises there and
-then, which psycopg answers by cancelling the running statement on the server and
-waiting for its end (`Connection.wait`, on KeyboardInterrupt); outside, the next `check`
-or `interruptible` raises. Rollback and unlock are not armed: they are let finish. A
-COMMIT is cancelled too, but its answer counts (`migrator.pg.connection.queries`).
+`request` is called from a signal handler. Inside `interruptible` it raises immediately,
+and psycopg cancels the running statement on the server and waits for its end
+(`Connection.wait`, on KeyboardInterrupt); outside, the next `check` or `interruptible`
+raises. Rollback and unlock are not interruptible. A COMMIT is cancelled too, but the
+server's answer decides (`migrator.pg.connection.queries`).
 
-A server that does not answer lets nothing finish. `cut_off` ends all waits for it, in
-whichever phase: connections are shut, and whoever reads from one finds its end. What it
-has done by then nobody knows: `StoppedRunError.answered`.
+If the server does not answer, `cut_off` ends all waits for it: it shuts the connections
+down, so that each read finds the end of its connection. What the server has done by
+then is unknown: `StoppedRunError.answered`.
 """
 
 import os
@@ -23,45 +23,45 @@ from typing import Protocol
 from migrator.errors import StoppedRunError
 
 
-PATIENCE_S = 5.0
+GRACE_S = 5.0
 """How long a run that was asked to stop waits for a server that does not answer."""
 
+SIGNAL_CHECK_S = 0.5
+"""The longest wait without a check for signals: Python runs the handler of a signal
+that arrives just before a wait only after it."""
 
-LOOK_UP_S = 0.5
-"""Python's handler of a signal that comes just before a wait runs only after it."""
 
-
-class Socket(Protocol):
-    """What has a socket."""
+class HasSocket(Protocol):
+    """A connection with a socket."""
 
     def fileno(self) -> int:
-        """Return it."""
+        """Return the socket's file descriptor."""
         ...
 
 
-class Line(Socket, Protocol):
+class Connection(HasSocket, Protocol):
     """A connection to a server, such as psycopg's."""
 
     @property
     def closed(self) -> bool:
-        """Whether it is over."""
+        """Whether it is closed."""
         ...
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended otherwise than by our own goodbye."""
+        """Whether it ended without a Terminate message of the client."""
         ...
 
 
-def shut_down(line: Socket) -> None:
-    """End *line* for whoever waits for it; its owner still has to close it."""
-    # whatever it is, it must not come out of a signal handler
-    with suppress(Exception), socket.socket(fileno=os.dup(line.fileno())) as end:
-        end.shutdown(socket.SHUT_RDWR)
+def shut_down(conn: HasSocket) -> None:
+    """Shut down the socket of *conn*, which ends all waits; its owner closes it."""
+    # called from a signal handler, which must not raise
+    with suppress(Exception), socket.socket(fileno=os.dup(conn.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 class Interruption(KeyboardInterrupt):
-    """Carries the reason from the signal handler to the end of the armed block."""
+    """Carries the reason from the signal handler to the end of the `interruptible`."""
 
     def __init__(self, reason: StoppedRunError) -> None:
         self.reason = reason
@@ -69,70 +69,71 @@ class Interruption(KeyboardInterrupt):
 
 
 class Cancellation:
-    """Whether this run shall stop, and why; one for each run."""
+    """Whether the run has to stop, and why; one for each run."""
 
     def __init__(self) -> None:
         self._reason: StoppedRunError | None = None
         self._depth = 0
-        self._lines: tuple[weakref.ref[Line], ...] = ()
-        self._open: list[Line] = []
-        """What was open when the run was asked to stop, or opened since."""
+        self._connections: tuple[weakref.ref[Connection], ...] = ()
+        self._open: list[Connection] = []
+        """The connections that were open at the request, or opened since."""
 
-        self._cut = False
+        self._is_cut_off = False
 
     @property
     def reason(self) -> StoppedRunError | None:
-        """Return why the run was asked to stop; None while it was not."""
+        """Return why the run was asked to stop; None if it was not."""
         return self._reason
 
     @property
-    def cut(self) -> StoppedRunError | None:
-        """Return why the run was cut off; None while it was not."""
-        return self._reason if self._cut else None
+    def cut_off_reason(self) -> StoppedRunError | None:
+        """Return why the run was cut off; None if it was not."""
+        return self._reason if self._is_cut_off else None
 
     @property
-    def requested(self) -> bool:
-        """Return whether somebody has asked the run to stop."""
+    def is_requested(self) -> bool:
+        """Return whether the run was asked to stop."""
         return self._reason is not None
 
     def request(self, reason: StoppedRunError) -> None:
-        """Stop the run with *reason*; of several the first one counts."""
+        """Stop the run with *reason*; only the first request counts."""
         if self._reason is None:
-            lines = (ref() for ref in self._lines)
-            self._open += [line for line in lines if line and not line.failed]
+            connections = (ref() for ref in self._connections)
+            self._open += [conn for conn in connections if conn and not conn.failed]
             reason.answered = self._answered
             self._reason = reason
             if self._depth:
                 raise Interruption(reason)
 
     def repeat(self) -> None:
-        """Raise in the armed block: the first time nobody could be interrupted."""
+        """Raise again inside `interruptible`, if the first exception was lost."""
         if self._reason is not None and self._depth:
             raise Interruption(self._reason)
 
-    def attach(self, line: Line) -> None:
-        """Let `cut_off` end *line*, for as long as there is one."""
-        self._lines = (*(ref for ref in self._lines if ref()), weakref.ref(line))
+    def attach(self, conn: Connection) -> None:
+        """Let `cut_off` shut *conn* down; only a weak reference is kept."""
+        alive = (ref for ref in self._connections if ref())
+        self._connections = (*alive, weakref.ref(conn))
         if self._reason is not None:
-            self._open.append(line)
+            self._open.append(conn)
 
     def cut_off(self) -> None:
-        """End all waits for the server: the run was asked to stop, and goes on."""
-        self._cut = True
-        for ref in self._lines:
-            line = ref()
-            if line is not None and not line.closed:
-                shut_down(line)
+        """Shut all connections down: the run was asked to stop and has not ended."""
+        self._is_cut_off = True
+        for ref in self._connections:
+            conn = ref()
+            if conn is not None and not conn.closed:
+                shut_down(conn)
 
     def _answered(self) -> bool:
-        return not self._cut and not any(line.failed for line in self._open)
+        return not self._is_cut_off and not any(conn.failed for conn in self._open)
 
     def check(self) -> None:
         """
-        Go on, or stop here.
+        Raise if the run was asked to stop.
 
         Raises:
-            StoppedRunError: The reason, when the run was asked to stop.
+            StoppedRunError: The reason.
         """
         if self._reason is not None:
             raise self._reason
@@ -143,7 +144,7 @@ class Cancellation:
         Let `request` interrupt the block.
 
         Raises:
-            StoppedRunError: The reason, when the run was asked to stop.
+            StoppedRunError: The reason, if the run was asked to stop.
         """
         self._depth += 1
         try:
@@ -155,8 +156,8 @@ class Cancellation:
             self._depth -= 1
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but not past the moment when the run is asked to stop."""
+        """Sleep; raises StoppedRunError as soon as the run is asked to stop."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        while (left_s := end - time.monotonic()) > 0:
             with self.interruptible():
-                time.sleep(min(left, LOOK_UP_S))
+                time.sleep(min(left_s, SIGNAL_CHECK_S))

@@ -1,4 +1,4 @@
-"""A process that stays after its work, and how a health check finds it."""
+"""Keeps a process running after its work, where a health check finds it."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,9 +16,9 @@ def linger(command: str, sleep: Callable[[float], None]) -> None:
     """
     Sleep until *sleep* raises; meanwhile `lingers` is true.
 
-    At once it returns after a command that somebody runs by hand beside a service, as
-    `status`. The process gives itself a name, since a container may have no place for a
-    file.
+    Returns at once after a command that is run manually beside a service, such as
+    `status`. The process marks itself by its name, because a container may have no
+    writable directory.
     """
     if command not in _SERVICES:
         return

@@ -1,4 +1,4 @@
-"""Signals and the deadline stop a run, also where the server does not answer."""
+"""Stops a run by a signal or its deadline, also if the server does not answer."""
 
 import math
 import os
@@ -16,45 +16,51 @@ from migrator.errors import (
     StoppedRunError,
     UnavailableError,
 )
-from migrator.process.cancellation import PATIENCE_S, Cancellation, Interruption
+from migrator.process.cancellation import GRACE_S, Cancellation, Interruption
 
 
-_AGAIN_S = 1.0
-"""How often connections are cut that were opened since."""
+_CUT_OFF_INTERVAL_S = 1.0
+"""How often to shut down connections that were opened meanwhile."""
 
-_SOON_S = 0.05
+_REPEAT_S = 0.05
+"""When to interrupt again after an exception was lost."""
 
 
-def why(error: BaseException, cancellation: Cancellation) -> BaseException:
-    """Return what ended the run: once it was asked to stop, no lost connection did."""
-    stopped, cut = cancellation.reason, cancellation.cut
+def error_to_report(error: BaseException, cancellation: Cancellation) -> BaseException:
+    """
+    Return the error that ended the run.
+
+    After a request to stop it is that one, not the loss of a connection that was shut
+    down because of it.
+    """
+    stopped, cut_off = cancellation.reason, cancellation.cut_off_reason
     if stopped is not None and isinstance(error, ConnectionLostError):
         return stopped
-    return cut if cut is not None and isinstance(error, UnavailableError) else error
+    return cut_off if cut_off and isinstance(error, UnavailableError) else error
 
 
 @contextmanager
-def _swallowed(again: Callable[[], None]) -> Iterator[None]:
-    """Call *again* for an interruption that libpq's callbacks cannot hand on."""
-    ignore, show = sys.unraisablehook, sys.excepthook
+def _unraisable_interruptions(repeat: Callable[[], None]) -> Iterator[None]:
+    """Call *repeat* if an Interruption is raised in a callback of libpq, and lost."""
+    unraisablehook, excepthook = sys.unraisablehook, sys.excepthook
 
-    def ignored(what: "sys.UnraisableHookArgs") -> None:
-        if what.exc_type is Interruption:
-            again()
+    def on_unraisable(args: "sys.UnraisableHookArgs") -> None:
+        if args.exc_type is Interruption:
+            repeat()
         else:
-            ignore(what)
+            unraisablehook(args)
 
-    def shown(
+    def on_exception(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        if kind is not Interruption:  # Cython shows it before
-            show(kind, error, trace)
+        if kind is not Interruption:  # Cython calls this hook before the other one
+            excepthook(kind, error, trace)
 
-    sys.unraisablehook, sys.excepthook = ignored, shown
+    sys.unraisablehook, sys.excepthook = on_unraisable, on_exception
     try:
         yield
     finally:
-        sys.unraisablehook, sys.excepthook = ignore, show
+        sys.unraisablehook, sys.excepthook = unraisablehook, excepthook
 
 
 @contextmanager
@@ -64,55 +70,58 @@ def signals(
     """
     Let SIGTERM, SIGINT and the deadline cancel the block.
 
-    Five seconds later the connections of a run that has not ended are cut. Handlers are
-    needed also because the kernel does not apply a signal's default action to PID 1. A
-    second signal ends the process at once.
+    If the run has not ended five seconds later, its connections are shut down. A second
+    signal ends the process immediately. Handlers are also needed because the kernel
+    does not apply a signal's default action to PID 1.
 
-    *verdict* is given for a process that ends with the block, and gets its exit code as
-    soon as that is known. Then a second signal ends it with this one, and behind the
-    block the first one does.
+    *verdict*, for a process that ends with the block, is a list to which the exit code
+    is appended as soon as it is known. From then on a second signal ends the process
+    with this code, and after the block the first one does.
     """
-    cut_at, lost = math.inf, False
+    cut_off_at, is_lost = math.inf, False
 
-    def ask(reason: StoppedRunError) -> None:
-        nonlocal cut_at
-        cut_at = time.monotonic() + PATIENCE_S
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, _AGAIN_S)
+    def request(reason: StoppedRunError) -> None:
+        nonlocal cut_off_at
+        cut_off_at = time.monotonic() + GRACE_S
+        signal.setitimer(signal.ITIMER_REAL, GRACE_S, _CUT_OFF_INTERVAL_S)
         cancellation.request(reason)
 
-    def again() -> None:
-        nonlocal lost
-        lost = True
-        signal.setitimer(signal.ITIMER_REAL, _SOON_S, _AGAIN_S)
+    def repeat() -> None:
+        nonlocal is_lost
+        is_lost = True
+        signal.setitimer(signal.ITIMER_REAL, _REPEAT_S, _CUT_OFF_INTERVAL_S)
 
-    def end(signum: int, frame: FrameType | None) -> None:
+    def exit_now(signum: int, frame: FrameType | None) -> None:
         os._exit(verdict[0] if verdict else 128 + signum)
 
-    def stop(signum: int, frame: FrameType | None) -> None:
-        if cancellation.requested:
-            end(signum, frame)
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        if cancellation.is_requested:
+            exit_now(signum, frame)
         name = signal.Signals(signum).name
-        ask(InterruptedRunError(signum, name=name))
+        request(InterruptedRunError(signum, name=name))
 
-    def late(signum: int, frame: FrameType | None) -> None:
-        nonlocal lost
-        left_s = cut_at - time.monotonic()
-        if not cancellation.requested:
-            ask(DeadlineError(deadline_s))
-        elif lost and left_s > _SOON_S:
-            lost = False
-            signal.setitimer(signal.ITIMER_REAL, left_s, _AGAIN_S)
+    def on_timer(signum: int, frame: FrameType | None) -> None:
+        nonlocal is_lost
+        left_s = cut_off_at - time.monotonic()
+        if not cancellation.is_requested:
+            request(DeadlineError(deadline_s))
+        elif is_lost and left_s > _REPEAT_S:
+            is_lost = False
+            signal.setitimer(signal.ITIMER_REAL, left_s, _CUT_OFF_INTERVAL_S)
             cancellation.repeat()
         else:
             cancellation.cut_off()
 
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGALRM: late}
-    before = {signum: signal.signal(signum, h) for signum, h in handlers.items()}
+    previous = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, on_signal),
+        signal.SIGINT: signal.signal(signal.SIGINT, on_signal),
+        signal.SIGALRM: signal.signal(signal.SIGALRM, on_timer),
+    }
     signal.setitimer(signal.ITIMER_REAL, deadline_s)
     try:
-        with _swallowed(again):
+        with _unraisable_interruptions(repeat):
             yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for signum, handler in before.items():
-            signal.signal(signum, handler if verdict is None else end)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler if verdict is None else exit_now)

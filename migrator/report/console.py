@@ -1,5 +1,5 @@
 """
-Events for a person at a terminal: one short line each, a table for `status`.
+Events for a person at a terminal: one line for each migration, a table for `status`.
 
 All foreign text passes one filter (`readable_fields`) before a sentence is made of it:
 no escape sequence in it reaches the terminal, and no line break in it makes a line that
@@ -7,12 +7,16 @@ looks like one of ours.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, TextIO
 
-from migrator.events.watching import Blocker
+from migrator.events.base import Event
 from migrator.report.escape import visible, visible_lines
-from migrator.report.progress_bar import ProgressLine, progress_text
+from migrator.report.progress_bar import ProgressLine
+from migrator.report.sentences import answer, plural, sentence
 from migrator.report.stdout import Lines, is_terminal
 
 
@@ -21,30 +25,92 @@ _PLAIN = "\x1b[0m"
 _OF_LINES = frozenset(("text", "traceback"))
 """Fields whose line breaks are kept: a planned statement, and the report of a crash."""
 
+_REPORTED_AGAIN = frozenset(
+    ("connection.retried", "lock.contended", "statement.blocked", "version.awaited")
+)
+"""Events that come again while nothing changes."""
 
-def printer(stream: TextIO) -> tuple[Any, Callable[[Any, str, Any], Any]]:
-    """Return a logger for *stream*, and what makes an event's fields to its line."""
-    if not is_terminal(stream):
-        return Lines(stream), renderer(colors=False)
-    line = renderer(colors=True)
-
-    def render(logger: Any, method: str, fields: Mapping[str, Any]) -> Any:
-        bar = fields["event"] == "statement.progressed"
-        return (line(logger, method, fields),), {"bar": bar}
-
-    return ProgressLine(stream), render
+_DURATION = re.compile(r"\d+(\.\d+)? (ms|s|min|h)\b")
+_DONE = ("migration.applied", "migration.reverted", "migration.skipped")
+_REFRESH_S = 0.1
 
 
-def renderer(*, colors: bool) -> Callable[[Any, str, Any], str]:
-    """Return the last structlog processor: an event's fields to its line."""
-    colors = colors and not os.environ.get("NO_COLOR")
+class Console:
+    """
+    Writes the sentence of each event to *stream*.
 
-    def render(logger: Any, method: str, fields: Mapping[str, Any]) -> str:
-        line = sentence(readable_fields(fields))
-        colour = _COLOURS.get(fields["level"], "") if colors else ""
-        return f"{colour}{line}{_PLAIN}" if colour else line
+    On a terminal the last line shows what runs now, and is written over. *answers* is
+    where the answers of `status`, `version` and `plan` go, if not to *stream*.
+    """
 
-    return render
+    def __init__(self, stream: TextIO, *, answers: TextIO | None = None) -> None:
+        self._live = is_terminal(stream)
+        self._colors = self._live and not os.environ.get("NO_COLOR")
+        self._screen = ProgressLine(stream) if self._live else Lines(stream)
+        self._answers = None if answers is None else Lines(answers)
+        self._shown: Counter[str] = Counter()
+        self._steps = 0
+        self._said: set[str] = set()
+        self._running: Mapping[str, Any] | None = None
+        self._refreshed_at = 0.0
+
+    def write(self, event: Event, fields: Mapping[str, Any]) -> None:
+        """Write *event*, whose *fields* hold no secret."""
+        name, f = event.name, {**readable_fields(fields), "shown": self._shown}
+        text = answer(name, f) if self._answers else None
+        if text is not None and self._answers:
+            self._answers.info(text)
+        elif line := sentence(name, f):
+            self._show(event, line)
+        self._remember(name, f)
+
+    def skip(self, event: Event) -> None:
+        """Count *event*, which is below the log's level, in the line of what runs."""
+        if not self._live or event.name != "statement.finished" or not self._running:
+            return
+        now = time.monotonic()
+        if now - self._refreshed_at >= _REFRESH_S:
+            self._refreshed_at = now
+            total = plural(self._running["statements"], "statement")
+            done = f"{vars(event)['statement']:,} of {total}"
+            self._screen.progress(f"{self._step()}{self._running['path']}  {done}")
+
+    def _show(self, event: Event, line: str) -> None:
+        passing = event.name == "migration.started" or self._is_repeated(event, line)
+        counted = event.name == "statement.progressed"
+        if counted or passing:
+            line = f"{self._step()}{line}"
+        if passing or (counted and self._live):
+            self._screen.progress(line.partition("\n")[0])
+        else:
+            self._screen.info(self._coloured(event.severity, line))
+
+    def _is_repeated(self, event: Event, line: str) -> bool:
+        """Return whether *line* was shown before; times do not count on a terminal."""
+        if event.name not in _REPORTED_AGAIN:
+            return False
+        said = _DURATION.sub("", line) if self._live else line
+        known = said in self._said
+        self._said.add(said)
+        return known
+
+    def _step(self) -> str:
+        done = sum(self._shown[name] for name in _DONE)
+        return f"[{min(done + 1, self._steps)}/{self._steps}] " if self._steps else ""
+
+    def _remember(self, name: str, f: Mapping[str, Any]) -> None:
+        self._shown[name] += 1
+        if name == "migration.listed":
+            self._shown[f["state"]] += 1
+        if name == "plan.made":
+            self._steps = len(f["pending"]) + sum(self._shown[each] for each in _DONE)
+        if name == "migration.started":
+            self._running = f
+
+    def _coloured(self, severity: str, line: str) -> str:
+        text = f"warning: {line}" if severity == "warning" else line
+        colour = _COLOURS.get(severity, "") if self._colors else ""
+        return f"{colour}{text}{_PLAIN}" if colour else text
 
 
 def readable_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,110 +131,3 @@ def _readable(value: Any) -> Any:
             return [_readable(inner) for inner in value]
         case _:
             return value
-
-
-def sentence(fields: Mapping[str, Any]) -> str:
-    """Return the line for one event."""
-    name = fields["event"]
-    sentence_of = _SENTENCES.get(name)
-    if sentence_of is not None:
-        return sentence_of(fields)
-    skip = ("timestamp", "level", "event")
-    rest = {k: v for k, v in fields.items() if k not in skip and v not in (None, ())}
-    return f"{name}  " + "  ".join(f"{k}={v}" for k, v in rest.items())
-
-
-def _listed(f: Mapping[str, Any]) -> str:
-    at = f["applied_at"]
-    when = f"{at[:10]} {at[11:19]}Z" if at else ""
-    return f"{f['state']:<8}  {when:<20}  {f['version']:>14}  {f['path'] or '-'}"
-
-
-def _planned(f: Mapping[str, Any]) -> str:
-    if not f["pending"]:
-        return f"nothing to do: the database is at version {f['version']}"
-    apart = "".join(f"\nwaits for its answers: {p}: {r}" for p, r in f["apart"].items())
-    count, target = len(f["pending"]), f["target"]
-    return f"{count} to run, from version {f['version']} to {target}{apart}"
-
-
-def _fault(f: Mapping[str, Any]) -> str:
-    numbers = "".join(f":{n}" for n in (f["line"], f["column"]) if n)
-    return (
-        f"{'error' if f['fatal'] else 'warning'}: {f['path']}{numbers}: {f['message']}"
-    )
-
-
-def _validated(f: Mapping[str, Any]) -> str:
-    valid = f"{f['files']} files with {f['statements']} statements are valid"
-    if f["added"] is None:
-        return valid
-    return ": ".join((f"{valid}, {len(f['added'])} of them new", *_all(f["added"])))
-
-
-def _all(names: Sequence[str]) -> tuple[str, ...]:
-    return (", ".join(names),) if names else ()
-
-
-def _finished(f: Mapping[str, Any]) -> str:
-    took = f"{f['duration_s']:.2f} s"
-    if not f["exit_code"]:
-        return f"done in {took}"
-    hint = f"\nhint: {f['hint']}" if f["hint"] else ""
-    again = "may succeed later" if f["retryable"] else "will not succeed by itself"
-    return (
-        f"error: {f['error']}{hint}\n"
-        f"exit {f['exit_code']} ({f['outcome']}), {again}, after {took}"
-    )
-
-
-def _blocked(f: Mapping[str, Any]) -> str:
-    what = " on ".join(filter(None, (f["lock"] or f["phase"], f["relation"])))
-    who = "".join(f"\n  by {Blocker(**each)}" for each in f["blockers"])
-    hint = f"\n  hint: {f['hint']}" if f["hint"] else ""
-    return (
-        f"{f['path']}:{f['line']} is blocked for {f['elapsed_s']:.0f} s: {what}"
-        f"{who}{hint}"
-    )
-
-
-def _ran(f: Mapping[str, Any]) -> str:
-    return f"OK    {f['path']}  ({f['statements']} statements, {f['duration_s']:.2f} s)"
-
-
-_SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "run.started": lambda f: (
-        f"{f['command']}  {f['migrations_dir']} -> {f['database'] or 'no database'}"
-    ),
-    "connection.opened": lambda f: (
-        f"connected to PostgreSQL {f['server_version']} as {f['user']}"
-    ),
-    "connection.retried": lambda f: f"waiting for the server: {f['reason']}",
-    "connection.lost": lambda f: f"connection lost: {f['reason']}",
-    "tls.unverified": lambda f: (
-        f"sslmode={f['sslmode']} sends the password to a server that is not verified;"
-        f" {f['hint']}"
-    ),
-    "lock.contended": lambda f: f"waiting for another migrator: {f['holder']}",
-    "lock.acquired": lambda f: "lock acquired",
-    "plan.made": _planned,
-    "fault.found": _fault,
-    "migration.started": lambda f: f"{f['direction']:<4}  {f['path']}",
-    "migration.applied": _ran,
-    "migration.reverted": _ran,
-    "migration.failed": lambda f: f"FAIL  {f['path']}  ({f['duration_s']:.2f} s)",
-    "migration.listed": _listed,
-    "version.awaited": lambda f: (
-        f"at version {f['current']}, waiting for {len(f['missing'])} more"
-    ),
-    "statement.planned": lambda f: f"-- {f['path']}:{f['line']}\n{f['text']}",
-    "statement.blocked": _blocked,
-    "statement.progressed": lambda f: f"..    {progress_text(f)}",
-    "script.printed": lambda f: str(f["message"]),
-    "file.created": lambda f: f"created  {f['path']}",
-    "file.renamed": lambda f: f"renamed  {f['before']} -> {f['path']}",
-    "migration.recorded": lambda f: f"recorded  {f['path']}",
-    "version.read": lambda f: str(f["version"]),
-    "files.validated": _validated,
-    "run.finished": _finished,
-}

@@ -1,29 +1,29 @@
-"""How far a statement is, as one line; on a terminal it is written over again."""
+"""How far a statement is, as one line; on a terminal it is written over."""
 
 import os
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from migrator.report.stdout import write
+from migrator.report.stdout import Lines, write
 
 
-_WIDTH = 20
+_WIDTH = 10
 _COLUMNS = 80
 """Where a terminal does not say."""
 
 _CLEAR = "\r\x1b[K"
 _HOUR_S = 3600
 _MINUTE_S = 60
+_PRECISE_S = 9.95
+_SHORT_S = 0.1
 
 
 def progress_text(f: Mapping[str, Any]) -> str:
-    """Return the line of a `statement.progressed`; a bar for a percentage."""
-    where, took = f"{f['path']}:{f['line']}", _duration(f["elapsed_s"])
-    known = (_bar(f["percent"]), f["phase"], _count(f), _left(f["left_s"]))
-    parts = [*filter(None, known), took, where]
-    if f["phase"] is None:
-        parts.append(f["wait_event"] or f["state"])
-    return "  ".join(filter(None, parts))
+    """Return the line of a `statement.progressed`: a bar and one clock."""
+    where, running = f"{f['path']}:{f['line']}", duration(f["elapsed_s"])
+    clock = running if f["left_s"] is None else f"{duration(f['left_s'])} left"
+    doing = f["phase"] or f["wait_event"] or f["state"]
+    return "  ".join(filter(None, (where, _bar(f["percent"]), clock, _count(f), doing)))
 
 
 def _bar(percent: float | None) -> str | None:
@@ -40,11 +40,10 @@ def _count(f: Mapping[str, Any]) -> str | None:
     return f"{f['done']:,}{total} {f['unit']}"
 
 
-def _left(left_s: float | None) -> str | None:
-    return None if left_s is None else f"{_duration(left_s)} left"
-
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return *seconds* for a person: `8 ms`, `0.4 s`, `3 min 5 s`, `1 h 2 min`."""
+    if seconds < _PRECISE_S:
+        return f"{seconds * 1000:.0f} ms" if seconds < _SHORT_S else f"{seconds:.1f} s"
     if seconds < _MINUTE_S:
         return f"{seconds:.0f} s"
     if seconds < _HOUR_S:
@@ -52,23 +51,22 @@ def _duration(seconds: float) -> str:
     return f"{seconds // _HOUR_S:.0f} h {seconds % _HOUR_S // _MINUTE_S:.0f} min"
 
 
-class ProgressLine:
-    """
-    Writes lines to a terminal, the last of them over again while it is a bar.
-
-    The bar goes when another line comes, so what stays is what a file would hold.
-    """
+class ProgressLine(Lines):
+    """Writes lines to a terminal, below them one of progress, which is written over."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._bar = False
+        super().__init__(stream)
+        self._clear = ""
 
-    def info(self, line: str, *, bar: bool = False) -> None:
-        """Write *line*; a *bar* is cut to the width, for it must not wrap."""
-        before = _CLEAR if self._bar else ""
-        text = line[: self._columns() - 1] if bar else f"{line}\n"
-        write(self._stream, before + text)
-        self._bar = bar
+    def info(self, line: str) -> None:
+        """Write *line* in the place of the progress."""
+        super().info(f"{self._clear}{line}")
+        self._clear = ""
+
+    def progress(self, line: str) -> None:
+        """Show *line* until another one comes, cut to the width: it must not wrap."""
+        write(self._stream, f"{self._clear}{line[: self._columns() - 1]}")
+        self._clear = _CLEAR
 
     def _columns(self) -> int:
         try:

@@ -64,6 +64,9 @@ class Lines:
         """Write *line*, as `write` does."""
         write(self._stream, f"{line}\n")
 
+    def progress(self, line: str) -> None:
+        """Leave *line* out: it is for a terminal, where another one takes its place."""
+
 
 def release(stream: TextIO) -> None:
     """

@@ -113,7 +113,7 @@ def emit_end(error: BaseException, observe: Observer, *, interrupted: bool) -> N
         observe(RunInterrupted(reason=str(error)))
     if isinstance(error, FilesInvalidError):
         for fault in error.faults:
-            observe(file_rejected(fault, fatal=True))
+            observe(file_rejected(fault))
     if exit_code(error) is ExitCode.INTERNAL:
         observe(RunCrashed(traceback="".join(traceback.format_exception(error))))
 

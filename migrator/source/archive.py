@@ -6,10 +6,7 @@ content. So it can lie nowhere but in its archive, whatever its name says.
 """
 
 import gzip
-import os
-import sys
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -18,7 +15,6 @@ from pathlib import Path
 from migrator.domain.facts import Fault
 from migrator.errors import FilesInvalidError
 from migrator.source.entries import Member
-from migrator.source.large_blocks import FileBlocks
 
 
 MOST_BYTES = 32 * 1024 * 1024
@@ -46,18 +42,6 @@ def members(path: Path, *, most_bytes: int = MOST_BYTES) -> tuple[Member, ...]:
     """
     found = _top(path, dict(_named(path, _unpacked(path, most_bytes))))
     return tuple(found[name] for name in sorted(found))
-
-
-def blocks(content: bytes, name: str) -> FileBlocks:
-    """Return a large member in blocks, from a file that only memory holds."""
-    if sys.platform == "linux":
-        descriptor = os.memfd_create("migration")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    with os.fdopen(os.dup(descriptor), "wb") as file:
-        file.write(content)
-    return FileBlocks(descriptor, name)
 
 
 def _unpacked(path: Path, most_bytes: int) -> bytes:

@@ -1,28 +1,14 @@
 """Directories to migrations: every file is parsed once, before anything runs."""
 
-import os
 from collections.abc import Mapping
-from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from migrator.domain.model import Files, Migration, Split
 from migrator.source.checksum import checksum
+from migrator.source.content import open_content
 from migrator.source.discover import find_migrations
 from migrator.source.entries import Candidate
 from migrator.source.parse import go_file, parse_file, unreadable
-
-
-if TYPE_CHECKING:
-    from migrator.source.large_blocks import FileBlocks
-
-LARGE = 1024 * 1024
-"""
-Files with more bytes are large. A ConfigMap has no more than 1 MiB, so what comes from
-one is read at once; and parsed, a file takes several times its size.
-"""
-
-_NOT_SQL = (".py", ".go")
 
 
 def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
@@ -51,19 +37,15 @@ def load(*places: Path, split: Split, environ: Mapping[str, str]) -> Files:
 
 
 def _read(found: Candidate, split: Split, environ: Mapping[str, str]) -> Migration:
-    version, path = found.version, found.name
+    version = found.version
     try:
-        content = _content(found)
+        if found.path.endswith(".sql"):
+            content = open_content(found)
+        else:
+            return _parse_module(found, _data(found))
     except OSError as error:
-        return unreadable(error, version=version, path=path)
-    if isinstance(content, bytes):
-        migration = _parsed(content, found, split, environ)
-        return migration._replace(checksum=checksum(content))
-    from migrator.source.large import parse_blocks  # noqa: PLC0415 - rare
-
-    return parse_blocks(
-        content, version=version, path=path, split=split, environ=environ
-    )
+        return unreadable(error, version=version, path=found.name)
+    return parse_file(content, version=version, split=split, environ=environ)
 
 
 def checksum_of(found: Candidate) -> str:
@@ -73,34 +55,18 @@ def checksum_of(found: Candidate) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    content = _content(found)
-    return checksum(content) if isinstance(content, bytes) else content.checksum
+    return open_content(found).checksum
 
 
-def _content(found: Candidate) -> "bytes | FileBlocks":
-    if found.content is not None:
-        if len(found.content) <= LARGE or found.path.endswith(_NOT_SQL):
-            return found.content
-        from migrator.source.archive import blocks  # noqa: PLC0415 - rare
-
-        return blocks(found.content, found.name)
-    with FileIO(found.path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size <= LARGE or found.path.endswith(_NOT_SQL):
-            return file.readall()
-        from migrator.source.large_blocks import FileBlocks  # noqa: PLC0415 - rare
-
-        return FileBlocks(os.dup(file.fileno()), found.name)
+def _data(found: Candidate) -> bytes:
+    return Path(found.path).read_bytes() if found.content is None else found.content
 
 
-def _parsed(
-    data: bytes, found: Candidate, split: Split, environ: Mapping[str, str]
-) -> Migration:
-    version, path = found.version, found.name
+def _parse_module(found: Candidate, data: bytes) -> Migration:
+    version, path, said = found.version, found.name, checksum(data)
     if path.endswith(".go"):
-        return go_file(version=version, path=path)
-    if path.endswith(".py"):
-        from migrator.source.python_file import parse_module  # noqa: PLC0415 - rare
+        return go_file(version=version, path=path, checksum=said)
+    from migrator.source.python_file import parse_module  # noqa: PLC0415 - rare
 
-        return parse_module(data, version=version, path=path, file=found.path)
-    return parse_file(data, version=version, path=path, split=split, environ=environ)
+    module = parse_module(data, version=version, path=path, file=found.path)
+    return module._replace(checksum=said)

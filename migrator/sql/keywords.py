@@ -177,7 +177,6 @@ def _is_filled_later(text: str, start: int) -> bool:
 
 
 _SETS_SESSION = ("set", "listen", "prepare", "declare", "load")
-_CALLS_SESSION = ("set_config", "advisory_lock", "into temp", "into local temp")
 # Behind a `;` in one text, of which most have none
 _LATER_SETS = (
     r";(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:set|listen|prepare|declare|load"
@@ -195,12 +194,15 @@ def may_set_session(text: str) -> bool:
     if text[:1] in _SETS_NOTHING and not several:
         return False
     low = text.lower()
-    head = low[:200].split(None, 5)
-    if not head or head[0] in _SETS_SESSION or _is_temporary(head):
+    first = "".join(low[:200].split(None, 1)[:1])
+    if not first or first in _SETS_SESSION:
         return True
-    if any(word in low for word in _CALLS_SESSION):
+    if first == "create" and "temp" in low and re.match(_TEMPORARY, low):
         return True
-    if head[0] == "do" or head[0].startswith(("--", "/*")):
+    calls = "set_config" in low or "advisory_lock" in low
+    if calls or "into temp" in low or "into local temp" in low:
+        return True
+    if first == "do" or first.startswith(("--", "/*")):
         return any(word in low for word in (*_SETS_SESSION, "temp"))
     return several and re.search(_LATER_SETS, low, re.DOTALL) is not None
 
@@ -208,6 +210,4 @@ def may_set_session(text: str) -> bool:
 _SETS_NOTHING = ("I", "U", "A", "i", "u", "a")
 """First letters, of INSERT, UPDATE, ALTER: with one command there is nothing to see."""
 
-
-def _is_temporary(head: list[str]) -> bool:
-    return head[0] == "create" and any(w.startswith("temp") for w in head[1:5])
+_TEMPORARY = r"create\s+(?:\S+\s+){0,3}temp"

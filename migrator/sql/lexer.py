@@ -93,9 +93,8 @@ _REST_OF_LINE = possessive(rf"[ \t\f\v]++|{COMMENT}")
 _MORE_LINES = possessive(rf"{SPACE}|{COMMENT}[\n\r]")
 _CONTINUE = rf"{_REST_OF_LINE}[\n\r]{_MORE_LINES}'"
 _CONTINUED = possessive(rf"'{_CONTINUE}{_ESCAPED_BODY}")
-_ESCAPED_REST = rf"'{_ESCAPED_BODY}{_CONTINUED}"
-_ESCAPED_OPEN = rf"[eE]{_ESCAPED_REST}"
-ESCAPED = rf"{_ESCAPED_OPEN}'"
+# Behind the quote that opens it, without the one that closes it
+ESCAPED_REST = _ESCAPED_BODY + _CONTINUED
 # Everything that starts none of the above, in runs. Not a backslash: it is in no token
 # of SQL, and begins a command of psql.
 _SIGNS = r"!#%&*+,.:<=>?@\[\]^`{|}~\x7f"
@@ -103,26 +102,24 @@ _OTHER = rf"[\x00-\x08\x0e-\x1f{_SIGNS}]++"
 
 
 def neutral_token(*, escapes: bool = False) -> str:
-    """Return the pattern of `NEUTRAL_TOKEN`, where plain strings have *escapes* too."""
+    """
+    Return what matches a token that ends no statement, opens nothing and nests nowhere.
+
+    That leaves out `;`, parentheses, dollar quotes, block comments that nest,
+    backslashes outside of quotes, and what is never closed. With *escapes* plain
+    strings have them too.
+    """
     # a word with the blanks behind it, and signs with blanks, are one step: most are so
-    string = rf"{_ESCAPED_REST}'" if escapes else STRING
+    string = f"'{ESCAPED_REST}'" if escapes else STRING
     return (
         rf"(?![eE]'){WORD}[ \t\n\r\f\v]*+|[\x00- {_SIGNS}]++"
-        rf"|{ESCAPED}|{NUMBER}|{string}|{NAME}|{COMMENT}|{BLOCK}|-|/(?!\*)|(?!{TAG})\$"
+        rf"|[eE]'{ESCAPED_REST}'|{NUMBER}|{string}|{NAME}|{COMMENT}|{BLOCK}|-|/(?!\*)|(?!{TAG})\$"
     )
 
 
-NEUTRAL_TOKEN = neutral_token()
-"""
-Tokens that end no statement, open nothing and nest in nothing.
-
-That leaves out `;`, parentheses, dollar quotes, block comments that nest, backslashes
-outside of quotes, and what is never closed.
-"""
-
 _TOKEN = (
     rf"(?P<SPACE>{SPACE})|(?P<COMMENT>{COMMENT})"
-    rf"|(?P<ESCAPED>[eE]{_ESCAPED_REST}(?P<closed>'?))"
+    rf"|(?P<ESCAPED>[eE]'{ESCAPED_REST}(?P<closed>'?))"
     rf"|(?P<WORD>{WORD})|(?P<STRING>{STRING})|(?P<NAME>{NAME})"
     r"|(?P<SEMICOLON>;)|(?P<OPEN>\()|(?P<CLOSE>\))"
     rf"|(?P<BLOCK>{_BLOCK})|(?P<DOLLAR>{TAG})"

@@ -11,7 +11,7 @@ from os.path import commonprefix
 from urllib.parse import unquote
 
 from migrator.sql.gaps import Gaps
-from migrator.sql.lexer import possessive
+from migrator.sql.quotes import Literal, literal_at, literals_up_to_semicolon
 
 
 MASK = "********"
@@ -22,45 +22,18 @@ _FEWEST = 4
 _NO_SECRETS = frozenset(("true", "false", "null", "none", "undefined"))
 
 
-def _inner(level: int) -> str:
-    """Return a pattern for a literal within *level* others, which double its quotes."""
-    quote, double = "'" * 2**level, "'" * 2 ** (level + 1)
-    body = possessive(f"[^']|{double}")
-    return (
-        rf"(?={possessive(double)}{quote}(?![\s',;)]|\Z)){quote}"
-        rf"{body}(?:'{{1,{len(quote)}}}|\Z)"
-    )
-
-
-_ESCAPED = possessive(r"[^'\\]|\\++'\\++'|\\++[^'\\]")
-# Within E'…' too: \' there. What is empty is none: a blank or a comma is behind it
-_INNER = rf"""
-    {_inner(3)} | {_inner(2)} | {_inner(1)}
-    | \\+'{_ESCAPED}(?:\\*+'|\Z)
-"""
-# In scan.l: xe, xus, xq, xdolq. What is cut off ends with the text.
-_STRING = rf"""
-    {_INNER}
-    | [eE]'(?:[^'\\]|\\.|\\\Z|'')*(?:'|\Z) | (?:[uU]&|[nN])?'(?:[^']|'')*(?:'|\Z)
-    | \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)
-"""
 _NAME = r"(?:password|passwd|passphrase)"
 _ANY_NAME = r"(?:password|passwd|passphrase|pwd|secret|token|access_?key|api_?key)"
 # Left to re's own cache: compiled, they would delay every start, and few runs need them
 # PASSWORD 's' of a role, a user mapping, a subscription, behind a gap
 _NAME_ALONE = rf"(?i){_NAME}\b"
-_LITERAL = rf'(?sx){_STRING} | "(?:[^"\\]|\\.|\\\Z)+(?:"|\Z)'
 # password := "s", secret => 's'
-_QUOTED = rf"""(?isx)
-    (?P<before>{_ANY_NAME}(?:["']?|\s+\w+)\s*(?:=>|:=|=|:)\s*
-        | \bset_config\s*\(\s*'+[^']{{0,100}}{_ANY_NAME}'+\s*,\s*)
-    (?P<value>{_STRING} | (?<=[=:>\s])"(?:[^"\\]|\\.|\\\Z)+(?:"|\Z))
+_ASSIGNED = rf"""(?ix)
+    {_ANY_NAME}(?:[\\"']*|\s+\w+)\s*(?:=>|:=|=|:)\s*
+    | \bset_config\s*\(\s*'+[^']{{0,100}}{_ANY_NAME}'+\s*,\s*
 """
 # 'PASSWORD ' || 's' and format('PASSWORD %L', 's'): every literal up to the semicolon
-_BUILT = rf"""(?isx)
-    (?P<before>{_NAME}\s+(?:'*+%(?:\d+\$)?[LsI][^;']{{0,100}}'*?)?'+\s*(?:\|\||,))
-    (?P<value>(?>(?:{_STRING} | [^;])*))
-"""
+_BUILT = r"(?s)(?:'*+%(?:\d+\$)?[LsI][^;']{0,100}?'*?)?(?:'+|\$\w*\$)"
 # libpq's keywords, a URL's query, ODBC
 _BARE = rf"(?i)(?P<before>{_ANY_NAME}=)(?P<value>(?!\*\*\*|…)[^\s'\"&;]+)"
 # Not those of our own examples; one slash is left where somebody took it for a path.
@@ -91,50 +64,53 @@ def mask_passwords(text: str) -> str:
         return text
     for pattern, mask in ((_EXCERPT, MASK), (_BROKEN, f'"{MASK}"')):
         text = re.sub(pattern, rf"\g<before>{mask}", text)
-    text = re.sub(_BUILT, _mask_parts, text)
-    text = _without(text, _password_literals(text))
-    text = re.sub(_QUOTED, lambda it: it["before"] + _masked(it["value"]), text)
+    text = _mask(text, _literals(text))
     for pattern in (_URL, _BARE):
         text = re.sub(pattern, rf"\g<before>{MASK}", text)
     return text
 
 
-def _mask_parts(built: re.Match[str]) -> str:
-    """Return what a statement is put together from, with masks for its literals."""
-    parts = re.sub(rf"(?sx){_STRING}", lambda it: _masked(it[0]), built["value"])
-    return built["before"] + parts
-
-
-def _masked(literal: str) -> str:
-    """Return the mask of *literal*, in quotes of the same depth."""
-    inner = re.fullmatch(rf"(?sx){_INNER}", literal)
-    quotes = re.match(r"\\+'|'+", literal) if inner else None
-    if quotes is None:
-        return f"'{MASK}'"
-    return f"{_quote(quotes[0])}{MASK}{_quote(quotes[0])}"
-
-
-def _quote(quotes: str) -> str:
-    """Return that of *quotes* which is no content: 2 of 6, as 4 stand for one."""
-    return quotes if quotes[0] == "\\" else "'" * (len(quotes) & -len(quotes))
-
-
-def _without(text: str, literals: Iterable[re.Match[str]]) -> str:
+def _mask(text: str, literals: Iterable[Literal]) -> str:
+    """Return *text* with a mask for each of *literals*, in quotes of the same depth."""
     parts, done = [], 0
-    for found in literals:
-        parts += [text[done : found.start()], _masked(found[0])]
-        done = found.end()
+    for found in sorted(literals):
+        if found.start >= done:
+            inner = len(found.quote) > 1 and found.quote[-1] in "'\""
+            quote = found.quote if inner else "'"
+            parts += [text[done : found.start], quote, MASK, quote]
+        done = max(done, found.end)
     return "".join((*parts, text[done:]))
 
 
-def _password_literals(text: str) -> Iterator[re.Match[str]]:
-    """Return the literals that stand behind PASSWORD and a gap, in their order."""
-    literal, done = re.compile(_LITERAL), 0
-    for _, end in _password_words(text):
-        found = literal.match(text, end) if end >= done else None
+def _literals(text: str) -> Iterator[Literal]:
+    """
+    Yield what words before it call a password.
+
+    Two of them may overlap: nobody knows how deep in quotes a piece of a text is.
+    """
+    yield from _built_literals(text)
+    ends = chain(
+        (end for _, end in _password_words(text)),
+        (found.end() for found in re.finditer(_ASSIGNED, text)),
+    )
+    done = 0
+    for at in sorted(ends):
+        found = literal_at(text, at) if at >= done else None
         if found:
-            done = found.end()
+            done = found.end
             yield found
+
+
+def _built_literals(text: str) -> Iterator[Literal]:
+    """Yield what a statement with a PASSWORD is put together from."""
+    template, gaps, done = re.compile(_BUILT), Gaps(text), 0
+    for _, end in _password_words(text):
+        found = template.match(text, end) if end >= done else None
+        behind = gaps.end(found.end()) if found else 0
+        if found and text.startswith(("||", ","), behind):
+            for literal in literals_up_to_semicolon(text, behind):
+                yield literal
+                done = literal.end
 
 
 def _password_words(text: str) -> Iterator[tuple[int, int]]:
@@ -165,14 +141,11 @@ _NONE: frozenset[str] = frozenset()
 
 
 def _passwords(text: str) -> Iterator[str]:
-    for built in re.finditer(_BUILT, text):
-        for part in re.finditer(rf"(?sx){_STRING}", built["value"]):
-            yield from _unquoted(part[0])
-    for found in chain(_password_literals(text), re.finditer(_QUOTED, text)):
-        literal = found.groupdict().get("value") or found[0]
-        yield from _unquoted(literal)
+    for literal in _literals(text):
+        yield literal.content
+        yield literal.content.replace(literal.quote * 2, literal.quote[-1])
         # a quote inside ended it too early: the rest stands behind it
-        rest = re.compile(r"[^\s'\",;()]+").match(text, found.end())
+        rest = re.compile(r"[^\s'\",;()]+").match(text, literal.end)
         if rest:
             yield rest[0]
     for pattern in (_URL, _BARE):
@@ -188,24 +161,6 @@ def _of_roles(text: str) -> Iterator[str]:
         before = text[max(0, start - _MOST_BEFORE) : start]
         if found and re.search(_OF_A_ROLE, before):
             yield found[0].strip('"')
-
-
-def _unquoted(literal: str) -> Iterator[str]:
-    dollar = re.fullmatch(r"\$(\w*)\$(.*?)(?:\$\1\$)?", literal, re.DOTALL)
-    if dollar:
-        yield dollar[2]
-        return
-    inner = re.match(r"\\+'|(?:'')+(?!')", literal)
-    if inner:
-        quote = _quote(inner[0])
-        content = literal.removeprefix(quote).rstrip("'\\")
-        yield content
-        yield content.replace(quote * 2, "'")
-        return
-    quote = '"' if literal.startswith('"') else "'"
-    content = literal.partition(quote)[2].removesuffix(quote)
-    yield content
-    yield content.replace(quote * 2, quote)
 
 
 def is_secret(text: str) -> bool:

@@ -41,18 +41,18 @@ class SessionLeft(NamedTuple):
 
 _WITH_GOOSE = (
     "goose carries it into later files of the same run, but not into a later run, and"
-    " here each file begins without it"
+    " here each file begins without it unless MIGRATOR_SESSION=keep is set"
 )
 _WITH_BOTH = (
     "later files of the same run find it, with goose and here, but a later run or a new"
     " connection does not"
 )
-_SET = (
-    "set it in each file that needs it{}, or set MIGRATOR_SESSION=keep, which does as"
-    " goose does"
-)
+_SET = "set it in each file that needs it{}"
 _UNDO = "undo it at the end of the file"
-_OURS = {"search_path": ", or MIGRATOR_SEARCH_PATH", "the role": ", or MIGRATOR_ROLE"}
+_OURS = {
+    "search_path": ", or set MIGRATOR_SEARCH_PATH",
+    "the role": ", or set MIGRATOR_ROLE",
+}
 
 
 class SessionEffects:

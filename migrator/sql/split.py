@@ -15,8 +15,8 @@ from migrator.sql.keywords import BLANK_KINDS, ENDING, copies_in, is_routine
 from migrator.sql.lexer import (
     BLOCK,
     COMMENT,
+    ESCAPED_REST,
     IN_WORD,
-    NEUTRAL_TOKEN,
     SPACE,
     TAG,
     Kind,
@@ -107,30 +107,34 @@ def _statement(body: str, heads: str) -> str:
     return rf"(?!{apart})(?P<statement>(?=[A-Za-z]){body};)"
 
 
-# Most statements, in one step. The first pattern reads long runs: nothing in it but
-# plain strings, quoted names and parentheses; an E'' ends it, for its continuation has
-# backslashes. The second reads token by token. It knows dollar quotes by what may be
-# the first tag, and one more outside of parentheses, for what repeats can refer to no
-# group inside of it; and routines, unless something may be BEGIN ATOMIC, which opens a
-# body. All else is left to the tokens. What repeats does so possessively, so nothing is
-# read twice.
+# Most statements, in one step. The first pattern takes milliseconds less to compile,
+# and is enough for many files: nothing in it but plain strings, quoted names and
+# parentheses. The second knows E'', comments, and dollar quotes by what may be the
+# first tag, and one more outside of parentheses, for what repeats can refer to no group
+# inside of it. Both read long runs: what a quote or a `$` begins is seen by what stands
+# before it. All else is left to the tokens: BEGIN ATOMIC, which opens a body, and `a$b`
+# or `1e'a'`. What repeats does so possessively, so nothing is read twice.
 _PLAIN = _statement(
     _nested(r"[^'\"$;()/\-\\]++|(?<![eE])'[^']*+'|\"[^\"]*+\"|-(?!-)|/(?!\*)"),
     f"{_SECOND_LOOK}|{_ROUTINE}",
+)
+_ATOM = (
+    rf"[^'\"$;()/\-\\bB]++|(?!(?i:begin){_BLANK}(?i:atomic))[bB]"
+    r"|'(?:(?<![eE]')|(?<=[A-Za-z_][eE]'))[^']*+'"
+    rf"|'(?<=[eE]')(?<!{IN_WORD}[eE]'){ESCAPED_REST}'"
+    rf"|\"[^\"]*+\"|-(?!-)|{COMMENT}|/(?!\*)|{BLOCK}|(?<!{IN_WORD})(?!{TAG})\$"
 )
 
 
 def _dollars(tag: str) -> str:
     """Return what matches a text in dollar quotes with the tag of the group *tag*."""
     same = f"(?P={tag})"
-    return same + possessive(rf"[^$]++|(?!{same})\$") + same
+    return rf"(?<!{IN_WORD}){same}" + possessive(rf"[^$]++|(?!{same})\$") + same
 
 
 _FIRST_TAG = rf"(?=[^$;]*+(?P<first>{TAG})?)"
-_NEUTRAL = rf"(?!(?i:atomic)(?!{IN_WORD}))(?:{NEUTRAL_TOKEN})"
-_BODY = _nested(rf"{_NEUTRAL}|{_dollars('first')}")
-_AFTER = _nested(_NEUTRAL, 1)
-_OTHER_TAG = rf"(?:(?=(?P<other>{TAG})){_dollars('other')}{_AFTER})?"
+_BODY = _nested(f"{_ATOM}|{_dollars('first')}")
+_OTHER_TAG = rf"(?:(?=(?P<other>{TAG})){_dollars('other')}{_nested(_ATOM, 1)})?"
 _WHOLE = _BLANK + _FIRST_TAG + _statement(_BODY + _OTHER_TAG, _SECOND_LOOK)
 _BETWEEN = re.compile(_GAP)
 _REST = re.compile(_BLANK + r"\Z")
@@ -164,7 +168,9 @@ def is_plain(text: str) -> bool:
 
     True is certain; False means that the tokens must be asked.
     """
-    match = whole_at(text, 0)
+    if PLAIN_NEXT.fullmatch(text):
+        return True
+    match = _whole_next().match(text)
     return match is not None and _REST.match(text, match.end()) is not None
 
 
@@ -179,7 +185,12 @@ def split_statements(text: str, start: int = 0) -> Iterator[StatementSpan]:
         if unclosed:
             yield StatementSpan(start, len(text), Stop.OPEN, Inside.BLOCK, start)
             return
-        part = part_at(text, start)
+        whole = whole_at(text, start)
+        part = (
+            StatementSpan(start, whole.end(), Stop.SEMICOLON)
+            if whole
+            else part_at(text, start)
+        )
         if part.end - start > 1 or part.stop is not Stop.SEMICOLON:
             yield part  # a lone `;` is none
         start, unclosed = skip_blank(text, part.end)
@@ -233,14 +244,10 @@ def _blank_end(text: str, start: int, end: int) -> int:
 
 def part_at(text: str, start: int, *, escapes: bool = False) -> StatementSpan:
     """
-    Return the statement whose first token stands at *start*.
+    Return the statement whose first token stands at *start*, by its tokens.
 
     With *escapes* its plain strings have backslashes (standard_conforming_strings off).
     """
-    if not escapes:
-        match = whole_at(text, start)
-        if match is not None:
-            return StatementSpan(start, match.end(), Stop.SEMICOLON)
     if is_routine(text, start):
         return _routine(text, start, escapes=escapes)
     return _simple(text, start, escapes=escapes)

@@ -95,6 +95,11 @@ _OWN_STATEMENTS = both(
     "ROLLBACK TO s;\nEND;",
     "BEGIN WORK; DELETE FROM own WHERE level = 'repeatable read'; COMMIT WORK;",
 )
+_BLOCK_WITH_COMMIT = """-- +goose StatementBegin
+INSERT INTO own DEFAULT VALUES;
+{}
+COMMIT;
+-- +goose StatementEnd"""
 
 SCENARIOS: Mapping[str, Scenario] = {
     "backslashes-in-strings": Scenario(
@@ -124,7 +129,11 @@ SCENARIOS: Mapping[str, Scenario] = {
             **tables("a"),
             "00002_o.sql": _OWN_TRANSACTION,
             "00003_s.sql": _OWN_STATEMENTS,
-            "00004_d.sql": both("CREATE TABLE d ();"),
+            "00004_e.sql": both(
+                _BLOCK_WITH_COMMIT.format("CREATE TABLE e ();"),
+                _BLOCK_WITH_COMMIT.format("DROP TABLE e;"),
+            ),
+            "00005_d.sql": both("CREATE TABLE d ();"),
         },
         calls=calls("up-to 2", "up", "redo", "down-to 1", "up"),
     ),

@@ -75,6 +75,16 @@ DEVIATIONS: Mapping[str, Deviation] = {
         goose=(False, applied()),
         ours=(True, applied(1)),
     ),
+    "own-transaction-without-ours": Deviation(
+        "a BEGIN of a NO TRANSACTION file holds; goose's pool closes its connection",
+        "up",
+        {
+            "1_a.sql": "-- +goose NO TRANSACTION\n"
+            + both("CREATE TABLE a ();\nBEGIN;\nLOCK TABLE a;\nCOMMIT;")
+        },
+        goose=(False, applied()),
+        ours=(True, applied(1)),
+    ),
     "a-word-too-many": Deviation(
         "an argument that a command would ignore is an error",
         "up 1",

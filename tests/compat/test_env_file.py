@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from migrator.config.dotenv import read_env_file
 from migrator.errors import UsageError
@@ -55,12 +56,36 @@ def test_env_file_has_the_value_that_goose_reads(
     """The same value, or an error from both."""
     file = tmp_path / "env"
     file.write_bytes(text.encode())
-    place = Place(dsn="", directory=tmp_path, env_file=str(file))
 
+    assert _value(file) == _value_of_goose(file, goose_command)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GOOSE_TABLE: y\n",  # as godotenv's README writes it
+        "X=1\nGOOSE_TABLE=p$X.\n",
+        "X=1\nGOOSE_TABLE='${X}'\n",
+        'GOOSE_TABLE="\\$X"\n',
+        "GOOSE_TABLE=a # b # c\n",
+    ],
+)
+def test_python_dotenv_reads_other_values(
+    text: str, goose_command: Program, tmp_path: Path
+) -> None:
+    """Why the file has a reader of ours: when they read alike, it may go."""
+    file = tmp_path / "env"
+    file.write_text(text)
+
+    assert dotenv_values(file).get(_NAME) != _value_of_goose(file, goose_command)
+
+
+def _value_of_goose(file: Path, goose_command: Program) -> str | None:
+    place = Place(dsn="", directory=file.parent, env_file=str(file))
     answer = goose_command(place, "env")
-
     line = re.search(rf'^{_NAME}=(".*")$', answer.text, re.MULTILINE)
-    assert _value(file) == (json.loads(line[1]) if line else None)
+    value: str | None = json.loads(line[1]) if line else None
+    return value
 
 
 def _value(file: Path) -> str | None:

@@ -14,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Lock, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import LockWaitTimeoutError
 from migrator.events.base import Event
 from migrator.pg.connection.database import Database

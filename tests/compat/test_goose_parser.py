@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from migrator.domain.model import Direction, Migration, Split
-from migrator.source.parse import parse_file
 from migrator.sql.goose.envsub import SubstitutionError, expand
 from migrator.sql.goose.faults import HAZARDS
 from migrator.sql.goose.line_buffer import trim
@@ -16,6 +15,7 @@ from migrator.sql.split import skip_blank
 from tests.compat.conftest import Oracle
 from tests.compat.fragments import ENVIRON, random_file, random_line
 from tests.compat.goose import Answer, Question
+from tests.unit.sql.support import parsed
 
 
 _FILES = 4000
@@ -26,9 +26,7 @@ _CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.sql"))
 
 def _difference(content: bytes, direction: Direction, theirs: Answer) -> str:
     """Return how we and goose differ on one direction of a file, "" when we do not."""
-    migration = parse_file(
-        content, version=1, path="1_a.sql", split=Split.GOOSE, environ=ENVIRON
-    )
+    migration = parsed(content, Split.GOOSE, ENVIRON)
     ours = migration.section(direction)
     restricted = b"restrict" in content
     if _ROWS.search(content):

@@ -11,7 +11,8 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Lock, Split, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import LockWaitTimeoutError
 from migrator.events.database import ConnectionLost
 from migrator.pg.connection import database, queries

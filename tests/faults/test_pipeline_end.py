@@ -17,7 +17,7 @@ def answers(dsn: str) -> int:
     """How many of three statements were answered."""
     sent = iter([Query(b"SELECT 1")] * 3)
     with psycopg.connect(dsn, autocommit=True) as conn:
-        pipeline = Pipeline(conn, sent, cancellation=Cancellation(), held=nothing)
+        pipeline = Pipeline(conn, sent, cancellation=Cancellation(), check_lock=nothing)
         return len(list(pipeline.results()))
 
 

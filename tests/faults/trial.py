@@ -172,7 +172,7 @@ def begin(turns: Semaphore) -> None:
     """Prepare a process for trials."""
     _turns.append(turns)
     for module in (signals, queries):
-        module.PATIENCE_S = _PATIENCE_S  # type: ignore[attr-defined]
+        module.GRACE_S = _PATIENCE_S  # type: ignore[attr-defined]
     for signum in (signal.SIGTERM, signal.SIGALRM):  # a run may end before its signal
         signal.signal(signum, lambda number, frame: None)
 

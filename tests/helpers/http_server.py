@@ -19,6 +19,7 @@ class Asked:
 
 
 Answering = Callable[[Asked], tuple[int, str]]
+"""Status and body; a body that begins with a brace is sent as JSON."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ def serving(answer: Answering, tls: ssl.SSLContext | None = None) -> Iterator[Se
             asked.append(request)
             status, text = answer(request)
             self.send_response(status)
+            kind = "application/json" if text.startswith("{") else "text/plain"
+            self.send_header("Content-Type", kind)
+            self.send_header(
+                "Metadata-Flavor", "Google"
+            )  # one of theirs has to have it
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from tests.conftest import Tell
 from tests.image.conftest import Postgres, Write
 from tests.image.engine import (
@@ -118,7 +118,7 @@ PHASES = {
     "waiting for the lock": Phase(
         text=up(""),
         says="lock.contended",
-        blocked_by=f"select pg_advisory_lock({GOOSE_LOCK_KEY})",
+        blocked_by=f"select pg_advisory_lock({GOOSE_LOCK_ID})",
     ),
     "a statement in the stream": Phase(text=up(SLEEP), shows=SLEEPING),
     "a statement by itself": Phase(

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,8 +140,7 @@ def test_applied_at_carries_its_zone(
     main(("status",), environ, shown)
 
     assert listed[0]["applied_at"] == applied_at
-    when = f"{applied_at[:10]} {applied_at[11:19]}Z"
-    assert f"applied   {when}" in shown.getvalue()
+    assert f"applied  {applied_at[:19]}Z  1 " in shown.getvalue()
 
 
 def test_status(environ: dict[str, str], conn: psycopg.Connection) -> None:
@@ -267,24 +267,47 @@ def test_the_termination_message(environ: dict[str, str], tmp_path: Path) -> Non
 
 
 def test_the_console(
-    environ: dict[str, str], capsys: pytest.CaptureFixture[str], both_ways: str
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For a person: sentences in place of JSON."""
+    """For a person: one line for each migration, and what has come of them."""
     exit_code = main(["up"], {**environ, "MIGRATOR_LOG_FORMAT": "console"})
 
     said = capsys.readouterr().out.splitlines()
     # the test's server may have an address that is not this machine's own
-    lines = [line for line in said if not line.startswith("sslmode=")]
-    waiting = ["waits for its answers: *: a test's wish"] if both_ways == "off" else []
+    lines = [line for line in said if not line.startswith("warning: sslmode=")]
     assert exit_code == 0
-    assert lines[2 : 5 + len(waiting)] == [
-        "lock acquired",
-        "3 to run, from version 0 to 3",
-        *waiting,
-        "up    1_a.sql",
+    assert [_TIME.sub("T", line) for line in lines[2:]] == [
+        "3 migrations to run, version 0 → 3",
+        "applied   1_a.sql  (1 statement, T)",
+        "applied   2_b.sql  (1 statement, T)",
+        "applied   3_c.sql  (1 statement, T)",
+        "3 applied, version 0 → 3, T",
     ]
-    assert lines[5 + len(waiting)].startswith("OK    1_a.sql  (1 statements, ")
-    assert lines[-1].startswith("done in ")
+
+
+_TIME = re.compile(r"\d+(\.\d)? m?s\b")
+
+
+def test_answers_for_a_script(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In plain format stdout has the bare number, or the table; the rest is on stderr."""
+    plain = {**environ, "MIGRATOR_LOG_FORMAT": "plain"}
+    main(["up-to", "1"], plain)
+    nothing = capsys.readouterr().out
+
+    main(["version"], plain)
+    version = capsys.readouterr().out
+    main(["status"], plain)
+    table = capsys.readouterr().out
+
+    assert (nothing, version) == ("", "1\n")
+    assert [line.split()[0] for line in table.splitlines()] == [
+        "STATE",
+        "applied",
+        "pending",
+        "pending",
+    ]
 
 
 def test_debug_logs_statements(environ: dict[str, str]) -> None:
@@ -303,7 +326,7 @@ def test_a_wrong_flag_is_logged_like_every_error() -> None:
     result = run("up", "--dry")
 
     assert result.exit_code == 2
-    assert result.verdict["error"] == "unrecognized arguments: --dry; see --help"
+    assert result.verdict["error"] == "unknown flag --dry; see `migrator help`"
 
 
 def test_secrets_of_the_environment_are_masked(database: str, tmp_path: Path) -> None:

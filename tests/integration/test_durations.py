@@ -11,7 +11,7 @@ from migrator.engine.runner import Runner
 from migrator.events.base import Event
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from tests.helpers.postgres import free_port
 from tests.helpers.support import Recorder, Result, files, migration, run, write
 
@@ -103,7 +103,7 @@ def test_a_failure(database: str, tmp_path: Path, head: str) -> None:
 
 def test_waiting_for_the_lock(database: str, conn: psycopg.Connection) -> None:
     """How long it took up to each refusal, and in all."""
-    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
     recorder, since = Recorder(), time.monotonic()
 
     def release(event: Event) -> None:

@@ -101,7 +101,7 @@ class Failing(Recorder):
 
 def runner(server: Server, recorder: Recorder, patience_s: float = 20) -> Runner:
     """A runner with that patience for the server."""
-    patience = Backoff(total_s=patience_s, most_s=0.5)
+    patience = Backoff(total_s=patience_s, max_s=0.5)
     database = Database(dsn=parse_dsn(server.dsn), backoff=patience)
     return Runner(database=database, observe=recorder)
 

@@ -6,10 +6,10 @@ import psycopg
 import pytest
 
 from migrator import MigrationRunner
-from migrator.engine.runner import Policy
+from migrator.engine.run_context import Policy
 from migrator.errors import LockLostError
 from migrator.events.base import Event
-from migrator.pg.locking.guard import LockSession
+from migrator.pg.locking.advisory import AdvisoryLock
 from tests.helpers.support import write
 
 
@@ -45,14 +45,14 @@ def test_a_known_loss_of_the_lock_ends_the_run(
     conn.execute("CREATE SEQUENCE s")
     seen: list[str] = []
 
-    def check_known(self: LockSession) -> None:
+    def check_known(self: AdvisoryLock) -> None:
         if after in seen:
             raise LockLostError("somebody has it")
 
     def observe(event: Event) -> None:
         seen.append(event.name)
 
-    monkeypatch.setattr(LockSession, "check_known", check_known)
+    monkeypatch.setattr(AdvisoryLock, "check_known", check_known)
     policy = Policy(pipeline=False)
     directory = write(tmp_path / "m", {name: text})
 

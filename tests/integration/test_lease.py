@@ -16,7 +16,8 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Lock, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import (
     AccessDeniedError,
     ForeignObjectError,
@@ -31,7 +32,7 @@ from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.locking import lease
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from migrator.pg.tracking.store import TrackingStore
 from tests.compat.goose import MODULE
 from tests.helpers.support import (
@@ -49,14 +50,14 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 QUICK = Policy(
-    lock=Lock.TABLE, lock_backoff=Backoff(total_s=0.3, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=0.3, max_s=0.1), heartbeat_s=0.05
 )
 PATIENT = Policy(
-    lock=Lock.TABLE, lock_backoff=Backoff(total_s=30, most_s=0.1), heartbeat_s=0.05
+    lock=Lock.TABLE, lock_backoff=Backoff(total_s=30, max_s=0.1), heartbeat_s=0.05
 )
 TWO = files(migration(1, "CREATE TABLE a (x int)"), migration(2, "CREATE TABLE b ()"))
 STOLEN = "UPDATE goose_lock SET locked_by = 'thief-1-00'"
-FREE = (GOOSE_LOCK_KEY, False, None, None, None)
+FREE = (GOOSE_LOCK_ID, False, None, None, None)
 
 
 def runner(
@@ -96,7 +97,7 @@ def held(conn: psycopg.Connection, holder: str, until: str) -> None:
     conn.execute(
         "INSERT INTO goose_lock VALUES (%s, true, '2026-01-02 03:04:05Z', %s,"
         " now() + %s::interval, now())",
-        [GOOSE_LOCK_KEY, holder, until],
+        [GOOSE_LOCK_ID, holder, until],
     )
 
 
@@ -264,7 +265,7 @@ def test_leases_of_other_locks_that_have_ended_are_freed(
     assert rows.fetchall() == [
         (1, False, None),
         (2, True, "job-2"),
-        (GOOSE_LOCK_KEY, True, "api-7-0a1b2c3d"),
+        (GOOSE_LOCK_ID, True, "api-7-0a1b2c3d"),
     ]
 
 
@@ -329,7 +330,7 @@ def test_many_at_once(
 
 def test_a_session_lock_is_respected(database: str, conn: psycopg.Connection) -> None:
     """Who takes the lease waits for goose's session locker too, and leaves no lease."""
-    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
 
     with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database).run(TWO, Up())
@@ -348,7 +349,7 @@ def test_a_lease_is_respected_by_the_session_lock(
     with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database, policy=policy).run(TWO, Up())
 
-    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [GOOSE_LOCK_KEY]).fetchone()
+    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [GOOSE_LOCK_ID]).fetchone()
     assert "api-7-0a1b2c3d, since" in str(caught.value)
     assert row == (True,)
 
@@ -435,7 +436,7 @@ def test_a_lease_that_cannot_be_renewed_stops_the_run(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When nobody answers until its end, it counts as lost."""
-    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 0.5)
+    monkeypatch.setattr("migrator.pg.locking.lease_lock.LEASE_S", 0.5)
     stuck = files(migration(1, "LOCK TABLE goose_lock", "SELECT pg_sleep(60)"))
 
     with pytest.raises(LockLostError) as caught:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from tests.helpers.support import run, started, until, write
 
 
@@ -46,7 +46,7 @@ def test_a_foreign_holder_is_shown_itself(
 ) -> None:
     """goose's own locker, or a person, works in the session that has the lock."""
     conn.execute("SET application_name = 'psql'")
-    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
     directory = write(tmp_path / "m", {"1_a.sql": "SELECT 1;"})
 
     result = run(

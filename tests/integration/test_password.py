@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,20 +282,21 @@ def test_sigterm_ends_the_command_too(directory: Path, tmp_path: Path) -> None:
     assert not Path("/proc", running.read_text()).exists()
 
 
-@pytest.fixture
-def aws() -> dict[str, str]:
-    """Keys of an account that nobody has."""
-    return {
+def test_a_token_is_the_password(
+    dsn: str,
+    conn: psycopg.Connection,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is made for the very server, and the server gets it: ours does not know it."""
+    aws = {
         "AWS_ACCESS_KEY_ID": "AK",
         "AWS_SECRET_ACCESS_KEY": "s3cret/key",
         "AWS_REGION": "eu-central-1",
     }
+    for name, value in aws.items():
+        monkeypatch.setenv(name, value)
 
-
-def test_a_token_is_the_password(
-    dsn: str, role: str, conn: psycopg.Connection, directory: Path, aws: dict[str, str]
-) -> None:
-    """It is made for the very server, and the server gets it: ours does not know it."""
     result = up(dsn, directory, MIGRATOR_PASSWORD_PROVIDER="rds-iam", **aws)
 
     trusted = conn.execute(
@@ -306,24 +308,90 @@ def test_a_token_is_the_password(
     assert "s3cret" not in str(result.lines)
 
 
-def test_no_token_without_an_answer(directory: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"),
+    [
+        (503, 20, "; check the password source and the network to it, or raise"),
+        (403, 15, "; fix the password source"),
+    ],
+)
+def test_no_token_without_an_answer(
+    directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: int,
+    remedy: str,
+) -> None:
     """STS that is out of order is something to try again; its no is not."""
-    (tmp_path / "token").write_text("t")
-    environ = {
-        "MIGRATOR_PASSWORD_PROVIDER": "rds-iam",
-        "AWS_ROLE_ARN": "arn",
-        "AWS_REGION": "eu-central-1",
-        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
-    }
-    dsn = "postgresql://u@127.0.0.1:1/d"
+    (tmp_path / "token").write_text("header.claims.signature")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/shop")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
 
-    codes = []
-    for status in (503, 403):
-        with serving(lambda _, status=status: (status, "")) as sts:  # type: ignore[misc]
-            result = up(dsn, directory, AWS_ENDPOINT_URL_STS=sts.url, **environ)
-        codes.append(result.exit_code)
+    denied = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+    with serving(lambda _: (status, denied)) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        result = up(
+            "postgresql://u@127.0.0.1:1/d",
+            directory,
+            MIGRATOR_PASSWORD_PROVIDER="rds-iam",
+        )
 
-    assert codes == [20, 15]
+    assert result.exit_code == code
+    assert remedy in result.verdict["error"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "library", "extra"),
+    [
+        ("rds-iam", "botocore.session", "aws"),
+        ("cloudsql-iam", "google.auth", "gcp"),
+        ("entra", "azure.identity", "azure"),
+    ],
+)
+def test_a_provider_without_its_library_is_2(
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+    library: str,
+    extra: str,
+) -> None:
+    """The plain image has none of them; nothing is waited for."""
+    monkeypatch.setitem(sys.modules, library, None)
+
+    result = up(
+        "postgresql://u@127.0.0.1:1/d",
+        directory,
+        MIGRATOR_PASSWORD_PROVIDER=provider,
+        MIGRATOR_CONNECT_WAIT="60s",
+    )
+
+    assert result.exit_code == 2
+    assert f"--build-arg EXTRAS={extra}, or install" in result.verdict["error"]
+
+
+def test_sigterm_ends_the_asking(directory: Path, tmp_path: Path) -> None:
+    """The libraries wait for an answer; we do not wait for them."""
+    (tmp_path / "token").write_text("header.claims.signature")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as sts,
+        started(
+            "postgresql://u@127.0.0.1:1/d",
+            directory,
+            MIGRATOR_PASSWORD_PROVIDER="rds-iam",
+            AWS_ROLE_ARN="arn:aws:iam::123456789012:role/shop",
+            AWS_REGION="eu-central-1",
+            AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "token"),
+            AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{sts.getsockname()[1]}",
+        ) as process,
+    ):
+        asking, _ = sts.accept()
+        with asking:
+            asking.recv(1)
+            result = ended(process, signal.SIGTERM)
+
+    assert result.exit_code == 143
 
 
 def test_no_database_needs_no_password(directory: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, Lock, Split, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import LockLostError, LockWaitTimeoutError, UsageError
 from migrator.events.base import Observer
 from migrator.events.database import LockAcquired, SessionSettingsNotApplied
@@ -16,7 +17,7 @@ from migrator.events.run import ConnectionOpened
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from migrator.pg.tracking.store import TrackingStore
 from migrator.process.cancellation import Cancellation
 from migrator.source.load import load
@@ -315,7 +316,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
     database: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One session cannot migrate and renew the lease: the error says what to raise."""
-    monkeypatch.setattr("migrator.pg.locking.lease_heartbeat.LEASE_S", 1)
+    monkeypatch.setattr("migrator.pg.locking.lease_lock.LEASE_S", 1)
     policy = Policy(heartbeat_s=0.1)
     long = files(migration(1, "CREATE TABLE a ()", "SELECT pg_sleep(60)"))
 
@@ -324,7 +325,7 @@ def test_a_pool_that_is_too_small_ends_a_long_migration(
 
     assert str(caught.value) == (
         "the migration lock was lost: it could not be renewed within 1 s; the pooler"
-        " needs a second server connection for us (PgBouncer: default_pool_size), or"
+        " needs a second server connection for the lock (PgBouncer: default_pool_size), or"
         " connect to the server itself; what was not committed is rolled back;"
         " re-run"
     )
@@ -338,7 +339,7 @@ def test_a_lock_that_is_stuck_in_the_pool(database: str) -> None:
 
     with pgbouncer(database, size=2) as dsn:
         with psycopg.connect(dsn, autocommit=True) as careless:
-            careless.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+            careless.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
         with pytest.raises(LockWaitTimeoutError) as caught:
             runner(dsn, policy=policy).run(TWO, Up())
 

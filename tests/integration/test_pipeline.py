@@ -44,7 +44,7 @@ def answers(
         conn,
         iter(sent),
         cancellation=cancellation or Cancellation(),
-        held=nothing,
+        check_lock=nothing,
     )
     return [tag for _, tag in pipeline.results()]
 
@@ -116,7 +116,7 @@ def test_a_statement_larger_than_the_socket_s_buffers_is_sent(
     conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on as soon as the network takes more, not when the wait for answers ends."""
-    monkeypatch.setattr("migrator.pg.execution.pipeline.ASKED_EVERY_S", 30)
+    monkeypatch.setattr("migrator.pg.execution.pipeline.CHECK_INTERVAL_S", 30)
     monkeypatch.setattr("migrator.pg.connection.tcp_liveness.SlowReader.check", stalled)
     size = 20_000_000
 
@@ -144,7 +144,7 @@ def test_answers_come_while_the_rest_runs(
         conn,
         queries("SELECT 1", "SELECT FROM a", "SELECT 2"),
         cancellation=Cancellation(),
-        held=nothing,
+        check_lock=nothing,
     )
 
     with closing(pipeline.results()) as results:
@@ -160,7 +160,9 @@ def test_notices_belong_to_the_first_that_waits(conn: psycopg.Connection) -> Non
     """Each NOTICE arrives before the answer to its statement, and behind those before."""
     raising = "DO $$ BEGIN RAISE NOTICE '{}'; END $$"
     sent = [Query(raising.format(n).encode(), flush=False) for n in range(50)]
-    pipeline = Pipeline(conn, iter(sent), cancellation=Cancellation(), held=nothing)
+    pipeline = Pipeline(
+        conn, iter(sent), cancellation=Cancellation(), check_lock=nothing
+    )
     heard: list[tuple[str | None, bytes]] = []
     conn.add_notice_handler(
         lambda diag: heard.append((diag.message_primary, pipeline.waiting[0].text))
@@ -197,7 +199,7 @@ def test_a_signal_cancels_and_what_was_committed_is_reported(
         conn,
         queries("BEGIN", sent[0], "COMMIT", *sent[1:]),
         cancellation=cancellation,
-        held=nothing,
+        check_lock=nothing,
     )
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -226,7 +228,7 @@ def test_a_lost_lock_stops_the_stream(conn: psycopg.Connection) -> None:
         conn,
         queries("SELECT 1", "SELECT 2", "SELECT pg_sleep(60)", "SELECT 4"),
         cancellation=Cancellation(),
-        held=held,
+        check_lock=held,
     )
     answered: list[bytes] = []
 
@@ -245,7 +247,7 @@ def test_a_listener_that_goes_leaves_a_usable_connection(
         conn,
         queries("SELECT 1", "SELECT pg_sleep(60)", "SELECT 3"),
         cancellation=Cancellation(),
-        held=nothing,
+        check_lock=nothing,
     )
 
     with closing(pipeline.results()) as results:

@@ -128,7 +128,7 @@ def test_wait_that_ends_calls_itself_retryable_everywhere(
 
     assert (result.exit_code, result.verdict["retryable"]) == (3, True)
     assert json.loads(place.read_text())["retryable"] is True
-    assert "exit 3 (pending), may succeed later" in console.getvalue()
+    assert "exit 3 (pending), retryable;" in console.getvalue()
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])
@@ -225,7 +225,7 @@ def test_baseline_needs_a_version_that_has_a_file(
         (["up-to"], "up-to needs a version: `up-to 42`, or MIGRATOR_TARGET"),
         (
             ["up-to", "0x"],
-            "MIGRATOR_TARGET: input should be a valid integer, unable to parse string as an integer",
+            "the version has to be a number, such as up-to 42; see `migrator help`",
         ),
     ],
 )

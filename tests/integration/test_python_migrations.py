@@ -493,7 +493,7 @@ def test_faults_stop_the_run_before_anything_is_applied(
     result = migrate(database, directory)
     validated = migrate(database, directory, "validate")
 
-    faults = [(line["line"], line["slug"]) for line in result.events("fault.found")]
+    faults = [(line["line"], line["slug"]) for line in result.events("file.rejected")]
     assert (result.exit_code, validated.exit_code) == (10, 10)
     assert faults == [(1, "no_module"), (4, "signature")]
     assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)

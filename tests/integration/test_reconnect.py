@@ -11,14 +11,14 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, Split, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.events.base import Event, Observer
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
 from migrator.pg.connection.session import Row
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from migrator.pg.locking.stale_sessions import (
-    ServerProcess,
     end_sessions,
     query_processes,
     read_processes,
@@ -412,7 +412,7 @@ def test_all_is_done_while_somebody_keeps_the_lock(
         recorder(event)
         if event.name == "connection.lost":
             assert migrate(database, directory).exit_code == 0
-            conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+            conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
 
     impatient = Policy(lock_backoff=Backoff(total_s=0.3))
     steps = replace(runner(database, finish), policy=impatient).run(
@@ -454,12 +454,10 @@ def test_a_commit_that_a_failover_has_lost(
     [
         (None, ()),
         ((None,), ()),
-        (("7 1.5,8 2.5",), (ServerProcess("7 1.5"), ServerProcess("8 2.5"))),
+        (("7 1.5,8 2.5",), ("7 1.5", "8 2.5")),
     ],
 )
-def test_processes_of_an_answer(
-    answer: Row | None, expected: tuple[ServerProcess, ...]
-) -> None:
+def test_processes_of_an_answer(answer: Row | None, expected: tuple[str, ...]) -> None:
     """Neither a session that sees none nor a proxy without an answer is a bug."""
     assert read_processes(answer) == expected
 
@@ -470,9 +468,9 @@ def test_a_process_of_somebody_else_is_left_alone(
     """The same number, begun at another time, is another process."""
     with psycopg.connect(database, autocommit=True) as ours:
         (known,) = query_processes(ours, ours)
-        stranger = ServerProcess(f"{ours.info.backend_pid} 1.000000")
+        stranger = f"{ours.info.backend_pid} 1.000000"
 
-        assert known.description.startswith(f"{ours.info.backend_pid} ")
+        assert known.startswith(f"{ours.info.backend_pid} ")
         assert end_sessions(conn, (stranger,))
         assert ours.execute("SELECT 1").fetchone() == (1,)
         while not end_sessions(conn, (known,)):

@@ -78,11 +78,10 @@ def test_in_an_applied_file_it_is_a_warning(
     redo = run("down-to", "0", **settings), run("up", **settings)
 
     assert (first.exit_code, second.exit_code) == (0, 0)
-    (warning,) = second.events("fault.found")
-    assert (warning["path"], warning["slug"], warning["fatal"]) == (
+    (warning,) = second.events("file.warned")
+    assert (warning["path"], warning["slug"]) == (
         "1_a.sql",
         "refuses_transaction",
-        False,
     )
     assert [each.exit_code for each in redo] == [0, 10]
     assert conn.execute("SELECT to_regclass('first')").fetchone() == (None,)

@@ -18,7 +18,8 @@ from migrator.domain.model import (
     Statement,
     Up,
 )
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import (
     ConnectionLostError,
     ContentionError,
@@ -45,7 +46,7 @@ from tests.helpers.support import (
 )
 
 
-QUICK = Policy(retry_backoff=Backoff(total_s=0.3, first_s=0.05))
+QUICK = Policy(retry_backoff=Backoff(total_s=0.3, initial_s=0.05))
 RESUMED, DROPPED = "migration.resumed", "index.dropped"
 
 
@@ -757,7 +758,7 @@ def test_what_was_recorded_by_hand_since_is_closed(
         runner(database).run(loose("SELECT 1", "SELECT 1 / 0"), Up())
     row = "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, true)"
     conn.execute(row)
-    again = replace(runner(database), store=TrackingStore(keep=keep))
+    again = replace(runner(database), store=TrackingStore(history_mode=keep))
 
     again.run(files(migration(1, "SELECT 1"), migration(2, "SELECT 1")), Up())
 
@@ -770,7 +771,9 @@ def test_without_a_history_nothing_is_recorded(
 ) -> None:
     """Without a history a half-applied file is for a human; the next run starts over."""
     conn.execute(PROCEDURE)
-    bare = replace(runner(database), store=TrackingStore(keep=HistoryMode.FALSE))
+    bare = replace(
+        runner(database), store=TrackingStore(history_mode=HistoryMode.FALSE)
+    )
     half = loose("CREATE TABLE IF NOT EXISTS b ()", text)
 
     for _ in range(2):

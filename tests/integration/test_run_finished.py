@@ -13,7 +13,6 @@ import pytest
 
 from migrator import cli, job
 from migrator.exit_codes import ExitCode
-from migrator.process import linger
 from migrator.report import log
 from migrator.report.summary import RunSummary
 from tests.helpers.support import ROOT, Result, run, started, until, write
@@ -103,7 +102,7 @@ def test_a_bug_after_the_work(
 ) -> None:
     """What calls sidecars and what lingers fail: the verdict of the work stands."""
     monkeypatch.setattr(job, "_stop_sidecars", raising(error))
-    monkeypatch.setattr(linger, "linger", raising(error))
+    monkeypatch.setattr("migrator.cli.linger", raising(error))
     environ = {
         "MIGRATOR_SHUTDOWN_URLS": "http://127.0.0.1:1/",
         "MIGRATOR_LINGER": "true",

@@ -8,7 +8,8 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, HistoryMode, Lock, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import (
     AccessDeniedError,
     ContentionError,
@@ -26,7 +27,7 @@ from migrator.events.base import Event, Observer
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from migrator.pg.tracking.store import TrackingStore
 from tests.helpers.support import Recorder, files, migration
 
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 QUICK = Policy(
     lock_backoff=Backoff(total_s=0.3),
-    retry_backoff=Backoff(total_s=0.3, first_s=0.05),
+    retry_backoff=Backoff(total_s=0.3, initial_s=0.05),
 )
 
 
@@ -535,7 +536,7 @@ def test_a_lock_that_is_released_in_time_is_waited_for(
     conn.execute("CREATE TABLE a (x int)")
     other = psycopg.connect(database)
     other.execute("LOCK TABLE a IN ACCESS SHARE MODE")
-    patient = Policy(retry_backoff=Backoff(total_s=30, first_s=0.05))
+    patient = Policy(retry_backoff=Backoff(total_s=30, initial_s=0.05))
     recorder = Recorder()
 
     def observe(event: Event) -> None:
@@ -620,7 +621,7 @@ def test_a_lock_that_is_released_after_a_refusal_is_taken(
     database: str, conn: psycopg.Connection
 ) -> None:
     """The answer to the first attempt is not that to the next one."""
-    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
     recorder = Recorder()
 
     def release(event: Event) -> None:
@@ -628,7 +629,7 @@ def test_a_lock_that_is_released_after_a_refusal_is_taken(
         if event.name == "lock.contended":
             conn.execute("SELECT pg_advisory_unlock_all()")
 
-    patient = Policy(lock_backoff=Backoff(total_s=10, most_s=0.1))
+    patient = Policy(lock_backoff=Backoff(total_s=10, max_s=0.1))
     steps = runner(database, policy=patient, observe=release).run(TWO, Up())
 
     assert len(steps) == 2
@@ -637,7 +638,7 @@ def test_a_lock_that_is_released_after_a_refusal_is_taken(
 
 def test_a_held_lock_names_its_holder(database: str, conn: psycopg.Connection) -> None:
     """The error says which session it is."""
-    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
 
     with pytest.raises(LockWaitTimeoutError) as caught:
         runner(database).run(TWO, Up())
@@ -650,7 +651,7 @@ def test_no_lock_when_none_is_asked_for(
     database: str, conn: psycopg.Connection
 ) -> None:
     """`none` runs beside a holder."""
-    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
 
     runner(database, policy=Policy(lock=Lock.NONE)).run(TWO, Up())
 
@@ -700,7 +701,9 @@ def test_a_row_that_cannot_be_written_is_a_tracking_table_error(
 
         policy = QUICK._replace(allow_missing=True)
         again = runner(database, policy=policy, observe=intrude)
-        again = replace(again, store=TrackingStore(keep=HistoryMode(str(history))))
+        again = replace(
+            again, store=TrackingStore(history_mode=HistoryMode(str(history)))
+        )
         with pytest.raises(
             ContentionError if history else PartiallyAppliedError
         ) as caught:
@@ -745,7 +748,7 @@ def test_the_lock_is_released(database: str, conn: psycopg.Connection) -> None:
     with pytest.raises(StatementFailedError):
         runner(database).run(files(migration(1, "SELECT 1 / 0")), Up())
 
-    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [GOOSE_LOCK_KEY]).fetchone()
+    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [GOOSE_LOCK_ID]).fetchone()
     assert row == (True,)
 
 

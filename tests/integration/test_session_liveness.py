@@ -37,8 +37,8 @@ def busy(conn: psycopg.Connection) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize(
     ("sights", "reason"),
     [
-        ([SessionActivity(gone=True)], None),
-        ([SessionActivity(gone=True)] * 2, "its server process is gone"),
+        ([SessionActivity(is_gone=True)], None),
+        ([SessionActivity(is_gone=True)] * 2, "its server process is gone"),
         ([IDLE] * 2, "its server process is idle while an answer is awaited"),
         ([IDLE, IDLE._replace(state_change="12:00:01")], None),
         ([IDLE, SessionActivity(state="active"), IDLE], None),
@@ -62,7 +62,9 @@ def test_session_without_a_query_is_not_lost(conn: psycopg.Connection) -> None:
     """A function in Python may compute for hours between two queries."""
     connection = SessionLiveness(conn)
 
-    assert [connection.loss_reason(SessionActivity(gone=True)) for _ in range(2)] == [
+    assert [
+        connection.loss_reason(SessionActivity(is_gone=True)) for _ in range(2)
+    ] == [
         None,
         None,
     ]
@@ -109,7 +111,7 @@ def test_a_suspicion_is_looked_into_soon(
     """Where a session is gone that should answer; otherwise the next look is far off."""
     monkeypatch.setattr(session_liveness, "CONFIRM_S", 5)
     work = busy if watched else None
-    watch = CurrentStatement(pid=1, work=work, pace=CheckInterval(first_s=0.0))
+    watch = CurrentStatement(pid=1, work=work, interval=CheckInterval(first_s=0.0))
     monitor = Monitor(watch, lambda query, give_up: [])
 
     with watch.running_at(Place(1, "1.sql", 1, 1, 1), time.monotonic() - 100):

@@ -12,7 +12,7 @@ import pytest
 
 from migrator.events.run import SidecarFailed, SidecarStopped
 from migrator.process.cancellation import Cancellation
-from migrator.process.sidecars import stop
+from migrator.process.sidecars import stop_sidecars
 from tests.helpers.http_server import Asked, Server, serving
 from tests.helpers.support import Recorder, Result, ended, run, started, until, write
 
@@ -158,7 +158,7 @@ def test_a_proxy_that_hangs_is_left_alone(proxy: Server) -> None:
     recorder = Recorder()
 
     with silent() as url:
-        stop((url, proxy.url), recorder, Cancellation(), patience_s=0.3)
+        stop_sidecars((url, proxy.url), recorder, Cancellation(), limit_s=0.3)
 
     first, second = recorder.events
     assert isinstance(first, SidecarFailed)
@@ -179,7 +179,7 @@ def test_a_proxy_that_closes_without_a_word() -> None:
 
         Thread(target=close, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        stop((url,), recorder, Cancellation())
+        stop_sidecars((url,), recorder, Cancellation())
 
     assert recorder.events == [
         SidecarFailed(url=url, reason="the answer is not HTTP: RemoteDisconnected")

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migrator.pg.locking.advisory import GOOSE_LOCK_KEY
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from tests.helpers.support import ended, heard, started, until, write
 
 
@@ -123,7 +123,7 @@ def test_while_waiting_for_the_lock(
 ) -> None:
     """The wait ends at once."""
     directory = write(tmp_path / "m", {"1_a.sql": "CREATE TABLE a ();"})
-    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_KEY])
+    conn.execute("SELECT pg_advisory_lock(%s)", [GOOSE_LOCK_ID])
 
     with started(database, directory) as process:
         heard(process, "lock.contended")

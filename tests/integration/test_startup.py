@@ -16,21 +16,23 @@ NEEDED = """\
 _version cli commands commands.context commands.migrate config config.arguments
 config.environment config.settings config.types domain domain.backoff domain.facts
 domain.history domain.identifiers domain.model domain.urls engine engine.plan
-engine.runner errors errors.base errors.preflight errors.runtime errors.stopping events
-events.base events.factories events.run exit_codes job pg pg.connection
-pg.connection.connect pg.connection.database pg.connection.dsn pg.connection.embedded
-pg.connection.error_verbosity pg.connection.memory_limit pg.connection.own_messages
-pg.connection.pooler pg.connection.server_product pg.connection.session
-pg.connection.startup_options pg.errors pg.errors.tracking_errors pg.errors.translate
-pg.ownership pg.tracking pg.tracking.history_table pg.tracking.snapshot
-pg.tracking.store pg.tracking.unversioned pg.tracking.version_table process
-process.cancellation process.signals report report.escape report.log report.redact
-report.stdout report.summary report.termination source source.checksum source.discover
-source.entries source.load source.parse sql sql.backslashes sql.gaps sql.goose
-sql.goose.annotations sql.goose.copy_rows sql.goose.envsub sql.goose.faults
-sql.goose.hazards sql.goose.line_buffer sql.goose.line_parser sql.goose.own_transaction
-sql.goose.parser sql.goose.state_machine sql.goose.statement_runs sql.keywords sql.lexer
-sql.riding sql.secrets sql.split sql.transaction_block
+engine.planner engine.run_context engine.runner errors errors.base errors.preflight
+errors.runtime errors.stopping events events.base events.database events.factories
+events.run exit_codes job pg pg.connection pg.connection.connect
+pg.connection.connection_warnings pg.connection.database pg.connection.dsn
+pg.connection.embedded pg.connection.error_verbosity pg.connection.memory_limit
+pg.connection.own_messages pg.connection.pooler pg.connection.server_product
+pg.connection.session pg.connection.startup_options pg.errors pg.errors.sqlstates
+pg.errors.tracking_errors pg.ownership pg.tracking pg.tracking.history_table
+pg.tracking.snapshot pg.tracking.store pg.tracking.version_table process
+process.cancellation process.linger process.signals report report.escape report.log
+report.redact report.stdout report.summary report.termination source source.checksum
+source.content source.discover source.entries source.load source.parse sql
+sql.backslashes sql.gaps sql.goose sql.goose.annotations sql.goose.encoding
+sql.goose.envsub sql.goose.faults sql.goose.hazards sql.goose.line_buffer
+sql.goose.line_parser sql.goose.own_transaction sql.goose.parser sql.goose.state_machine
+sql.goose.statement_runs sql.goose.text_pieces sql.keywords sql.lexer sql.riding
+sql.secrets sql.split sql.transaction_block
 """
 """All that a run with nothing to do loads of ours: the rest would delay each start."""
 

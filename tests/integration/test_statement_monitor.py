@@ -13,15 +13,16 @@ from psycopg.conninfo import make_conninfo
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Files, Lock, Migration, Section, Split, Statement, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.events.base import Event, Observer
 from migrator.events.watching import StatementBlocked, StatementProgressed
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
-from migrator.pg.connection.queries import GiveUp, Row, query_rows
+from migrator.pg.connection.queries import GiveUp, TextRow, query_rows
 from migrator.pg.monitor.current_statement import CurrentStatement
-from migrator.pg.monitor.monitor_thread import run_monitor
+from migrator.pg.monitor.monitor import run_monitor
 from migrator.source.load import load
 from tests.helpers.pgbouncer import pgbouncer
 from tests.helpers.round_trips import count_round_trips
@@ -503,7 +504,7 @@ def test_a_monitor_query_that_hangs_delays_no_end(conn: psycopg.Connection) -> N
     watch, asked = CurrentStatement(pid=1), threading.Event()
     threads = set(threading.enumerate())
 
-    def ask(query: bytes, give_up: GiveUp) -> list[Row]:
+    def ask(query: bytes, give_up: GiveUp) -> list[TextRow]:
         asked.set()
         return query_rows(conn, b"SELECT pg_sleep(60)", give_up)
 

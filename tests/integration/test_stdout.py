@@ -77,7 +77,7 @@ def test_console_without_letters(
     code, stdout, stderr = ended("up", variables)
 
     assert (code, stderr) == (0, b"")
-    assert b"\ndone in " in stdout
+    assert b"\n2 applied, version 0 \\u2192 2, " in stdout
     assert b"2_\\xe4.sql" in stdout
 
 
@@ -105,6 +105,16 @@ def test_a_reader_that_leaves(
     code, _, stderr = ended(argument, variables, tail=f"| {reader}")
 
     assert (code, stderr) == (expected, b"")
+
+
+@pytest.mark.parametrize("redirect", ["", "2>&-", "2>/dev/full"])
+def test_an_answer_is_alone_on_stdout(environ: dict[str, str], redirect: str) -> None:
+    """In plain format; whether stderr takes the rest changes neither text nor code."""
+    variables = {**environ, "MIGRATOR_LOG_FORMAT": "plain"}
+
+    code, stdout, stderr = ended("version", variables, redirect)
+
+    assert (code, stdout, bool(stderr)) == (0, b"0\n", not redirect)
 
 
 def test_a_closed_stdout_is_no_connection(

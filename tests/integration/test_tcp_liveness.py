@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from migrator.domain.backoff import Backoff
 from migrator.events.base import ignore_events
 from migrator.pg.connection.database import Database
-from migrator.pg.connection.dsn import COURTESIES, parse_dsn
+from migrator.pg.connection.dsn import LIVENESS_SETTINGS, parse_dsn
 from migrator.pg.connection.embedded import embedded_server
 from migrator.pg.connection.session import accepted_settings
 from migrator.pg.connection.tcp_liveness import SlowReader
@@ -282,11 +282,13 @@ def test_no_timeout_is_inherited(
 
 def test_a_server_takes_what_it_can(conn: psycopg.Connection) -> None:
     """What its platform does not know is left out, and nothing is set by trying."""
-    wanted = {**COURTESIES, "tcp_user_timeout": "-1", "no_such_setting": "1"}
+    wanted = {**LIVENESS_SETTINGS, "tcp_user_timeout": "-1", "no_such_setting": "1"}
 
     taken = accepted_settings(conn, wanted)
 
-    assert taken == {n: v for n, v in COURTESIES.items() if n != "tcp_user_timeout"}
+    assert taken == {
+        n: v for n, v in LIVENESS_SETTINGS.items() if n != "tcp_user_timeout"
+    }
     assert shown(conn, ["client_connection_check_interval"]) == {
         "client_connection_check_interval": "0"
     }

@@ -12,7 +12,8 @@ from psycopg import sql
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.model import Direction, Down, Files, Goal, Split, Up
-from migrator.engine.runner import Policy, Runner
+from migrator.engine.run_context import Policy
+from migrator.engine.runner import Runner
 from migrator.errors import MigratorError
 from migrator.events.base import Event
 from migrator.exit_codes import exit_code
@@ -25,7 +26,7 @@ from tests.helpers.support import Recorder, write
 
 
 SEEDS = 60
-_TIMES = {"duration_s", "waited_s", "next_attempt_s", "apart", "backend_pid"}
+_TIMES = {"duration_s", "waited_s", "next_attempt_s", "not_pipelined", "backend_pid"}
 GOOD = (
     "INSERT INTO log VALUES ({n}, 'plain');",
     "INSERT INTO log VALUES ({n}, E'it\\'s'); -- a comment",

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, strategies as st
 
 from migrator.domain.model import Migration, Split, Statement, Statements
-from migrator.source.parse import parse_file
 from migrator.sql.keywords import BLANK_KINDS
 from migrator.sql.lexer import tokenize
 from migrator.sql.split import split_statements
 from tests.compat.fragments import ENVIRON, random_file
 from tests.property import sqltext
+from tests.unit.sql.support import parsed
 
 
 _FILES = 1500
 
 
 def _parsed(content: bytes, split: Split) -> Migration:
-    return parse_file(content, version=1, path="1_a.sql", split=split, environ=ENVIRON)
+    return parsed(content, split, ENVIRON)
 
 
 def _misplaced(statement: Statement, lines: list[str]) -> list[tuple[int, str, str]]:

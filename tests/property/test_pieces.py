@@ -2,10 +2,8 @@
 
 import hashlib
 import io
-import os
 import random
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,10 @@ from hypothesis import given, strategies as st
 
 from migrator.domain.model import Direction, Migration, Section, Split, Statement
 from migrator.source.checksum import Checksum, checksum
-from migrator.source.large import parse_blocks
-from migrator.source.large_blocks import FileBlocks
-from migrator.source.parse import LONGEST_LINE, parse_file
+from migrator.source.content import LONGEST_LINE
 from tests.compat.fragments import ENVIRON, random_file
 from tests.property import sqltext
+from tests.unit.sql.support import parsed, parsed_in_pieces
 
 
 _FILES = 500
@@ -25,25 +22,6 @@ _TESTS = Path(__file__).parents[1]
 _KEPT = sorted(
     (*_TESTS.glob("compat/corpus/*.sql"), *_TESTS.glob("unit/sql/golden/*.sql"))
 )
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[int]:
-    """A file that is written again and again."""
-    descriptor = os.open(tmp_path / "1_a.sql", os.O_RDWR | os.O_CREAT)
-    yield descriptor
-    os.close(descriptor)
-
-
-def _whole(content: bytes, split: Split, environ: Mapping[str, str]) -> Migration:
-    return parse_file(content, version=1, path="1_a.sql", split=split, environ=environ)
-
-
-def _in_pieces(scratch: int, content: bytes, split: Split, piece: int) -> Migration:
-    os.ftruncate(scratch, 0)
-    os.pwrite(scratch, content, 0)
-    blocks = FileBlocks(os.dup(scratch), "1_a.sql", piece=piece)
-    return parse_blocks(blocks, version=1, path="1_a.sql", split=split, environ=ENVIRON)
 
 
 def _read(section: Section) -> list[tuple[Statement | str, ...]]:
@@ -62,41 +40,41 @@ def _said(migration: Migration) -> list[object]:
     return [migration.transaction, counts, *halves]
 
 
-def _differ(scratch: int, content: bytes, pieces: tuple[int, ...]) -> None:
+def _differ(content: bytes, pieces: tuple[int, ...]) -> None:
     for split in Split:
-        whole = _said(_whole(content, split, ENVIRON))
+        whole = _said(parsed(content, split, ENVIRON))
         for piece in pieces:
-            cut = _in_pieces(scratch, content, split, piece)
+            cut = parsed_in_pieces(content, piece, split, ENVIRON)
 
             assert _said(cut) == whole, (split, piece, content)
             assert cut.checksum == checksum(content)
 
 
 @pytest.mark.parametrize("path", _KEPT, ids=lambda path: path.name)
-def test_files_written_by_hand(scratch: int, path: Path) -> None:
+def test_files_written_by_hand(path: Path) -> None:
     """Statements, places, rows, faults and flag do not depend on the pieces."""
     content = path.read_bytes()
     crlf = content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
     for each in (content, crlf, content.rstrip(b"\r\n")):
-        _differ(scratch, each, (1, 7, 100))
+        _differ(each, (1, 7, 100))
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_random_files(scratch: int, seed: int) -> None:
+def test_random_files(seed: int) -> None:
     """Nor do they for files that are made to confuse."""
     rng = random.Random(seed)
     for _ in range(_FILES):
-        _differ(scratch, random_file(rng), (1, rng.randint(2, 120)))
+        _differ(random_file(rng), (1, rng.randint(2, 120)))
 
 
-def test_random_sql(scratch: int) -> None:
+def test_random_sql() -> None:
     """Nor for statements of all kinds, well formed or cut off anywhere."""
     rng = random.Random(5)
     for _ in range(_FILES // 3):
         up, down = sqltext.script(rng), sqltext.near_sql(rng)
         content = f"-- +goose Up\n{up}\n-- +goose Down\n{down};\n".encode()
-        _differ(scratch, content[: rng.randint(13, len(content) + 40)], (1, 40))
+        _differ(content[: rng.randint(13, len(content) + 40)], (1, 40))
 
 
 @pytest.mark.parametrize(
@@ -111,23 +89,25 @@ def test_random_sql(scratch: int) -> None:
         pytest.param(b"-- +goose Up\nSELECT 1;\n--\n-- PostgreSQL database dump\n", id="no-dump"),
         pytest.param(b"-- +goose Up\nSELECT 1;\n\n  SELECT 2;\n\n\n SELECT 3;\n", id="blank-lines"),
         pytest.param(b"-- +goose Up\nSELECT 'a;\n-- +goose StatementBegin\nSELECT 1;\n-- +goose StatementEnd\nSELECT 2;\nSELECT ';\n", id="string-before-a-block"),
+        pytest.param(b"-- +goose Up\nSET client_encoding = latin1;\nSELECT 1;\nSELECT '\xc3\xa4';\n", id="encoding"),
+        pytest.param(b"-- +goose Up\nSET standard_conforming_strings\n= off;\nSELECT 1;\nSELECT '\\'';';\n", id="escapes"),
         pytest.param(b"-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n--+GOOSE StatementEnd\nSELECT 2;\n-- +goose StatementEnd\nSELECT 3;\n", id="near-miss-in-a-block"),
         pytest.param(b"-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n  -- +goose Down\nSELECT 2;\n-- +goose StatementEnd\nSELECT 3;\n", id="indented-down-in-a-block"),
     ],
 )  # fmt: skip
-def test_odd_files(scratch: int, content: bytes) -> None:
+def test_odd_files(content: bytes) -> None:
     """Nor for what is found out before a file is parsed."""
-    _differ(scratch, content, (1, 8, 1000))
+    _differ(content, (1, 8, 1000))
 
 
 @pytest.mark.parametrize(
     ("end", "more"), [(b"", 0), (b"", 1), (b"\n", 0), (b"\r\n", 0)]
 )
-def test_long_lines(scratch: int, end: bytes, more: int) -> None:
+def test_long_lines(end: bytes, more: int) -> None:
     """Nor for goose's limit of a line's length."""
     line = b"-- " + b"x" * (LONGEST_LINE - 3 + more) + end
 
-    _differ(scratch, b"-- +goose Up\n" + line, (100_000,))
+    _differ(b"-- +goose Up\n" + line, (100_000,))
 
 
 @given(

@@ -74,7 +74,9 @@ def filled(kind: type[Event], foreign: str) -> Event:
 def logged(event: Event, redactor: Redactor, *, level: str = "debug") -> dict[str, Any]:
     """The line of an event."""
     stream = io.StringIO()
-    log_to(stream, console=False, level=level, redactor=redactor, run_id="info")(event)
+    log_to(stream, log_format="json", level=level, redactor=redactor, run_id="info")(
+        event
+    )
     line: dict[str, Any] = json.loads(stream.getvalue())
     return line
 

@@ -1,6 +1,7 @@
 """The command line in goose's forms, and the file of variables."""
 
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -53,7 +54,10 @@ def read(line: str, **environ: str) -> Settings:
         ("--version", {"version": "true"}),
         ("version", {"command": "version"}),
         ("-s create add_users sql", {"sequential": "true", "command": "create", "name": "add_users", "kind": "sql"}),
-        ("up -- -dir", {"command": "up", "target": "-dir"}),
+        ("up-to -- 7 ", {"command": "up-to", "target": "7"}),
+        ("create -- -dir", {"command": "create", "name": "-dir"}),
+        ("help", {"help": "true"}),
+        ("help up-to", {"help": "true"}),
         (f"postgres {DSN} up", {"database_url": DSN, "command": "up"}),
         (f"pgx {DSN} up-to 5 -v", {"database_url": DSN, "command": "up-to", "target": "5", "log_level": "debug"}),
         (f"-table t postgres -dir d {DSN} status", {"table": "t", "migrations_dir": "d", "database_url": DSN, "command": "status"}),
@@ -75,15 +79,26 @@ def test_an_empty_dsn_leaves_the_connection_to_libpq() -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("up --dry", "unrecognized arguments: --dry; see --help"),
-        ("-dri=secret up", "unrecognized arguments: -dri; see --help"),
-        ("---dir x up", "unrecognized arguments: ---dir; see --help"),
-        ("up -certfile x", "unrecognized arguments: -certfile; see --help"),
-        ("up -dir", "-dir needs its DIR; see --help"),
+        ("up --dry", "unknown flag --dry; see `migrator help`"),
+        ("-drr=secret up", "unknown flag -drr; see `migrator help`"),
+        (
+            "--alow-mising up",
+            "unknown flag --alow-mising; did you mean -allow-missing?",
+        ),
+        ("---dir x up", "unknown flag ---dir; did you mean -dir?"),
+        ("up -certfile x", "unknown flag -certfile; see `migrator help`"),
+        ("up -dir", "-dir needs a value: -dir DIR"),
+        ("statsu", "unknown command statsu; did you mean status?"),
+        ("migrate", "unknown command migrate; see `migrator help`"),
+        ("hunter2", "unknown command; see `migrator help`"),
+        (
+            "up-to x",
+            "the version has to be a number, such as up-to 42; see `migrator help`",
+        ),
         ("up -v=loud", "-v is on or off: write -v or -v=false"),
         ("mysql u:hunter2@/d up", "mysql: only PostgreSQL is migrated; write postgres"),
         ("redshift x up", "redshift: only PostgreSQL is migrated; write postgres"),
-        (f"up 1 {DSN}", "a command and a version, and nothing more; see --help"),
+        (f"up 1 {DSN}", "too many arguments; expected up [N]; see `migrator help`"),
     ],
 )
 def test_lines_that_are_refused(line: str, fault: str) -> None:
@@ -129,7 +144,7 @@ def test_extra_arguments_of_gooses_image() -> None:
 @pytest.mark.parametrize(
     ("extra", "fault"),
     [
-        ("-dry", "GOOSE_EXTRA_ARGS: unrecognized arguments: -dry; see --help"),
+        ("-dry", "GOOSE_EXTRA_ARGS: unknown flag -dry; see `migrator help`"),
         ("-dir 'x", "GOOSE_EXTRA_ARGS: no closing quotation"),
     ],
 )
@@ -152,16 +167,22 @@ def test_commands_that_need_versions(command: str) -> None:
     )
 
 
-def test_help_names_every_flag() -> None:
-    """It goes to stdout as plain text, and is no run."""
+@pytest.mark.parametrize("line", ["help", "help up", "-h", "up --help"])
+def test_help_names_every_flag(line: str) -> None:
+    """It goes to stdout as plain text of 80 columns, and is no run."""
     stdout = io.StringIO()
 
-    exit_code = main(["up", "-h"], {}, stdout)
+    exit_code = main(line.split(), {}, stdout)
 
+    lines = stdout.getvalue().splitlines()
     flags = [
-        line.split()[0] for line in stdout.getvalue().splitlines() if line[:3] == "  -"
+        name
+        for line in lines
+        if line[:3] == "  -"
+        for name in re.findall(r"(?<![\w-])-[\w-]+", line.partition("   ")[0])
     ]
     assert (exit_code, flags) == (0, [f"-{name}" for name in FLAGS])
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_version_is_printed() -> None:

@@ -1,5 +1,6 @@
 """Dockerfiles, linted; each exception has its reason beside it."""
 
+import os
 import re
 import subprocess
 import sysconfig
@@ -54,8 +55,8 @@ def test_each_exception_has_a_reason() -> None:
     assert bare == []
 
 
-def test_make_passes_the_bases_digest() -> None:
-    """`make image BASE_DIGEST=…` hands it to the build, with options for the engine."""
+def test_make_passes_the_bases_digest_and_the_extras() -> None:
+    """`make image BASE_DIGEST=… EXTRAS=…` hands them to the build, with its options."""
     digest = f"sha256:{'0' * 64}"
     output = subprocess.run(
         [
@@ -65,6 +66,7 @@ def test_make_passes_the_bases_digest() -> None:
             "image",
             f"BASE_DIGEST={digest}",
             "IMAGE_OPTIONS=-q",
+            "EXTRAS=aws gcp",
         ],
         cwd=ROOT,
         capture_output=True,
@@ -73,6 +75,7 @@ def test_make_passes_the_bases_digest() -> None:
     ).stdout
 
     assert f"--build-arg BASE_DIGEST={digest} " in output
+    assert '--build-arg EXTRAS="aws gcp" ' in output
     assert output.startswith("docker build -q ")
 
 
@@ -85,3 +88,41 @@ def test_no_digest_is_committed() -> None:
     ]
 
     assert bases == ["FROM debian:trixie-slim${BASE_DIGEST:+@$BASE_DIGEST} AS base"]
+
+
+@pytest.mark.parametrize(
+    ("extras", "locks"),
+    [
+        ("", ["requirements.lock"]),
+        ("aws", ["requirements.lock", "requirements-aws.lock"]),
+        (
+            "gcp azure",
+            ["requirements.lock", "requirements-gcp.lock", "requirements-azure.lock"],
+        ),
+    ],
+)
+def test_the_build_installs_the_locked_packages_of_each_extra(
+    tmp_path: Path, extras: str, locks: list[str]
+) -> None:
+    """EXTRAS names them; without it the image has none."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    (command,) = re.findall(r"^RUN (for extra in .*?) &&", text, re.MULTILINE)
+    (tmp_path / "python3").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "python3").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+
+    printed = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        env={"PATH": path, "EXTRAS": extras},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    given = re.findall(r"^--requirement=/(.*)$", printed, re.MULTILINE)
+    assert given == locks
+    assert {"--require-hashes", "--no-deps"} < set(printed.split())
+    assert {*locks, "pyproject.toml"} < {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+    }

@@ -6,6 +6,7 @@ their markers, and the settings into the schema of the Helm chart's values.
 """
 
 import inspect
+import io
 import json
 import re
 import tomllib
@@ -22,23 +23,23 @@ from jsonschema import Draft202012Validator
 
 from migrator import MigrationRunner
 from migrator.cli import main
-from migrator.commands import COMMANDS, command
-from migrator.config.arguments import FLAGS
+from migrator.commands import ARGUMENTS, COMMANDS, command
+from migrator.config.arguments import FLAGS, Command
 from migrator.config.environment import FALLBACKS, variable_name
-from migrator.config.settings import Command, Settings
+from migrator.config.settings import Settings
 from migrator.config.types import parse_duration
-from migrator.domain.model import Split
-from migrator.engine.runner import Policy
+from migrator.engine.run_context import Policy
 from migrator.events.base import Event
 from migrator.events.finding import MigrationListed
 from migrator.events.watching import Blocker
 from migrator.exit_codes import MEANINGS, ExitCode
 from migrator.pg.tracking import history_table
+from migrator.report.console import Console
 from migrator.report.schema import all_events, schema
-from migrator.source.parse import parse_file
 from migrator.source.python_file import parse_module
 from migrator.sql.goose.faults import HAZARDS
 from tests.k8s import chart
+from tests.unit.sql.support import parsed as parsed_file
 
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +89,10 @@ def summary(documented: object) -> str:
 
 def commands() -> str:
     """Return the table of commands."""
-    rows = ((f"`{name}`", summary(command(name))) for name in COMMANDS)
+    rows = (
+        (f"`{name} {ARGUMENTS.get(name, '')}".rstrip() + "`", summary(command(name)))
+        for name in COMMANDS
+    )
     return table(("command", "what it does"), rows)
 
 
@@ -276,10 +280,13 @@ def test_commands_are_the_same_everywhere(
 ) -> None:
     """Setting, functions and --help name the same commands, in the same order."""
     main(["--help"], {})
-    listing = capsys.readouterr().out.partition("commands:\n")[2]
+    listing = capsys.readouterr().out.partition("Commands:\n")[2]
 
     assert get_args(Command) == tuple(COMMANDS)
-    assert re.findall(r"^  ([a-z-]+) ", listing, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^  ([a-z-]+) ", listing.partition("\n\n")[0], re.MULTILINE) == [
+        *COMMANDS,
+        "help",
+    ]
 
 
 def test_every_event_is_in_the_schema() -> None:
@@ -314,6 +321,22 @@ def test_the_log_in_the_runbook_is_valid() -> None:
     )
     assert lines[1]["exit_code"] == ExitCode[lines[1]["outcome"].upper()]
     assert list(lines[2]["blockers"][0]) == list(Blocker._fields)
+
+
+def test_the_console_in_the_runbook_is_that_of_the_log() -> None:
+    """The last lines of both examples are the same two events."""
+    (example,) = fenced("text", RUNBOOK)
+    (logged,) = (text for text in fenced("json", RUNBOOK) if "run.finished" in text)
+    kinds = {event.name: event for event in all_events()}
+    stream = io.StringIO()
+    console = Console(stream)
+
+    for line in map(json.loads, logged.splitlines()):
+        kind = kinds[line["event"]]
+        fields = {name: line[name] for name in kind.fields}
+        console.write(kind(**fields), fields)
+
+    assert example.endswith(stream.getvalue())
 
 
 def test_every_hazard_is_explained() -> None:
@@ -375,10 +398,7 @@ def test_the_examples_are_migrations() -> None:
     files = [text for text in fenced("sql", README) if "+goose Up" in text]
     found = [
         *(parse_module(s.encode(), version=1, path="p", file="p") for s in scripts),
-        *(
-            parse_file(s.encode(), version=1, path="p", split=Split.GOOSE, environ={})
-            for s in files
-        ),
+        *map(parsed_file, files),
     ]
 
     assert [(m.up.faults, m.down.faults) for m in found] == [((), ())] * 2
@@ -583,7 +603,7 @@ def test_the_reference_names_every_state() -> None:
 def test_the_pages_say_how_often_waiters_look() -> None:
     """For the lock, and for a version; a pause is between half and all of its step."""
     lock = Policy().lock_backoff
-    first, most = lock.first_s, lock.most_s
+    first, most = lock.initial_s, lock.max_s
 
     assert (
         f"The others look again after {first:g} seconds at most, then ever more rarely,"

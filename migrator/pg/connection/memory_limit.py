@@ -6,6 +6,7 @@ of a gigabyte, would exhaust the memory.
 """
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -17,15 +18,13 @@ import psycopg
 
 
 LIMIT_MB = 128
-"""An answer about 100,000 migrations takes a fifth of it."""
+"""The answer about a history of 100,000 migrations takes a fifth of it."""
 
 _STATM = Path("/proc/self/statm")
 _NO_MEMORY = "cannot allocate memory for input buffer"
-"""libpq's words (fe-misc.c: pqCheckInBufferSpace); the wheel has no translations."""
+"""libpq's message (fe-misc.c: pqCheckInBufferSpace); the wheel has no translations."""
 
-_TOO_MUCH = (
-    f"what the server sends takes more than {LIMIT_MB} MB, so it is no answer to us"
-)
+_TOO_MUCH = f"the server's answer exceeds {LIMIT_MB} MB"
 
 T = TypeVar("T")
 
@@ -42,16 +41,16 @@ class MemoryGrowth:
     """The growth of this process's memory since the object was created."""
 
     def __init__(self) -> None:
-        self._most_mb = _resident_mb() + LIMIT_MB
+        self._limit_mb = _resident_mb() + LIMIT_MB
 
     def check(self) -> None:
         """
-        Check the limit; called between two reads from the server.
+        Check the growth; called between two reads from the server.
 
         Raises:
-            AnswerTooLargeError: It is more than LIMIT_MB.
+            AnswerTooLargeError: It exceeds LIMIT_MB.
         """
-        if _resident_mb() > self._most_mb:
+        if _resident_mb() > self._limit_mb:
             raise AnswerTooLargeError(_TOO_MUCH)
 
 
@@ -60,22 +59,20 @@ def memory_limit() -> Iterator[None]:
     """
     Limit memory growth in the block to LIMIT_MB, if this is the only thread.
 
-    libpq asks for as much as a message says that it is long, and reads on as long as
-    something comes (fe-misc.c: pqReadData): from a near server, a gigabyte before it
-    returns. The limit is the whole process's, other threads' too.
+    libpq allocates the length that a message announces, and reads as long as data
+    arrives (fe-misc.c: pqReadData): up to a gigabyte before it returns. The limit
+    applies to the whole process, so it is not set beside other threads.
 
     Raises:
-        AnswerTooLargeError: More was needed.
+        AnswerTooLargeError: More memory was needed.
     """
     if threading.active_count() > 1 or not _STATM.exists():
         yield
         return
-    import resource  # noqa: PLC0415 - not there on Windows
-
-    usual = resource.getrlimit(resource.RLIMIT_AS)
-    most = _pages(0) * resource.getpagesize() + (LIMIT_MB << 20)
-    if not 0 <= usual[0] <= most:  # RLIM_INFINITY is -1
-        resource.setrlimit(resource.RLIMIT_AS, (most, usual[1]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _pages(0) * resource.getpagesize() + (LIMIT_MB << 20)
+    if not 0 <= soft <= limit:  # RLIM_INFINITY is -1
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     try:
         yield
     except (MemoryError, psycopg.Error) as error:
@@ -83,23 +80,22 @@ def memory_limit() -> Iterator[None]:
             raise AnswerTooLargeError(_TOO_MUCH) from error
         raise
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, usual)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def limit_memory(
-    reading: Generator[Any, Any, T], limit_s: float
-) -> Generator[Any, Any, T]:
+def limit_memory(gen: Generator[Any, Any, T], limit_s: float) -> Generator[Any, Any, T]:
     """
-    Run psycopg's generator *reading* under the memory limit.
+    Run psycopg's generator *gen* under the memory limit.
 
     Raises:
-        UnusableServerError: As `MemoryGrowth.check`, or no whole answer in *limit_s*.
+        AnswerTooLargeError: As `MemoryGrowth.check`.
+        UnusableServerError: The answer is not complete within *limit_s*.
     """
     growth, ready, end_s = MemoryGrowth(), None, time.monotonic() + limit_s
     while True:
         try:
             with memory_limit():
-                wanted = reading.send(ready)
+                wanted = gen.send(ready)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -110,7 +106,7 @@ def limit_memory(
 
 
 def _resident_mb() -> int:
-    """Return how much memory this process takes now; 0 where Linux does not say it."""
+    """Return the resident memory of this process; 0 if /proc does not have it."""
     try:
         return (_pages(1) * os.sysconf("SC_PAGESIZE")) >> 20
     except OSError:
@@ -118,5 +114,5 @@ def _resident_mb() -> int:
 
 
 def _pages(field: int) -> int:
-    """Return a number of proc_pid_statm(5): 0 is the size, 1 what is resident."""
+    """Return a field of proc_pid_statm(5): 0 is the size, 1 the resident set."""
     return int(_STATM.read_bytes().split()[field])

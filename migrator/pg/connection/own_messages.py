@@ -2,10 +2,11 @@
 Migrator's own queries, isolated from settings of files and objects of other roles.
 
 The database is shared with roles that are not trusted. A function or an operator in any
-schema of the search path can win over PostgreSQL's own one when its argument types fit
-better (CVE-2018-1058), so what we send runs under `search_path = pg_catalog, pg_temp`.
-With `row_security = off` the server raises an error instead of hiding rows. Role and
-session authorization are those of the connection, and names travel as UTF-8.
+schema of the search path is preferred to PostgreSQL's own one when its argument types
+fit better (CVE-2018-1058), so own queries run under
+`search_path = pg_catalog, pg_temp`. With `row_security = off` the server raises an
+error instead of hiding rows. Role and session authorization are those of the
+connection, and the encoding is UTF-8.
 
 Names that depend on the file's search path are resolved before that, by calls that are
 qualified themselves and hold no operator.
@@ -17,18 +18,24 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from migrator.pg.connection.pooler import Link, in_settings, is_pooled, with_settings
+from migrator.pg.connection.pooler import (
+    Link,
+    in_settings,
+    is_pooled,
+    transaction_settings,
+    with_settings,
+)
 from migrator.pg.connection.session import Answers, query_first_rows
 
 
 SEARCH_PATH = "pg_catalog, pg_temp"
-"""pg_temp is named so that it comes last: else it is searched first for tables."""
+"""pg_temp is named to be last: otherwise it is searched first for tables."""
 
 OWN = sql.SQL(f"SET LOCAL search_path = {SEARCH_PATH}; SET LOCAL row_security = off")
-"""What comes before our own statements in a message on a session that no file uses."""
+"""Begins an own message on a session that runs no migrations."""
 
 OWN_STATEMENTS = 2
-"""How many statements OWN has, each of which has an answer."""
+"""The number of statements in OWN, each of which has an answer."""
 
 # A new session authorization resets the role, so the role comes after it
 _SETTINGS = (
@@ -54,7 +61,7 @@ RESTORE = sql.SQL("SELECT " + ", ".join(map(_RESTORE.format, _SETTINGS)))
 
 
 def own_message(query: sql.Composable) -> sql.Composed:
-    """Return *query* as an own message, for a session that no file uses."""
+    """Return *query* as an own message, for a session that runs no migrations."""
     return sql.SQL("; ").join([OWN, query])
 
 
@@ -64,7 +71,7 @@ def own_settings(conn: psycopg.Connection) -> sql.Composed:
 
 
 def own_settings_inside(conn: psycopg.Connection) -> sql.Composed:
-    """Return the same for a transaction of a file, to which RESTORE gives it back."""
+    """Return the same for a file's transaction; RESTORE restores its settings."""
     return sql.SQL(f"SELECT {_KEPT}, {_OWN}").format(**_values(conn))
 
 
@@ -76,11 +83,11 @@ def query_own(
     """
     Send *query* under the own settings; return the first row of each statement.
 
-    In a transaction that is open it leaves the settings as they were. The statements
-    of *resolve* come first, under the settings of the session: they look up names.
+    In an open transaction the settings are restored afterwards. The statements of
+    *resolve* come first, under the settings of the session, to resolve names.
 
     Raises:
-        psycopg.Error: One of the statements has failed; then all of them are undone.
+        psycopg.Error: One of the statements failed; all are rolled back.
     """
     if conn.info.transaction_status is TransactionStatus.INTRANS:
         return _query_inside(conn, query, resolve)
@@ -96,31 +103,23 @@ def query_own(
 def _query_inside(
     conn: psycopg.Connection, query: sql.Composable, resolve: Sequence[sql.Composable]
 ) -> Answers:
-    before: list[sql.Composable] = [*resolve, own_settings_inside(conn)]
+    settings: list[sql.Composable] = [*resolve, own_settings_inside(conn)]
     if conn.info.encoding != "utf-8":
-        # a message is read in the encoding that holds when it arrives
-        query_first_rows(conn, sql.SQL("; ").join(before))
-        before = []
-    return query_first_rows(conn, sql.SQL("; ").join([*before, query, RESTORE]))[
-        len(before) : -1
-    ]
+        # the server converts a whole message by the encoding at its arrival
+        query_first_rows(conn, sql.SQL("; ").join(settings))
+        settings = []
+    message = sql.SQL("; ").join([*settings, query, RESTORE])
+    return query_first_rows(conn, message)[len(settings) : -1]
 
 
 def _values(conn: psycopg.Connection) -> dict[str, sql.Composable]:
-    """Return what each setting becomes; NULL is what the connection began with."""
-    link = conn if isinstance(conn, Link) else None
-    known = (
-        (
-            link.startup_settings
-            if link.transaction_settings is None
-            else link.transaction_settings
-        )
-        if link
-        else {}
-    )
+    """Return the own value of each setting; NULL resets it to the session default."""
+    settings = transaction_settings(conn)
+    if settings is None:
+        settings = conn.startup_settings if isinstance(conn, Link) else {}
     return {
         "session_authorization": sql.SQL("NULL"),
-        "role": sql.Literal(known.get("role")),
+        "role": sql.Literal(settings.get("role")),
         "search_path": sql.Literal(SEARCH_PATH),
         "row_security": sql.Literal("off"),
         "client_encoding": sql.Literal("UTF8"),

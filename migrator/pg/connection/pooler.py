@@ -6,11 +6,12 @@ session. Session settings are then lost to the client and leak to other clients 
 pool, and a session-level lock has no owner. So behind a pooler each transaction sets
 its own settings and leaves the session clean.
 
-Whether there is one tells the process id of the session's key (BackendKeyData): a
-pooler makes it up, for it has to know itself whose statement a cancel request means
-(PgBouncer src/proto.c: welcome_client; src/objects.c: accept_cancel_request). That
-holds in session mode too, where all this costs a little and is not needed, and with one
-server session for all clients, where comparing sessions would show nothing.
+A pooler is detected by the process id of the session's key (BackendKeyData), which is
+not that of the server process: the pooler generates it, to find the client that a
+cancel request is for (PgBouncer src/proto.c: welcome_client; src/objects.c:
+accept_cancel_request). That is also so in session mode, where the settings of each
+transaction are unnecessary, and with one server session for all clients, where
+comparing sessions would detect nothing.
 """
 
 import math
@@ -27,11 +28,12 @@ from psycopg.waiting import Ready, Wait
 from migrator.domain.model import SessionState, Step
 from migrator.errors import UsageError
 from migrator.events.base import Observer
+from migrator.events.database import SessionSettingsNotApplied
 from migrator.pg.connection.error_verbosity import connect_verbosely
 from migrator.pg.connection.memory_limit import UnusableServerError, limit_memory
 
 
-_KEPT_APART = (
+_CLIENT_PARAMETERS = (
     "application_name",
     "client_encoding",
     "DateStyle",
@@ -39,40 +41,41 @@ _KEPT_APART = (
     "standard_conforming_strings",
     "TimeZone",
 )
-"""PgBouncer src/varcache.c: lookup."""
+"""The parameters that PgBouncer keeps for each client (src/varcache.c: lookup)."""
 
-_OF_THE_TRANSACTION = (
+_TRANSACTION_PARAMETERS = (
     "transaction_deferrable",
     "transaction_isolation",
     "transaction_read_only",
 )
-"""They end with the transaction, and cannot be set back in it (PostgreSQL's guc.c)."""
+"""They end with the transaction, and cannot be reset in it (PostgreSQL's guc.c)."""
 
 _CLEAN = (
     "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION;"
     " SET LOCAL search_path = pg_catalog, pg_temp;"
     " SELECT set_config(name, reset_val, false) FROM pg_settings"
     " WHERE source = 'session'"
-    f" AND name <> ALL ('{{{','.join((*_KEPT_APART, *_OF_THE_TRANSACTION))}}}')"
+    " AND name <> ALL"
+    f" ('{{{','.join((*_CLIENT_PARAMETERS, *_TRANSACTION_PARAMETERS))}}}')"
 )
 """
-Undoes what a file set for the session, such as pg_dump's empty search path, but for
-what PgBouncer itself keeps apart for its clients. Deferred constraints come first:
-they are checked under the file's settings, as at COMMIT.
+Resets what a file set for the session, such as pg_dump's empty search path, except for
+what PgBouncer itself keeps for each client. Deferred constraints are checked first,
+under the file's settings, as at COMMIT.
 """
 
 
 _NEEDS_SESSION = (
-    "{}: a NO TRANSACTION migration has no role and search_path of ours through a"
+    "{}: role and search_path cannot be set for a NO TRANSACTION migration through a"
     " pooler, which keeps no session for it: connect to the server itself, or give the"
-    " login role these defaults with ALTER ROLE and leave MIGRATOR_ROLE,"
-    " MIGRATOR_SEARCH_PATH and the URL's search_path out"
+    " login role these defaults with ALTER ROLE and unset MIGRATOR_ROLE,"
+    " MIGRATOR_SEARCH_PATH and the URL's search_path"
 )
 
 
-_NEEDS_ITS_OWN = (
+_KEEP_NEEDS_SESSION = (
     "MIGRATOR_SESSION=keep needs a session of its own, and a pooler keeps none between"
-    " two transactions: connect to the server itself, or leave it out"
+    " two transactions: connect to the server itself, or unset it"
 )
 
 
@@ -80,36 +83,36 @@ T = TypeVar("T")
 
 
 class Link(psycopg.Connection):
-    """A connection that knows whether its server session is its own."""
+    """A connection with migrator's own state: settings, limits, and why it was lost."""
 
     transaction_settings: Mapping[str, str] | None = None
     """The settings of each transaction behind a pooler; None without a pooler."""
 
     reported_settings: Mapping[str, str] = MappingProxyType({})
-    """What a pooler keeps for its client, as it was before any file changed it."""
+    """The parameters that a pooler keeps for its client, before any file ran."""
 
     startup_settings: Mapping[str, str] = MappingProxyType({})
-    """What the session keeps, and did not get with its start-up packet."""
+    """The session settings that the start-up packet did not carry."""
 
     without_options: bool = False
-    """Whether the start-up packet had to go without `options`."""
+    """Whether the start-up packet had no `options`, because a pooler refuses them."""
 
     loss_reason: str = ""
-    """Why we have ended it ourselves, where its server does not answer on it."""
+    """Why migrator shut it down; empty if it did not."""
 
     has_memory_limit: bool = True
-    """Whether answers have to be small: not those to a migration's own statements."""
+    """Whether answers are limited: those to a migration's statements are not."""
 
     limit_s: float = math.inf
-    """How long the server may take for such an answer."""
+    """The time limit of a limited answer."""
 
     @classmethod
     def _connect_gen(
         cls, conninfo: str = "", *, timeout: float = 0.0
     ) -> Generator[tuple[int, Wait], Ready | int, Self]:
-        """Connect as psycopg does; an error has its SQLSTATE in its text."""
-        # private to psycopg, which passes `timeout` before 3.3: without it, errors
-        # would have words alone
+        """Connect as psycopg does; the text of an error has the SQLSTATE."""
+        # a private method of psycopg, which passes `timeout` before 3.3; without this
+        # override errors would have no SQLSTATE
         return cls((yield from connect_verbosely(conninfo, timeout)))
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
@@ -117,8 +120,8 @@ class Link(psycopg.Connection):
         Wait as psycopg does.
 
         Raises:
-            psycopg.Error: Also where the server sends more than fits, or is silent for
-                longer than is allowed: it is closed.
+            psycopg.Error: Also if the answer exceeds the memory or time limit; the
+                connection is closed.
         """
         if not self.has_memory_limit:
             return super().wait(gen, *args, **options)
@@ -160,37 +163,22 @@ def is_pooled(conn: psycopg.Connection) -> bool:
 
 def with_settings(conn: psycopg.Connection, query: bytes) -> bytes:
     """
-    Return *query* with our settings before it, for one simple-protocol message.
+    Return *query* with the settings before it, for one simple-protocol message.
 
-    Such a message is one transaction, whatever is in it (PostgreSQL's "Multiple
-    Statements in a Simple Query"). Without a pooler nothing is added.
+    Such a message is one transaction (PostgreSQL's documentation, "Multiple Statements
+    in a Simple Query"). Without a pooler nothing is added.
     """
-    found = transaction_settings(conn)
-    if found is None:
+    if not isinstance(conn, Link) or conn.transaction_settings is None:
         return query
-    ours = set_config_calls({**_reported(conn), **found}, sql.SQL("true"))
-    return sql.SQL("SELECT {}; ").format(ours).as_bytes(conn) + query
-
-
-def _reported(conn: psycopg.Connection) -> Mapping[str, str]:
-    return conn.reported_settings if isinstance(conn, Link) else {}
+    settings = {**conn.reported_settings, **conn.transaction_settings}
+    calls = set_config_calls(settings, sql.SQL("true"))
+    return sql.SQL("SELECT {}; ").format(calls).as_bytes(conn) + query
 
 
 def reported_settings(conn: psycopg.Connection) -> dict[str, str]:
-    """Return what PgBouncer keeps apart for each of its clients, as it is now."""
-    found = {name: conn.info.parameter_status(name) for name in _KEPT_APART}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def query_with_settings(
-    conn: psycopg.Connection, query: sql.Composable
-) -> tuple[object, ...] | None:
-    """Run *query* under our settings, in one message, and return its first row."""
-    with conn.cursor() as cursor:
-        cursor.execute(with_settings(conn, query.as_bytes(conn)))
-        while cursor.nextset():
-            pass
-        return cursor.fetchone() if cursor.description else None
+    """Return the current values of the parameters that PgBouncer keeps for a client."""
+    values = {name: conn.info.parameter_status(name) for name in _CLIENT_PARAMETERS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def begin(conn: psycopg.Connection, command: str = "BEGIN") -> bytes:
@@ -208,7 +196,7 @@ def in_settings(conn: psycopg.Connection) -> Iterator[None]:
     """
     Run the block under the settings; behind a pooler in a transaction.
 
-    One that is open already is one of ours, and has them.
+    A transaction that is open already has them.
     """
     idle = conn.info.transaction_status is TransactionStatus.IDLE
     if not is_pooled(conn) or not idle:
@@ -226,23 +214,20 @@ def warn_of_settings(
     state: SessionState,
 ) -> None:
     """
-    Say what does not hold behind a pooler for the NO TRANSACTION files of *plan*.
+    Report the settings that the NO TRANSACTION files of *plan* lack behind a pooler.
 
     Raises:
-        UsageError: They would run as another role, or in another schema; or *state* is
-            to be kept from file to file.
+        UsageError: Role or search path are among them, or *state* is KEEP.
     """
     if plan and is_pooled(conn) and state is SessionState.KEEP:
-        raise UsageError(_NEEDS_ITS_OWN)
+        raise UsageError(_KEEP_NEEDS_SESSION)
     names = tuple(sorted(transaction_settings(conn) or ()))
-    loose = [step.migration for step in plan if not step.migration.transaction]
-    if not names or not loose:
+    migrations = [step.migration for step in plan if not step.migration.transaction]
+    if not names or not migrations:
         return
     if not {"role", "search_path"}.isdisjoint(names):
-        raise UsageError(_NEEDS_SESSION.format(loose[0].path))
-    from migrator.events.database import SessionSettingsNotApplied  # noqa: PLC0415 - rare
-
-    for each in loose:
+        raise UsageError(_NEEDS_SESSION.format(migrations[0].path))
+    for each in migrations:
         observe(
             SessionSettingsNotApplied(
                 version=each.version, path=each.path, settings=names
@@ -250,10 +235,12 @@ def warn_of_settings(
         )
 
 
-def set_config_calls(wanted: Mapping[str, str], local: sql.Composable) -> sql.Composed:
-    """Return calls that set *wanted*; where *local* is true, for the transaction."""
+def set_config_calls(
+    settings: Mapping[str, str], local: sql.Composable
+) -> sql.Composed:
+    """Return calls that apply *settings*; if *local* is true, for the transaction."""
     call = sql.SQL("pg_catalog.set_config({}, {}, {})")
     return sql.SQL(", ").join(
         call.format(sql.Literal(name), sql.Literal(value), local)
-        for name, value in wanted.items()
+        for name, value in settings.items()
     )

@@ -1,8 +1,11 @@
 """Sends queries and commands, with time limits and cancellation."""
 
+import math
+import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 import psycopg
 from psycopg import Capabilities, generators
@@ -14,25 +17,54 @@ from migrator.domain.model import Statement
 from migrator.errors import MigratorError
 from migrator.pg.connection.memory_limit import MemoryGrowth
 from migrator.pg.connection.pooler import without_memory_limit
-from migrator.pg.connection.socket_poll import wait_ready
 from migrator.pg.connection.tcp_liveness import allow_slow_reader, mark_lost
-from migrator.process.cancellation import LOOK_UP_S, PATIENCE_S, Cancellation, shut_down
+from migrator.process.cancellation import (
+    GRACE_S,
+    SIGNAL_CHECK_S,
+    Cancellation,
+    shut_down,
+)
 
 
-Row = tuple[bytes | None, ...]
+TextRow = tuple[bytes | None, ...]
+"""The values of a row in text format."""
+
 GiveUp = Callable[[], bool]
-"""Asked while an answer is waited for: whether to wait no longer."""
+"""Called while waiting for an answer; returns whether to stop waiting."""
 
 LIMIT_S = 5.0
-"""How long a server that answers may take for a small question. A proxy may have
-forgotten the connection, and confirm for ever what TCP asks."""
+"""The time limit of a small query: a proxy that has lost the connection to the server
+may acknowledge TCP keepalives without an end."""
 
-_AGAIN_S = 0.05
-_CANCEL_AGAIN_S = 0.2
-"""What is quick is let finish, and a request to cancel may be lost."""
+_POLL_S = 0.05
+_CANCEL_INTERVAL_S = 0.2
+"""When a command is cancelled, and then again: a cancel request may be lost."""
 
-_GIVEN_UP = "nobody waits for the answer any more"
-_UNANSWERED = f"the server did not answer a question within {LIMIT_S:g} s"
+_GIVEN_UP = "the wait for the answer was cancelled"
+_UNANSWERED = f"the server did not answer a query within {LIMIT_S:g} s"
+
+
+class Ready(NamedTuple):
+    """What a socket is ready for."""
+
+    reading: bool = False
+    """Data, or the end of the connection, can be read."""
+
+    writing: bool = False
+
+
+def wait_ready(fileno: int, limit_s: float, *, writing: bool = False) -> Ready:
+    """
+    Wait for *limit_s* at most until *fileno* can be read or, if *writing*, written.
+
+    By poll(2): a process with many open files has descriptors above 1,023, which
+    select(2) cannot take (FD_SETSIZE).
+    """
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN | (select.POLLOUT if writing else 0))
+    for _, events in poll.poll(math.ceil(limit_s * 1000)):
+        return Ready(bool(events & ~select.POLLOUT), bool(events & select.POLLOUT))
+    return Ready()
 
 
 def _never() -> bool:
@@ -41,16 +73,16 @@ def _never() -> bool:
 
 def query_rows(
     conn: psycopg.Connection, query: bytes, give_up: GiveUp = _never
-) -> list[Row]:
+) -> list[TextRow]:
     """
     Send *query* as one message and return the rows of its last statement.
 
-    Wait 5 s at most, and only until *give_up* says so: psycopg's own wait has no end.
-    Whoever else uses *conn* has to be kept off meanwhile.
+    Wait 5 s at most, and until *give_up* returns true: psycopg's own wait has no end.
+    No other thread may use *conn* meanwhile.
 
     Raises:
-        psycopg.Error: The server refused it; or it was given up or the connection was
-            lost, and then *conn* is closed.
+        psycopg.Error: The server refused it. Or *give_up* was true, the time ran out or
+            the connection was lost, and *conn* is closed.
     """
     end = time.monotonic() + LIMIT_S
 
@@ -63,19 +95,19 @@ def query_rows(
         if time.monotonic() >= end:
             mark_lost(conn, _UNANSWERED)
             raise psycopg.OperationalError(_UNANSWERED)
-        wait_ready(conn.pgconn.socket, _AGAIN_S)
+        wait_ready(conn.pgconn.socket, _POLL_S)
 
     try:
-        result, refused = _last_result(conn.pgconn, query, wait)
+        result, error = _last_result(conn.pgconn, query, wait)
     except BaseException:
         conn.close()
         raise
-    if refused is not None:
-        raise refused
+    if error is not None:
+        raise error
     return _rows(result) if result is not None else []
 
 
-def _rows(result: abc.PGresult) -> list[Row]:
+def _rows(result: abc.PGresult) -> list[TextRow]:
     width = range(result.nfields)
     return [
         tuple(result.get_value(number, column) for column in width)
@@ -86,16 +118,16 @@ def _rows(result: abc.PGresult) -> list[Row]:
 def _last_result(
     pgconn: abc.PGconn, query: bytes, wait: Callable[[], None]
 ) -> tuple[abc.PGresult | None, psycopg.Error | None]:
-    """Send *query*, calling *wait* until each result is here; or return its error."""
+    """Send *query*; return its last result and first error. *wait* waits for input."""
     last: abc.PGresult | None = None
-    refused: psycopg.Error | None = None
+    error: psycopg.Error | None = None
     pgconn.send_query(query)
     while (result := _next_result(pgconn, wait)) is not None:
         if result.status == ExecStatus.FATAL_ERROR:
-            refused = refused or result_error(pgconn, result)
+            error = error or result_error(pgconn, result)
         else:
             last = result
-    return last, refused
+    return last, error
 
 
 def _next_result(pgconn: abc.PGconn, wait: Callable[[], None]) -> abc.PGresult | None:
@@ -106,7 +138,7 @@ def _next_result(pgconn: abc.PGconn, wait: Callable[[], None]) -> abc.PGresult |
 
 
 def encode_statement(statement: Statement) -> bytes:
-    """Return what is sent of a statement; what is not UTF-8 goes as it was read."""
+    """Return the text of *statement*; bytes that are not UTF-8 as in the file."""
     return statement.text.encode(errors="surrogateescape")
 
 
@@ -114,11 +146,11 @@ def run_command(
     conn: psycopg.Connection, command: bytes, cancellation: Cancellation
 ) -> None:
     """
-    Run *command*; when the run is stopped, cancel it; return if it succeeded anyway.
+    Run *command*, and cancel it if the run is stopped; return if it succeeded anyway.
 
     Raises:
-        MigratorError: Why the run was asked to stop: the command was cancelled.
-        psycopg.Error: The server refused, or the session died.
+        StoppedRunError: The run was stopped and the command was cancelled.
+        psycopg.Error: The server refused it, or the session ended.
     """
     growth = MemoryGrowth()
 
@@ -127,9 +159,9 @@ def run_command(
         _wait(conn, cancellation)
 
     try:
-        _, refused = _last_result(conn.pgconn, command, wait)
-        if refused is not None:
-            raise refused
+        _, error = _last_result(conn.pgconn, command, wait)
+        if error is not None:
+            raise error
     except psycopg.errors.QueryCanceled:
         cancellation.check()
         raise
@@ -139,16 +171,16 @@ def result_error(pgconn: abc.PGconn, result: abc.PGresult) -> psycopg.Error:
     """Return the error that *result* is about."""
     if pgconn.status == ConnStatus.OK:
         return psycopg.errors.error_from_result(result)
-    # libpq makes such a result itself, without a SQLSTATE to choose a class by
+    # a lost connection: libpq makes the result itself, without a SQLSTATE
     return psycopg.OperationalError(result.error_message.decode(errors="replace"))
 
 
 def _wait(conn: psycopg.Connection, cancellation: Cancellation) -> None:
     fileno = conn.pgconn.socket
-    if not cancellation.requested:
+    if not cancellation.is_requested:
         with suppress(MigratorError), cancellation.interruptible():
-            wait_ready(fileno, LOOK_UP_S)
-    elif not wait_ready(fileno, _CANCEL_AGAIN_S).reading:
+            wait_ready(fileno, SIGNAL_CHECK_S)
+    elif not wait_ready(fileno, _CANCEL_INTERVAL_S).reading:
         cancel(conn)
 
 
@@ -160,7 +192,7 @@ def cancel(conn: psycopg.Connection) -> None:
     statements is lost (PostgreSQL's postgres.c: ProcessInterrupts, DoingCommandRead).
     """
     try:
-        conn.cancel_safe(timeout=PATIENCE_S)
+        conn.cancel_safe(timeout=GRACE_S)
     except psycopg.Error:
         shut_down(conn)
 
@@ -187,13 +219,13 @@ def roll_back(conn: psycopg.Connection) -> None:
 
 
 ROWS = (ExecStatus.SINGLE_TUPLE, ExecStatus.TUPLES_CHUNK)
-"""Results that are a part of a statement's rows."""
+"""The statuses of results with a part of a statement's rows."""
 
-_AT_A_TIME = 32
-"""Rows of one result: many have to fit into memory, and each result costs a call."""
+_ROWS_PER_RESULT = 32
+"""They have to fit into memory, and each result costs a call."""
 
-_IN_CHUNKS = Capabilities().has_stream_chunked()
-"""Whether libpq is 17 or newer, when psycopg was built and now."""
+_HAS_CHUNKED_ROWS = Capabilities().has_stream_chunked()
+"""Whether libpq is 17 or newer, both at build time of psycopg and now."""
 
 
 def split_rows(pgconn: abc.PGconn) -> None:
@@ -201,10 +233,10 @@ def split_rows(pgconn: abc.PGconn) -> None:
     Make libpq return the current statement's rows in chunks.
 
     Raises:
-        psycopg.OperationalError: Its first result is here, or it is no query.
+        psycopg.OperationalError: No query is active, or it has returned a result.
     """
-    if _IN_CHUNKS:
-        pgconn.set_chunked_rows_mode(_AT_A_TIME)
+    if _HAS_CHUNKED_ROWS:
+        pgconn.set_chunked_rows_mode(_ROWS_PER_RESULT)
     else:
         pgconn.set_single_row_mode()
 
@@ -213,10 +245,10 @@ def run_discarding(conn: psycopg.Connection, text: bytes) -> tuple[str, ...]:
     """
     Run *text* as one simple query, and return the command tags of its results.
 
-    Rows are not kept, whatever their number.
+    Rows are discarded as they arrive.
 
     Raises:
-        psycopg.Error: The first error of the server, or the connection is lost.
+        psycopg.Error: The first error of the server, or of a lost connection.
     """
     tags: list[str] = []
     failed = conn.wait(_run(conn.pgconn, text, tags))
@@ -233,14 +265,14 @@ def _run(
     split_rows(pgconn)
     yield from generators.send(pgconn)
     failed: abc.PGresult | None = None
-    tag = b""  # the last rows of a statement may have it
+    tag = b""  # in chunked mode the last result with rows may have it
     try:
         while (result := (yield from generators.fetch(pgconn))) is not None:
             match result.status:
                 case ExecStatus.COPY_OUT:
                     yield from _skip_rows(pgconn)
                 case ExecStatus.COPY_IN:
-                    # or libpq would answer the same for ever (fe-exec.c: getCopyResult)
+                    # else each result is COPY_IN again (fe-exec.c: getCopyResult)
                     pgconn.put_copy_end(b"there are no rows")
                 case ExecStatus.FATAL_ERROR:
                     failed = failed or result
@@ -249,7 +281,7 @@ def _run(
                 case _:
                     tags.append((result.command_status or tag).decode())
     except psycopg.OperationalError:
-        # a server that ends the session says why before it does
+        # a server that ends the session sends the reason first
         if failed is None:
             raise
     return failed

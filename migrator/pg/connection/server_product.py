@@ -1,13 +1,13 @@
 """
-Servers that speak PostgreSQL's protocol and are not PostgreSQL: detected and refused.
+Detects and refuses servers that speak PostgreSQL's protocol and are not PostgreSQL.
 
-Their locks and transactions are not PostgreSQL's, and what migrator relies on fails
-there silently. A fork that keeps both, such as Aurora PostgreSQL, AlloyDB, EDB
-Postgres, Citus or TimescaleDB, is PostgreSQL here.
+Their locks and transactions are not PostgreSQL's, so migrator's own would fail without
+an error. A fork that keeps both, such as Aurora PostgreSQL, AlloyDB, EDB Postgres,
+Citus or TimescaleDB, counts as PostgreSQL.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import psycopg
@@ -20,14 +20,14 @@ class ServerProduct(NamedTuple):
 
     name: str
     reason: str
-    """Why no migration runs there."""
+    """Why migrations are refused."""
 
     markers: Mapping[str, str]
-    """What tells: a pattern for each name of what is known of the server."""
+    """Patterns by the name of a reported parameter, of `host` or of VERSION."""
 
 
 VERSION = "version()"
-"""Among what is known of a server: what that function returns."""
+"""The name of that function's result among the markers."""
 
 _FOREIGN = "its locks and transactions are not PostgreSQL's"
 PRODUCTS = (
@@ -69,9 +69,9 @@ PRODUCTS = (
 _OTHER = ServerProduct(
     "not PostgreSQL", f"version() does not name a build, and {_FOREIGN}", {}
 )
-# In configure.ac and meson.build: PG_VERSION_STR, "PostgreSQL … on …, compiled by …";
-# forks that are built from PostgreSQL's sources have it too
-_BUILT = "compiled by"
+# configure.ac and meson.build: PG_VERSION_STR, "PostgreSQL … on …, compiled by …", as
+# in forks that are built from PostgreSQL's sources
+_BUILD = "compiled by"
 
 
 def detect_product(
@@ -80,16 +80,16 @@ def detect_product(
     """
     Return the product if the server is not PostgreSQL, else None.
 
-    *version* is what `version()` returns; empty where it is not known yet. *parameters*
-    are the `host` of the connection, and what the server reports at its start.
+    *version* is the result of `version()`; empty if it is not known yet. *parameters*
+    are the `host` of the connection and the parameters that the server has reported.
     """
-    known = {**parameters, VERSION: version or None}
-    for engine in PRODUCTS:
-        for name, sign in engine.markers.items():
-            value = known.get(name)
-            if value is not None and re.search(sign, value):
-                return engine
-    return _OTHER if version and _BUILT not in version.lower() else None
+    values = {**parameters, VERSION: version or None}
+    for product in PRODUCTS:
+        for name, pattern in product.markers.items():
+            value = values.get(name)
+            if value is not None and re.search(pattern, value):
+                return product
+    return _OTHER if version and _BUILD not in version.lower() else None
 
 
 def check_product(conn: psycopg.Connection, version: str = "") -> None:
@@ -99,20 +99,16 @@ def check_product(conn: psycopg.Connection, version: str = "") -> None:
     Raises:
         UnsupportedServerError: It is another one.
     """
-    parameters = dict(_parameters(conn))
-    engine = detect_product(version, parameters)
-    if engine is not None:
-        shown = version or parameters.get("server_version") or ""
-        raise UnsupportedServerError(engine.name, version=shown, reason=engine.reason)
+    parameters = {name: conn.info.parameter_status(name) for name in _PARAMETERS}
+    product = detect_product(version, {**parameters, "host": conn.info.host})
+    if product is not None:
+        version = version or parameters["server_version"] or ""
+        raise UnsupportedServerError(
+            product.name, version=version, reason=product.reason
+        )
 
 
-def _parameters(conn: psycopg.Connection) -> Iterator[tuple[str, str | None]]:
-    yield "host", conn.info.host
-    for name in ("server_version", *_REPORTED):
-        yield name, conn.info.parameter_status(name)
-
-
-_REPORTED = tuple(
+_PARAMETERS = frozenset(
     name for each in PRODUCTS for name in each.markers if name.endswith("_version")
 )
 

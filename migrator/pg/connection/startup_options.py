@@ -1,7 +1,7 @@
 """
 Run-time parameters in the start-up packet: the `options` of a connection.
 
-They are words of a command line (postgres.c: process_postgres_switches).
+They have the syntax of a command line (postgres.c: process_postgres_switches).
 """
 
 import re
@@ -12,17 +12,18 @@ from migrator.pg.connection.dsn import Dsn, escape_option
 
 
 REFUSED = "unsupported startup parameter"
-"""PgBouncer src/client.c: set_startup_options, decide_startup_pool; Neon's too."""
+"""The error of PgBouncer (src/client.c: set_startup_options, decide_startup_pool) and
+Neon's proxy."""
 
 
 def with_options(
     dsn: Dsn, settings: Mapping[str, str], *, defaults: Mapping[str, str]
 ) -> Dsn:
     """
-    Return *dsn* with *settings* behind the options that it has, *defaults* before them.
+    Return *dsn* with *settings* after its own options and *defaults* before them.
 
-    Of two options with one name the server takes the last one. What *dsn* does not say
-    a service file does, or PGOPTIONS.
+    Of two options with one name the server applies the last one. Without own options
+    those of the service file or of PGOPTIONS apply.
     """
     words = (_words(defaults), _options(dsn), _words(settings))
     return _with(dsn, " ".join(filter(None, words)))
@@ -30,10 +31,10 @@ def with_options(
 
 def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
     """
-    Return *dsn* without `options`, and what they set: a pooler may refuse them.
+    Return *dsn* without `options`, and the parameters that these set.
 
     Raises:
-        UsageError: They do more than set run-time parameters.
+        UsageError: The options do more than set run-time parameters.
     """
     # an empty value keeps libpq from reading PGOPTIONS, which is among its defaults
     return _with(dsn, ""), dict(_parameters(_options(dsn)))
@@ -41,8 +42,8 @@ def without_options(dsn: Dsn) -> tuple[Dsn, dict[str, str]]:
 
 def option_names(dsn: Dsn) -> frozenset[str]:
     """Return the run-time parameters that the options of *dsn* set."""
-    named = re.findall(r"(?:-c\s*|--)([\w.-]+)=", _options(dsn))
-    return frozenset(name.replace("-", "_") for name in named)
+    names = re.findall(r"(?:-c\s*|--)([\w.-]+)=", _options(dsn))
+    return frozenset(name.replace("-", "_") for name in names)
 
 
 def _with(dsn: Dsn, options: str) -> Dsn:

@@ -22,9 +22,9 @@ _LINE = re.compile(r"\binline_code_block\D+(\d+)")
 
 def error_position(text: str, diag: Diagnostic) -> int | None:
     """
-    Return which character of *text*, from 1, *diag* is about; None if unknown.
+    Return the position in *text*, from 1, that *diag* is about; None if unknown.
 
-    Where *text* has several DO blocks, the server does not say which of them it is.
+    It is unknown if *text* has several DO blocks: the server does not say which.
     """
     if diag.statement_position is not None:
         return int(diag.statement_position)
@@ -34,36 +34,36 @@ def error_position(text: str, diag: Diagnostic) -> int | None:
     if line is None or len(bodies) != 1:
         return None
     start = _start_of_line(text, bodies[0], int(line[1]))
-    # with more frames it is a query of something that the block has called
+    # with more frames it is a query of a function that the block has called
     query = diag.internal_query if len(frames) == 1 else None
-    found = text.find(query, start) if query else -1
-    return start + 1 if found < 0 else found + int(diag.internal_position or 1)
+    offset = text.find(query, start) if query else -1
+    return start + 1 if offset < 0 else offset + int(diag.internal_position or 1)
 
 
 def _bodies(text: str) -> Iterator[int]:
-    """Yield where the body of each DO block begins, behind its quote."""
+    """Yield the offset of each DO block's body, after its quote."""
     for part in split_statements(text):
         if first_words(text, part.start, limit=1) == ["do"]:
             yield from _body(text, part.start)
 
 
 def _body(text: str, start: int) -> Iterator[int]:
-    named = False
+    is_language = False
     for token in tokenize(text, start):
         if token.kind in BLANK_KINDS:
             continue
         if token.kind is Kind.DOLLAR:
             yield text.index("$", token.start + 1) + 1
             return
-        if token.kind is Kind.STRING and not named:  # DO LANGUAGE 'plpgsql' '…'
+        if token.kind is Kind.STRING and not is_language:  # DO LANGUAGE 'plpgsql' '…'
             yield text.index("'", token.start) + 1
             return
-        named = text[token.start : token.end].lower() == "language"
+        is_language = text[token.start : token.end].lower() == "language"
 
 
 def _start_of_line(text: str, body: int, number: int) -> int:
-    """Return where the text of line *number* of a body starts; the first line is 1."""
-    at = body
+    """Return the offset of the first character of line *number*, from 1, of *body*."""
+    start = body
     for _ in range(number - 1):
-        at = text.find("\n", at) + 1
-    return at + len(text[at:]) - len(text[at:].lstrip())
+        start = text.find("\n", start) + 1
+    return start + len(text[start:]) - len(text[start:].lstrip())

@@ -11,11 +11,12 @@ from migrator.errors.runtime import NOT_APPLIED
 from migrator.sql.keywords import first_words
 
 
-_NO_BLOCK = "25001"
-"""Of PreventInTransactionBlock in PostgreSQL's xact.c, which extensions call, too."""
+_ACTIVE_TRANSACTION = "25001"
+"""active_sql_transaction, of xact.c: PreventInTransactionBlock, also in extensions."""
 
-_NO_COMMIT = "2D000"
-"""Of a procedure's COMMIT in a transaction block (spi.c: _SPI_commit)."""
+_INVALID_TERMINATION = "2D000"
+"""invalid_transaction_termination, of a procedure's COMMIT in a transaction block
+(spi.c: _SPI_commit)."""
 
 # citusdata/citus: relation_access_tracking.c and whatever else calls
 # ParallelQueryExecutedInTransaction; all of these errors have XX000, most have the hint
@@ -34,8 +35,8 @@ _BASELINE = (
     "if the database had it before this run, its schema came from elsewhere: record the"
     " files that it has with `baseline N`, then re-run"
 )
-_DELETE = "first DELETE FROM {} WHERE version_id > 0"
-_ALONE = (
+_DELETE_VERSIONS = "first DELETE FROM {} WHERE version_id > 0"
+_NO_TRANSACTION = (
     "it cannot run in a transaction: put it into a file of its own with {}, then re-run"
 )
 
@@ -46,7 +47,7 @@ def find_remedy(server: ServerMessage, statement: Statement, place: Place) -> st
         return _SEQUENTIAL
     if _refuses_transaction(server, statement.text):
         python = place.path.endswith(".py")
-        return _ALONE.format(
+        return _NO_TRANSACTION.format(
             "TRANSACTION = False" if python else "-- +goose NO TRANSACTION"
         )
     return ""
@@ -54,20 +55,20 @@ def find_remedy(server: ServerMessage, statement: Statement, place: Place) -> st
 
 def find_existing_remedy(server: ServerMessage, table: str, *, recorded: bool) -> str:
     """
-    Return what to do where *server* found what a file creates; empty for other errors.
+    Return what to do if an object of a file exists already; empty for other errors.
 
-    It is for a database that had no version in *table* before the run. *recorded* says
-    that the run has written some since.
+    It is for a database without a version in *table* before the run. *recorded* says
+    that the run has recorded some since.
     """
     if server.sqlstate not in _EXISTS:
         return ""
-    return f"{_BASELINE}; {_DELETE.format(table)}" if recorded else _BASELINE
+    return f"{_BASELINE}; {_DELETE_VERSIONS.format(table)}" if recorded else _BASELINE
 
 
-_NOT_THERE = frozenset(("42P01", "3F000", "42704", "42883"))
+_UNDEFINED = frozenset(("42P01", "3F000", "42704", "42883"))
 """No such relation, schema, other object, function (errcodes.txt)."""
 
-_LEFT_BEFORE = (
+_SESSION_STATE = (
     "an earlier file leaves something in its session ({}), which goose carries into"
     " later files of the same run: set it in this file too, or set"
     " MIGRATOR_SEARCH_PATH{}, then re-run"
@@ -75,23 +76,23 @@ _LEFT_BEFORE = (
 _OR_KEEP = ", or MIGRATOR_SESSION=keep"
 
 
-def remedy_of_session(
+def find_session_remedy(
     server: ServerMessage, left: Sequence[str], state: SessionState
 ) -> str:
     """
-    Return what to do where *server* lacks what a file names; empty for other errors.
+    Return what to do if an object of a file is not found; empty for other errors.
 
-    *left* is where earlier files of the directory leave something in their session.
+    *left* are the places where earlier files leave settings in their session.
     """
-    if not left or server.sqlstate not in _NOT_THERE:
+    if not left or server.sqlstate not in _UNDEFINED:
         return ""
-    return _LEFT_BEFORE.format(
+    return _SESSION_STATE.format(
         list_values(left), _OR_KEEP if state is SessionState.RESET else ""
     )
 
 
-def session_lost(place: Place, left: Sequence[str]) -> StatementFailedError:
-    """Return the error that the session state set by the files *left* was lost."""
+def session_lost_error(place: Place, left: Sequence[str]) -> StatementFailedError:
+    """Return the error that the session settings left at the places *left* are lost."""
     words = f"the connection was lost, and with it what {list_values(left)} left in it"
     error = StatementFailedError(place, ServerMessage(None, words), remedy=_WITHOUT)
     error.state = NOT_APPLIED
@@ -106,25 +107,25 @@ _WITHOUT = (
 
 
 def _refuses_transaction(server: ServerMessage, text: str) -> bool:
-    """Tell whether *text*, empty where nobody knows it, is refused in a transaction."""
+    """Tell whether *text*, empty if unknown, was refused in a transaction block."""
     first = first_words(text, limit=1)
-    if server.sqlstate == _NO_COMMIT:
+    if server.sqlstate == _INVALID_TERMINATION:
         return first in (["call"], ["do"])
-    if server.sqlstate != _NO_BLOCK or first == ["set"]:
-        return False  # SET TRANSACTION has the same SQLSTATE, where it comes too late
+    if server.sqlstate != _ACTIVE_TRANSACTION or first == ["set"]:
+        return False  # SET TRANSACTION after a query has the same SQLSTATE
     return bool(text) or "transaction block" in server.message
 
 
 def find_terminator(step: Step) -> Place | None:
-    """Return the place of the first statement whose words terminate sessions."""
+    """Return the place of the first statement that calls pg_terminate_backend()."""
     for number, statement in enumerate(step.statements, 1):
         if "pg_terminate_backend" in statement.text.lower():
             return step.migration.place(statement, number)
     return None
 
 
-# both sessions of a run have the same application_name
-SPARE_SESSIONS = (
+# Both sessions of a run have the same application_name
+SPARE_SESSIONS_REMEDY = (
     "the file terminates the session that holds the migration lock: exclude it with"
     " AND application_name <> current_setting('application_name'), then re-run"
 )

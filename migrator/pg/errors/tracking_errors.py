@@ -16,7 +16,8 @@ from migrator.errors import (
 )
 from migrator.errors.base import server_text
 from migrator.pg.connection.connect import server_message
-from migrator.pg.errors.translate import (
+from migrator.pg.errors.sqlstates import (
+    INSUFFICIENT_PRIVILEGE,
     READ_ONLY_TRANSACTION,
     is_contention,
     is_session_gone,
@@ -25,13 +26,15 @@ from migrator.pg.errors.translate import (
 )
 
 
-_NOT_GOOSES = frozenset(
-    # no such column, function, cast, kind of relation, type, value; the name itself
+_WRONG_COLUMNS = frozenset(
+    # undefined column or function, no cast, another kind of relation, wrong type or
+    # value, invalid name (errcodes.txt)
     ("42703", "42883", "42846", "42809", "42804", "22P02", "42602", "22023")
 )
 _NO_SCHEMA = "3F000"
-_UNFIT = frozenset(
-    # a value too large, missing, generated, or refused by a constraint or a trigger
+_ROW_REFUSED = frozenset(
+    # a value too large, missing, generated, or refused by a constraint or a trigger's
+    # RAISE (errcodes.txt)
     ("22003", "23502", "428C9", "23503", "23505", "23514", "23P01", "P0001")
 )
 
@@ -49,15 +52,15 @@ def _translate(
     name: str, error: psycopg.Error, conn: psycopg.Connection
 ) -> MigratorError:
     server = server_message(error)
-    if server.sqlstate == "42501":
+    if server.sqlstate == INSUFFICIENT_PRIVILEGE:
         return AccessDeniedError(server, remedy=_grant(name))
     if server.sqlstate == _NO_SCHEMA:
         return MissingSchemaError(
             name, reason=server_text(server), setting="MIGRATOR_TABLE"
         )
-    if server.sqlstate in _NOT_GOOSES:
+    if server.sqlstate in _WRONG_COLUMNS:
         return InvalidTrackingTableError(name, reason=server_text(server))
-    if server.sqlstate in _UNFIT:
+    if server.sqlstate in _ROW_REFUSED:
         return InvalidTrackingTableError(
             name, reason=server_text(server), remedy=tracking_table_advice(server, name)
         )
@@ -66,7 +69,7 @@ def _translate(
 
 def _grant(name: str) -> str:
     return (
-        f"grant the role USAGE on the schema and SELECT on {name} to look;"
+        f"grant the role USAGE on the schema and SELECT on {name} to read it;"
         " to migrate also INSERT and DELETE,"
         " and CREATE on the schema where the table does not exist yet"
     )

@@ -4,8 +4,6 @@ Executes one migration in one direction, together with its version row.
 A migration without a transaction is `migrator.pg.execution.no_transaction`'s.
 """
 
-from functools import partial
-
 from migrator.domain.model import Script, Step
 from migrator.errors import (
     AccessDeniedError,
@@ -57,14 +55,12 @@ def _final_error(
 def _execute(executor: StatementExecutor, step: Step) -> bool:
     if step.script is not None:
         return _execute_script(executor, step, step.script)
-    if step.migration.transaction:
-        return executor.in_transaction(step, partial(_run_statements, executor, step))
-    return NoTransactionRun(executor, step).run()
-
-
-def _run_statements(executor: StatementExecutor, step: Step) -> None:
-    for place, statement in located_statements(step):
-        executor.run_inside(statement, place)
+    if not step.migration.transaction:
+        return NoTransactionRun(executor, step).run()
+    with executor.transaction(step):
+        for place, statement in located_statements(step):
+            executor.run_inside(statement, place)
+        return executor.record_and_commit(step)
 
 
 def _execute_script(executor: StatementExecutor, step: Step, script: Script) -> bool:
@@ -81,6 +77,8 @@ def _execute_script(executor: StatementExecutor, step: Step, script: Script) -> 
         executor.report_notices(call.place, script.text),
         call.load() as function,
     ):
-        if step.migration.transaction:
-            return executor.in_transaction(step, partial(call.run_inside, function))
-        return NoTransactionRun(executor, step).run_script(call, function)
+        if not step.migration.transaction:
+            return NoTransactionRun(executor, step).run_script(call, function)
+        with executor.transaction(step):
+            call.run_inside(function)
+            return executor.record_and_commit(step)

@@ -195,8 +195,7 @@ class NoTransactionRun:
         executor, recorded = self._executor, None
         executor.run_command(begin(self._conn), file_place(self._step, BEGINNING))
         executor.run_inside(statement, place)
-        # a large file has still to be seen to its end
-        if mark.completed == self._total and isinstance(self._step.statements, tuple):
+        if mark.completed == self._total:
             recorded = self._record(executor.lock.still_held_sql)
         else:
             self._intent.write(mark)

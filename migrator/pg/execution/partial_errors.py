@@ -262,7 +262,7 @@ def undecided_error(
     if failure is not None:
         place = place._replace(line=failure.line, column=failure.column)
         why = f"failed: {server_text(failure.server)}"
-    begun = f", begun {earlier.since} by {earlier.run_by}," if earlier else ""
+    begun = f", begun {earlier.started_at} by {earlier.run_by}," if earlier else ""
     return PartiallyAppliedError(
         place,
         reason=f"{progress.part}{begun} {why}; outcome unknown: all, a part or"
@@ -297,7 +297,9 @@ def mismatch_error(
     intent: Intent, progress: FileProgress, why: str
 ) -> PartiallyAppliedError:
     """Return the error that the file contradicts its intent row."""
-    begun = f"{intent.completed} of its statements are applied since {intent.since}"
+    begun = (
+        f"{intent.completed} of its statements are applied since {intent.started_at}"
+    )
     return PartiallyAppliedError(
         progress.place,
         reason=f"{begun}, by {intent.run_by}, and {why}",

@@ -18,10 +18,15 @@ import psycopg
 from psycopg.pq import ConnStatus, ExecStatus, abc
 
 from migrator.errors import MigratorError
-from migrator.pg.connection.queries import ROWS, cancel, result_error, split_rows
-from migrator.pg.connection.socket_poll import wait_ready
+from migrator.pg.connection.queries import (
+    ROWS,
+    cancel,
+    result_error,
+    split_rows,
+    wait_ready,
+)
 from migrator.pg.connection.tcp_liveness import (
-    ASKED_EVERY_S,
+    CHECK_INTERVAL_S,
     SlowReader,
     allow_slow_reader,
 )
@@ -78,8 +83,8 @@ class Pipeline(Generic[Q]):
     """
     Sends *queries* on *conn*, which stays usable afterwards, and yields the answers.
 
-    *held* raises once the run must stop; it is asked behind each answer that was
-    wanted early.
+    *check_lock* raises once the migration lock is lost; it is called after each answer
+    that was wanted early.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class Pipeline(Generic[Q]):
         queries: Iterator[Q],
         *,
         cancellation: Cancellation,
-        held: Callable[[], None],
+        check_lock: Callable[[], None],
     ) -> None:
         self.waiting: deque[Q] = deque()
         """What was sent and not answered; the server is at the first one."""
@@ -97,7 +102,7 @@ class Pipeline(Generic[Q]):
         self._pgconn = conn.pgconn
         self._queries = queries
         self._cancellation = cancellation
-        self._held = held
+        self._check_lock = check_lock
         self._last: Q | None = None
         self._peer: SlowReader
         self._unanswered = 0
@@ -120,7 +125,7 @@ class Pipeline(Generic[Q]):
 
         Raises:
             QueryFailedError: The first query that failed.
-            MigratorError: Why the run was asked to stop, by a signal or by *held*.
+            MigratorError: Why the run stops: a signal, or a lost lock.
         """
         with allow_slow_reader(self._conn) as self._peer:
             self._pgconn.enter_pipeline_mode()
@@ -182,7 +187,7 @@ class Pipeline(Generic[Q]):
         else:
             try:
                 with self._cancellation.interruptible():
-                    ready = wait_ready(fileno, ASKED_EVERY_S, writing=unsent)
+                    ready = wait_ready(fileno, CHECK_INTERVAL_S, writing=unsent)
             except MigratorError as reason:
                 self._stop(reason)
                 return
@@ -231,7 +236,7 @@ class Pipeline(Generic[Q]):
     def _check(self) -> None:
         if self._reason is None:
             try:
-                self._held()
+                self._check_lock()
             except MigratorError as reason:
                 self._stop(reason)
 

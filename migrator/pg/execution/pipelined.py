@@ -2,13 +2,13 @@
 Executes many migrations in one pipeline, each in its own transaction.
 
 What was committed before a failure stays, and nothing behind it runs, as if each
-statement had waited for the one before it. One that must wait, such as a COPY, is run
-in between; one migration that has to run by itself ends the stream.
+statement had waited for the one before it. A statement that has to wait, such as a
+COPY, is executed in between; a migration that has to run alone ends the pipeline.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,125 +25,125 @@ from migrator.pg.monitor.current_statement import RunningStatement
 from migrator.sql.riding import not_pipelined_reason
 
 
-Tell = Callable[[Step], None]
 _AHEAD = 100
-"""Among how many messages the one is that the server is at: answers come in groups."""
+"""Among how many messages the running one is: answers come in groups."""
 
 _ENTRY_IS_OURS = ("22012", "26000")
-"""A division by zero says that there is no row, and the other that a file has taken
-away what was prepared, by DEALLOCATE ALL."""
+"""A division by zero says that there is no row, and the other that a file has removed
+what was prepared, by DEALLOCATE ALL."""
 
 _OF_THE_PROTOCOL = ("exec_parse_message", "exec_bind_message")
 """PostgreSQL's postgres.c: what these two refuse, a simple query does not know."""
 
 
+class StepStarted(NamedTuple):
+    """The server is at *step* from now on."""
+
+    step: Step
+
+
+class StepCommitted(NamedTuple):
+    """The server has answered the COMMIT of *step*, which holds its version row."""
+
+    step: Step
+
+
 class NotPipelined(NamedTuple):
-    """A step that was rolled back and has to run by itself, and why."""
+    """A step that was rolled back and has to run alone, and why; the last outcome."""
 
     step: Step
     error: ContentionError | None
-    """What the first attempt met; None when only running it will tell."""
+    """How the first attempt ended; None when our way of sending it has failed."""
 
     finished_statements: int
     """How many of its statements have been reported."""
 
 
-class PipelinedExecutor(NamedTuple):
-    """Runs steps as *executor* does, without waiting for each answer."""
-
-    executor: StatementExecutor
-    begun: Tell
-    sent: Tell
-    """Called before the step's COMMIT is sent."""
-
-    ended: Tell
-
-    def run(self, steps: Sequence[Step]) -> NotPipelined | None:
-        """
-        Run *steps* and report when each begins and is committed.
-
-        Return the one at which it ended too early, if there is one.
-
-        Raises:
-            MigratorError: As `execute_step`, about the step that was begun last.
-        """
-        try:
-            return _PipelinedRun(self, steps).run()
-        finally:
-            roll_back(self.executor.conn)
+Outcome = StepStarted | StepCommitted | NotPipelined
 
 
-class _PipelinedRun:
-    def __init__(self, streamer: PipelinedExecutor, steps: Sequence[Step]) -> None:
-        self._executor = executor = streamer.executor
-        self._streamer = streamer
+class PipelinedRun:
+    """Executes *steps* as *executor* does, without waiting for each answer; once."""
+
+    def __init__(self, executor: StatementExecutor, steps: Sequence[Step]) -> None:
+        self.commits_sent: list[Step] = []
+        """The steps whose COMMIT was sent: each may have been committed."""
+
+        self._executor = executor
         self._steps = iter(steps)
         stream = MessageStream(
             executor.conn, executor.table, executor.lock, executor.session.state
         )
         self._messages = stream.messages(steps)
-        self._apart: Message | None = None
-        """A statement that waits for the answers to all before it."""
+        self._barrier: Message | None = None
+        """A statement that is not sent before all those in front are answered."""
 
         self._pipeline: Pipeline[Message] | None = None
         self._notices = NoticeReporter(executor.observe)
         self._since = self._surely_since = 0.0
         """When the last answer came; and the last one that was asked for early."""
 
-    def run(self) -> NotPipelined | None:
-        self._begin()
-        while True:
-            stopped = self._run_pipelineable()
-            if stopped is not None or self._apart is None:
-                return stopped
-            apart = self._apart
-            try:
-                self._executor.run_inside(apart.statement, apart.place)
-            except ContentionError as error:
-                return NotPipelined(apart.step, error, 0)
+    def outcomes(self) -> Generator[Outcome, None, None]:
+        """
+        Execute the steps and yield when each is started and is committed.
 
-    def _begin(self) -> None:
-        step = next(self._steps, None)
-        if step is not None:
-            self._streamer.begun(step)
+        Raises:
+            MigratorError: As `execute_step`, about the step that was started last.
+        """
+        alone: NotPipelined | None = None
+        try:
+            yield from self._start_next()
+            while alone is None:
+                yield from self._pipelined_outcomes()
+                if self._barrier is None:
+                    return
+                alone = self._run_barrier(self._barrier)
+        except QueryFailedError as failure:
+            alone = self._handle_failure(failure.query, failure.error)
+        finally:
+            roll_back(self._executor.conn)
+        yield alone
 
-    def _run_pipelineable(self) -> NotPipelined | None:
-        """Send what rides, up to the next statement that does not."""
-        executor = self._executor
-        self._apart = None
+    def _start_next(self) -> Iterator[Outcome]:
+        yield from map(StepStarted, islice(self._steps, 1))
+
+    def _pipelined_outcomes(self) -> Iterator[Outcome]:
+        """Send what can be pipelined, up to the next barrier, and read the answers."""
+        executor, self._barrier = self._executor, None
         self._since = self._surely_since = time.monotonic()
         self._pipeline = Pipeline(
             executor.conn,
-            self._pipelineable_messages(),
+            self._messages_to_barrier(),
             cancellation=executor.cancellation,
-            held=executor.lock.check_known,
+            check_lock=executor.lock.check_known,
         )
-        executor.conn.add_notice_handler(self._notice)
+        with (
+            self._report_notices(),
+            executor.current.running_from(self._current_statement),
+            closing(self._pipeline.results()) as results,
+        ):
+            for message, tag in results:
+                yield from self._handle_answer(message, tag)
+
+    def _run_barrier(self, barrier: Message) -> NotPipelined | None:
         try:
-            with (
-                executor.current.running_from(self._current_statement),
-                closing(self._pipeline.results()) as results,
-            ):
-                for message, tag in results:
-                    self._handle_answer(message, tag)
-        except QueryFailedError as failure:
-            return self._handle_failure(failure.query, failure.error)
-        finally:
-            executor.conn.remove_notice_handler(self._notice)
+            self._executor.run_inside(barrier.statement, barrier.place)
+        except ContentionError as error:
+            return NotPipelined(barrier.step, error, 0)
         return None
 
-    def _pipelineable_messages(self) -> Iterator[Message]:
+    def _messages_to_barrier(self) -> Iterator[Message]:
         for message in self._messages:
             if message.kind is Kind.STATEMENT and not_pipelined_reason(
                 message.statement
             ):
-                self._apart = message
+                self._barrier = message
                 return
             if message.kind is Kind.COMMIT:
-                self._streamer.sent(message.step)
+                self.commits_sent.append(message.step)
             yield message
 
-    def _handle_answer(self, message: Message, tag: str) -> None:
+    def _handle_answer(self, message: Message, tag: str) -> Iterator[Outcome]:
         now = time.monotonic()
         took_s = now - self._since
         if message.flush:
@@ -153,11 +153,11 @@ class _PipelinedRun:
         if message.kind is Kind.STATEMENT:
             self._executor.observe(statement_finished(message.place, (tag,), took_s))
         elif message.kind is Kind.COMMIT:
-            self._streamer.ended(message.step)
-            self._begin()
+            yield StepCommitted(message.step)
+            yield from self._start_next()
 
     def _current_statement(self) -> RunningStatement | None:
-        """Return what the server is at; called from the thread that watches."""
+        """Return the statement that the server executes; called by the monitor."""
         sent = list(islice(self._pipeline.waiting, _AHEAD)) if self._pipeline else []
         if not sent:
             return None
@@ -166,6 +166,14 @@ class _PipelinedRun:
         own = (each for each in asked if each.kind is Kind.STATEMENT)
         return RunningStatement(next(own, sent[0]).place, self._since)
 
+    @contextmanager
+    def _report_notices(self) -> Iterator[None]:
+        self._executor.conn.add_notice_handler(self._notice)
+        try:
+            yield
+        finally:
+            self._executor.conn.remove_notice_handler(self._notice)
+
     def _notice(self, diag: psycopg.errors.Diagnostic) -> None:
         waiting = self._pipeline.waiting if self._pipeline else ()
         if waiting and waiting[0].kind is Kind.STATEMENT:
@@ -173,17 +181,17 @@ class _PipelinedRun:
             self._notices.emit(diag, at.place, at.statement.text)
 
     def _handle_failure(self, message: Message, error: psycopg.Error) -> NotPipelined:
-        """Return the step that has to run by itself, or raise what *error* means."""
+        """Return the step that has to run alone, or raise the translated *error*."""
         executor, step = self._executor, message.step
         executor.lock.check_known()
         if _is_ours(message, error):
             executor.lock.check()
             return NotPipelined(step, None, _finished_before(message))
         since = self._surely_since
-        meant = executor.translate(error, message.place, message.statement, since)
-        if isinstance(meant, ContentionError):
-            return NotPipelined(step, meant, 0)
-        raise meant from error
+        final = executor.translate(error, message.place, message.statement, since)
+        if isinstance(final, ContentionError):
+            return NotPipelined(step, final, 0)
+        raise final from error
 
 
 def _is_ours(message: Message, error: psycopg.Error) -> bool:

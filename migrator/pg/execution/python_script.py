@@ -33,7 +33,8 @@ from migrator.events.serialized import capture_stdout
 from migrator.pg.connection.connect import Session
 from migrator.pg.connection.pooler import is_pooled, without_memory_limit
 from migrator.pg.connection.tcp_liveness import allow_slow_reader
-from migrator.pg.errors.translate import is_session_gone, mask_server_message, translate
+from migrator.pg.errors.sqlstates import is_session_gone
+from migrator.pg.errors.translate import mask_server_message, translate
 from migrator.pg.monitor.current_statement import CurrentStatement
 from migrator.process.cancellation import Cancellation, Interruption
 

@@ -72,7 +72,10 @@ class IntentWriter:
             return
         executor, conn = self._executor, self._executor.conn
         query = self.intent_log.write_sql(
-            self.row, mark, reached=self._recorded, held=executor.lock.still_held_sql
+            self.row,
+            mark,
+            reached=self._recorded,
+            still_held=executor.lock.still_held_sql,
         )
         with executor.translate_errors(file_place(self._step, TRACKING)):
             answers = query_own(conn, query)
@@ -186,5 +189,5 @@ def _resumed_event(step: Step, intent: Intent, through: int) -> MigrationResumed
         through=through,
         statements=len(step.listed_statements),
         begun_by=intent.run_by,
-        begun_at=intent.since,
+        begun_at=intent.started_at,
     )

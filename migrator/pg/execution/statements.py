@@ -32,7 +32,7 @@ from migrator.pg.execution.partial_errors import NOTHING, file_place
 from migrator.pg.execution.server_messages import report_notices, statement_finished
 from migrator.pg.locking.held_lock import HeldLock
 from migrator.pg.monitor.current_statement import CurrentStatement
-from migrator.pg.tracking.history_table import WITHIN_MS
+from migrator.pg.tracking.history_table import TRANSACTION_MS
 from migrator.pg.tracking.version_table import VersionTable
 from migrator.process.cancellation import Cancellation
 from migrator.sql.classify import Effect, classify
@@ -122,22 +122,31 @@ class StatementExecutor(NamedTuple):
         with self.translate_errors(file_place(step, RESETTING)):
             reset_session(self.conn, self.session.state)
 
-    def in_transaction(self, step: Step, run: Callable[[], None]) -> bool:
+    @contextmanager
+    def transaction(self, step: Step) -> Iterator[None]:
         """
-        Call *run* in a transaction that also records *step*, and commit it.
+        Begin the transaction of *step*; what is not committed in the block is undone.
+
+        Raises:
+            MigratorError: As `migrator.pg.execution.executor.execute_step`.
+        """
+        try:
+            self.run_command(begin(self.conn, step.begin), file_place(step, BEGINNING))
+            yield
+        finally:
+            roll_back(self.conn)
+
+    def record_and_commit(self, step: Step) -> bool:
+        """
+        Record *step* in the open transaction and commit it.
 
         Return False, rolled back, when another migrator has recorded the step already.
         Raises as `migrator.pg.execution.executor.execute_step`.
         """
-        try:
-            self.run_command(begin(self.conn, step.begin), file_place(step, BEGINNING))
-            run()
-            recorded = self.record(step, WITHIN_MS, self.lock.still_held_sql)
-            self.lock.check_known()
-            end = commit(self.conn) if recorded else b"ROLLBACK"
-            self.run_command(end, file_place(step, AT_COMMIT))
-        finally:
-            roll_back(self.conn)
+        recorded = self.record(step, TRANSACTION_MS, self.lock.still_held_sql)
+        self.lock.check_known()
+        end = commit(self.conn) if recorded else b"ROLLBACK"
+        self.run_command(end, file_place(step, AT_COMMIT))
         return recorded
 
     def run_inside(self, statement: Statement, place: Place) -> None:
@@ -197,7 +206,9 @@ class StatementExecutor(NamedTuple):
         """
         if self.table is None:
             return True
-        entry = self.table.record_sql(step, held=held, took_ms=took_ms, intent=intent)
+        entry = self.table.record_sql(
+            step, still_held=held, duration_ms=took_ms, intent=intent
+        )
         with self.translate_errors(file_place(step, RECORDING)):
             *_, row = query_own(
                 self.conn, sql.SQL("; ").join([*self.table.lock_statements, entry])

@@ -1,129 +1,210 @@
 """Acquires the migration lock: advisory or lease."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
 
-from migrator.domain.backoff import HEARTBEAT_S, WATCH_S, Backoff
+from migrator.domain.backoff import HEARTBEAT_S, PROGRESS_INTERVALS_S, Backoff
 from migrator.domain.model import Lock
+from migrator.errors import (
+    AccessDeniedError,
+    LockWaitTimeoutError,
+    MissingSchemaError,
+)
 from migrator.events.base import Observer
+from migrator.events.database import LockAcquired, LockContended
+from migrator.pg.connection.connect import server_message
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.pooler import Link, is_pooled
-from migrator.pg.locking.advisory import lease_lock, session_lock, session_lock_query
+from migrator.pg.connection.session import Answers
+from migrator.pg.errors.tracking_errors import translate_errors
+from migrator.pg.locking.advisory import AdvisoryLock, advisory_lock_sql
 from migrator.pg.locking.held_lock import HeldLock, no_lock
+from migrator.pg.locking.lease import TABLE, Lease
+from migrator.pg.locking.lease_lock import LeaseLock
 from migrator.pg.locking.stale_sessions import (
-    WHO_ANSWERS,
-    ServerProcess,
+    PROCESS_ANSWERS,
     end_sessions,
     processes_sql,
     query_processes,
     read_processes,
 )
-from migrator.pg.monitor.current_statement import monitored_statement
-from migrator.pg.monitor.monitor_thread import MonitorConnection, run_monitor
+from migrator.pg.monitor.current_statement import CurrentStatement, monitored_statement
+from migrator.pg.monitor.monitor import MonitorConnection, run_monitor
 from migrator.process.cancellation import Cancellation
+
+
+class MigrationLock(Protocol):
+    """goose's advisory lock, or goose's lease."""
+
+    kind: str
+
+    def try_acquire(self) -> bool:
+        """Try once; return whether the lock is held now."""
+        ...
+
+    def holder(self) -> str | None:
+        """Return who holds the lock; None if nobody is visible."""
+        ...
+
+    def hold(
+        self, current: CurrentStatement, connect: Callable[[], psycopg.Connection]
+    ) -> AbstractContextManager[HeldLock]:
+        """Keep the acquired lock in the block; monitor *current* meanwhile."""
+        ...
+
+    def release(self) -> None:
+        """Release the lock if it is held."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockAcquisition:
-    """Which migration lock to acquire, and how long to wait for it."""
+    """Acquires the migration lock of *database* for what *work* does there."""
 
+    database: Database
+    work: psycopg.Connection
+    schema: str | None
+    """Where goose's lease is."""
+
+    observe: Observer
+    cancellation: Cancellation
     lock: Lock = Lock.AUTO
     backoff: Backoff = field(default_factory=lambda: Backoff(total_s=300))
+    """How long to wait for another holder."""
+
     heartbeat_s: float = HEARTBEAT_S
     """How often the lease is renewed, where the lock is one."""
 
-    monitor_s: tuple[float, float] = WATCH_S
+    monitor_s: tuple[float, float] = PROGRESS_INTERVALS_S
     """When a statement's progress is first reported, and the longest interval after."""
 
     @contextmanager
-    def run_locked(
-        self,
-        database: Database,
-        work: psycopg.Connection,
-        *,
-        schema: str | None,
-        done: Callable[[], bool],
-        observe: Observer,
-        cancellation: Cancellation,
-    ) -> Iterator[HeldLock | None]:
+    def attempts(self) -> Iterator[Iterator[HeldLock | None]]:
         """
-        Hold the lock in the block, on a second connection to *database*.
+        Yield the attempts, on a second connection; the block's end releases the lock.
 
-        goose's lease is in *schema*. The second connection also monitors *work*;
-        without a lock it is opened for the first check.
+        An attempt is None while somebody else holds the lock: whoever iterates may stop
+        then, because the work is done. The last one is the held lock. The second
+        connection also monitors *work*; without a lock it is opened when needed.
 
-        Yields None when *done* said, while we waited, that there is nothing left to do.
+        The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot,
+        for which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock
+        detected`.
 
         Raises:
-            MigratorError: As `session_lock` and `lease_lock`.
+            LockWaitTimeoutError: The wait ran out.
+            UsageError: MIGRATOR_LOCK=session through a pooler.
+            AccessDeniedError: The role may not create or write goose's lease table.
+            MissingSchemaError: There is no schema for it.
+            ForeignObjectError: A role that is not trusted owns it.
+            MigratorError: As `Database.connect_again`.
         """
-        locks_s = database.session.lock_timeout_s
-        watch = monitored_statement(work, observe, locks_s, *self.monitor_s)
-        if self.lock is Lock.NONE:
-            second = MonitorConnection(
-                partial(_connect_in_thread, database, cancellation)
-            )
-            with run_monitor(watch, second.query_rows, second.close):
-                yield _with_cleanup(no_lock(watch), query_processes(work, work))
-            return
-        leases = self.lock is Lock.TABLE
-        locking = () if leases else (session_lock_query(schema, work),)
-        question = sql.SQL("; ").join([*locking, processes_sql(work)])
-        guard, answers = database.connect_again_and_query(
-            question, cancellation, like=work
+        with closing(
+            self._without_lock() if self.lock is Lock.NONE else self._attempts()
+        ) as attempts:
+            yield attempts
+
+    def _without_lock(self) -> Generator[HeldLock, None, None]:
+        current, second = self._monitored(), MonitorConnection(self._connect_in_thread)
+        with run_monitor(current, second.query_rows, second.close):
+            processes = query_processes(self.work, self.work)
+            yield _with_cleanup(no_lock(current), processes)
+
+    def _attempts(self) -> Generator[HeldLock | None, None, None]:
+        is_lease = self.lock is Lock.TABLE
+        attempt = () if is_lease else (advisory_lock_sql(self.schema, self.work),)
+        guard, answers = self.database.connect_again_and_query(
+            sql.SQL("; ").join([*attempt, processes_sql(self.work)]),
+            self.cancellation,
+            like=self.work,
         )
         with closing(guard):
-            ours = (
-                read_processes(answers[-1]) if answers else query_processes(guard, work)
+            processes = (
+                read_processes(answers[-1])
+                if answers
+                else query_processes(guard, self.work)
             )
-            if leases or (self.lock is Lock.AUTO and is_pooled(guard)):
-                hold = lease_lock(
-                    guard,
-                    schema=schema,
-                    work=work,
-                    opened=partial(_connect_in_thread, database, cancellation),
-                    heartbeat_s=self.heartbeat_s,
-                    patience=self.backoff,
-                    done=done,
-                    observe=observe,
-                    cancellation=cancellation,
-                    watch=watch,
-                )
+            lock: MigrationLock
+            if is_lease or (self.lock is Lock.AUTO and is_pooled(guard)):
+                lock = self._lease(guard)
             else:
-                hold = session_lock(
-                    guard,
-                    answers and answers[:-WHO_ANSWERS],
-                    schema=schema,
-                    work=work,
-                    opened=partial(_connect_in_thread, database, cancellation),
-                    patience=self.backoff,
-                    done=done,
-                    observe=observe,
-                    cancellation=cancellation,
-                    watch=watch,
-                )
-            with hold as held:
-                yield held and _with_cleanup(held, ours)
+                attempted: Answers | None = answers and answers[:-PROCESS_ANSWERS]
+                lock = AdvisoryLock(guard, self.schema, self.work, attempted)
+            try:
+                yield from self._failed_attempts(lock)
+            except BaseException:
+                with suppress(psycopg.Error):
+                    lock.release()
+                raise
+            with lock.hold(self._monitored(), self._connect_in_thread) as held:
+                yield _with_cleanup(held, processes)
+
+    def _monitored(self) -> CurrentStatement:
+        lock_timeout_s = self.database.session.lock_timeout_s
+        return monitored_statement(
+            self.work, self.observe, lock_timeout_s, *self.monitor_s
+        )
+
+    def _lease(self, guard: psycopg.Connection) -> LeaseLock:
+        if self.schema is None:
+            raise MissingSchemaError.of_path(TABLE)
+        with _translate_errors(), self.cancellation.interruptible():
+            lease = Lease.ensure(guard, self.schema)
+        return LeaseLock(guard, lease, self.work, self.heartbeat_s, self.cancellation)
+
+    def _failed_attempts(self, lock: MigrationLock) -> Iterator[None]:
+        """Yield after each failed attempt, until *lock* is acquired."""
+        started, delays = time.monotonic(), self.backoff.delays()
+        while True:
+            with _translate_errors(), self.cancellation.interruptible():
+                acquired = lock.try_acquire()
+                holder = None if acquired else lock.holder()
+            waited_s = time.monotonic() - started
+            if acquired:
+                self.observe(LockAcquired(kind=lock.kind, waited_s=round(waited_s, 3)))
+                return
+            yield None
+            delay = next(delays, None)
+            if delay is None:
+                raise LockWaitTimeoutError(waited_s=waited_s, holder=holder)
+            self.observe(LockContended(waited_s=round(waited_s, 3), holder=holder))
+            self.cancellation.sleep(delay)
+
+    def _connect_in_thread(self) -> Link:
+        """Connect in a thread, which gets no signals, unless the run is cut off."""
+        if self.cancellation.cut_off_reason is not None:
+            raise self.cancellation.cut_off_reason
+        conn = self.database.connect_again(Cancellation())
+        self.cancellation.attach(conn)
+        return conn
 
 
-def _with_cleanup(hold: HeldLock, ours: tuple[ServerProcess, ...]) -> HeldLock:
-    """Return *hold*, which also ends the run's sessions on the server."""
+def _with_cleanup(lock: HeldLock, processes: tuple[str, ...]) -> HeldLock:
+    """Return *lock*, which also ends the run's sessions *processes* on the server."""
 
-    def free(conn: psycopg.Connection) -> bool:
-        return end_sessions(conn, ours) and hold.end_stale_sessions(conn)
+    def end_stale_sessions(conn: psycopg.Connection) -> bool:
+        return end_sessions(conn, processes) and lock.end_stale_sessions(conn)
 
-    return hold._replace(end_stale_sessions=free)
+    return lock._replace(end_stale_sessions=end_stale_sessions)
 
 
-def _connect_in_thread(database: Database, cancellation: Cancellation) -> Link:
-    """Connect in a thread, which no signal interrupts, unless the run was cut off."""
-    if cancellation.cut is not None:
-        raise cancellation.cut
-    conn = database.connect_again(Cancellation())
-    cancellation.attach(conn)
-    return conn
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    with translate_errors("acquiring the migration lock"):
+        try:
+            yield
+        except psycopg.ProgrammingError as error:
+            raise AccessDeniedError(server_message(error), remedy=_REMEDY) from error
+
+
+_REMEDY = (
+    "the lock needs CREATE on the schema where goose_lock does not exist yet, SELECT,"
+    " INSERT and UPDATE on it, and goose's columns in it; or set MIGRATOR_LOCK=session"
+    " and connect to the server itself"
+)

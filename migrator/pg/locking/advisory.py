@@ -1,309 +1,188 @@
 """
-One migrator per database at a time: goose's advisory lock, or goose's lease.
+goose's advisory lock, acquired and kept by a session of its own.
 
-Each of the two checks, once it has its own lock, whether the other one is held, and
-releases its own if so. Of two migrators that take different locks at the same moment
-the later one therefore always sees the earlier one.
+This lock and goose's lease each check, once acquired, whether the other one is held,
+and are released if so. Of two migrators that acquire different locks at the same
+moment, the later one therefore always detects the earlier one.
+
+Two threads use the session: the one that migrates and the monitor. A mutex keeps them
+apart, because a libpq connection is not thread-safe.
 """
 
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Protocol
 
 import psycopg
 from psycopg import sql
 
-from migrator.domain.backoff import Backoff
-from migrator.errors import (
-    AccessDeniedError,
-    LockWaitTimeoutError,
-    MissingSchemaError,
-    UsageError,
-)
-from migrator.events.base import Observer
-from migrator.events.database import LockAcquired, LockContended
+from migrator.errors import LockLostError, UsageError
 from migrator.pg.connection.connect import server_message
-from migrator.pg.connection.own_messages import OWN, OWN_STATEMENTS
-from migrator.pg.connection.session import ANSWERED_BY_OWN, Answers, query_as_caller
-from migrator.pg.errors.tracking_errors import translate_errors
-from migrator.pg.locking.guard import LockSession
+from migrator.pg.connection.own_messages import OWN, OWN_STATEMENTS, own_message
+from migrator.pg.connection.queries import GiveUp, TextRow, query_rows, wait_ready
+from migrator.pg.connection.session import ANSWERED_BY_OWN, Answers, query_with_facts
 from migrator.pg.locking.held_lock import HeldLock
-from migrator.pg.locking.lease import (
+from migrator.pg.locking.lease import Lease, find_lease_sql, query_briefly
+from migrator.pg.locking.lock_holder import (
     GOOSE_LOCK_ID,
-    TABLE,
-    Lease,
-    find_lease_sql,
-    query_briefly,
+    publish_worker_sql,
+    query_holder,
 )
-from migrator.pg.locking.lease_heartbeat import LeaseHeartbeat
-from migrator.pg.locking.lock_holder import holder_of_lock, publish_worker_sql
 from migrator.pg.monitor.current_statement import CurrentStatement
-from migrator.pg.monitor.monitor_thread import MonitorConnection, run_monitor
-from migrator.process.cancellation import Cancellation
+from migrator.pg.monitor.monitor import MonitorConnection, run_monitor
 
 
-GOOSE_LOCK_KEY = GOOSE_LOCK_ID
-"""Go programs that use goose's own session locker and this one exclude each other."""
-
-_TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) AND {naming} END"
-_TAKEN = OWN_STATEMENTS
-"""Which of the answers is that to _TRY."""
+_TRY = "SELECT CASE WHEN {own} THEN pg_try_advisory_lock({key}) AND {publish} END"
+_TRY_ANSWER = OWN_STATEMENTS
+"""The index of the answer to _TRY in those to `advisory_lock_sql`."""
 
 _UNLOCK = "SELECT pg_advisory_unlock({key})"
-_KEY = sql.Literal(GOOSE_LOCK_KEY)
+_KEY = sql.Literal(GOOSE_LOCK_ID)
+# the session has no other advisory lock whose key is one number
+_STILL_HELD = """EXISTS (
+    SELECT FROM pg_lock_status()
+    WHERE pid = {pid} AND locktype = 'advisory' AND objsubid = 1 AND granted
+)"""
 
 
-def session_lock_query(schema: str | None, work: psycopg.Connection) -> sql.Composed:
+def advisory_lock_sql(schema: str | None, work: psycopg.Connection) -> sql.Composed:
     """
-    Return what `session_lock` asks first, for a message that asks other things too.
+    Return the first attempt, to be sent in a message with other queries.
 
-    Once it has the lock, its session names that of *work* to others who wait.
-
-    Behind a pooler, whose process ids are made up, nothing is taken that could stay
-    behind. What is seen of a lease, in *schema*, has to be younger than the lock.
+    A session that acquires the lock publishes the process id of *work*. Behind a
+    pooler, where the session is not the connection's own, nothing is acquired. The
+    lease in *schema* is looked up after the attempt, so that none is missed.
     """
     attempt = sql.SQL(_TRY).format(
-        own=ANSWERED_BY_OWN, key=_KEY, naming=publish_worker_sql(work)
+        own=ANSWERED_BY_OWN, key=_KEY, publish=publish_worker_sql(work)
     )
     return sql.SQL("; ").join([OWN, attempt, find_lease_sql(schema)])
 
 
-@contextmanager
-def session_lock(
-    conn: psycopg.Connection,
-    answers: Answers | None,
-    *,
-    schema: str | None,
-    work: psycopg.Connection,
-    opened: Callable[[], psycopg.Connection],
-    patience: Backoff,
-    done: Callable[[], bool],
-    observe: Observer,
-    cancellation: Cancellation,
-    watch: CurrentStatement,
-) -> Iterator[HeldLock | None]:
+class AdvisoryLock:
     """
-    Hold goose's advisory lock on *conn*, which stays idle, for the length of the block.
+    The lock of the session of *conn*, for a run that works on *work*.
 
-    Others who wait for it are shown what *work* does.
-    The statement in *watch* is monitored on *conn*, or on a connection from *opened*
-    once that one is lost. *answers* are those to `session_lock_query` about *schema*
-    and *work*, where somebody has asked it already. Yields None when *done* said, while
-    we waited, that another migrator has done the work.
-
-    The wait polls. A session that blocks in `pg_advisory_lock()` holds a snapshot, for
-    which a `CREATE INDEX CONCURRENTLY` of the holder waits: `deadlock detected`.
-
-    Raises:
-        LockWaitTimeoutError: the wait ran out.
-        UsageError: A pooler is between us and the server.
-        ForeignObjectError: A role that is not trusted owns goose's table.
+    *answers* are those to `advisory_lock_sql`, if it was sent already.
     """
-    claim = _SessionClaim(conn, schema, work, answers)
-    try:
-        taken = _acquire(claim, patience, done, observe, cancellation)
-        if not taken:
-            yield None
-            return
-        guard = LockSession(conn)
-        second = MonitorConnection(opened, guard.query_rows)
-        with (
-            guard.wait_until_idle(),
-            run_monitor(watch, second.query_rows, second.close),
-        ):
-            yield HeldLock(watch, guard.check, guard.check_known, guard.still_held_sql)
-    finally:
-        claim.drop()
 
+    kind = "session"
 
-@contextmanager
-def lease_lock(
-    conn: psycopg.Connection,
-    *,
-    schema: str | None,
-    work: psycopg.Connection,
-    opened: Callable[[], psycopg.Connection],
-    patience: Backoff,
-    done: Callable[[], bool],
-    observe: Observer,
-    cancellation: Cancellation,
-    watch: CurrentStatement,
-    heartbeat_s: float,
-) -> Iterator[HeldLock | None]:
-    """
-    Hold goose's lease, in *schema*, for the length of the block.
+    def __init__(
+        self,
+        conn: psycopg.Connection,
+        schema: str | None,
+        work: psycopg.Connection,
+        answers: Answers | None,
+    ) -> None:
+        self._conn = conn
+        self._schema = schema
+        self._work = work
+        self._answers = answers
+        self._acquired = False
+        self._lease: Lease | None = None
+        self._mutex = threading.Lock()
 
-    A thread renews it on *conn*.
+    def try_acquire(self) -> bool:
+        """
+        Try once; return whether the lock is held now.
 
-    It also monitors the statement in *watch*. Once the lease is lost, the statement of
-    *work* is cancelled. *opened* gives another connection when *conn* breaks. Yields
-    None as `session_lock` does.
-
-    Raises:
-        LockWaitTimeoutError: the wait ran out.
-        AccessDeniedError: The role may not create or write goose's table.
-        MissingSchemaError: There is no schema for it.
-        ForeignObjectError: A role that is not trusted owns it.
-    """
-    if schema is None:
-        raise MissingSchemaError.of_path(TABLE)
-    with _translate_errors(), cancellation.interruptible():
-        claim = _LeaseClaim(conn, Lease.ensure(conn, schema))
-    try:
-        taken = _acquire(claim, patience, done, observe, cancellation)
-        heartbeat = LeaseHeartbeat(
-            claim.lease,
-            conn,
-            work=work,
-            opened=opened,
-            since=claim.asked,
-            watch=watch,
-            every_s=heartbeat_s,
+        Raises:
+            UsageError: The connection goes through a pooler.
+            ForeignObjectError: A role that is not trusted owns goose's lease table.
+        """
+        answers = self._answers or query_with_facts(
+            self._conn, advisory_lock_sql(self._schema, self._work)
         )
-    except BaseException:
-        with suppress(psycopg.Error):
-            claim.drop()
-        raise
-    if not taken:
-        yield None
-        return
-    with heartbeat:
-        yield HeldLock(
-            watch,
-            lambda: _armed(heartbeat.check, cancellation),
-            heartbeat.check_known,
-            claim.lease.still_held_sql,
-            claim.free,
-        )
-
-
-class _Claim(Protocol):
-    kind: str
-
-    def take(self) -> bool: ...
-
-    def holder(self) -> str | None: ...
-
-    def drop(self) -> None: ...
-
-
-@dataclass
-class _SessionClaim:
-    conn: psycopg.Connection
-    schema: str | None
-    work: psycopg.Connection
-    answers: Answers | None
-    kind: str = "session"
-    is_ours: bool = False
-    lease: Lease | None = None
-
-    def take(self) -> bool:
-        answers = self.answers or query_as_caller(
-            self.conn, session_lock_query(self.schema, self.work)
-        )
-        row, lease = answers[_TAKEN], answers[-1]
-        self.answers = None
+        self._answers = None
+        row, lease_row = answers[_TRY_ANSWER], answers[-1]
         if row is None or row[0] is None:
             raise UsageError(
                 "MIGRATOR_LOCK=session needs a server session of its own, and a pooler"
                 " is in between: set MIGRATOR_LOCK=auto or table, or connect to the"
                 " server itself"
             )
-        self.is_ours = bool(row[0])
-        self.lease = Lease.readable(self.schema, lease)
-        if self.is_ours and self._lease_holder() is not None:
-            self.drop()
-        return self.is_ours
+        self._acquired = bool(row[0])
+        self._lease = Lease.readable(self._schema, lease_row)
+        if self._acquired and self._lease_holder() is not None:
+            self.release()
+        return self._acquired
 
     def holder(self) -> str | None:
-        return holder_of_lock(self.conn, GOOSE_LOCK_KEY) or self._lease_holder()
+        """Return who holds the lock or the lease; None if nobody is visible."""
+        return query_holder(self._conn) or self._lease_holder()
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Release the lock; if the session is gone, the server has done so."""
-        if self.is_ours and not self.conn.closed:
-            # after an error it is closed, and the lock ends with it
+        if self._acquired and not self._conn.closed:
+            # after an error the connection is closed, and the lock ends with it
             with suppress(psycopg.Error):
-                query_briefly(self.conn, sql.SQL(_UNLOCK).format(key=_KEY))
-        self.is_ours = False
+                query_briefly(self._conn, sql.SQL(_UNLOCK).format(key=_KEY))
+        self._acquired = False
+
+    @contextmanager
+    def hold(
+        self, current: CurrentStatement, connect: Callable[[], psycopg.Connection]
+    ) -> Iterator[HeldLock]:
+        """
+        Keep the lock in the block and release it at its end.
+
+        *current* is monitored on the lock's connection, or on one from *connect* once
+        that one is lost.
+        """
+        second = MonitorConnection(connect, self._query_rows)
+        try:
+            with run_monitor(current, second.query_rows, second.close):
+                yield HeldLock(
+                    current, self.check, self.check_known, self._still_held_sql
+                )
+        finally:
+            with self._mutex:  # until the monitor no longer uses the connection
+                pass
+            self.release()
+
+    def check(self) -> None:
+        """
+        Query the server; the lock counts as lost if it does not answer within 5 s.
+
+        Raises:
+            LockLostError: The lock is gone.
+        """
+        query = own_message(sql.SQL("SELECT {}").format(self._still_held_sql))
+        try:
+            with self._mutex:
+                rows = query_rows(self._conn, query.as_bytes(self._conn))
+        except psycopg.Error as error:
+            raise LockLostError(server_message(error).message, died=True) from error
+        if rows != [(b"t",)]:
+            raise LockLostError("its session no longer holds it")
+
+    def check_known(self) -> None:
+        """
+        Check, without a query, that the server has not ended the session.
+
+        Skipped while the monitor's query runs, which detects a lost session too.
+
+        Raises:
+            LockLostError: It has.
+        """
+        if not self._mutex.acquire(blocking=False):
+            return
+        try:
+            while wait_ready(self._conn.fileno(), 0).reading:
+                self._conn.pgconn.consume_input()
+        except psycopg.Error as error:
+            raise LockLostError(server_message(error).message, died=True) from error
+        finally:
+            self._mutex.release()
+
+    @property
+    def _still_held_sql(self) -> sql.Composable:
+        return sql.SQL(_STILL_HELD).format(pid=sql.Literal(self._conn.info.backend_pid))
+
+    def _query_rows(self, query: bytes, give_up: GiveUp) -> list[TextRow]:
+        with self._mutex:
+            return query_rows(self._conn, query, give_up)
 
     def _lease_holder(self) -> str | None:
-        return self.lease.holder_of(self.conn) if self.lease else None
-
-
-@dataclass
-class _LeaseClaim:
-    conn: psycopg.Connection
-    lease: Lease
-    kind: str = "table"
-    asked: float = 0.0
-
-    def take(self) -> bool:
-        self.asked = time.monotonic()
-        if not self.lease.acquire(self.conn):
-            self.lease.clean_up(self.conn)
-            return False
-        if holder_of_lock(self.conn, GOOSE_LOCK_KEY) is not None:
-            self.drop()
-            return False
-        return True
-
-    def holder(self) -> str | None:
-        return holder_of_lock(self.conn, GOOSE_LOCK_KEY) or self.lease.holder_of(
-            self.conn
-        )
-
-    def drop(self) -> None:
-        if not self.conn.closed:
-            self.lease.release(self.conn)
-
-    def free(self, conn: psycopg.Connection) -> bool:
-        self.lease.release(conn)
-        return True
-
-
-def _acquire(
-    claim: _Claim,
-    patience: Backoff,
-    done: Callable[[], bool],
-    observe: Observer,
-    cancellation: Cancellation,
-) -> bool:
-    started, delays = time.monotonic(), patience.delays()
-    while True:
-        with _translate_errors(), cancellation.interruptible():
-            taken = claim.take()
-            holder = None if taken else claim.holder()
-        waited = time.monotonic() - started
-        if taken:
-            observe(LockAcquired(kind=claim.kind, waited_s=round(waited, 3)))
-            return True
-        if done():
-            return False
-        delay = next(delays, None)
-        if delay is None:
-            raise LockWaitTimeoutError(waited_s=waited, holder=holder)
-        observe(LockContended(waited_s=round(waited, 3), holder=holder))
-        cancellation.sleep(delay)
-
-
-def _armed(check: Callable[[], None], cancellation: Cancellation) -> None:
-    with cancellation.interruptible():
-        check()
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    with translate_errors("taking the migration lock"):
-        try:
-            yield
-        except psycopg.ProgrammingError as error:
-            raise AccessDeniedError(server_message(error), remedy=_REMEDY) from error
-
-
-_REMEDY = (
-    "the lock needs CREATE on the schema where goose_lock does not exist yet, SELECT,"
-    " INSERT and UPDATE on it, and goose's columns in it; or set MIGRATOR_LOCK=session"
-    " and connect to the server itself"
-)
+        return self._lease.holder_of(self._conn) if self._lease else None

@@ -19,7 +19,7 @@ def no_stale_sessions(conn: psycopg.Connection) -> bool:
 
 
 class HeldLock(NamedTuple):
-    """A held lock, and three ways to check that it still is held."""
+    """A held lock, and three ways to check that it is still held."""
 
     current: CurrentStatement
     """The running statement, for the monitor thread."""
@@ -28,21 +28,21 @@ class HeldLock(NamedTuple):
     """Queries the server; raises LockLostError once the lock is lost."""
 
     check_known: Callable[[], None]
-    """Raises the same without a query, by what is known already."""
+    """Raises the same without a query, if it is known already."""
 
     still_held_sql: sql.Composable
-    """An expression for any session of the database: true while the lock is ours."""
+    """An expression for any session of the database: true while the lock is held."""
 
     end_stale_sessions: Callable[[psycopg.Connection], bool] = no_stale_sessions
     """
-    Frees by another connection what this run has on the server, once its own are lost;
-    false while something is left. Raises psycopg.Error.
+    Ends what this run has left on the server, by another connection, once its own are
+    lost; false while something is left. Raises psycopg.Error.
     """
 
 
-def no_lock(watch: CurrentStatement) -> HeldLock:
+def no_lock(current: CurrentStatement) -> HeldLock:
     """Return a lock that needs no checks: MIGRATOR_LOCK=none."""
-    return HeldLock(watch, _always_held, _always_held, sql.SQL("true"))
+    return HeldLock(current, _always_held, _always_held, sql.SQL("true"))
 
 
 NO_LOCK = no_lock(CurrentStatement())

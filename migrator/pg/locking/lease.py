@@ -1,31 +1,28 @@
 """
 goose's lease: a row with the holder of the lock and its expiry.
 
-The statements are those of goose v3.27.3, lock/internal/store/postgres.go; what stands
-there as Go's `%s` and `$1` is filled in. Go services with `lock.NewPostgresTableLocker`
+The statements are those of goose v3.27.3, lock/internal/store/postgres.go, with Go's
+`%s` and `$1` filled in. Go services with `lock.NewPostgresTableLocker`
 and migrator exclude each other. It needs no session and so works through a
-transaction pooler, but has to be renewed (`lease_heartbeat`).
+transaction pooler, but has to be renewed (`lease_lock`).
 """
 
 import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import sql
 
-from migrator.pg.connection.own_messages import own_message
-from migrator.pg.connection.pooler import query_with_settings, with_settings
-from migrator.pg.connection.queries import query_rows
+from migrator.pg.connection.own_messages import own_message, query_own
+from migrator.pg.connection.pooler import with_settings
+from migrator.pg.connection.queries import GiveUp, query_rows
 from migrator.pg.connection.session import Row
+from migrator.pg.locking.lock_holder import GOOSE_LOCK_ID
 from migrator.pg.ownership import CHECK, check_findings, read_findings
 
-
-GOOSE_LOCK_ID = 4097083626
-"""crc32("goose"), lock/session_locker_options.go: DefaultLockID, for both lockers."""
 
 TABLE = "goose_lock"
 """lock/table_locker_options.go: DefaultLockTableName."""
@@ -34,7 +31,7 @@ LEASE_S = 30
 """lock/postgres.go: NewPostgresTableLocker, LeaseDuration."""
 
 _RELEASE_S = 5
-"""What cannot be released in this time expires."""
+"""How long to try to release the lease; then it expires by itself."""
 
 CREATE = """
 CREATE TABLE {table} (
@@ -101,17 +98,14 @@ SELECT set_config('migrator.objects', ARRAY(
 SELECT c.oid::bigint, has_table_privilege(c.oid, 'SELECT') AND 5 = (
         SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN
         ('lock_id', 'locked', 'locked_at', 'locked_by', 'lease_expires_at')),
-    current_setting('migrator.foreign')
+    current_setting('migrator.findings')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = {{schema}} AND c.relname = 'goose_lock'
 """
 
-_OURS = """
+_STILL_HELD = """
 EXISTS (SELECT FROM {table} WHERE lock_id = {id} AND locked AND locked_by = {holder})
 """
-_QUICKER = (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation)
-"""What `CREATE TABLE` says when another migrator has been quicker."""
-
 _CONTENDED = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.SerializationFailure,
@@ -135,43 +129,43 @@ class Lease:
     @classmethod
     def ensure(cls, conn: psycopg.Connection, schema: str) -> "Lease":
         """
-        Return the table in *schema*, created as goose creates it when there is none.
+        Return the table in *schema*, created as goose does if it does not exist.
 
         Raises:
             ForeignObjectError: A role that is not trusted owns it.
             psycopg.Error: The role may not create it.
         """
         lease = cls(schema)
-        if not lease._is_there(conn):
+        if not lease._exists(conn):
             try:
                 lease._query_row(conn, CREATE)
             except psycopg.Error:
-                # as in CreateLockTable: another migrator may have been quicker
-                if not lease._is_there(conn):
+                # goose's CreateLockTable: another migrator may have created it
+                if not lease._exists(conn):
                     raise
         return lease
 
     @classmethod
-    def readable(cls, schema: str | None, found: Row | None) -> "Lease | None":
+    def readable(cls, schema: str | None, row: Row | None) -> "Lease | None":
         """
-        Return the table if we may read it; *found* is the answer to `find(schema)`.
+        Return the table if the role may read it, by *row* of `find_lease_sql(schema)`.
 
         Raises:
             ForeignObjectError: A role that is not trusted owns it.
         """
-        if schema is None or found is None:
+        if schema is None or row is None:
             return None
-        table, may_read, foreign = found
-        check_findings(read_findings(foreign), table)
+        table, may_read, findings = row
+        check_findings(read_findings(findings), table)
         return cls(schema) if may_read else None
 
-    def _is_there(self, conn: psycopg.Connection) -> bool:
-        found = query_with_settings(conn, own_message(find_lease_sql(self.schema)))
-        self.readable(self.schema, found)
-        return found is not None
+    def _exists(self, conn: psycopg.Connection) -> bool:
+        row = query_own(conn, find_lease_sql(self.schema))[-1]
+        self.readable(self.schema, row)
+        return row is not None
 
     def acquire(self, conn: psycopg.Connection) -> bool:
-        """Take the lease if it is free or has ended; say whether it is ours now."""
+        """Acquire the lease if it is free or expired; return whether it is held."""
         try:
             row = self._query_row(conn, ACQUIRE)
         except _CONTENDED:
@@ -179,18 +173,18 @@ class Lease:
         return row is not None
 
     def holder_of(self, conn: psycopg.Connection) -> str | None:
-        """Return who has the lease, since when and until when; None when it is free."""
+        """Return who holds the lease, since when and until when; None if it is free."""
         row = self._query_row(conn, _HOLDER)
         return str(row[0]) if row else None
 
     @property
     def still_held_sql(self) -> sql.Composable:
         """
-        Return an expression that is true while the lease is ours.
+        Return an expression that is true while this process holds the lease.
 
-        When it ends is not asked: a transaction with an old snapshot sees no renewal.
+        Its expiry is not checked: a transaction with an old snapshot sees no renewal.
         """
-        return self._compose(_OURS)
+        return self._compose(_STILL_HELD)
 
     def clean_up(self, conn: psycopg.Connection) -> None:
         """Release expired leases of every lock, as goose does before each retry."""
@@ -199,16 +193,16 @@ class Lease:
         except _CONTENDED:
             return
 
-    def renew(self, conn: psycopg.Connection, give_up: Callable[[], bool]) -> bool:
-        """Renew the lease; False when it is not ours. Raises as `query_lease`."""
+    def renew(self, conn: psycopg.Connection, give_up: GiveUp) -> bool:
+        """Renew the lease; False if it is not held. Raises as `query_lease`."""
         return query_lease(conn, self._compose(RENEW), give_up)
 
     def release(self, conn: psycopg.Connection) -> bool:
-        """Release the lease; False when it was not ours. Raises as `query_lease`."""
+        """Release the lease; False if it was not held. Raises as `query_lease`."""
         return query_briefly(conn, self._compose(RELEASE))
 
     def _query_row(self, conn: psycopg.Connection, text: str) -> Row | None:
-        return query_with_settings(conn, own_message(self._compose(text)))
+        return query_own(conn, self._compose(text))[-1]
 
     def _compose(self, text: str) -> sql.Composed:
         return sql.SQL(text).format(
@@ -221,36 +215,32 @@ class Lease:
 
 def find_lease_sql(schema: str | None) -> sql.Composed:
     """
-    Return what looks for the table and what is wrong with it, as our own message.
+    Return the query for the lease table in *schema* and for who owns it.
 
-    goose looks for it in the first schema of the search path only.
+    goose creates the table in the first schema of the search path.
     """
     return sql.SQL(_FIND).format(schema=sql.Literal(schema))
 
 
 def query_briefly(conn: psycopg.Connection, query: sql.Composed) -> bool:
-    """Send *query*, bounded in time by the server. Raises as `query_lease`."""
+    """Send *query* and wait at most 5 s. Returns and raises as `query_lease`."""
     end = time.monotonic() + _RELEASE_S
     return query_lease(conn, query, lambda: time.monotonic() >= end)
 
 
-def query_lease(
-    conn: psycopg.Connection, query: sql.Composed, give_up: Callable[[], bool]
-) -> bool:
+def query_lease(conn: psycopg.Connection, query: sql.Composed, give_up: GiveUp) -> bool:
     """
-    Send *query* as our own and tell whether it returned a row.
+    Send *query* as an own message and return whether it has a row.
 
-    Wait only until *give_up* says so.
-
-    psycopg's own wait has no end: neither a network that is gone nor a pooler that
-    has no server session to spare may hold us up while a lease runs out.
+    The wait ends when *give_up* returns true: psycopg's own wait has no end, and the
+    lease may expire while the network is down or a pooler has no free server session.
 
     Raises:
-        psycopg.Error: It failed, or was given up; then *conn* is closed.
+        psycopg.Error: It failed, or was given up; *conn* is closed.
     """
     try:
-        message = own_message(query).as_bytes(conn)
-        return bool(query_rows(conn, with_settings(conn, message), give_up))
+        message = with_settings(conn, own_message(query).as_bytes(conn))
+        return bool(query_rows(conn, message, give_up))
     except BaseException:
         conn.close()
         raise

@@ -1,31 +1,34 @@
 """
 Reports which session holds goose's advisory lock, and what its worker does.
 
-The lock's own session is idle by design. To whoever waits, an idle session that blocks
-looks like one to end: so the lock session also names the working one, by a second
-advisory lock, which every role can see in pg_locks.
+The lock's own session is idle by design, and an operator may take an idle session that
+blocks others for one to terminate. So the lock session also publishes the process id of
+the working session, by a second advisory lock, which every role can see in pg_locks.
 """
-
-from collections.abc import Sequence
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from migrator.events.watching import Blocker
-from migrator.pg.connection.own_messages import own_message
-from migrator.pg.connection.pooler import query_with_settings
+from migrator.pg.connection.own_messages import query_own
 
 
-_NAMES_WORKER = 1296648018
+GOOSE_LOCK_ID = 4097083626
 """
-The first number of the second lock, 'MIGR' in ASCII; the other one is the process id.
+crc32("goose"), lock/session_locker_options.go: DefaultLockID, for both of its lockers.
 
-A lock of two numbers never meets one of a single number, as goose's is (PostgreSQL's
-documentation, "Advisory Lock Functions").
+Go programs that use goose's own session locker and migrator exclude each other.
 """
 
-# a holder without a second lock, such as goose, works in the session that has the lock
+_WORKER_KEY = 1296648018
+"""
+The first key of the second lock, 'MIGR' in ASCII; the second key is the process id.
+
+A lock with two keys never conflicts with one with a single key, as goose's is
+(PostgreSQL's documentation, "Advisory Lock Functions").
+"""
+
+# A holder without a second lock, such as goose, works in the session that has the lock
 _HOLDER = """
 SELECT l.pid, coalesce(w.pid, l.pid), nullif(a.application_name, ''), a.usename,
     host(a.client_addr), a.backend_type,
@@ -38,7 +41,7 @@ FROM pg_locks l
 LEFT JOIN LATERAL (
     SELECT m.objid::bigint::int AS pid FROM pg_locks m
     WHERE m.pid = l.pid AND m.locktype = 'advisory' AND m.objsubid = 2
-      AND m.classid = {names_worker}
+      AND m.classid = {worker_key}
 ) w ON true
 LEFT JOIN pg_stat_activity a ON a.pid = coalesce(w.pid, l.pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -51,20 +54,20 @@ LIMIT 1
 def publish_worker_sql(worker: psycopg.Connection) -> sql.Composed:
     """Return an expression, always true, that publishes *worker*'s pid in pg_locks."""
     return sql.SQL("pg_try_advisory_lock_shared({}, {})").format(
-        sql.Literal(_NAMES_WORKER), sql.Literal(worker.info.backend_pid)
+        sql.Literal(_WORKER_KEY), sql.Literal(worker.info.backend_pid)
     )
 
 
-def holder_of_lock(conn: psycopg.Connection, key: int) -> str | None:
-    """Return which session of this database has the lock *key*, and what it does."""
+def query_holder(conn: psycopg.Connection) -> str | None:
+    """Return which session of this database has goose's lock, and what it does."""
     query = sql.SQL(_HOLDER).format(
-        names_worker=sql.Literal(_NAMES_WORKER), key=sql.Literal(key)
+        worker_key=sql.Literal(_WORKER_KEY), key=sql.Literal(GOOSE_LOCK_ID)
     )
-    row: Sequence[Any] | None = query_with_settings(conn, own_message(query))
+    row = query_own(conn, query)[-1]
     if row is None:
         return None
-    pid, *seen, query_text, waits = row
-    session = Blocker._make((*seen, " ".join((query_text or "").split()), waits))
-    if session.pid == pid:
+    lock_pid, *activity, query_text, waits = row
+    session = Blocker._make((*activity, " ".join((query_text or "").split()), waits))
+    if session.pid == lock_pid:
         return str(session)
-    return f"lock session pid {pid}, working session {session}"
+    return f"lock session pid {lock_pid}, working session {session}"

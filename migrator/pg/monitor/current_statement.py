@@ -21,28 +21,28 @@ from migrator.pg.connection.tcp_liveness import is_awaiting_answer, mark_lost
 
 
 _WARN_S = 30.0
-_EARLY_S = 0.25
-"""No look before: most statements are through, and each look is a snapshot of some
-milliseconds, for which a concurrent build that sees it has to wait."""
+_FIRST_CHECK_S = 0.25
+"""No check before this time: most statements have ended by then, and each check takes
+a snapshot of some milliseconds, for which a concurrent index build has to wait."""
 
 
 class CheckInterval(NamedTuple):
     """When a statement is checked, and when its progress is reported."""
 
-    after_s: float = 3.0
+    report_after_s: float = 3.0
     """How long a statement may take before its progress is reported."""
 
-    most_s: float = 30.0
-    """The longest time between two looks, which grow rare, and of silence."""
+    max_s: float = 30.0
+    """The longest time between two checks, and without an event in the log."""
 
     first_s: float = 3.0
-    """When to look first, for who blocks it: a wait for a lock has an end."""
+    """The first check for blockers: before a wait for a lock times out."""
 
     def next(self, elapsed_s: float) -> float:
         """Return when to check again after a check at *elapsed_s*."""
-        if elapsed_s < self.after_s:
-            return self.after_s
-        return min(elapsed_s * 2, elapsed_s + self.most_s)
+        if elapsed_s < self.report_after_s:
+            return self.report_after_s
+        return min(elapsed_s * 2, elapsed_s + self.max_s)
 
     def again(self, elapsed_s: float) -> float:
         """Return when to repeat a warning."""
@@ -53,7 +53,7 @@ class RunningStatement(NamedTuple):
     """A running statement, with its start on the monotonic clock."""
 
     place: Place
-    since: float
+    started_at: float
 
 
 Source = Callable[[], RunningStatement | None]
@@ -67,8 +67,8 @@ class CurrentStatement:
     """
     The current statement of the connection whose server process is *pid*.
 
-    *pid* is None where it is not known, as behind a pooler: then nobody can look, and
-    nobody finds out that the server does not answer on *work*, the connection.
+    *pid* is None behind a pooler, where it is not known: the statement is then not
+    monitored, nor is it detected that the server no longer serves *work*.
     """
 
     def __init__(
@@ -77,20 +77,20 @@ class CurrentStatement:
         *,
         pid: int | None = None,
         work: psycopg.Connection | None = None,
-        pace: CheckInterval | None = None,
+        interval: CheckInterval | None = None,
     ) -> None:
         self.pid = pid
         self.work = work
-        self.pace = pace or CheckInterval()
+        self.interval = interval or CheckInterval()
         self.ended = threading.Event()
         self._source: Source = _no_statement
-        self._voice = SerializedObserver.of(observe)
+        self._observer = SerializedObserver.of(observe)
         self._blocker: tuple[int, int, str] | None = None
 
     @property
     def reported_at(self) -> float:
         """Return when an event above debug level was last emitted."""
-        return self._voice.reported_at
+        return self._observer.reported_at
 
     @property
     def running(self) -> RunningStatement | None:
@@ -102,29 +102,31 @@ class CurrentStatement:
         """Tell whether the connection is waiting for an answer of the server."""
         return self.work is not None and is_awaiting_answer(self.work)
 
-    def running_at(self, place: Place, since: float) -> AbstractContextManager[None]:
+    def running_at(
+        self, place: Place, started_at: float
+    ) -> AbstractContextManager[None]:
         """Set the statement at *place* as the running one within the block."""
-        running = RunningStatement(place, since)
+        running = RunningStatement(place, started_at)
         return self.running_from(lambda: running)
 
     @contextmanager
     def running_from(self, source: Source) -> Iterator[None]:
         """Let *source* return the running statement within the block."""
-        before, self._source = self._source, source
+        previous, self._source = self._source, source
         try:
             yield
         finally:
-            self._source = before
+            self._source = previous
 
     def emit(self, event: Event) -> None:
         """Emit *event*, unless the run has ended."""
-        with self._voice.lock:
+        with self._observer.lock:
             if not self.ended.is_set():
-                self._voice(event)
+                self._observer(event)
 
     def emit_while_running(self, running: RunningStatement, event: Event) -> bool:
         """Emit *event* if *running* is still running; return whether it was."""
-        with self._voice.lock:
+        with self._observer.lock:
             if self.running != running:
                 return False
             self.emit(event)
@@ -134,9 +136,10 @@ class CurrentStatement:
         """
         Shut the connection down if an answer is awaited; return whether it was.
 
-        Who tells something just then, as of an answer that has come, is let finish.
+        It is not while the other thread emits an event: that may be about an answer
+        that has just arrived.
         """
-        if not self._voice.lock.acquire(blocking=False):
+        if not self._observer.lock.acquire(blocking=False):
             return False
         try:
             if self.work is None or not self.is_awaiting_answer:
@@ -144,7 +147,7 @@ class CurrentStatement:
             mark_lost(self.work, reason)
             return True
         finally:
-            self._voice.lock.release()
+            self._observer.lock.release()
 
     def set_blocker(self, place: Place, blocker: str) -> None:
         """Set the session that blocks the statement at *place*."""
@@ -152,13 +155,14 @@ class CurrentStatement:
 
     def blocker(self, place: Place) -> str | None:
         """Return the session last seen to block the statement at *place*."""
-        seen = self._blocker
-        here = (place.version, place.statement)
-        return seen[2] if seen is not None and seen[:2] == here else None
+        if self._blocker is None:
+            return None
+        *statement, blocker = self._blocker
+        return blocker if statement == [place.version, place.statement] else None
 
     def end(self) -> None:
         """Stop monitoring; later statements are not reported."""
-        with self._voice.lock:
+        with self._observer.lock:
             self.ended.set()
 
 
@@ -166,11 +170,17 @@ def monitored_statement(
     conn: psycopg.Connection,
     observe: Observer,
     lock_timeout_s: float,
-    after_s: float,
-    most_s: float,
+    report_after_s: float,
+    max_s: float,
 ) -> CurrentStatement:
-    """Return the `CurrentStatement` of *conn*, checked before a lock wait times out."""
+    """
+    Return the `CurrentStatement` of *conn*, first checked at half of the lock timeout.
+
+    Progress is reported from *report_after_s* on, at most every *max_s*.
+    """
     pid = None if is_pooled(conn) else conn.info.backend_pid
-    first_s = max(_EARLY_S, lock_timeout_s / 2) if lock_timeout_s else after_s
-    pace = CheckInterval(after_s, most_s, min(after_s, first_s))
-    return CurrentStatement(observe, pid=pid, work=conn, pace=pace)
+    first_s = report_after_s
+    if lock_timeout_s:
+        first_s = min(first_s, max(_FIRST_CHECK_S, lock_timeout_s / 2))
+    interval = CheckInterval(report_after_s, max_s, first_s)
+    return CurrentStatement(observe, pid=pid, work=conn, interval=interval)

@@ -2,156 +2,210 @@
 Checks the running statement at growing intervals and emits progress events.
 
 A statement is checked once it takes long, at growing intervals. If many short
-statements follow each other, the position in the file is reported without a query. The
-modules that interpret a check are imported by the first one: most runs have none.
+statements follow each other, the position in the file is reported without a query.
 
 Each check also detects whether the server process still serves the connection
 (`migrator.pg.monitor.session_liveness`), also between statements.
 """
 
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
-from migrator.pg.connection.queries import GiveUp, Row
+import psycopg
+
+from migrator.pg.connection.queries import GiveUp, TextRow, query_rows
+from migrator.pg.monitor.activity import SessionActivity, activity_sql, read_activity
 from migrator.pg.monitor.current_statement import CurrentStatement, RunningStatement
+from migrator.pg.monitor.progress import StatementProgress
 from migrator.pg.monitor.session_liveness import SessionLiveness
+from migrator.pg.monitor.statement_events import blocked_event, progressed_event
 
 
-if TYPE_CHECKING:
-    from migrator.pg.monitor.activity import SessionActivity
-    from migrator.pg.monitor.progress import StatementProgress
+QueryRows = Callable[[bytes, GiveUp], list[TextRow]]
+"""Sends a query on a connection other than the monitored one, as `query_rows`."""
 
-
-Ask = Callable[[bytes, GiveUp], list[Row]]
-"""Asks the server from another connection; raises when it cannot."""
+_JOIN_S = 0.5
+"""How long to wait for a thread that may be opening a connection."""
 
 
 class Monitor:
-    """Monitors *watch* with queries sent by *ask*; used by one thread."""
+    """Monitors *current* with queries sent by *query*; used by one thread."""
 
-    def __init__(self, watch: CurrentStatement, ask: Ask) -> None:
-        self._watch = watch
-        self._pace = watch.pace
-        self._ask = ask
-        self._hinted = False
-        self._since = 0.0
-        """When what is looked at began; what follows is about that one."""
+    def __init__(self, current: CurrentStatement, query: QueryRows) -> None:
+        self._current = current
+        self._interval = current.interval
+        self._query = query
+        self._hint_emitted = False
+        self._started_at = 0.0
+        """The start of the statement that the next five attributes are about."""
 
         self._due_s = 0.0
         self._warn_s = 0.0
-        self._pids: list[int] = []
-        self._before: tuple[float, StatementProgress] | None = None
-        self._liveness = SessionLiveness(watch.work) if watch.work is not None else None
+        self._blocker_pids: list[int] = []
+        self._previous: tuple[float, StatementProgress] | None = None
+        work = current.work
+        self._liveness = SessionLiveness(work) if work is not None else None
 
     def pause(self) -> float:
         """Return the seconds until the next check."""
-        running = self._watch.running
+        running = self._current.running
         if running is None:
-            return min(self._pace.first_s, self._pace.most_s)
+            return min(self._interval.first_s, self._interval.max_s)
         self._follow(running)
-        due = min(running.since + self._due_s, self._next_report_s)
+        due = min(running.started_at + self._due_s, self._next_report_at)
         return max(0.0, due - time.monotonic())
 
     def check(self) -> None:
         """Check the statement if it is due and emit events; errors are suppressed."""
-        running = self._watch.running
-        with suppress(Exception):  # an observer's, too
-            if running is None:
-                if self._watch.is_awaiting_answer:
-                    self._query_activity()
-                return
-            self._follow(running)
-            elapsed_s = time.monotonic() - running.since
-            if elapsed_s >= self._due_s:
-                sight = self._query_activity()
-                self._due_s = self._next(elapsed_s)
-                self._report(running, elapsed_s, sight)
-            elif running.place.statement and time.monotonic() >= self._next_report_s:
-                self._note_statement(running, elapsed_s)
+        running = self._current.running
+        with suppress(Exception):  # also an observer's
+            if running is not None:
+                self._check(running)
+            elif self._current.is_awaiting_answer:
+                self._query_activity()
 
-    def _next(self, elapsed_s: float) -> float:
-        usual = self._pace.next(elapsed_s)
+    def _check(self, running: RunningStatement) -> None:
+        self._follow(running)
+        elapsed_s = time.monotonic() - running.started_at
+        if elapsed_s >= self._due_s:
+            activity = self._query_activity()
+            self._due_s = self._next_due_s(elapsed_s)
+            self._report(running, elapsed_s, activity)
+        elif running.place.statement and time.monotonic() >= self._next_report_at:
+            event = progressed_event(running.place, elapsed_s, SessionActivity())
+            self._current.emit(event)
+
+    def _next_due_s(self, elapsed_s: float) -> float:
+        due_s = self._interval.next(elapsed_s)
         if self._liveness is None:
-            return usual
-        return min(usual, elapsed_s + self._liveness.due_s)
+            return due_s
+        return min(due_s, elapsed_s + self._liveness.due_s)
 
     @property
-    def _next_report_s(self) -> float:
-        return self._watch.reported_at + self._pace.most_s
+    def _next_report_at(self) -> float:
+        return self._current.reported_at + self._interval.max_s
 
     def _follow(self, running: RunningStatement) -> None:
-        if running.since != self._since:
-            self._since, self._due_s = running.since, self._pace.first_s
-            self._warn_s, self._before = 0.0, None
+        if running.started_at != self._started_at:
+            self._started_at, self._due_s = running.started_at, self._interval.first_s
+            self._warn_s, self._previous = 0.0, None
 
-    def _note_statement(self, running: RunningStatement, elapsed_s: float) -> None:
-        from migrator.pg.monitor.activity import SessionActivity  # noqa: PLC0415 - rare
-        from migrator.pg.monitor.statement_events import progressed_event  # noqa: PLC0415 - rare
-
-        self._watch.emit(progressed_event(running, elapsed_s, SessionActivity(), None))
-
-    def _query_activity(self) -> "SessionActivity":
-        from migrator.pg.monitor.activity import (  # noqa: PLC0415 - rare
-            SessionActivity,
-            activity_sql,
-            read_activity,
-        )
-
-        if self._watch.pid is not None:
-            with suppress(
-                Exception
-            ):  # a lost lock session is reported by whoever checks the lock
-                answer = self._ask(
-                    activity_sql(self._watch.pid), self._watch.ended.is_set
-                )
-                seen = read_activity(answer)
-                self._check_liveness(seen)
-                return seen
+    def _query_activity(self) -> SessionActivity:
+        if self._current.pid is not None:
+            # a lost session of the lock is reported by the checks of the lock
+            with suppress(Exception):
+                query = activity_sql(self._current.pid)
+                rows = self._query(query, self._current.ended.is_set)
+                activity = read_activity(rows)
+                self._check_liveness(activity)
+                return activity
         return SessionActivity()
 
-    def _check_liveness(self, seen: "SessionActivity") -> None:
+    def _check_liveness(self, activity: SessionActivity) -> None:
         """Shut the connection down if its server process no longer serves it."""
-        reason = (
-            self._liveness.loss_reason(seen) if self._liveness is not None else None
-        )
-        if reason is not None:
-            self._watch.end_connection(reason)
+        if self._liveness is not None:
+            reason = self._liveness.loss_reason(activity)
+            if reason is not None:
+                self._current.end_connection(reason)
 
     def _report(
-        self, running: RunningStatement, elapsed_s: float, seen: "SessionActivity"
+        self, running: RunningStatement, elapsed_s: float, activity: SessionActivity
     ) -> None:
-        from migrator.pg.monitor.statement_events import progressed_event  # noqa: PLC0415 - rare
-
-        rate = self._rate(seen.progress)
-        if seen.blockers:
-            self._warn(running, elapsed_s, seen)
-        elif elapsed_s >= self._pace.after_s:
-            self._watch.emit_while_running(
-                running, progressed_event(running, elapsed_s, seen, rate)
-            )
+        rate = self._rate(activity.progress)
+        if activity.blockers:
+            self._warn(running, elapsed_s, activity)
+        elif elapsed_s >= self._interval.report_after_s:
+            event = progressed_event(running.place, elapsed_s, activity, rate)
+            self._current.emit_while_running(running, event)
 
     def _warn(
-        self, running: RunningStatement, elapsed_s: float, seen: "SessionActivity"
+        self, running: RunningStatement, elapsed_s: float, activity: SessionActivity
     ) -> None:
         """Warn who blocks, if the blockers changed or the warning is due again."""
-        from migrator.pg.monitor.statement_events import blocked_event, blocker_text  # noqa: PLC0415 - rare
-
-        self._watch.set_blocker(running.place, blocker_text(seen))
-        pids = [each.pid for each in seen.blockers]
-        if pids == self._pids and elapsed_s < self._warn_s:
+        self._current.set_blocker(running.place, str(activity.root_blocker))
+        pids = [each.pid for each in activity.blockers]
+        if pids == self._blocker_pids and elapsed_s < self._warn_s:
             return
-        self._pids, self._warn_s = pids, self._pace.again(elapsed_s)
-        event = blocked_event(running, elapsed_s, seen, hinted=self._hinted)
-        if self._watch.emit_while_running(running, event):
-            self._hinted = self._hinted or event.hint is not None
+        self._blocker_pids, self._warn_s = pids, self._interval.again(elapsed_s)
+        event = blocked_event(
+            running.place, elapsed_s, activity, with_hint=not self._hint_emitted
+        )
+        if self._current.emit_while_running(running, event):
+            self._hint_emitted = self._hint_emitted or event.hint is not None
 
-    def _rate(self, progress: "StatementProgress | None") -> float | None:
+    def _rate(self, progress: StatementProgress | None) -> float | None:
         """Return units per second since the previous check, in the same phase."""
-        before, now = self._before, time.monotonic()
-        self._before = None if progress is None else (now, progress)
-        if before is None or progress is None:
+        previous, now = self._previous, time.monotonic()
+        self._previous = None if progress is None else (now, progress)
+        if previous is None or progress is None:
             return None
-        done = progress.since(before[1])
-        return None if done is None else done / (now - before[0])
+        done = progress.since(previous[1])
+        return None if done is None else done / (now - previous[0])
+
+
+@contextmanager
+def run_monitor(
+    current: CurrentStatement,
+    query: QueryRows,
+    close: Callable[[], None] | None = None,
+) -> Iterator[None]:
+    """
+    Run a thread within the block that monitors *current* with queries sent by *query*.
+
+    The thread ends with the block, also during a check, and calls *close*. With *close*
+    the connection belongs to the thread and may still be opening: the block's end waits
+    0.5 s at most.
+    """
+
+    def run() -> None:
+        monitor = Monitor(current, query)
+        try:
+            while not current.ended.wait(monitor.pause()):
+                monitor.check()
+        finally:
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=run, name="migrator-monitor", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        current.end()
+        thread.join(_JOIN_S if close else None)
+
+
+class MonitorConnection:
+    """
+    A connection for the monitor, opened on first use and again after it was lost.
+
+    With *first*, queries are sent by that one until its connection is lost.
+    """
+
+    def __init__(
+        self, connect: Callable[[], psycopg.Connection], first: QueryRows | None = None
+    ) -> None:
+        self._connect = connect
+        self._first = first
+        self._conn: psycopg.Connection | None = None
+
+    def query_rows(self, query: bytes, give_up: GiveUp) -> list[TextRow]:
+        """Return the rows of *query*; raises as `queries.query_rows` does."""
+        if self._first is not None:
+            try:
+                return self._first(query, give_up)
+            except psycopg.OperationalError:
+                if give_up():
+                    raise
+                self._first = None
+        if self._conn is None or self._conn.closed:
+            self._conn = self._connect()
+        return query_rows(self._conn, query, give_up)
+
+    def close(self) -> None:
+        """Close the connection if it is open."""
+        if self._conn is not None:
+            with suppress(psycopg.Error):
+                self._conn.close()

@@ -5,7 +5,7 @@ Their columns differ between server versions, so rows are read as JSON and missi
 columns count as NULL.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
@@ -47,89 +47,69 @@ class StatementProgress(NamedTuple):
             return None
         return round(min(100.0, 100 * self.done / self.total), 1)
 
-    def since(self, before: "StatementProgress") -> int | None:
-        """Return the units done since *before*; None if phase or unit differ."""
-        if self.done is None or before.done is None:
+    def since(self, previous: "StatementProgress") -> int | None:
+        """Return the units done since *previous*; None if phase or unit differ."""
+        if self.done is None or previous.done is None:
             return None
-        same = before._replace(done=self.done, total=self.total) == self
-        return self.done - before.done if same else None
+        same = previous._replace(done=self.done, total=self.total) == self
+        return self.done - previous.done if same else None
 
 
-Row = Mapping[str, Any]
-Count = tuple[str, str | None, str]
-"""Columns of what is done and of the total, and their unit."""
+class _Counter(NamedTuple):
+    """The columns of a count, and when they apply."""
+
+    phase: str
+    """How the phase begins; if empty, the total has to be greater than 0."""
+
+    done: str
+    total: str | None
+    unit: str
 
 
-def read_progress(found: Mapping[str, Any] | None) -> StatementProgress | None:
-    """Return the progress in the answer to PROGRESS; None if no view has a row."""
-    if found is None:
-        return None
-    row = found["row"]
-    phase = row.get("phase")
-    count = _COUNTS[found["view"]](row, phase or "")
-    return StatementProgress(
-        found["command"], found["relation"], phase, *_read_counts(row, count)
-    )
-
-
-def _read_counts(
-    row: Row, count: Count | None
-) -> tuple[int | None, int | None, str | None]:
-    if count is None:
-        return None, None, None
-    done, total, unit = count
-    return row.get(done), (row.get(total) or None) if total else None, unit
-
-
-def _create_index(row: Row, phase: str) -> Count | None:
-    if phase.startswith("waiting"):
-        return "lockers_done", "lockers_total", "sessions"
-    if row.get("partitions_total"):
-        return "partitions_done", "partitions_total", "partitions"
-    if row.get("blocks_total"):
-        return "blocks_done", "blocks_total", "blocks"
-    if row.get("tuples_total"):
-        return "tuples_done", "tuples_total", "tuples"
-    return None
-
-
-def _vacuum(row: Row, phase: str) -> Count | None:
-    if phase == "scanning heap":
-        return "heap_blks_scanned", "heap_blks_total", "blocks"
-    if phase == "vacuuming heap":
-        return "heap_blks_vacuumed", "heap_blks_total", "blocks"
-    # from PostgreSQL 17 on
-    if row.get("indexes_total"):
-        return "indexes_processed", "indexes_total", "indexes"
-    return None
-
-
-def _cluster(row: Row, phase: str) -> Count | None:
-    if phase == "seq scanning heap":
-        return "heap_blks_scanned", "heap_blks_total", "blocks"
-    if phase == "index scanning heap":
-        return "heap_tuples_scanned", None, "tuples"
-    if phase == "writing new heap":
-        return "heap_tuples_written", "heap_tuples_scanned", "tuples"
-    return None
-
-
-def _copy(row: Row, phase: str) -> Count | None:
-    if row.get("bytes_total"):
-        return "bytes_processed", "bytes_total", "bytes"
-    return "tuples_processed", None, "rows"
-
-
-def _analyze(row: Row, phase: str) -> Count | None:
-    if phase.startswith("acquiring"):
-        return "sample_blks_scanned", "sample_blks_total", "blocks"
-    return None
-
-
-_COUNTS: Mapping[str, Callable[[Row, str], Count | None]] = {
-    "create_index": _create_index,
-    "vacuum": _vacuum,
-    "cluster": _cluster,
-    "copy": _copy,
-    "analyze": _analyze,
+_COUNTERS = {
+    "create_index": (
+        _Counter("waiting", "lockers_done", "lockers_total", "sessions"),
+        _Counter("", "partitions_done", "partitions_total", "partitions"),
+        _Counter("", "blocks_done", "blocks_total", "blocks"),
+        _Counter("", "tuples_done", "tuples_total", "tuples"),
+    ),
+    "vacuum": (
+        _Counter("scanning heap", "heap_blks_scanned", "heap_blks_total", "blocks"),
+        _Counter("vacuuming heap", "heap_blks_vacuumed", "heap_blks_total", "blocks"),
+        _Counter("", "indexes_processed", "indexes_total", "indexes"),  # from 17 on
+    ),
+    "cluster": (
+        _Counter("seq scanning heap", "heap_blks_scanned", "heap_blks_total", "blocks"),
+        _Counter("index scanning heap", "heap_tuples_scanned", None, "tuples"),
+        _Counter(
+            "writing new heap", "heap_tuples_written", "heap_tuples_scanned", "tuples"
+        ),
+    ),
+    "copy": (
+        _Counter("", "bytes_processed", "bytes_total", "bytes"),
+        _Counter("", "tuples_processed", None, "rows"),
+    ),
+    "analyze": (
+        _Counter("acquiring", "sample_blks_scanned", "sample_blks_total", "blocks"),
+    ),
 }
+"""By the name of the view; the first one that applies counts."""
+
+
+def read_progress(answer: Mapping[str, Any] | None) -> StatementProgress | None:
+    """Return the progress in the answer to PROGRESS; None if no view has a row."""
+    if answer is None:
+        return None
+    row = answer["row"]
+    phase = row.get("phase")
+    done = total = unit = None
+    for counter in _COUNTERS[answer["view"]]:
+        count = row.get(counter.total) if counter.total else None
+        if (phase or "").startswith(counter.phase) and (
+            counter.phase or counter.total is None or count
+        ):
+            done, total, unit = row.get(counter.done), count or None, counter.unit
+            break
+    return StatementProgress(
+        answer["command"], answer["relation"], phase, done, total, unit
+    )

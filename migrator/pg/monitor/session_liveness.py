@@ -11,16 +11,13 @@ import os
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 from psycopg.pq import PipelineStatus
 
 from migrator.pg.connection.tcp_liveness import is_awaiting_answer
-
-
-if TYPE_CHECKING:
-    from migrator.pg.monitor.activity import SessionActivity
+from migrator.pg.monitor.activity import SessionActivity
 
 
 CONFIRM_S = 5.0
@@ -29,7 +26,7 @@ CONFIRM_S = 5.0
 _INFO: int | None = getattr(socket, "TCP_INFO", None)
 # struct tcp_info (linux/tcp.h): eight bytes, then numbers of four bytes each;
 # tcpi_last_data_sent and tcpi_last_data_recv are how many milliseconds ago that was
-_NUMBERS = struct.Struct("8x13I")
+_FIELDS = struct.Struct("8x13I")
 _LAST_SENT, _LAST_RECEIVED = 9, 11
 _GONE = "its server process is gone"
 _IDLE = "its server process is {} while an answer is awaited"
@@ -40,7 +37,7 @@ class _IdleState(NamedTuple):
 
     reason: str
     state_change: str | None
-    """When it began; None of a process that is gone."""
+    """The time of the last change of state; None if the process is gone."""
 
 
 class SessionLiveness:
@@ -48,52 +45,53 @@ class SessionLiveness:
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
-        self._silence: _IdleState | None = None
-        self._since = 0.0
+        self._idle: _IdleState | None = None
+        self._idle_since = 0.0
 
     @property
     def due_s(self) -> float:
         """Return the seconds until the next check; infinite without a suspicion."""
-        if self._silence is None:
+        if self._idle is None:
             return math.inf
-        return max(CONFIRM_S / 5, self._since + CONFIRM_S - time.monotonic())
+        return max(CONFIRM_S / 5, self._idle_since + CONFIRM_S - time.monotonic())
 
-    def loss_reason(self, sight: "SessionActivity") -> str | None:
+    def loss_reason(self, activity: SessionActivity) -> str | None:
         """
         Return why *conn* is considered lost, given the current activity; else None.
 
         It is lost if two checks CONFIRM_S apart show the same idle state, and neither
         side has sent anything in between.
         """
-        now, silence = time.monotonic(), self._find_silence(sight)
-        if silence is None or silence != self._silence:
-            self._silence, self._since = silence, now
-        elif now - self._since >= CONFIRM_S:
-            if _is_quiet(self._conn, now - self._since):
-                return silence.reason
-            self._since = now
+        now, idle = time.monotonic(), self._find_idle_state(activity)
+        if idle is None or idle != self._idle:
+            self._idle, self._idle_since = idle, now
+        elif now - self._idle_since >= CONFIRM_S:
+            if _is_quiet(self._conn, now - self._idle_since):
+                return idle.reason
+            self._idle_since = now
         return None
 
-    def _find_silence(self, sight: "SessionActivity") -> _IdleState | None:
+    def _find_idle_state(self, activity: SessionActivity) -> _IdleState | None:
         if not is_awaiting_answer(self._conn):
             return None
-        if sight.gone:
+        if activity.is_gone:
             return _IdleState(_GONE, None)
-        if sight.state is not None and self._is_waiting_for_us(sight):
-            return _IdleState(_IDLE.format(sight.state), sight.state_change)
+        if activity.state is not None and self._is_waiting_for_client(activity):
+            return _IdleState(_IDLE.format(activity.state), activity.state_change)
         return None
 
-    def _is_waiting_for_us(self, sight: "SessionActivity") -> bool:
+    def _is_waiting_for_client(self, activity: SessionActivity) -> bool:
         """
         Tell whether the server process waits for the client's next message.
 
-        In a pipeline it is active up to the Sync. So it is where rows of a COPY are
-        awaited, which is never part of a pipeline.
+        In a pipeline the state is `active` until the Sync arrives, so the wait event
+        decides. Outside of one, ClientRead is also the wait for the rows of a COPY,
+        which is never part of a pipeline.
         """
-        if str(sight.state).startswith("idle"):
+        if str(activity.state).startswith("idle"):
             return True
         pipeline = self._conn.pgconn.pipeline_status != PipelineStatus.OFF
-        return pipeline and sight.wait_event == "Client: ClientRead"
+        return pipeline and activity.wait_event == "Client: ClientRead"
 
 
 def _is_quiet(conn: psycopg.Connection, seconds: float) -> bool:
@@ -101,10 +99,10 @@ def _is_quiet(conn: psycopg.Connection, seconds: float) -> bool:
     if _INFO is None:
         return True
     try:
-        with socket.socket(fileno=os.dup(conn.fileno())) as line:
-            info = line.getsockopt(socket.IPPROTO_TCP, _INFO, _NUMBERS.size)
+        with socket.socket(fileno=os.dup(conn.fileno())) as copy:
+            info = copy.getsockopt(socket.IPPROTO_TCP, _INFO, _FIELDS.size)
     except (OSError, psycopg.Error):  # no TCP, or closed by now
         return True
-    numbers = _NUMBERS.unpack(info)
-    latest_ms: int = min(numbers[_LAST_SENT], numbers[_LAST_RECEIVED])
+    fields = _FIELDS.unpack(info)
+    latest_ms: int = min(fields[_LAST_SENT], fields[_LAST_RECEIVED])
     return latest_ms >= seconds * 1000

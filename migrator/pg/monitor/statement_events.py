@@ -1,25 +1,19 @@
 """The events about a running statement: progress and blockers."""
 
+from migrator.domain.facts import Place
 from migrator.events.watching import StatementBlocked, StatementProgressed
 from migrator.pg.monitor.activity import SessionActivity
-from migrator.pg.monitor.blockers import root_blocker
-from migrator.pg.monitor.current_statement import RunningStatement
 
 
 _HINT = "GRANT pg_read_all_stats TO {} shows what is hidden of other roles' sessions"
 
 
-def blocker_text(sight: SessionActivity) -> str:
-    """Return a description of the session at the root of the wait queue."""
-    return str(root_blocker(sight.blockers))
-
-
 def blocked_event(
-    running: RunningStatement, elapsed_s: float, sight: SessionActivity, *, hinted: bool
+    place: Place, elapsed_s: float, activity: SessionActivity, *, with_hint: bool
 ) -> StatementBlocked:
-    """Return the `statement.blocked` event; *hinted* omits the hint."""
-    hidden = any(each.hidden for each in sight.blockers)
-    progress, place, wait = sight.progress, running.place, sight.wait
+    """Return the `statement.blocked` event; *with_hint* says how to see all fields."""
+    hidden = any(each.hidden for each in activity.blockers)
+    progress, wait = activity.progress, activity.wait
     return StatementBlocked(
         version=place.version,
         path=place.path,
@@ -30,19 +24,19 @@ def blocked_event(
         lock=wait.lock,
         relation=wait.relation or (progress.relation if progress else None),
         phase=progress.phase if progress else None,
-        blockers=tuple(each._asdict() for each in sight.blockers),
-        hint=_HINT.format(sight.role) if hidden and not hinted else None,
+        blockers=tuple(each._asdict() for each in activity.blockers),
+        hint=_HINT.format(activity.role) if hidden and with_hint else None,
     )
 
 
 def progressed_event(
-    running: RunningStatement,
+    place: Place,
     elapsed_s: float,
-    sight: SessionActivity,
-    rate_per_s: float | None,
+    activity: SessionActivity,
+    rate_per_s: float | None = None,
 ) -> StatementProgressed:
     """Return the `statement.progressed` event."""
-    progress, place = sight.progress, running.place
+    progress = activity.progress
     left_s = None
     if progress and progress.total and rate_per_s and rate_per_s > 0:
         left_s = max(0, progress.total - (progress.done or 0)) / rate_per_s
@@ -61,6 +55,6 @@ def progressed_event(
         unit=progress.unit if progress else None,
         rate_per_s=None if rate_per_s is None else round(rate_per_s, 1),
         left_s=None if left_s is None else round(left_s, 1),
-        state=sight.state,
-        wait_event=sight.wait_event,
+        state=activity.state,
+        wait_event=activity.wait_event,
     )

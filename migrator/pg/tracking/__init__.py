@@ -1,1 +1,1 @@
-"""goose's version table and our history beside it."""
+"""goose's version table and migrator's history table."""

@@ -1,7 +1,7 @@
 """
 The history table `migrator_history`: what ran when, how long, with which checksum.
 
-It is written in the migration's own transaction. The row of a NO TRANSACTION
+Its row is written in the migration's own transaction. That of a NO TRANSACTION
 migration is inserted when it starts, as its intent (`migrator.pg.tracking.intent_log`);
 `state` is set while it is open. The table decides only whether a file has changed and
 where a stopped migration resumes, so a run can do without it.
@@ -40,22 +40,26 @@ CREATE TABLE {} (
     sent jsonb
 )
 """
-_NOTE = """
-INSERT INTO {ledger} (tracking_table, tracking_id, version_id, action, path, checksum,
+_INSERT = """
+INSERT INTO {history} (tracking_table, tracking_id, version_id, action, path, checksum,
                       duration_ms, migrator_version)
-SELECT {name}, {id}, {version}, {action}, {path}, {checksum}, {took_ms}, {about}
+SELECT {name}, {id}, {version}, {action}, {path}, {checksum}, {duration_ms},
+    {migrator_version}
 """
-_CLOSE = """
-UPDATE {ledger} ledger SET tracking_id = {id}, path = {path}, checksum = {checksum},
-    duration_ms = {took_ms}, migrator_version = {about}, done_at = clock_timestamp(),
-    state = NULL, statement = NULL, prefix = NULL, sent = NULL
+_CLOSE_INTENT = """
+UPDATE {history} history SET tracking_id = {id}, path = {path}, checksum = {checksum},
+    duration_ms = {duration_ms}, migrator_version = {migrator_version},
+    done_at = clock_timestamp(), state = NULL, statement = NULL, prefix = NULL,
+    sent = NULL
 """
-_FORGET = """
-UPDATE {ledger} SET state = NULL, sent = NULL
+_CLOSE_INTENTS = """
+UPDATE {history} SET state = NULL, sent = NULL
 WHERE state IS NOT NULL AND tracking_table = {name} AND version_id IN ({versions})
 """
-WITHIN_MS = sql.SQL("(extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint")
-"""How long the transaction that asks has been open, in milliseconds."""
+TRANSACTION_MS = sql.SQL(
+    "(extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint"
+)
+"""The duration of the current transaction so far, in milliseconds."""
 
 
 class Action(Enum):
@@ -114,51 +118,39 @@ class HistoryTable(NamedTuple):
             return False
         return True
 
-    def insert_sql(
+    def write_sql(
         self,
         values: MigrationValues,
         action: Action,
-        *,
-        tracking_id: sql.Composable,
-        took_ms: sql.Composable,
+        duration_ms: sql.Composable,
+        intent: int | None,
     ) -> sql.Composed:
-        """Return the INSERT of a row; a FROM or a WHERE may follow."""
-        return sql.SQL(_NOTE).format(
-            **self._set(values, tracking_id, took_ms),
+        """
+        Return the INSERT of a row, or the UPDATE that closes *intent*.
+
+        It writes only if the query `recorded` has a row, whose id is the tracking id.
+        """
+        is_down = action is Action.DOWN
+        source = "WHERE EXISTS (SELECT FROM recorded)" if is_down else "FROM recorded"
+        if intent is not None:
+            source += f" {'AND' if is_down else 'WHERE'} history.id = {intent}"
+        write = sql.SQL(_INSERT if intent is None else _CLOSE_INTENT).format(
+            history=self.identifier,
             name=sql.Literal(self.tracking_table),
+            id=sql.SQL("NULL::bigint" if is_down else "recorded.id"),
             version=values.version,
             action=sql.Literal(action.value),
+            path=values.path,
+            checksum=values.checksum,
+            duration_ms=duration_ms,
+            migrator_version=sql.Literal(VERSION),
         )
-
-    def close_intent_sql(
-        self,
-        values: MigrationValues,
-        *,
-        tracking_id: sql.Composable,
-        took_ms: sql.Composable,
-    ) -> sql.Composed:
-        """Return the UPDATE that closes an intent (`ledger`); a FROM may follow."""
-        return sql.SQL(_CLOSE).format(**self._set(values, tracking_id, took_ms))
+        return write + sql.SQL(source)
 
     def close_intents_sql(self, versions: Iterable[int]) -> sql.Composed:
-        """Return the UPDATE that closes the intents of *versions*, not resumed."""
-        return sql.SQL(_FORGET).format(
-            ledger=self.identifier,
+        """Return the UPDATE that closes the intents of *versions*."""
+        return sql.SQL(_CLOSE_INTENTS).format(
+            history=self.identifier,
             name=sql.Literal(self.tracking_table),
             versions=sql.SQL(", ").join(map(sql.Literal, versions)),
         )
-
-    def _set(
-        self,
-        values: MigrationValues,
-        tracking_id: sql.Composable,
-        took_ms: sql.Composable,
-    ) -> dict[str, sql.Composable]:
-        return {
-            "ledger": self.identifier,
-            "id": tracking_id,
-            "path": values.path,
-            "checksum": values.checksum,
-            "took_ms": took_ms,
-            "about": sql.Literal(VERSION),
-        }

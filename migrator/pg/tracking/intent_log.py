@@ -24,27 +24,28 @@ from migrator.sql.classify import Effect, StatementClass
 
 
 OPEN, SENT = "open", "sent"
-# waits for what a session that outlived its run has entered and still commits
+# The lock waits for a session that outlived its run and may still commit its progress
 _FIND = """
-LOCK TABLE {ledger} IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE {history} IN SHARE ROW EXCLUSIVE MODE;
 SELECT id, statement, prefix, CASE WHEN state = 'sent' THEN sent END::text,
     done_by, to_char(done_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
-FROM {ledger}
+FROM {history}
 WHERE state IS NOT NULL AND tracking_table = {name} AND version_id = {version}
     AND action = {action}
 ORDER BY id DESC LIMIT 1
 """
-_BEGIN = """
-INSERT INTO {ledger} (tracking_table, version_id, action, path, checksum, duration_ms,
+_INSERT = """
+INSERT INTO {history} (tracking_table, version_id, action, path, checksum, duration_ms,
     migrator_version, statement, state, prefix, sent)
-SELECT {name}, {version}, {action}, {path}, {checksum}, 0, {about}, {statement},
-    {state}, {prefix}, {sent} WHERE {held}
+SELECT {name}, {version}, {action}, {path}, {checksum}, 0, {migrator_version},
+    {statement}, {state}, {prefix}, {sent} WHERE {still_held}
 RETURNING id
 """
-_MOVE = """
-UPDATE {ledger} SET statement = {statement}, state = {state}, prefix = {prefix},
-    sent = {sent}, checksum = {checksum}, path = {path}, migrator_version = {about}
-WHERE id = {id} AND statement = {reached} AND state IS NOT NULL AND {held}
+_UPDATE = """
+UPDATE {history} SET statement = {statement}, state = {state}, prefix = {prefix},
+    sent = {sent}, checksum = {checksum}, path = {path},
+    migrator_version = {migrator_version}
+WHERE id = {id} AND statement = {reached} AND state IS NOT NULL AND {still_held}
 RETURNING id
 """
 
@@ -66,9 +67,9 @@ class SentStatement(NamedTuple):
 
     @property
     def statement_class(self) -> StatementClass:
-        """Return what it does."""
-        nature = Effect.TRACED if self.verb else Effect.OPAQUE
-        return StatementClass(nature, self.verb, self.name, self.table)
+        """Return its class, as `classify` would."""
+        effect = Effect.TRACED if self.verb else Effect.OPAQUE
+        return StatementClass(effect, self.verb, self.name, self.table)
 
 
 class Intent(NamedTuple):
@@ -83,7 +84,7 @@ class Intent(NamedTuple):
 
     in_flight: SentStatement | None
     run_by: str
-    since: str
+    started_at: str
 
 
 class IntentState(NamedTuple):
@@ -106,13 +107,13 @@ class PrefixDigest:
         self._hash = hashlib.sha256()
 
     def add(self, statement: Statement) -> str:
-        """Take one more statement and return the digest of all."""
+        """Add *statement* and return the digest of all statements so far."""
         self._hash.update(encode_statement(statement) + b"\0")
         return self._hash.hexdigest()
 
 
 class IntentLog(NamedTuple):
-    """The intent log of one step, in the side table *ledger*."""
+    """The intent log of one step, in *history_table*."""
 
     history_table: HistoryTable
     step: Step
@@ -122,36 +123,36 @@ class IntentLog(NamedTuple):
         *_, row = query_own(conn, sql.SQL(_FIND).format(**self._names))
         if row is None:
             return None
-        number, through, prefix, sent, *author = row
-        found = None if sent is None else SentStatement(**json.loads(sent))
-        return Intent(number, through, prefix, found, *author)
+        row_id, completed, prefix, sent, *author = row
+        in_flight = None if sent is None else SentStatement(**json.loads(sent))
+        return Intent(row_id, completed, prefix, in_flight, *author)
 
     def write_sql(
         self,
-        number: int | None,
-        mark: IntentState,
+        row_id: int | None,
+        state: IntentState,
         *,
         reached: int,
-        held: sql.Composable,
+        still_held: sql.Composable,
     ) -> sql.Composed:
         """
-        Return the SQL that writes *mark* to row *number* or a new one, with its id.
+        Return the SQL that writes *state* to row *row_id*, or a new one; it has the id.
 
-        No row when *held* is not true, or when the row does not say *reached* any more:
-        another run is at work.
+        It writes nothing if *still_held* is not true, or if the row's statement is not
+        *reached*: another run has taken over.
         """
-        return sql.SQL(_BEGIN if number is None else _MOVE).format(
+        return sql.SQL(_INSERT if row_id is None else _UPDATE).format(
             **self._names,
-            id=sql.Literal(number),
+            id=sql.Literal(row_id),
             path=sql.Literal(self._migration.path),
             checksum=sql.Literal(self._migration.checksum),
-            about=sql.Literal(VERSION),
-            statement=sql.Literal(mark.completed),
-            state=sql.Literal(OPEN if mark.in_flight is None else SENT),
-            prefix=sql.Literal(mark.prefix),
-            sent=_intent_columns(mark.in_flight),
+            migrator_version=sql.Literal(VERSION),
+            statement=sql.Literal(state.completed),
+            state=sql.Literal(OPEN if state.in_flight is None else SENT),
+            prefix=sql.Literal(state.prefix),
+            sent=_sent_column(state.in_flight),
             reached=sql.Literal(reached),
-            held=held,
+            still_held=still_held,
         )
 
     @property
@@ -161,18 +162,15 @@ class IntentLog(NamedTuple):
     @property
     def _names(self) -> dict[str, sql.Composable]:
         return {
-            "ledger": self.history_table.identifier,
+            "history": self.history_table.identifier,
             "name": sql.Literal(self.history_table.tracking_table),
             "version": sql.Literal(self._migration.version),
             "action": sql.Literal(self.step.direction.value),
         }
 
 
-def _json(sent: SentStatement) -> str:
-    # as characters: jsonb in SQL_ASCII takes no \u escapes (its documentation, 8.14.1)
-    return json.dumps(sent._asdict(), default=dict, ensure_ascii=False)
-
-
-def _intent_columns(sent: SentStatement | None) -> sql.Composed:
-    text = None if sent is None else _json(sent)
+def _sent_column(sent: SentStatement | None) -> sql.Composed:
+    # characters, not \u escapes: jsonb refuses those in a database in SQL_ASCII
+    # (PostgreSQL's documentation, "JSON Types")
+    text = sent and json.dumps(sent._asdict(), default=dict, ensure_ascii=False)
     return sql.SQL("{}::jsonb").format(sql.Literal(text))

@@ -1,4 +1,8 @@
-"""Reads and creates goose's tracking table and the history table."""
+"""
+Reads and creates goose's tracking table and the history table.
+
+`NoTrackingStore` replaces it for goose's `-no-versioning`.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,10 +11,14 @@ import psycopg
 from psycopg import sql
 
 from migrator.domain.model import HistoryMode
-from migrator.errors import InvalidTrackingTableError, MissingSchemaError
+from migrator.errors import (
+    BrokenAnswerError,
+    InvalidTrackingTableError,
+    MissingSchemaError,
+)
 from migrator.pg.connection.own_messages import OWN, query_own
-from migrator.pg.connection.pooler import in_settings, is_pooled
-from migrator.pg.connection.session import Answers
+from migrator.pg.connection.pooler import in_settings, is_pooled, with_settings
+from migrator.pg.connection.session import Answers, query_first_rows
 from migrator.pg.errors.tracking_errors import translate_table_errors
 from migrator.pg.tracking.snapshot import (
     NO_PRIVILEGE,
@@ -26,25 +34,25 @@ class TrackingStore(NamedTuple):
     """The tracking table, named as the settings do: `table` or `schema.table`."""
 
     name: str = "goose_db_version"
-    keep: HistoryMode = HistoryMode.AUTO
-    """Whether to write our own side table as well."""
+    history_mode: HistoryMode = HistoryMode.AUTO
+    """Whether the history table is written too."""
 
     @property
     def snapshot_sql(self) -> sql.Composable:
-        """Return the query of `read_state`, for a message that has others before it."""
+        """Return the query of `read_state`, as a part of a larger message."""
         return sql.SQL("; ").join(
             [resolve_table_sql(self.name), OWN, snapshot_sql(self.name)]
         )
 
     def parse_state(self, answers: Answers) -> DatabaseState:
-        """Return what the answers to `snapshot_sql` say. Raises as `read_state`."""
-        return read_snapshot(answers, keep=self.keep)
+        """Return the state in the answers to `snapshot_sql`. Raises as `read_state`."""
+        return read_snapshot(answers, self.history_mode)
 
     def read_state(self, conn: psycopg.Connection) -> DatabaseState:
         """
-        Return what the table says, and the table, in one round trip.
+        Return the state of the tables, in one round trip.
 
-        Reads only: a role with SELECT is enough, and nothing is created.
+        It only reads: a role with SELECT is enough, and nothing is created.
 
         Raises:
             InvalidTrackingTableError: Its columns are not goose's.
@@ -60,57 +68,58 @@ class TrackingStore(NamedTuple):
         resolve = (*first, resolve_table_sql(self.name))
         return self.parse_state(query_own(conn, snapshot_sql(self.name), resolve))
 
-    def ensure(self, conn: psycopg.Connection, before: DatabaseState) -> DatabaseState:
+    def ensure(
+        self, conn: psycopg.Connection, previous: DatabaseState
+    ) -> DatabaseState:
         """
-        Return what the table says, created as goose creates it when there is none.
+        Create missing tables as goose does, and return their state.
 
-        goose's version 0 is put in with the table, or later into an empty one. One
-        round trip when what was seen *before* is true still. A session that has entered
-        a version and outlived its run is waited for: what it commits is seen.
+        goose's version 0 is inserted with the table, or later into an empty one. It
+        takes one round trip while the state *previous* is up to date. The lock on the
+        table waits for a session that outlived its run and may still commit a version.
 
         Raises:
-            MissingSchemaError: The schema that it is to live in does not exist.
+            MissingSchemaError: The schema of the table does not exist.
             AccessDeniedError: The role may not create or write it.
             ForeignObjectError: A role that is not trusted owns it.
         """
         with translate_table_errors(self.name, conn):
-            now = self._create_in_one_message(conn, before)
-        if now is not None and now.complete:
-            return now
+            state = self._create_in_one_message(conn, previous)
+        if state is not None and state.is_complete:
+            return state
         with translate_table_errors(self.name, conn):
             try:
                 table = self._create_in_transaction(conn)
             except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
-                # a migrator without a lock made it at the same moment: it is there now
+                # a migrator without a lock has just created it
                 table = self._create_in_transaction(conn)
-        found = self.read_state(conn)
-        refused = (
-            ""
-            if table.history_table or not found.creates_history_table
-            else NO_PRIVILEGE
-        )
-        return found._replace(
-            table=table, no_history_reason=found.no_history_reason or refused
-        )
+        state = self.read_state(conn)
+        if state.creates_history_table and table.history_table is None:
+            state = state._replace(
+                no_history_reason=state.no_history_reason or NO_PRIVILEGE
+            )
+        return state._replace(table=table)
 
     def _create_in_one_message(
-        self, conn: psycopg.Connection, before: DatabaseState
+        self, conn: psycopg.Connection, previous: DatabaseState
     ) -> DatabaseState | None:
-        """Look; where there was no table, make it in the same message."""
-        if before.table is not None:
-            return self._query_state(conn, *before.table.lock_statements)
+        """Read the state; create the table in the same message if there was none."""
+        if previous.table is not None:
+            return self._query_state(conn, *previous.table.lock_statements)
         if is_pooled(conn):
-            return None  # behind a pooler each step has its own settings
+            return (
+                None  # after the COMMIT the rest of the message would lack the settings
+            )
         try:
-            return self._query_state(conn, *self._create_statements(before))
+            return self._query_state(conn, *self._create_statements(previous))
         except psycopg.Error:
             if conn.closed:
                 raise
-            conn.rollback()  # and then step by step, which says what is wrong
+            conn.rollback()  # `_create_in_transaction` reports which step fails
             return None
 
-    def _create_statements(self, before: DatabaseState) -> Iterator[sql.Composable]:
-        table = self._table(before)
+    def _create_statements(self, previous: DatabaseState) -> Iterator[sql.Composable]:
+        table = self._table(previous)
         yield from (
             sql.SQL("BEGIN"),
             OWN,
@@ -118,29 +127,61 @@ class TrackingStore(NamedTuple):
             *table.lock_statements,
             table.insert_version_0_sql,
         )
-        if before.creates_history_table and before.history_table is not None:
-            yield before.history_table.create_sql
+        if previous.creates_history_table and previous.history_table is not None:
+            yield previous.history_table.create_sql
         yield sql.SQL("COMMIT")
 
     def _create_in_transaction(self, conn: psycopg.Connection) -> VersionTable:
         with in_settings(conn), conn.transaction():
-            before = self._query_state(conn)
-            table = self._table(before)
-            creation = () if before.table else (table.create_sql,)
+            previous = self._query_state(conn)
+            table = self._table(previous)
+            creation = () if previous.table else (table.create_sql,)
             steps = [*creation, *table.lock_statements, table.insert_version_0_sql]
             query_own(conn, sql.SQL("; ").join(steps))
-            missing = before.history_table if before.creates_history_table else None
+            missing = previous.history_table if previous.creates_history_table else None
             if missing is not None and not missing.create(conn):
                 table = table._replace(history_table=None)
         return table
 
-    def _table(self, before: DatabaseState) -> VersionTable:
-        schema, name = before.place or (None, self.name)
+    def _table(self, previous: DatabaseState) -> VersionTable:
+        schema, name = previous.schema_and_name or (None, self.name)
         if schema is None:
             raise MissingSchemaError.of_path(self.name)
         if schema.startswith("pg_"):
             raise InvalidTrackingTableError(
                 self.name, reason=f"{schema} is PostgreSQL's own schema"
             )
-        lockable = before.table is None or before.table.lockable
-        return VersionTable(schema, name, before.history_table, lockable)
+        lockable = previous.table is None or previous.table.is_lockable
+        return VersionTable(schema, name, previous.history_table, lockable)
+
+
+class NoTrackingStore(NamedTuple):
+    """Replaces `TrackingStore`; reads and writes no table."""
+
+    name: str = "no table"
+
+    @property
+    def snapshot_sql(self) -> sql.Composable:
+        """Return the query for the schema in which goose's lease may be."""
+        return sql.SQL("SELECT pg_catalog.current_schema()")
+
+    def parse_state(self, answers: Answers) -> DatabaseState:
+        """Return a state that has only this schema."""
+        row = answers[-1] if answers else None
+        if row is None or len(row) != 1:
+            raise BrokenAnswerError
+        return DatabaseState(schema=row[0])
+
+    def read_state(self, conn: psycopg.Connection) -> DatabaseState:
+        """Return the same, in one round trip."""
+        return self.parse_state(
+            query_first_rows(
+                conn, with_settings(conn, self.snapshot_sql.as_bytes(conn))
+            )
+        )
+
+    def ensure(
+        self, conn: psycopg.Connection, previous: DatabaseState
+    ) -> DatabaseState:
+        """Create nothing."""
+        return previous

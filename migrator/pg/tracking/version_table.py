@@ -12,7 +12,7 @@ from migrator.pg.connection.own_messages import query_own
 from migrator.pg.errors.tracking_errors import translate_table_errors
 from migrator.pg.tracking.history_table import (
     PARAMETERS,
-    WITHIN_MS,
+    TRANSACTION_MS,
     Action,
     HistoryTable,
     MigrationValues,
@@ -28,21 +28,24 @@ CREATE TABLE {} (
     tstamp timestamp NOT NULL DEFAULT now()
 )
 """
-_ROW_0 = """
+_INSERT_VERSION_0 = """
 INSERT INTO {table} (version_id, is_applied)
 SELECT 0, true WHERE NOT EXISTS (SELECT FROM {table})
 """
-# Conflicts with the ROW EXCLUSIVE of an INSERT, and not with readers
+# Conflicts with the ROW EXCLUSIVE of an INSERT, and not with readers (PostgreSQL's
+# documentation, "Table-Level Locks")
 _LOCK = "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE"
-_RECORD = """
+_INSERT = """
 INSERT INTO {table} (version_id, is_applied)
 SELECT {version}, true
-WHERE {held} AND NOT EXISTS (SELECT FROM {table} WHERE version_id = {version})
+WHERE {still_held} AND NOT EXISTS (SELECT FROM {table} WHERE version_id = {version})
 RETURNING id
 """
-_FORGET = "DELETE FROM {table} WHERE version_id = {version} AND {held} RETURNING id"
-_PRESENT = "SELECT EXISTS (SELECT FROM {table} WHERE version_id = {version})"
-_COUNT = "SELECT count(*) FROM entered"
+_DELETE = (
+    "DELETE FROM {table} WHERE version_id = {version} AND {still_held} RETURNING id"
+)
+_IS_RECORDED = "SELECT EXISTS (SELECT FROM {table} WHERE version_id = {version})"
+_COUNT = "SELECT count(*) FROM recorded"
 ALWAYS = sql.SQL("true")
 
 
@@ -52,10 +55,10 @@ class VersionTable(NamedTuple):
     schema: str
     name: str
     history_table: HistoryTable | None = None
-    """Where content and times are kept, unless somebody does without."""
+    """The history table beside it; None if it is disabled or cannot be used."""
 
-    lockable: bool = True
-    """Whether this role may lock it: for that it must be more than readable."""
+    is_lockable: bool = True
+    """Whether this role may lock it, which needs more than SELECT."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -65,62 +68,59 @@ class VersionTable(NamedTuple):
     @property
     def create_sql(self) -> sql.Composed:
         """
-        Return what makes it as goose does, without goose's version 0.
+        Return goose's CREATE TABLE statement; goose's version 0 is inserted separately.
 
-        It fails where there is one: that was made by somebody else just now, and has
-        to be looked at before it is used.
+        It fails if the table exists: one that was created meanwhile has to be checked
+        before it is used.
         """
         return sql.SQL(_CREATE).format(self.identifier)
 
     @property
     def insert_version_0_sql(self) -> sql.Composed:
-        """Return what puts goose's version 0 into it when it is empty."""
-        return sql.SQL(_ROW_0).format(table=self.identifier)
+        """Return the INSERT of goose's version 0 into an empty table."""
+        return sql.SQL(_INSERT_VERSION_0).format(table=self.identifier)
 
     @property
     def lock_statements(self) -> tuple[sql.Composable, ...]:
         """
-        Return what comes before an entry, in the same transaction.
+        Return the statements before an INSERT or DELETE, in the same transaction.
 
-        goose's command takes no lock of its own, and what it has inserted is seen only
-        once it has committed.
+        The lock waits for goose, whose command takes no lock of its own, to commit.
         """
-        return (sql.SQL(_LOCK).format(self.identifier),) if self.lockable else ()
+        return (sql.SQL(_LOCK).format(self.identifier),) if self.is_lockable else ()
 
     def record_sql(
         self,
         step: Step,
         *,
-        held: sql.Composable = ALWAYS,
-        took_ms: sql.Composable = WITHIN_MS,
+        still_held: sql.Composable = ALWAYS,
+        duration_ms: sql.Composable = TRANSACTION_MS,
         intent: int | None = None,
     ) -> sql.Composed:
         """
-        Return what enters *step*, also into the ledger, and selects how many rows.
+        Return the SQL that records *step* in both tables and selects the row count.
 
-        None when *held* is not true, or when the table says already what the step leads
-        to: another migrator, perhaps one without a lock, was quicker. Down deletes
-        every row of the version, as goose does. *intent* is the ledger's row that was
-        open for this step.
+        It is 0 if *still_held* is not true, or if the step is recorded already, by
+        another migrator, perhaps one without a lock. Down deletes every row of the
+        version, as goose does. *intent* is the id of the step's open intent.
         """
         action = Action(step.direction.value)
-        entered = self._entered(
-            MigrationValues.of(step.migration), action, held, took_ms, intent
-        )
-        return entered + sql.SQL(_COUNT)
+        values = MigrationValues.of(step.migration)
+        write = self._write_sql(values, action, still_held, duration_ms, intent)
+        return write + sql.SQL(_COUNT)
 
     def prepared_record_sql(
-        self, direction: Direction, held: sql.Composable
+        self, direction: Direction, still_held: sql.Composable
     ) -> sql.Composed:
         """
         Return the same for every step of *direction*, with `record_parameters`.
 
-        Where `record_sql` selects none, this fails, with a division by zero.
+        It fails with a division by zero where `record_sql` selects 0, so that the
+        server skips the rest of the pipeline.
         """
-        entered = self._entered(
-            PARAMETERS, Action(direction.value), held, WITHIN_MS, None
-        )
-        return entered + sql.SQL("SELECT 1 / count(*) FROM entered")
+        action = Action(direction.value)
+        write = self._write_sql(PARAMETERS, action, still_held, TRANSACTION_MS, None)
+        return write + sql.SQL("SELECT 1 / count(*) FROM recorded")
 
     def record_parameters(self, migration: Migration) -> tuple[bytes, ...]:
         """Return the parameters of `prepared_record_sql` for *migration*."""
@@ -130,8 +130,8 @@ class VersionTable(NamedTuple):
         return version, migration.path.encode(), migration.checksum.encode()
 
     def is_recorded_sql(self, migration: Migration) -> sql.Composed:
-        """Return what asks whether there is a row of *migration*."""
-        return sql.SQL(_PRESENT).format(
+        """Return the query whether there is a row of *migration*."""
+        return sql.SQL(_IS_RECORDED).format(
             table=self.identifier, version=sql.Literal(migration.version)
         )
 
@@ -139,70 +139,51 @@ class VersionTable(NamedTuple):
         self, conn: psycopg.Connection, migrations: Iterable[Migration]
     ) -> None:
         """
-        Write *migrations* as applied without having run them, all or none.
+        Record *migrations* as applied without running them, all or none.
 
         Raises:
-            MigratorError: As `explaining` says.
+            MigratorError: As `translate_table_errors`.
         """
-        took_ms = sql.Literal(0)
-        entries = (
-            self._entered(MigrationValues.of(m), Action.BASELINE, ALWAYS, took_ms, None)
+        writes = (
+            self._write_sql(
+                MigrationValues.of(each), Action.BASELINE, ALWAYS, sql.Literal(0), None
+            )
             + sql.SQL(_COUNT)
-            for m in migrations
+            for each in migrations
         )
         with translate_table_errors(self.name, conn):
-            query_own(conn, sql.SQL("; ").join([*self.lock_statements, *entries]))
+            query_own(conn, sql.SQL("; ").join([*self.lock_statements, *writes]))
 
     def close_intents(
-        self, conn: psycopg.Connection, begun: Iterable[OpenIntent]
+        self, conn: psycopg.Connection, intents: Iterable[OpenIntent]
     ) -> None:
         """
-        Close the intents of stopped migrations that were applied since.
+        Close *intents*, whose versions have been recorded since.
 
         Raises:
-            MigratorError: As `explaining` says.
+            MigratorError: As `translate_table_errors`.
         """
-        versions = {each.version for each in begun}
+        versions = {each.version for each in intents}
         if self.history_table is None or not versions:
             return
         with translate_table_errors(self.name, conn):
             query_own(conn, self.history_table.close_intents_sql(versions))
 
-    def _entered(
+    def _write_sql(
         self,
         values: MigrationValues,
         action: Action,
-        held: sql.Composable,
-        took_ms: sql.Composable,
+        still_held: sql.Composable,
+        duration_ms: sql.Composable,
         intent: int | None,
     ) -> sql.Composed:
-        query = _FORGET if action is Action.DOWN else _RECORD
-        entered = sql.SQL(query).format(
-            table=self.identifier, version=values.version, held=held
+        query = _DELETE if action is Action.DOWN else _INSERT
+        write = sql.SQL(query).format(
+            table=self.identifier, version=values.version, still_held=still_held
         )
-        history = self._history_sql(values, action, took_ms, intent)
-        return sql.SQL("WITH entered AS ({}){} ").format(entered, history)
-
-    def _history_sql(
-        self,
-        values: MigrationValues,
-        action: Action,
-        took_ms: sql.Composable,
-        intent: int | None,
-    ) -> sql.Composable:
-        if self.history_table is None:
-            return sql.SQL("")
-        gone = action is Action.DOWN
-        number = sql.SQL("NULL::bigint" if gone else "entered.id")
-        source = "WHERE EXISTS (SELECT FROM entered)" if gone else "FROM entered"
-        if intent is None:
-            note = self.history_table.insert_sql(
-                values, action, tracking_id=number, took_ms=took_ms
+        history: sql.Composable = sql.SQL("")
+        if self.history_table is not None:
+            history = sql.SQL(", history_row AS ({})").format(
+                self.history_table.write_sql(values, action, duration_ms, intent)
             )
-        else:
-            note = self.history_table.close_intent_sql(
-                values, tracking_id=number, took_ms=took_ms
-            )
-            which = "AND" if gone else "WHERE"
-            source = f"{source} {which} ledger.id = {intent}"
-        return sql.SQL(", noted AS ({} {})").format(note, sql.SQL(source))
+        return sql.SQL("WITH recorded AS ({}){} ").format(write, history)

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from migrator.domain.model import Direction
-from migrator.sql.goose.copy_rows import rows_of
 from migrator.sql.goose.faults import FaultCollector
 from migrator.sql.goose.line_buffer import trim
+from migrator.sql.goose.text_pieces import rows_of
 
 
 class SubstitutionError(Exception):
@@ -239,8 +239,6 @@ class Variables:
         What cannot be expanded stops *sides*; a variable that is not set is a warning
         for the half whose text the line is, if it is.
         """
-        from migrator.sql.goose.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare
-
         broken = _SURROGATE.search(line)
         if broken:
             self._findings.add("invalid_utf8", number, broken.start() + 1, sides=sides)

@@ -268,11 +268,6 @@ class FaultCollector:
             if (each.slug, each.sides) != (slug, (side,))
         ]
 
-    @property
-    def sides(self) -> tuple[Direction, Direction]:
-        """Return the halves of a file, Up first."""
-        return BOTH
-
     def has(self, side: Direction, slug: str) -> bool:
         """Say whether a *slug* was noted for *side*."""
         return (side, slug) in self._slugs

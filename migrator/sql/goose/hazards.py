@@ -112,6 +112,11 @@ class Half:
             return self.statements
         return [self._conforming.get(n, s) for n, s in enumerate(self.statements)]
 
+    @property
+    def starts_with_block(self) -> bool:
+        """Say whether the first new statement stands in a block."""
+        return self._blocks[:1] == [0]
+
     def take(self) -> list[Statement]:
         """Return the new statements, which are old from now on."""
         taken, self.statements = self.statements, []

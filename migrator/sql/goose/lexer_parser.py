@@ -7,17 +7,18 @@ whatever is in it, and ENVSUB works on lines, before anything else is read.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from migrator.domain.model import Direction
-from migrator.sql.backslashes import backslash_hint, may_set_escapes
+from migrator.sql.backslashes import backslash_hint
 from migrator.sql.goose.annotations import Annotation, Mark, Verdict
-from migrator.sql.goose.copy_rows import Ahead, find_end
 from migrator.sql.goose.faults import BOTH, FaultCollector
 from migrator.sql.goose.hazards import Half
 from migrator.sql.goose.line_buffer import BLANKS
 from migrator.sql.goose.state_machine import AnnotationStateMachine
-from migrator.sql.goose.window import UncertainError, Window
+from migrator.sql.goose.text_pieces import TextPieces
+from migrator.sql.goose.window import UncertainError, Window, line_end
 from migrator.sql.keywords import copies_in, is_restriction
 from migrator.sql.lexer import possessive, tokenize
 from migrator.sql.split import (
@@ -33,37 +34,33 @@ from migrator.sql.split import (
 
 class LexerParser(Window):
     """
-    The parser of one file, which may come piece by piece, for split=postgres.
+    The parser of one file for split=postgres; `halves` gather what it finds.
 
     What the end of a piece leaves uncertain is read again with the next piece; until
     it is certain, nothing is noted that would not be noted again.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], findings: FaultCollector, ahead: Ahead
+        self, pieces: TextPieces, environ: Mapping[str, str], findings: FaultCollector
     ) -> None:
-        super().__init__(environ, ahead)
+        super().__init__(pieces, environ)
         self.structure = AnnotationStateMachine(findings)
         self.halves = {side: Half(side) for side in BOTH}
         self._findings = findings
-        self._settings = False
-        """Whether a statement may change how strings are read."""
-
         self._down = 0
         """The line of Down; 0 before."""
 
-    def feed(self, text: str, *, last: bool) -> None:
-        """Read the next piece of the file: whole lines, unless it is the *last*."""
-        self._extend(text, last=last)
-        self._settings = self._settings or may_set_escapes(text)
-        self.structure.expands = self._expander.expands
-        try:
-            while self._at < self._end:
-                self._at = self._next(self._at)
-        except UncertainError:
-            return
-        if last:
-            self._finish()
+    def batches(self) -> Iterator[None]:
+        """Read the file; pause where the next piece of it is needed."""
+        while not self._pieces.is_last:
+            self._extend()
+            with suppress(UncertainError):
+                while self._at < self._end:
+                    self._at = self._next(self._at)
+            self.structure.expands = self._expander.expands
+            if self._pieces.is_last:
+                self._finish()
+            yield
 
     def _finish(self) -> None:
         self.structure.finish()
@@ -146,12 +143,15 @@ class LexerParser(Window):
             self._certainly(any(ends))
 
     def _before_up(self, start: int) -> int:
+        """Pass all up to the next annotation, without which nothing counts."""
         self._findings.add("before_up", *self._source.place(start))
-        self._skips = self._mark is None
+        while self._mark is None and not self._pieces.is_last:
+            self._at = self._end
+            self._extend()
         return self._mark.start if self._mark else self._end
 
     def _command(self, start: int) -> int:
-        end = _line_end(self._text, start)
+        end = line_end(self._text, start)
         line = self._text[start:end]
         if not is_restriction(line):
             self._add("psql_command", start, said=line[:40], hint="")
@@ -168,10 +168,8 @@ class LexerParser(Window):
             self._store([(part.start, part.end)])
         return part.end
 
-    def _store(
-        self, pieces: list[tuple[int, int]], data: Iterable[str] | None = None
-    ) -> None:
-        statement = self._source.statement(pieces, data=data)
+    def _store(self, pieces: list[tuple[int, int]]) -> None:
+        statement = self._source.statement(pieces)
         self._half.note(statement, block=False, plain=False)
 
     def _crossed(self, part: StatementSpan) -> int:
@@ -240,36 +238,21 @@ class LexerParser(Window):
 
     # psql reads the rows from the next line on, up to a line `\.`
     def _copy(self, part: StatementSpan) -> int:
-        rest = _line_end(self._text, part.end)
+        rest = line_end(self._text, part.end)
         follows, unclosed = skip_blank(self._text, part.end, rest)
         self._certainly(not unclosed)
         if follows != rest or unclosed:
             self._add("copy_followed", follows)
-        rows = min(rest + 1, self._end)
-        end = find_end(self._text, rows)
-        if end < 0 and not self._last:
-            return self._long_rows(part, rows)
+        copy = self._source.statement([(part.start, part.end)])
+        rows, end = self._rows(min(rest + 1, self._end))
         if end < 0 or part.stop is not Stop.SEMICOLON:
-            return self._unended(part)
-        self._store([(part.start, part.end)], (self._text[rows:end],))
-        end = min(_line_end(self._text, end) + 1, self._end)
-        self._pass(end)
+            self._findings.add(
+                "copy_unended", copy.line, copy.column, sides=self._onward
+            )
+            self._pass(self._end)
+            return self._end
+        self._half.note(copy._replace(data=rows), block=False, plain=False)
         return end
-
-    def _long_rows(self, part: StatementSpan, start: int) -> int:
-        rows, end = self._rows_from(start)
-        if not end:
-            self._rows_end = _NEVER
-            return self._unended(part)
-        self._store([(part.start, part.end)], rows)
-        self._rows_end = end
-        return self._end
-
-    def _unended(self, part: StatementSpan) -> int:
-        line, column = self._source.place(part.start)
-        self._findings.add("copy_unended", line, column, sides=self._onward)
-        self._pass(self._end)
-        return self._end
 
     def _unclosed(self, inside: Inside, since: int, hint: str = "") -> int:
         line, column = self._source.place(since)
@@ -300,10 +283,4 @@ class LexerParser(Window):
 
 _ENDS = {Annotation.UP, Annotation.DOWN, Annotation.BEGIN, Annotation.END}
 _QUOTES = {Inside.STRING, Inside.NAME, Inside.DOLLAR, Inside.BLOCK}
-_NEVER = 1 << 62
 _LEAD = re.compile(possessive(rf"[{BLANKS}]*+--[^\n]*+\n?+") + rf"[{BLANKS}]*+")
-
-
-def _line_end(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end

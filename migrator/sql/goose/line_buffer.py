@@ -74,7 +74,7 @@ def trim(text: str) -> str:
     return text.strip(BLANKS)
 
 
-COMMENT_WORD = re.compile(rf"(?:^|(?<=[{BLANKS}]))--")
+COMMENT_WORD = re.compile(rf"--(?<![^{BLANKS}]--)")
 
 
 # parser.go: endsWithSemicolon; words by bufio.ScanWords

@@ -9,21 +9,20 @@ Two things that `pg_dump` writes and goose cannot run work here: the rows that f
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from migrator.domain.model import Direction, Statement
 from migrator.sql.backslashes import conforming, may_set_escapes
 from migrator.sql.goose.annotations import Annotation, Mark, Verdict, find_marks
-from migrator.sql.goose.copy_rows import Ahead, LongRows, end_of_rows, rows_of
 from migrator.sql.goose.envsub import Variables
 from migrator.sql.goose.faults import BOTH, FaultCollector
 from migrator.sql.goose.hazards import Half, unfinished
 from migrator.sql.goose.line_buffer import BLANKS, LineBuffer, ends_statement, trim
 from migrator.sql.goose.state_machine import AnnotationStateMachine
+from migrator.sql.goose.text_pieces import LongRows, TextPieces, rows_of
 from migrator.sql.keywords import is_restriction
 from migrator.sql.split import (
-    PLAIN_NEXT,
     StatementSpan,
     copy_part,
     is_plain,
@@ -33,27 +32,29 @@ from migrator.sql.split import (
 
 
 class LineParser:
-    """goose's parser for one file, which may come piece by piece."""
-
-    held = 0
-    """How many characters must come again with the next piece: none."""
+    """goose's parser for one file; `halves` gather what it finds."""
 
     def __init__(
-        self, environ: Mapping[str, str], findings: FaultCollector, ahead: Ahead
+        self, pieces: TextPieces, environ: Mapping[str, str], findings: FaultCollector
     ) -> None:
         self.structure = AnnotationStateMachine(findings)
         self.halves = {side: Half(side) for side in BOTH}
+        self._half = self.halves[Direction.UP]
+        self._pieces = pieces
         self._variables = Variables(environ, findings)
         self._findings = findings
-        self._ahead = ahead
         self._lines: list[str] = []
-        self._first = 0
-        """The file's index of the first of these lines."""
+        """Of the piece that was read last."""
+
+        self._marks: Iterator[Mark] = iter(())
+        """The annotations in these lines that are still to come."""
+
+        self._first = self._end = 0
+        """The file's index of the first of these lines, and of the line behind them."""
 
         self._at = 0
         """The file's index of the next line to read."""
 
-        self._last = False
         self._skips = False
         """Rows are never ended: the lines up to the next annotation are not read."""
 
@@ -73,32 +74,32 @@ class LineParser:
         self._carried = False
         """Blanks were left over from Up: goose expands Down's first line for Up too."""
 
-    @property
-    def in_rows(self) -> bool:
-        """Say whether the next piece starts with rows of the last statement."""
-        return self._at > self._first
+    def batches(self) -> Iterator[None]:
+        """Read the file; pause behind each piece of it, unless it ends within rows."""
+        while self._read_piece():
+            while self._at < self._end:
+                mark = next(self._marks, None)
+                self._read_lines(mark.line - 1 if mark else self._end)
+                if mark and self._at < mark.line:  # otherwise a row of COPY
+                    self._at += mark.verdict is not Verdict.NEAR
+                    self._skips = False
+                    self._mark(mark)
+            if self._pieces.is_last:
+                self._end_of_side()
+                self.structure.finish()
+            yield
 
-    def feed(self, text: str, *, last: bool) -> None:
-        """Read the next piece of the file: whole lines, unless it is the *last*."""
-        first, end = self._first, self._first + text.count("\n") + last
-        if self._at < end:
-            self._lines, self._last = text.split("\n"), last
-            self._settings = self._settings or may_set_escapes(text)
-            for mark in find_marks(text, first + 1):
-                self._up_to(mark)
-            self._at = self._lines_between(self._at, end)
-        self._first = end
-        if last:
-            self._end_of_side()
-            self.structure.finish()
-
-    def _up_to(self, mark: Mark) -> None:
-        self._at = self._lines_between(self._at, mark.line - 1)
-        if mark.line <= self._at:
-            return  # a row of COPY
-        self._at = mark.line - 1 if mark.verdict is Verdict.NEAR else mark.line
-        self._skips = False
-        self._mark(mark)
+    def _read_piece(self) -> bool:
+        """Go on to the next piece; say whether there is one."""
+        if self._pieces.is_last:
+            return False
+        text = self._pieces.read()
+        self._lines, self._first = text.split("\n"), self._end
+        # behind its last line end, a piece that others follow has no line
+        self._end += len(self._lines) - (not self._pieces.is_last)
+        self._marks = find_marks(text, self._first + 1)
+        self._settings = self._settings or may_set_escapes(text)
+        return True
 
     def _mark(self, mark: Mark) -> None:
         block = self.structure.block
@@ -112,6 +113,7 @@ class LineParser:
             self._buffer.cuts.append(mark.line)
         match followed:
             case Annotation.DOWN:
+                self._half = self.halves[Direction.DOWN]
                 self._buffer, self._lost, self._after_end = LineBuffer(), 0, False
             case Annotation.BEGIN:
                 self._lost, self._after_end = 0, False
@@ -137,90 +139,82 @@ class LineParser:
         elif left.lines:
             self._carried = True
 
-    def _lines_between(self, first: int, last: int) -> int:
-        """Read lines by their index; return the next: rows of COPY go beyond *last*."""
-        if self._skips and first < last:
-            return last
+    def _read_lines(self, stop: int) -> None:
+        """Read lines up to an index; the rows of a COPY go beyond it."""
         if self.structure.side is None:
-            self._preamble(first, last)
-            return last
-        if self._carried and first < last:
+            self._preamble(stop)
+        elif self._carried and self._at < stop and not self._skips:
             self._carried = False
-            line = self._lines[first - self._first]
-            self._expand(line, first + 1, (Direction.UP,), own=None)
-        while first < last and not self._skips:
-            plainly = self.structure.block and not self.structure.envsub
-            read = self._block_lines if plainly else self._some_lines
-            first = read(first, min(last, first + _SOME))
-        return last if self._skips else first
+            line = self._lines[self._at - self._first]
+            self._expand(line, self._at + 1, (Direction.UP,), own=None)
+        while self._at < stop and not self._skips:
+            if self.structure.block and not self.structure.envsub:
+                self._block_lines(stop)
+            else:
+                self._some_lines(stop)
+        if self._skips:
+            self._at = max(self._at, stop)
 
-    def _block_lines(self, first: int, last: int) -> int:
+    def _block_lines(self, stop: int) -> None:
         """Read lines of a block, which begins behind blank lines and comments."""
-        lines = self._lines[first - self._first : last - self._first]
-        for index, line in enumerate(lines):
-            if self._buffer.lines:
-                self._buffer.extend(lines[index:], first + index + 1)
-                break
-            self._line(line, first + index + 1)
-        return last
+        while self._at < stop and not self._buffer.lines:
+            self._at += 1
+            self._line(self._lines[self._at - 1 - self._first])
+        if self._at < stop:
+            lines = self._lines[self._at - self._first : stop - self._first]
+            self._buffer.extend(lines, self._at + 1)
+            self._at = stop
 
-    def _some_lines(self, first: int, last: int) -> int:
-        statements = self._half.statements
-        lines = self._lines[first - self._first : last - self._first]
-        for index, line in enumerate(lines, first):
+    def _some_lines(self, stop: int) -> None:
+        statements, lines, first = self._half.statements, self._lines, self._first
+        while self._at < stop and not self._skips:
+            line = lines[self._at - first]
+            self._at += 1
             if (
                 not (self._buffer.lines or self.structure.block)
                 and not (self._lost or self.structure.envsub or self._settings)
-                and "--" not in line
                 and _STARTS_PLAIN(line)
-                and PLAIN_NEXT.fullmatch(text := line.rstrip(BLANKS))
+                and ends_statement(line)
+                and is_plain(text := line.rstrip(BLANKS))
             ):
-                statements.append(Statement(text, index + 1))
-            elif (read := self._line(line, index + 1)) != index + 1:
-                return read
-        return last
+                statements.append(Statement(text, self._at))
+            else:
+                self._line(line)
 
-    @property
-    def _half(self) -> Half:
-        return self.halves[self.structure.side or Direction.UP]
-
-    def _preamble(self, first: int, last: int) -> None:
-        lines = self._lines[first - self._first : last - self._first]
-        for index, line in enumerate(lines, first):
+    def _preamble(self, stop: int) -> None:
+        lines = self._lines[self._at - self._first : stop - self._first]
+        for number, line in enumerate(lines, self._at + 1):
             bare = trim(line)
             if bare and not bare.startswith("--"):
                 column = line.index(bare[0]) + 1
                 if not self._findings.has(Direction.UP, "before_up"):
-                    self._findings.add("before_up", index + 1, column)
-                return
+                    self._findings.add("before_up", number, column)
+                break
+        self._at = stop
 
-    def _line(self, line: str, number: int) -> int:
-        """
-        Read one line; return the number of the last one that was read with it.
-
-        That is 0 when nothing is read before the next annotation.
-        """
+    def _line(self, line: str) -> None:
+        """Read the line before the next one, and the rows behind it."""
+        number = self._at
         bare = line.lstrip(BLANKS)
         comment = bare.startswith("--")
         if not self._buffer.lines and (comment or not line):
             if "\r" in line:
                 self._cr(line, number)
-            return number
+            return
         if bare[:1] == "\\" and self._restricts(bare):
-            return number
+            return
         if self._lost:
             self._lose(line, number)
-            return number
+            return
         if self.structure.envsub:
             own = None if comment else self.structure.side
             sides = self._expanding(line, comment=comment)
             line = self._expand(line, number, sides, own=own)
         self._buffer.append(line, number)
         if self.structure.block:
-            return number
+            return
         if ends_statement(line) or (self._buffer.copies and self._ends_copy(line)):
-            return self._store(number)
-        return number
+            self._store()
 
     def _restricts(self, bare: str) -> bool:
         """Say whether the line only tells psql what to refuse, between statements."""
@@ -270,64 +264,92 @@ class LineParser:
             column, sides = match.start() + 1, (self._half.side,)
             self._findings.add("lost_after_cr", number, column, sides=sides)
 
-    def _store(self, number: int) -> int:
-        """Keep the statement; return the number of the last line that belongs to it."""
+    def _store(self) -> None:
+        """Keep the statement, and read the rows behind it."""
         statement, cuts = self._taken()
         plain = is_plain(statement.text)
         copy = None if plain else copy_part(self._conforming(statement.text))
         if copy is not None:
-            return self._copy(statement, copy, number)
-        self._half.note(statement, block=False, plain=plain, cuts=cuts)
-        return number
+            self._copy(statement, copy)
+        else:
+            self._note(statement, cuts, block=False, plain=plain)
 
     def _store_block(self) -> None:
         statement, cuts = self._taken()
         if statement.text:
             plain = is_plain(statement.text)
-            self._half.note(statement, block=True, plain=plain, cuts=cuts)
+            self._note(statement, cuts, block=True, plain=plain)
+
+    def _note(
+        self, statement: Statement, cuts: tuple[int, ...], *, block: bool, plain: bool
+    ) -> None:
+        self._half.note(statement, block=block, plain=plain, cuts=cuts)
+        # its words may stand in two pieces, and be found in neither
+        self._settings = self._settings or self._half.escapes
 
     def _taken(self) -> tuple[Statement, tuple[int, ...]]:
         buffer, self._buffer = self._buffer, LineBuffer()
         return buffer.statement(), tuple(buffer.cuts)
 
     # psql reads the rows from the next line on, up to a line `\.`
-    def _copy(self, statement: Statement, part: StatementSpan, number: int) -> int:
+    def _copy(self, statement: Statement, part: StatementSpan) -> None:
         text = statement.text
         if skip_blank(text, 0)[0] != part.start:
             self._add("copy_merged", statement, part.start)
         follows, _ = skip_blank(text, part.end)
         if follows < len(text):
             self._add("copy_followed", statement, follows)
-        data, end = self._rows(number)
-        if not end:
+        data = self._rows()
+        if data is None:
             self._add("copy_unended", statement, part.start)
             self._skips = True
-            return 0
-        copy = statement._replace(text=text[: part.end], data=data)
-        self._half.statements.append(copy)
-        return end
+        else:
+            copy = statement._replace(text=text[: part.end], data=data)
+            self._half.statements.append(copy)
 
-    def _rows(self, first: int) -> tuple[Iterable[str], int]:
-        """Return the rows from an index on, and the line that ends them; 0 for none."""
-        at = first - self._first
+    def _rows(self) -> Iterable[str] | None:
+        """Read rows and the line that ends them; return the rows, None without end."""
+        first = self._at
+        if not self._ends_rows():
+            return self._long_rows()
+        lines = self._lines[first - self._first : self._at - 1 - self._first]
+        rows = ("".join(f"{line}\n" for line in lines),)
+        if not self.structure.envsub:
+            return rows
+        return tuple(self._variables.rows(rows, first + 1, (self._half.side,)))
+
+    def _ends_rows(self) -> bool:
+        """Go behind the line that ends rows; say whether this piece has one."""
         try:
-            end = self._lines.index("\\.", at)
+            end = self._lines.index("\\.", self._at - self._first)
         except ValueError:
-            return ((), 0) if self._last else self._long_rows(first)
-        rows = "".join(f"{row}\n" for row in self._lines[at:end])
-        if self.structure.envsub:
-            rows = "".join(self._variables.rows((rows,), first + 1, (self._half.side,)))
-        return (rows,), self._first + end + 1
+            return False
+        self._at = self._first + end + 1
+        return True
 
-    def _long_rows(self, first: int) -> tuple[Iterable[str], int]:
-        ahead, side = self._ahead(first + 1), (self._half.side,)
-        end = end_of_rows(ahead, first + 1)
-        if not self.structure.envsub or not end:
-            return LongRows(partial(rows_of, ahead)), end
-        rows = LongRows(partial(self._variables.rows, ahead, first + 1, side))
-        for _ in rows:
+    def _long_rows(self) -> Iterable[str] | None:
+        number, sides, variables = self._at + 1, (self._half.side,), self._variables
+        head = "\n".join(self._lines[self._at - self._first :])
+        following = self._pieces.following()
+        place = self._pieces.index, self._lines, self._marks
+        indexes = self._first, self._end, self._at
+        while self._read_piece():
+            self._at = self._first
+            if self._ends_rows():
+                break
+        else:
+            self._pieces.index, self._lines, self._marks = place
+            self._first, self._end, self._at = indexes
+            return None
+        envsub = self.structure.envsub
+
+        def read() -> Iterator[str]:
+            texts = chain((head,), following())
+            return variables.rows(texts, number, sides) if envsub else rows_of(texts)
+
+        for _ in read() if envsub else ():
             pass  # for its faults
-        return rows, end
+        return LongRows(read)
 
     def _add(self, slug: str, statement: Statement, at: int) -> None:
         line, column = statement.locate(at + 1)
@@ -336,8 +358,5 @@ class LineParser:
 
 # Behind a CR that ends the comment for PostgreSQL: more than blanks and comments
 _AFTER_CR = re.compile(r"\r(?=[ \t\f\v]*+[^ \t\f\v\r\-]|[ \t\f\v]*+-(?!-))")
-_SOME = 1000
-"""How many lines are taken at a time: those behind rows of COPY are taken again."""
-
 # A cheap look before the regular expression that reads the whole line
 _STARTS_PLAIN = re.compile("[A-Za-z]").match

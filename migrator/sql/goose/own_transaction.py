@@ -3,8 +3,9 @@ A half of a file that is one `BEGIN … COMMIT`: the transaction of its migratio
 
 goose sends the two as they are: its own transaction ends with that COMMIT, and the
 version row is written behind it. Here the migration's transaction takes their place, so
-that the version row is inside. Any other BEGIN and COMMIT stay where they are, and are
-refused where they would end that transaction.
+that the version row is inside. So does it for one block that ends with COMMIT and has
+no BEGIN, because goose's own stands before it. Any other BEGIN and COMMIT stay where
+they are, and are refused where they would end that transaction.
 """
 
 import re
@@ -38,14 +39,23 @@ class OwnTransaction:
         """Whether all statements up to now are one `BEGIN … COMMIT`."""
         return self._possible and self._ended
 
-    def take(self, statements: Iterable[Statement]) -> None:
-        """Read the next statements of the half."""
+    def take(self, statements: Iterable[Statement], *, block: bool) -> None:
+        """Read the next statements of the half; the first may be a *block*."""
         for statement in statements:
             if not self._possible:
                 return
             if self._started and not self._ended and _is_other(statement.text):
                 continue
-            self._take(statement.text, list(split_statements(statement.text)))
+            found = list(split_statements(statement.text))
+            if block and not self._started:
+                self._look_for_commit(statement.text, found)
+            self._take(statement.text, found)
+
+    def _look_for_commit(self, text: str, found: list[StatementSpan]) -> None:
+        """Take the BEGIN as said before a block that has only a COMMIT, at its end."""
+        if len(found) > 1 and not _BEGINS.match(text, found[0].start):
+            self.begin = "BEGIN"
+            self._started = bool(re.fullmatch(_COMMIT, _said(text, found[-1])))
 
     def without_ends(self, statements: Iterable[Statement]) -> Iterator[Statement]:
         """Yield what *statements*, all of the half, have between BEGIN and COMMIT."""

@@ -6,17 +6,18 @@ direction; what it accepts is accepted with the same statements, unless it would
 something else than what is written.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from migrator.domain.model import Direction, Section, Split, Statement
-from migrator.sql.goose.copy_rows import Ahead, nothing_ahead
+from migrator.sql.goose.encoding import ClientEncoding, bad_characters
 from migrator.sql.goose.faults import BOTH, FaultCollector
 from migrator.sql.goose.hazards import Half
 from migrator.sql.goose.line_parser import LineParser
 from migrator.sql.goose.own_transaction import OwnTransaction
-from migrator.sql.keywords import first_words, may_set_session, stray_dollar
+from migrator.sql.goose.text_pieces import TextPieces, Texts
+from migrator.sql.keywords import may_set_session, stray_dollar
 
 
 if TYPE_CHECKING:
@@ -33,127 +34,143 @@ class Parsed(NamedTuple):
 
 
 def parse(
-    text: str, *, split: Split, environ: Mapping[str, str], findings: FaultCollector
+    texts: Texts, *, split: Split, environ: Mapping[str, str], findings: FaultCollector
 ) -> Parsed:
     """
-    Return the halves of *text*, whose lines end with LF.
+    Return the halves of a file.
 
-    Faults found before, such as a byte order mark, are in *findings* already.
+    The statements of a file that has several pieces are not kept: they are read again
+    with each iteration. Faults found before, such as a byte order mark, are in
+    *findings* already.
+
+    Raises:
+        FileChangedError: The file is being written; also on a later iteration.
     """
-    reader = Reader(split=split, environ=environ, findings=findings)
-    found = reader.read(text, last=True)
-    up, down = (_section(reader, side, found[side]) for side in BOTH)
-    return Parsed(up, down, reader.transaction)
+    return _Check(texts, split, dict(environ), findings).parsed()
 
 
-class Reader:
+def _parser(
+    split: Split,
+    pieces: TextPieces,
+    environ: Mapping[str, str],
+    findings: FaultCollector,
+) -> "LineParser | LexerParser":
+    if split is Split.GOOSE:
+        return LineParser(pieces, environ, findings)
+    from migrator.sql.goose.lexer_parser import LexerParser  # noqa: PLC0415 - not goose's
+
+    return LexerParser(pieces, environ, findings)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LargeStatements:
     """
-    Reads one file piece by piece; faults gather in *findings*.
+    The statements of one half of a large file, which is read for each iteration.
+
+    Raises:
+        FileChangedError: On iteration, as soon as the content is not what it was.
+    """
+
+    texts: Texts
+    split: Split
+    environ: Mapping[str, str]
+    side: Direction
+    count: int
+    """How many there are in the file, BEGIN and COMMIT included."""
+
+    own: OwnTransaction | None = None
+    """The BEGIN and the COMMIT that are left out."""
+
+    def __len__(self) -> int:
+        return self.count - (self.own.hidden if self.own else 0)
+
+    def __iter__(self) -> Iterator[Statement]:
+        return self.own.without_ends(self._all()) if self.own else self._all()
+
+    def _all(self) -> Iterator[Statement]:
+        unheard = FaultCollector("")  # they were found when the file was loaded
+        parser = _parser(self.split, TextPieces(self.texts), self.environ, unheard)
+        left = self.count
+        for _ in parser.batches():
+            found = {side: half.take() for side, half in parser.halves.items()}
+            yield from found[self.side]
+            left -= len(found[self.side])
+            if not left:
+                return
+
+
+class _Check:
+    """
+    Reads one file and finds its faults.
 
     A half that is one `BEGIN … COMMIT` comes with both: see `own_transaction`.
     """
 
     def __init__(
         self,
-        *,
+        texts: Texts,
         split: Split,
         environ: Mapping[str, str],
         findings: FaultCollector,
-        ahead: Ahead = nothing_ahead,
-        again: bool = False,
     ) -> None:
-        """Read for the first time, or *again*, when the faults are known."""
-        self._parser = _parser(split, environ, findings, ahead)
-        self.findings = findings
-        self._again = again
-        self._unsendable = False
-        self._ascii = True
+        self._texts = texts
+        self._split = split
+        self._environ = environ
+        self._findings = findings
+        self._pieces = TextPieces(texts)
+        self._parser = _parser(split, self._pieces, environ, findings)
+        self._structure = self._parser.structure
         self._encodings = {side: ClientEncoding() for side in BOTH}
         self._own = {side: OwnTransaction() for side in BOTH}
         self._sessions: dict[Direction, SessionEffects] = {}
         """Of the halves in which something may set up the session."""
 
-        self._count = 0
-        """How many statements Up has."""
+        self._kept: dict[Direction, list[Statement]] = {side: [] for side in BOTH}
+        self._counts = dict.fromkeys(BOTH, 0)
 
-    @property
-    def transaction(self) -> bool:
-        """Return the file's flag; it is final when the last piece is read."""
-        return self._parser.structure.transaction
+    def parsed(self) -> Parsed:
+        """Read all of the file."""
+        for _ in self._parser.batches():
+            for side, half in self._parser.halves.items():
+                self._check(half)
+                self._counts[side] += len(half.statements)
+                found = half.take()
+                if len(self._texts) == 1:
+                    self._kept[side] = found
+        self._finish()
+        up, down = (self._section(side) for side in BOTH)
+        return Parsed(up, down, self._structure.transaction)
 
-    @property
-    def held(self) -> int:
-        """Return how many characters are read again with the next piece."""
-        return self._parser.held
-
-    def read(self, text: str, *, last: bool) -> dict[Direction, list[Statement]]:
-        """
-        Return the statements that are complete with the next piece of the file.
-
-        A piece is whole lines, unless it is the *last*; they end with LF.
-        """
-        self._parser.feed(text, last=last)
-        halves = self._parser.halves
-        if not self._again:
-            self._unsendable = self._unsendable or not is_sendable(text)
-            self._ascii = self._ascii and text.isascii()
-            for half in halves.values():
-                self._check(half, last=last)
-                self._own[half.side].take(half.as_conforming())
-                self._follow_session(half)
-            self._count += len(halves[Direction.UP].statements)
-        if last:
-            self._finish()
-        return {side: half.take() for side, half in halves.items()}
-
-    def _finish(self) -> None:
-        for side in BOTH:
-            if self.own_transaction(side):
-                self.findings.drop_conditional("ends_transaction", side)
-            # a line that could not be expanded has its dollars still
-            unexpanded = self.findings.lines(side, "envsub")
-            self.findings.drop({"envsub_dollar"}, side, unexpanded)
-            if self.findings.lines(side, "envsub_dollar"):
-                self.findings.drop_conditional("ends_transaction", side)
-                self.findings.drop(_AFTER_DOLLAR, side)
-        self.findings.decide(transaction=self.transaction)
-        self._check_empty()
-        for side, session in self._sessions.items():
-            for left in session.left:
-                self.findings.warn(
-                    "session_left",
-                    left.line,
-                    left.column,
-                    sides=(side,),
-                    what=left.what,
-                    who=left.who,
-                    remedy=left.remedy,
-                )
-
-    def _check_empty(self) -> None:
-        own = self.own_transaction(Direction.UP)
-        if self._again or self._count > (own.hidden if own else 0):
-            return
-        if not self.findings.of(Direction.UP):
-            line = self._parser.structure.up_line
-            self.findings.warn("no_statement", line, 1, sides=(Direction.UP,))
-
-    def own_transaction(self, side: Direction) -> OwnTransaction | None:
-        """Return the `BEGIN … COMMIT` that is all of a half; final as the flag is."""
-        own = self._own[side]
-        return own if self.transaction and own.is_whole_half else None
-
-    def _check(self, half: Half, *, last: bool) -> None:
-        final = last or not self.transaction
-        transaction = self.transaction if final else None
-        half.check(self.findings, transaction=transaction, last=last)
-        parser = self._parser
-        if self._unsendable or parser.structure.expands or parser.in_rows:
+    def _check(self, half: Half) -> None:
+        last, transaction = self._pieces.is_last, self._structure.transaction
+        # NO TRANSACTION may still come
+        known = transaction if last or not transaction else None
+        half.check(self._findings, transaction=known, last=last)
+        if not self._pieces.is_sendable or self._structure.expands:
             for slug, line, column in bad_characters(half.statements):
-                self.findings.add(slug, line, column, sides=(half.side,))
-        self._check_encoding(half)
-        if parser.structure.expands:
+                self._findings.add(slug, line, column, sides=(half.side,))
+        if not self._pieces.is_ascii or len(self._texts) > 1 or self._structure.expands:
+            self._check_encoding(half)
+        if self._structure.expands:
             self._check_dollars(half)
+        self._own[half.side].take(half.as_conforming(), block=half.starts_with_block)
+        self._follow_session(half)
+
+    def _check_dollars(self, half: Half) -> None:
+        """Note each statement with a `$` that variables have left over."""
+        for statement in half.statements:
+            at = stray_dollar(statement.text)
+            if at < 0:
+                continue
+            line, column = statement.locate(at + 1)
+            if self._structure.expands_at(line):
+                self._findings.add("envsub_dollar", line, column, sides=(half.side,))
+
+    def _check_encoding(self, half: Half) -> None:
+        for name, line, column in self._encodings[half.side].misread(half.statements):
+            self._findings.add(
+                "client_encoding", line, column, sides=(half.side,), said=name
+            )
 
     def _follow_session(self, half: Half) -> None:
         statements = half.as_conforming()
@@ -165,128 +182,55 @@ class Reader:
             self._sessions[half.side] = SessionEffects()
         self._sessions[half.side].take(statements)
 
-    def _check_dollars(self, half: Half) -> None:
-        """Note each statement with a `$` that variables have left over."""
-        for statement in half.statements:
-            at = stray_dollar(statement.text)
-            if at < 0:
-                continue
-            line, column = statement.locate(at + 1)
-            if self._parser.structure.expands_at(line):
-                self.findings.add("envsub_dollar", line, column, sides=(half.side,))
+    def _finish(self) -> None:
+        for side in BOTH:
+            self._drop_consequences(side)
+        self._findings.decide(transaction=self._structure.transaction)
+        own = self._own_transaction(Direction.UP)
+        size = self._counts[Direction.UP] - (own.hidden if own else 0)
+        if not size and not self._findings.of(Direction.UP):
+            line = self._structure.up_line
+            self._findings.warn("no_statement", line, 1, sides=(Direction.UP,))
+        for side, session in self._sessions.items():
+            for left in session.left:
+                self._findings.warn(
+                    "session_left",
+                    left.line,
+                    left.column,
+                    sides=(side,),
+                    what=left.what,
+                    who=left.who,
+                    remedy=left.remedy,
+                )
 
-    def _check_encoding(self, half: Half) -> None:
-        if self._ascii and not self._parser.structure.expands:
-            return
-        for name, line, column in self._encodings[half.side].misread(half.statements):
-            self.findings.add(
-                "client_encoding", line, column, sides=(half.side,), said=name
-            )
+    def _drop_consequences(self, side: Direction) -> None:
+        if self._own_transaction(side):
+            self._findings.drop_conditional("ends_transaction", side)
+        # a line that could not be expanded has its dollars still
+        unexpanded = self._findings.lines(side, "envsub")
+        self._findings.drop({"envsub_dollar"}, side, unexpanded)
+        if self._findings.lines(side, "envsub_dollar"):
+            self._findings.drop_conditional("ends_transaction", side)
+            self._findings.drop(_AFTER_DOLLAR, side)
+
+    def _own_transaction(self, side: Direction) -> OwnTransaction | None:
+        """Return the `BEGIN … COMMIT` that is all of a half; final as the flag is."""
+        own = self._own[side]
+        return own if self._structure.transaction and own.is_whole_half else None
+
+    def _section(self, side: Direction) -> Section:
+        own, found = self._own_transaction(side), self._kept[side]
+        large = LargeStatements(
+            self._texts, self._split, self._environ, side, self._counts[side], own
+        )
+        kept = tuple(own.without_ends(found) if own else found)
+        return Section(
+            large if len(self._texts) > 1 and len(large) else kept,
+            self._findings.of(side),
+            begin=own.begin if own else "BEGIN",
+            warnings=self._findings.warnings_of(side),
+        )
 
 
 _AFTER_DOLLAR = ("merged", "split_inside", "unclosed", "unfinished")
 """What the text of a body, read as if it were outside, leads to."""
-
-
-def _section(reader: Reader, side: Direction, found: list[Statement]) -> Section:
-    findings, own = reader.findings, reader.own_transaction(side)
-    return Section(
-        tuple(own.without_ends(found) if own else found),
-        findings.of(side),
-        begin=own.begin if own else "BEGIN",
-        warnings=findings.warnings_of(side),
-    )
-
-
-def _parser(
-    split: Split, environ: Mapping[str, str], findings: FaultCollector, ahead: Ahead
-) -> "LineParser | LexerParser":
-    match split:
-        case Split.GOOSE:
-            return LineParser(environ, findings, ahead)
-        case Split.POSTGRES:
-            from migrator.sql.goose.lexer_parser import LexerParser  # noqa: PLC0415 - not goose's
-
-            return LexerParser(environ, findings, ahead)
-        case _:
-            assert_never(split)
-
-
-def is_sendable(text: str) -> bool:
-    """Say whether *text* holds neither a NUL nor bytes that are not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
-
-
-def bad_characters(statements: Iterable[Statement]) -> Iterator[tuple[str, int, int]]:
-    """Yield slug, line and column of what cannot be sent, one for each statement."""
-    for statement in statements:
-        if match := _UNSENDABLE.search(statement.text):
-            yield _slug(match), *statement.locate(match.start() + 1)
-        else:
-            yield from _in_rows(statement)
-
-
-def _in_rows(statement: Statement) -> Iterator[tuple[str, int, int]]:
-    line = statement.locate(len(statement.text))[0] + 1
-    for rows in statement.data or ():
-        match = None if is_sendable(rows) else _UNSENDABLE.search(rows)
-        if match is not None:
-            before = rows[: match.start()]
-            column = match.start() - before.rfind("\n")
-            yield _slug(match), line + before.count("\n"), column
-            return
-        line += rows.count("\n")
-
-
-# SQL_ASCII converts nothing; the others are names of UTF-8 (encnames.c)
-_SAME = {"utf8", "unicode", "default", "sqlascii"}
-
-
-_SETS = re.compile(
-    r"set\s+(?:session\s+|local\s+)?(?:client_encoding\s*(?:=|\bto\b)|names\b)"
-    r"\s*['\"]?([\w-]+)",
-    re.IGNORECASE,
-)
-
-
-class ClientEncoding:
-    """The encoding that one direction of a file has set, piece by piece."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        """As the file writes it; empty while it is UTF-8."""
-
-    def misread(
-        self, statements: Iterable[Statement]
-    ) -> Iterator[tuple[str, int, int]]:
-        """
-        Yield the encoding, line and column of the first character that suffers.
-
-        A file is sent as it is read, which is UTF-8. Where it has set another encoding
-        before, the server takes each byte of `ä` for a character of its own.
-        """
-        for statement in statements:
-            if self._name and (match := _NON_ASCII.search(statement.text)):
-                yield self._name, *statement.locate(match.start() + 1)
-                return
-            if self._name and any(not rows.isascii() for rows in statement.data or ()):
-                yield self._name, *statement.locate(len(statement.text))
-                return
-            match = _SETS.search(statement.text)
-            if match and first_words(statement.text, limit=1) == ["set"]:
-                same = re.sub(r"[\W_]", "", match[1]).lower() in _SAME
-                self._name = "" if same else match[1]
-
-
-_NON_ASCII = re.compile(r"[^\x00-\x7f]")
-
-
-_UNSENDABLE = re.compile("[\0\udc80-\udcff]")
-
-
-def _slug(match: re.Match[str]) -> str:
-    return "nul" if match.group() == "\0" else "invalid_utf8"

@@ -1,7 +1,6 @@
 """A file's text with its variables expanded, and the way back to the file's lines."""
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from migrator.domain.model import Statement
@@ -49,23 +48,6 @@ class SourceMap:
         text = self.text[start:] + more.text
         return SourceMap(text, marks, self._file_line(number), lines), at - start
 
-    def start_of(self, line: int) -> int:
-        """Return where the file's *line* starts; the end when it comes later."""
-        number = line - self._first
-        if self._lines is not None:
-            number = bisect_left(self._lines, line)
-        start = 0
-        for _ in range(number):
-            start = self.text.find("\n", start) + 1
-            if not start:
-                return len(self.text)
-        return start
-
-    def line_at(self, start: int) -> int:
-        """Return the file's line that starts at *start*; 0 when none does."""
-        line = self._file_line(self._number_at(start))
-        return line if self.start_of(line) == start else 0
-
     @property
     def is_straight(self) -> bool:
         """Whether the lines of the text are surely those of the file."""
@@ -90,9 +72,7 @@ class SourceMap:
         column = start - self.text.rfind("\n", 0, start)
         return Statement(text, self._number_at(start) + self._first, column)
 
-    def statement(
-        self, pieces: list[tuple[int, int]], *, data: Iterable[str] | None = None
-    ) -> Statement:
+    def statement(self, pieces: list[tuple[int, int]]) -> Statement:
         """
         Return the statement made of *pieces*, without the blanks at its end.
 
@@ -103,7 +83,7 @@ class SourceMap:
         line, column = self.place(start)
         simple = len(pieces) == 1 and self._lines is None
         jumps = () if simple else self._jumps(pieces, text.count("\n"))
-        return Statement(text, line, column, jumps, data)
+        return Statement(text, line, column, jumps)
 
     def _jumps(
         self, pieces: list[tuple[int, int]], height: int
@@ -146,33 +126,32 @@ class Expander:
     def __init__(
         self, environ: Mapping[str, str], line: int = 1, *, on: bool = False
     ) -> None:
-        self.line = line
-        """The file's number of the next line."""
-
         self.failures: list[Failure] = []
         self.unset: list[Failure] = []
         """The variables that are empty because they are not set, by their names."""
 
+        self.expands = on
+        """Whether variables were expanded anywhere."""
+
         self._environ = environ
+        self._line = line
+        """The file's number of the next line."""
+
         self._on = on
-        self._switches = [(0, on)]
-        """The lines after which the state changed."""
 
-    @property
-    def expands(self) -> bool:
-        """Say whether variables were expanded anywhere."""
-        return self._on or len(self._switches) > 1
+    def copy(self) -> "Expander":
+        """Return what expands the rest of the file once more."""
+        return Expander(self._environ, self._line, on=self._on)
 
-    def at(self, line: int) -> "Expander":
-        """Return what expands the file from *line* on, which was read before."""
-        index = bisect_left(self._switches, (line,)) - 1
-        return Expander(self._environ, line, on=self._switches[index][1])
+    def texts(self, texts: Iterable[str]) -> Iterator[str]:
+        """Yield the next pieces of the file with their variables expanded."""
+        return (self.feed(text).text for text in texts)
 
     def feed(self, text: str) -> SourceMap:
         """Return the next lines of the file with their variables expanded."""
-        first = self.line
+        first = self._line
         marks = list(find_marks(text, first))
-        self.line += text.count("\n")
+        self._line += text.count("\n")
         if self._on or any(_switched(mark, on=False) for mark in marks):
             return self._expanded(text, first, marks)
         return SourceMap(text, marks, first)
@@ -187,19 +166,14 @@ class Expander:
             mark = by_line.get(number)
             if mark is not None:
                 starts[number] = at
-                self._switch(mark)
+                self._on = _switched(mark, on=self._on)
+                self.expands = self.expands or self._on
             new = self._expand(line, number) if self._on and mark is None else line
             expanded.append(new)
             numbers.extend([number] * (new.count("\n") + 1))
             at += len(new) + 1
         moved = [_moved(mark, starts[mark.line]) for mark in marks]
         return SourceMap("\n".join(expanded), moved, first, numbers)
-
-    def _switch(self, mark: Mark) -> None:
-        on = _switched(mark, on=self._on)
-        if on is not self._on:
-            self._on = on
-            self._switches.append((mark.line, on))
 
     def _expand(self, line: str, number: int) -> str:
         from migrator.sql.goose.envsub import SubstitutionError, expand  # noqa: PLC0415 - rare

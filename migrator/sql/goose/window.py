@@ -1,10 +1,12 @@
-"""What a parser sees of a file that comes piece by piece."""
+"""What the lexer's parser sees of a file: as much text as it needs to be certain."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
+from migrator.sql.backslashes import may_set_escapes
 from migrator.sql.goose.annotations import Mark
-from migrator.sql.goose.copy_rows import Ahead, LongRows, find_end, rows_of
 from migrator.sql.goose.source_map import Expander, SourceMap
+from migrator.sql.goose.text_pieces import LongRows, TextPieces, find_end, rows_of
 
 
 class UncertainError(Exception):
@@ -14,32 +16,18 @@ class UncertainError(Exception):
 class Window:
     """The text that is there and not read yet, with the marks in it."""
 
-    def __init__(self, environ: Mapping[str, str], ahead: Ahead) -> None:
-        self._ahead = ahead
+    def __init__(self, pieces: TextPieces, environ: Mapping[str, str]) -> None:
+        self._pieces = pieces
         self._expander = Expander(environ)
         self._source = SourceMap("", [], 1)
         self._text = ""
         self._at = self._end = 0
-        self._last = False
         self._marks: list[Mark] = []
         self._passed = 0
         """How many marks lie behind."""
 
-        self._skips = False
-        """There is more than comments before Up: the next annotation is awaited."""
-
-        self._rows_end = 0
-        """The last line of rows that are not kept."""
-
-    @property
-    def held(self) -> int:
-        """How many characters must come again with the next piece."""
-        return self._end - self._at
-
-    @property
-    def in_rows(self) -> bool:
-        """Say whether the next piece starts with rows of the last statement."""
-        return bool(self._rows_end)
+        self._settings = False
+        """Whether a statement may change how strings are read."""
 
     @property
     def _mark(self) -> Mark | None:
@@ -57,49 +45,46 @@ class Window:
         Raises:
             UncertainError: It is not.
         """
-        if not (certain or self._last):
+        if not (certain or self._pieces.is_last):
             raise UncertainError
 
-    def _extend(self, text: str, *, last: bool) -> None:
-        """Take the next piece; what is read falls out of sight."""
-        more = self._expander.feed(text)
-        self._source, at = self._source.joined(self._at, more)
+    def _extend(self) -> None:
+        """Drop the text that was read, and add pieces: as much as is there, or more."""
+        texts: list[str] = []
+        size = 0
+        while not self._pieces.is_last and size <= self._end - self._at:
+            texts.append(self._pieces.read())
+            size += len(texts[-1])
+        more = self._expander.feed("".join(texts))
+        self._source, self._at = self._source.joined(self._at, more)
         self._text, self._marks = self._source.text, self._source.marks
-        self._end, self._passed, self._last = len(self._text), 0, last
-        self._at = self._first(at)
+        self._end, self._passed = len(self._text), 0
+        self._settings = self._settings or may_set_escapes(self._text)
 
-    def _first(self, at: int) -> int:
-        """Return where to read on: behind rows, or behind what stands before Up."""
-        if self._rows_end:
-            at = self._source.start_of(self._rows_end + 1)
-            self._rows_end = self._rows_end if at == self._end else 0
-            self._pass(at)
-        if self._skips:
-            self._skips = not self._marks
-            at = self._marks[0].start if self._marks else self._end
-        return at
+    def _rows(self, start: int) -> tuple[Iterable[str], int]:
+        """Return the rows from *start* on, and where text follows; -1 for no end."""
+        end = find_end(self._text, start)
+        if end >= 0:
+            return (self._text[start:end],), self._pass_line(end)
+        head, expander = self._text[start:], self._expander.copy()
+        following = self._pieces.following()
+        while end < 0 and not self._pieces.is_last:
+            self._at = self._end
+            self._extend()
+            end = find_end(self._text)
+        rows = LongRows(
+            lambda: rows_of(chain((head,), expander.copy().texts(following())))
+        )
+        return rows, self._pass_line(end) if end >= 0 else -1
 
-    def _rows_from(self, start: int) -> tuple[LongRows, int]:
-        """
-        Return the rows that start there, and the line that ends them; 0 for none.
+    def _pass_line(self, at: int) -> int:
+        """Pass the line from *at* on; return where the next one starts."""
+        end = min(line_end(self._text, at) + 1, self._end)
+        self._pass(end)
+        return end
 
-        Raises:
-            UncertainError: They start or end within what a variable holds.
-        """
-        line = self._source.line_at(start)
-        self._certainly(line)
-        rows = LongRows(lambda: rows_of(source.text for source in self._from(line)))
-        return rows, self._end_of_rows(line)
 
-    def _from(self, line: int) -> Iterator[SourceMap]:
-        return map(self._expander.at(line).feed, self._ahead(line))
-
-    def _end_of_rows(self, line: int) -> int:
-        for source in self._from(line):
-            at = find_end(source.text)
-            if at >= 0:
-                end, rest = source.line_at(at), source.text.find("\n", at) + 1
-                whole = rest in {0, len(source.text)} or source.line_at(rest)
-                self._certainly(end and whole)
-                return end
-        return 0
+def line_end(text: str, at: int) -> int:
+    """Return where the line that holds a place of *text* ends."""
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end

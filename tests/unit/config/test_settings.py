@@ -6,8 +6,9 @@ from typing import get_args
 
 import pytest
 
+from migrator.config.arguments import Command
 from migrator.config.environment import service_links
-from migrator.config.settings import Command, Settings, read_settings
+from migrator.config.settings import Settings, read_settings
 from migrator.config.types import Duration
 from migrator.domain.model import OnProblem, Split
 from migrator.errors import UsageError

@@ -4,7 +4,7 @@ import pytest
 
 from migrator.domain.backoff import Backoff
 from migrator.domain.facts import ServerMessage
-from migrator.engine.reconnect_policy import Lost, ReconnectPolicy
+from migrator.engine.reconnect_policy import Lost, Position, ReconnectPolicy
 from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
     ConnectionLostError,
@@ -36,15 +36,15 @@ class Clock:
 
 def losses(total_s: float = 1000) -> ReconnectPolicy:
     """Those of one run, with pauses of 0 s, 0.5 to 1 s, 1 to 2 s and so on."""
-    return ReconnectPolicy(WaitBudget(Backoff(total_s=total_s, first_s=1, most_s=100)))
+    return ReconnectPolicy(WaitBudget(Backoff(total_s=total_s, initial_s=1, max_s=100)))
 
 
 def test_pauses_grow_at_one_step_and_start_again_at_the_next() -> None:
     """A step that is done says that the server is well."""
-    met = losses()
+    policy = losses()
     least = {(0, 1): 0, (0, 2): 0.5, (0, 3): 1, (0, 4): 2, (1, 1): 0, (1, 2): 0.5}
 
-    pauses = {at: met.delay(LOST, done=at[0], going=False, taken=False) for at in least}
+    pauses = {at: policy.delay(LOST, Position(at[0], executing=False)) for at in least}
 
     assert {at: least[at] <= pauses[at] <= 2 * least[at] for at in least} == (
         dict.fromkeys(least, True)
@@ -53,44 +53,44 @@ def test_pauses_grow_at_one_step_and_start_again_at_the_next() -> None:
 
 def test_three_sessions_that_die_at_one_step_end_the_run() -> None:
     """Each step counts by itself, and what dies before or between steps does not."""
-    met = losses()
-    for done, going in ((0, True), (0, True), (1, True), (1, False), (1, True)):
-        met.delay(LOST, done=done, going=going, taken=False)
+    policy = losses()
+    for done, executing in ((0, True), (0, True), (1, True), (1, False), (1, True)):
+        policy.delay(LOST, Position(done, executing=executing))
 
     with pytest.raises(ConnectionLostError, match="that was attempt 3"):
-        met.delay(LOST, done=1, going=True, taken=False)
+        policy.delay(LOST, Position(1, executing=True))
 
 
 @pytest.mark.parametrize(
-    ("before", "error", "going"),
+    ("before", "error", "executing"),
     [([], BUSY, False), ([LOST], BUSY, True), ([], STOLEN, True)],
 )
 def test_what_another_session_does_not_heal_ends_the_run(
-    before: list[Lost], error: Lost, *, going: bool
+    before: list[Lost], error: Lost, *, executing: bool
 ) -> None:
     """A table of ours that is locked, unless a lost session may lock it; a theft."""
-    met = losses()
+    policy = losses()
     for each in before:
-        met.delay(each, done=0, going=False, taken=False)
+        policy.delay(each, Position(0, executing=False))
 
     with pytest.raises(MigratorError) as caught:
-        met.delay(error, done=0, going=going, taken=False)
+        policy.delay(error, Position(0, executing=executing))
 
     assert caught.value is error
 
 
 def test_a_lost_session_may_still_lock_our_table() -> None:
     """Then another session is tried."""
-    met = losses()
-    met.delay(LOST, done=0, going=True, taken=False)
+    policy = losses()
+    policy.delay(LOST, Position(0, executing=True))
 
-    pause = met.delay(BUSY, done=0, going=False, taken=False)
+    pause = policy.delay(BUSY, Position(0, executing=False))
 
     assert 0.5 <= pause <= 1
 
 
 @pytest.mark.parametrize(
-    ("error", "taken", "ended", "text"),
+    ("error", "applied_any", "ended", "text"),
     [
         (LOST, True, ConnectionLostError, "while running 1.sql: gone; what was not"),
         (UNAVAILABLE, True, UnavailableError, "no connection within 1 s: gone"),
@@ -103,11 +103,13 @@ def test_a_wait_budget_that_is_spent_ends_the_run(
     ended: type[MigratorError],
     text: str,
     *,
-    taken: bool,
+    applied_any: bool,
 ) -> None:
     """With what was met; where something was taken, as a lost connection."""
     with pytest.raises(ended) as caught:
-        losses(total_s=0).delay(error, done=0, going=True, taken=taken)
+        losses(total_s=0).delay(
+            error, Position(0, executing=True, applied_any=applied_any)
+        )
 
     assert type(caught.value) is ended
     assert text in str(caught.value)
@@ -116,14 +118,14 @@ def test_a_wait_budget_that_is_spent_ends_the_run(
 def test_a_session_that_is_not_replaced_is_reported_with_the_reason() -> None:
     """Both are in the error: what was lost, and why there is no other one."""
     clock = Clock()
-    allowance = WaitBudget(Backoff(total_s=60), clock=clock)
-    met = ReconnectPolicy(allowance)
-    met.delay(LOST, done=0, going=True, taken=True)
-    with allowance.waiting():
+    budget = WaitBudget(Backoff(total_s=60), clock=clock)
+    policy = ReconnectPolicy(budget)
+    policy.delay(LOST, Position(0, executing=True, applied_any=True))
+    with budget.waiting():
         clock.now += 61
 
     with pytest.raises(ConnectionLostError) as caught:
-        met.delay(UNAVAILABLE, done=0, going=False, taken=True)
+        policy.delay(UNAVAILABLE, Position(0, executing=False, applied_any=True))
 
     assert str(caught.value) == (
         "the connection was lost while running 1.sql: gone; no other one within 61 s:"

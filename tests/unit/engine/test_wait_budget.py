@@ -17,7 +17,7 @@ class Clock:
 def test_only_waiting_spends() -> None:
     """Time that passes outside of a wait is the run's own."""
     clock = Clock()
-    allowance = WaitBudget(Backoff(total_s=60, most_s=5), spent_s=10, clock=clock)
+    allowance = WaitBudget(Backoff(total_s=60, max_s=5), spent_s=10, clock=clock)
 
     clock.now += 1000
     with allowance.waiting():
@@ -26,13 +26,13 @@ def test_only_waiting_spends() -> None:
     clock.now += 1000
 
     assert (within, allowance.spent_s) == (30, 30)
-    assert allowance.remaining == Backoff(total_s=30, most_s=5)
+    assert allowance.remaining == Backoff(total_s=30, max_s=5)
 
 
 def test_delays_end_with_the_budget() -> None:
     """The first attempt comes at once; what other waits take counts too."""
     clock = Clock()
-    allowance = WaitBudget(Backoff(total_s=10, first_s=1, most_s=4), clock=clock)
+    allowance = WaitBudget(Backoff(total_s=10, initial_s=1, max_s=4), clock=clock)
     delays = allowance.delays()
 
     first, second = next(delays), next(delays)
@@ -47,7 +47,7 @@ def test_delays_end_with_the_budget() -> None:
 def test_what_the_first_attempt_waits_counts() -> None:
     """An attempt that has spent all of it is the last one."""
     clock = Clock()
-    allowance = WaitBudget(Backoff(total_s=10, first_s=1, most_s=4), clock=clock)
+    allowance = WaitBudget(Backoff(total_s=10, initial_s=1, max_s=4), clock=clock)
     delays = allowance.delays()
 
     first = next(delays)

@@ -5,7 +5,7 @@ import pytest
 from migrator.errors import BrokenAnswerError
 from migrator.pg.connection.session import Answers
 from migrator.pg.tracking.snapshot import DatabaseState
-from migrator.pg.tracking.unversioned import NoTrackingStore
+from migrator.pg.tracking.store import NoTrackingStore
 
 
 def test_only_the_schema_is_known() -> None:

@@ -10,13 +10,28 @@ from typing import Any
 import pytest
 
 from migrator.cli import main
+from migrator.domain.facts import Drift, Fault
+from migrator.errors import DriftError, FilesInvalidError
 from migrator.events.base import Event
-from migrator.events.database import ServerNoticed
-from migrator.events.finding import StatementPlanned
+from migrator.events.database import LockContended, ServerNoticed
+from migrator.events.finding import (
+    DriftFound,
+    FileRejected,
+    MigrationListed,
+    StatementPlanned,
+    VersionAwaited,
+    VersionRead,
+)
+from migrator.events.migration import (
+    MigrationApplied,
+    MigrationStarted,
+    StatementFinished,
+)
 from migrator.events.run import PlanMade, RunCrashed
 from migrator.report.log import log_to
 from migrator.report.redact import Redactor
 from migrator.report.schema import all_events
+from migrator.report.summary import RunSummary
 from tests.helpers.support import write
 
 
@@ -41,10 +56,16 @@ RUDE = f"a{ACTING}\x1b[2J\x1b]0;title\x07\r\nerror: forged\x9b31mz"
 OWN = re.compile(r"\x1b\[(31|33|2|0)?m|\r\x1b\[K")
 
 
-def shown(event: Event, stream: io.StringIO | None = None) -> str:
-    """What an event looks like; our own colours left out."""
+def shown(
+    *events: Event, stream: io.StringIO | None = None, level: str = "debug"
+) -> str:
+    """What events look like; our own colours left out."""
     stream = stream or Screen()
-    log_to(stream, console=True, level="debug", redactor=Redactor(), run_id="")(event)
+    tell = log_to(
+        stream, log_format="console", level=level, redactor=Redactor(), run_id=""
+    )
+    for event in events:
+        tell(event)
     return OWN.sub("", stream.getvalue())
 
 
@@ -85,7 +106,7 @@ def test_foreign_text_moves_no_cursor_and_makes_no_line(kind: type[Event]) -> No
 
 def test_it_is_the_same_in_a_file() -> None:
     """Console format without a terminal has no colours of ours either."""
-    text = shown(filled(ServerNoticed), io.StringIO())
+    text = shown(filled(ServerNoticed), stream=io.StringIO())
 
     assert "\x1b" not in text
     assert text.count("\n") == 1
@@ -99,7 +120,7 @@ def test_what_becomes_of_a_character(character: str) -> None:
 
     kept = {"\n": "a\nb", "\t": "a       b"}.get(character, f"a{escape}b")
 
-    assert shown(event) == f"run.crashed  traceback={kept}\n"
+    assert shown(event) == f"{kept}\n"
     assert unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"}
 
 
@@ -128,13 +149,116 @@ def test_a_planned_statement_keeps_its_line_breaks_and_nothing_else() -> None:
 
 def test_our_own_line_breaks_stay() -> None:
     """A sentence of several lines."""
-    event = PlanMade(
-        version=1, target=2, pending=("2\r.sql",), apart={"2\r.sql": "w\n"}
+    event = MigrationListed(version=1, path="1\r.sql", state="x\n", applied_at=None)
+
+    assert shown(event).splitlines()[1:] == [
+        "x\\n      -                     1               1\\r.sql"
+    ]
+
+
+def test_faults_are_shown_once() -> None:
+    """What is listed is not repeated at the end; a drift stops a run in the same way."""
+    fault = Fault(path="2_b.sql", line=1, column=1, slug="bom", message="m")
+    error = FilesInvalidError((fault, fault))
+    drift = Drift(version=1, path="1_a.sql", applied="x", found="y")
+
+    files = shown(
+        *(FileRejected(**fault._asdict()) for fault in error.faults),
+        RunSummary("up").verdict(error, duration_s=1),
+    )
+    drifted = shown(
+        DriftFound(**drift._asdict()),
+        RunSummary("up").verdict(DriftError((drift,)), duration_s=1),
     )
 
-    assert shown(event) == (
-        "1 to run, from version 1 to 2\nwaits for its answers: 2\\r.sql: w\\n\n"
+    assert files.splitlines() == [
+        "error: 2_b.sql:1:1: m",
+        "error: 2_b.sql:1:1: m",
+        "error: 2 faults, listed above",
+        "exit 10 (files_invalid), not retryable; 1.0 s",
+    ]
+    assert drifted.splitlines()[1:] == [
+        "error: 1 changed file, listed above",
+        "exit 12 (drift), not retryable; 1.0 s",
+    ]
+
+
+def test_the_table_has_one_head_and_its_totals() -> None:
+    """`status` counts what it has listed."""
+    listed = [
+        MigrationListed(version=version, path="x", state=state, applied_at=None)
+        for version, state in ((1, "applied"), (2, "pending"), (3, "pending"))
+    ]
+
+    lines = shown(
+        *listed, RunSummary("status").verdict(None, duration_s=1)
+    ).splitlines()
+
+    assert [line.split()[0] for line in lines[:-1]] == [
+        "STATE",
+        "applied",
+        "pending",
+        "pending",
+    ]
+    assert lines[-1] == "1 applied, 2 pending, 1.0 s"
+
+
+def test_what_comes_again_is_progress_on_a_terminal_and_one_line_in_a_file() -> None:
+    """The first is kept; later ones that differ in times alone take one line's place."""
+    waiting = [VersionAwaited(current=1, missing=(2,), next_attempt_s=1)] * 3
+    locked = [LockContended(waited_s=n, holder="pid 7, idle for 9 s") for n in (1, 2)]
+    first, second = (
+        f"waiting for another migrator for {n}.0 s: pid 7, idle for 9 s" for n in (1, 2)
     )
+    awaited = "at version 1; waiting for 1 migration: 2"
+
+    terminal = shown(*waiting, *locked)
+    file = shown(*waiting, *locked, stream=io.StringIO())
+
+    assert terminal == f"{awaited}\n{awaited}{awaited}{first}\n{second}"
+    assert file == f"{awaited}\n{first}\n{second}\n"
+
+
+def test_what_runs_now_is_shown_on_a_terminal_with_its_number_in_the_plan() -> None:
+    """Also how many of its statements are done, which the log's level leaves out."""
+    name: dict[str, Any] = {"version": 2, "path": "2_b.sql"}
+    plan = PlanMade(
+        version=0, target=2, pending=("1_a.sql", "2_b.sql"), not_pipelined={}
+    )
+    first = MigrationApplied(
+        version=1, path="1_a.sql", statements=1, current=1, duration_s=1
+    )
+    start = MigrationStarted(**name, direction="up", statements=3, transaction=True)
+    statement = StatementFinished(
+        **name, line=3, statement=2, command="SELECT 1", duration_s=0
+    )
+
+    terminal = shown(plan, first, start, statement, level="info")
+    file = shown(plan, first, start, statement, level="info", stream=io.StringIO())
+
+    assert terminal.splitlines()[2] == "[2/2] 2_b.sql[2/2] 2_b.sql  2 of 3 statements"
+    assert file.splitlines() == [
+        "2 migrations to run, version 0 → 2",
+        "applied   1_a.sql  (1 statement, 1.0 s)",
+    ]
+
+
+def test_plain_separates_the_answer_from_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A script reads a bare number, or a table; a person sees why there is none."""
+    stdout = io.StringIO()
+    tell = log_to(
+        stdout, log_format="plain", level="info", redactor=Redactor(), run_id=""
+    )
+
+    for event in (
+        VersionRead(version=7),
+        RunSummary("version").verdict(None, duration_s=1),
+    ):
+        tell(event)
+
+    assert (stdout.getvalue(), capsys.readouterr().err) == ("7\n", "done in 1.0 s\n")
 
 
 @pytest.mark.parametrize(

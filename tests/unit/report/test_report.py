@@ -71,7 +71,9 @@ def test_secrets_are_masked_at_any_depth() -> None:
 def test_the_verdict_of_a_success() -> None:
     """The totals of the run."""
     tally = RunSummary("up")
-    tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), apart={}))
+    tally.see(
+        PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), not_pipelined={})
+    )
     for version in (2, 3):
         tally.see(
             MigrationApplied(
@@ -99,7 +101,9 @@ def test_the_verdict_of_a_success() -> None:
 def test_the_verdict_of_a_failure() -> None:
     """What broke, where, and what was done before."""
     tally = RunSummary("up")
-    tally.see(PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), apart={}))
+    tally.see(
+        PlanMade(version=1, target=3, pending=("2_b.sql", "3_c.sql"), not_pipelined={})
+    )
 
     verdict = tally.verdict(failed(), duration_s=1)
 

@@ -12,9 +12,10 @@ from hypothesis import given, strategies as st
 from migrator.domain.model import Split
 from migrator.errors import FilesInvalidError
 from migrator.source.archive import members
+from migrator.source.content import PIECE
 from migrator.source.discover import find_migrations
-from migrator.source.load import LARGE, load
-from migrator.source.parse import parse_file
+from migrator.source.load import load
+from tests.unit.sql.support import parsed
 
 
 UP = b"-- +goose Up\nSELECT 1;\n"
@@ -210,14 +211,12 @@ def test_damage_is_a_fault_or_harmless(
 def test_a_large_member(tmp_path: Path) -> None:
     """It is read piece by piece, from memory, and says what a small one would."""
     row = b"INSERT INTO t VALUES (1, 'x');\n"
-    content = b"-- +goose Up\n" + row * (2 * LARGE // len(row))
+    content = b"-- +goose Up\n" + row * (2 * PIECE // len(row))
     path = written(tmp_path / "m.tgz", gzip.compress(tar({"1_a.sql": content})))
 
     (migration,) = load(path, split=Split.GOOSE, environ={}).migrations
 
-    whole = parse_file(
-        content, version=1, path="1_a.sql", split=Split.GOOSE, environ={}
-    )
+    whole = parsed(content)
     assert not isinstance(migration.up.statements, tuple)
     assert tuple(migration.up.statements) == whole.up.statements
 

@@ -161,7 +161,7 @@ def test_create_needs_no_database(tmp_path: Path) -> None:
         (["create"], "create needs a name: `create add_users`, or MIGRATOR_NAME"),
         (["create", "--", "---"], "'---' names nothing: use letters or digits"),
         (["create", "a", "go"], "MIGRATOR_KIND: input should be 'sql' or 'py'"),
-        (["create", "a", "sql", "b"], "a command and a name and a type, and nothing more; see --help"),
+        (["create", "a", "sql", "b"], "too many arguments; expected create NAME [KIND]; see `migrator help`"),
     ],
 )  # fmt: skip
 def test_arguments_that_make_nothing(

@@ -1,15 +1,14 @@
 """Large files: read again when they are executed, from the file that was opened."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from migrator.domain.model import Migration, Split
 from migrator.errors import FileChangedError
-from migrator.source.large_blocks import PIECE, FileBlocks
-from migrator.source.load import LARGE, load
-from migrator.source.parse import parse_file
+from migrator.source.content import PIECE
+from migrator.source.load import load
+from tests.unit.sql.support import parsed
 
 
 _ROW = "INSERT INTO t VALUES (1, '{}');\n".format("x" * 1000)
@@ -28,9 +27,7 @@ def loaded(tmp_path: Path, content: str = _CONTENT) -> Migration:
 def test_it_is_what_a_small_file_would_be(tmp_path: Path) -> None:
     """The statements have the same texts and places; they can be read twice."""
     migration = loaded(tmp_path)
-    whole = parse_file(
-        _CONTENT.encode(), version=1, path="1_a.sql", split=Split.GOOSE, environ={}
-    )
+    whole = parsed(_CONTENT)
 
     for _ in range(2):
         assert tuple(migration.up.statements) == whole.up.statements
@@ -48,11 +45,11 @@ def test_two_iterations_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert all(a == b for a, b in zip(statements, statements, strict=True))
 
 
-def test_a_file_up_to_the_limit_is_kept(tmp_path: Path) -> None:
+def test_a_file_up_to_the_limit_is_parsed(tmp_path: Path) -> None:
     """Only what is larger is read again."""
     head = "-- +goose Up\nSELECT 1;\n-- "
-    small = loaded(tmp_path, head + "x" * (LARGE - len(head)))
-    large = loaded(tmp_path, head + "x" * (LARGE - len(head) + 1))
+    small = loaded(tmp_path, head + "x" * (PIECE - len(head)))
+    large = loaded(tmp_path, head + "x" * (PIECE - len(head) + 1))
 
     assert isinstance(small.up.statements, tuple)
     assert not isinstance(large.up.statements, tuple)
@@ -90,13 +87,16 @@ def test_more_content_is_not_read(tmp_path: Path) -> None:
 
 def test_the_file_is_closed_with_its_migration(tmp_path: Path) -> None:
     """Nobody has to close it."""
-    (tmp_path / "1_a.sql").write_text(_CONTENT)
-    descriptor = os.open(tmp_path / "1_a.sql", os.O_RDONLY)
-    blocks = FileBlocks(descriptor, "1_a.sql")
-    del blocks
+    before = _descriptors()
+    migration = loaded(tmp_path)
+    opened = _descriptors()
+    del migration
 
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
+    assert (opened, _descriptors()) == (before + 1, before)
+
+
+def _descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 @pytest.mark.parametrize("block", [False, True])
@@ -109,9 +109,7 @@ def test_a_large_own_transaction_is_the_migrations(
         rows = f"-- +goose StatementBegin\n{rows}-- +goose StatementEnd\n"
     content = "-- +goose Up\n" + rows
     up = loaded(tmp_path, content).up
-    whole = parse_file(
-        content.encode(), version=1, path="1_a.sql", split=Split.GOOSE, environ={}
-    )
+    whole = parsed(content)
 
     for _ in range(2):
         assert tuple(up.statements) == whole.up.statements

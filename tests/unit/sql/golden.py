@@ -1,7 +1,7 @@
 """A parsed file as text that a reviewer reads like prose."""
 
 from migrator.domain.model import Direction, Migration, Split
-from migrator.source.parse import parse_file
+from tests.unit.sql.support import parsed
 
 
 ENVIRON = {"SCHEMA": "app", "TWO_LINES": "1,\n  2"}
@@ -15,9 +15,7 @@ def rendered(content: bytes) -> str:
 
 
 def _rendered(content: bytes, split: Split) -> str:
-    migration = parse_file(
-        content, version=1, path="1_a.sql", split=split, environ=ENVIRON
-    )
+    migration = parsed(content, split, ENVIRON)
     lines = [] if migration.transaction else ["no transaction"]
     for direction in Direction:
         lines.extend(_half(migration, direction))

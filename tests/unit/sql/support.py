@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from migrator.domain.model import Migration, Section, Split
+from migrator.source.content import FileContent
 from migrator.source.parse import parse_file
 
 
@@ -11,11 +12,24 @@ def parsed(
     split: Split = Split.GOOSE,
     environ: Mapping[str, str] | None = None,
 ) -> Migration:
-    """Return the migration of a file named 1_a.sql."""
+    """Return the migration of a file named 1_a.sql, read in one piece."""
     data = content.encode() if isinstance(content, str) else content
-    return parse_file(
-        data, version=1, path="1_a.sql", split=split, environ=environ or {}
-    )
+    return parsed_in_pieces(data, len(data) + 1, split, environ)
+
+
+def parsed_in_pieces(
+    data: bytes,
+    piece: int,
+    split: Split = Split.GOOSE,
+    environ: Mapping[str, str] | None = None,
+) -> Migration:
+    """Return the migration of a file that is read in pieces of about that size."""
+
+    def read(size: int, offset: int) -> bytes:
+        return data[offset : offset + size]
+
+    content = FileContent(read, "1_a.sql", piece=piece)
+    return parse_file(content, version=1, split=split, environ=environ or {})
 
 
 def texts(section: Section) -> list[str]:

@@ -8,7 +8,13 @@ from collections import Counter
 import pytest
 
 from migrator.sql.gaps import Gaps
-from migrator.sql.secrets import find_passwords, is_secret, mask_passwords, mask_pattern
+from migrator.sql.secrets import (
+    MASK,
+    find_passwords,
+    is_secret,
+    mask_passwords,
+    mask_pattern,
+)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +104,23 @@ def test_what_a_server_may_repeat(text: str, expected: set[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("'a PASSWORD '' zq7z'' x'", "'a PASSWORD ''********'' x'"),
+        ("'a PASSWORD '';zq7z'' x'", "'a PASSWORD ''********'' x'"),
+        ("'a PASSWORD '')zq7z'' x'", "'a PASSWORD ''********'' x'"),
+        ("'a PASSWORD '',zq7z'' x'", "'a PASSWORD ''********'' x'********'"),
+        (
+            f"PASSWORD {'zq7z'.join(['`' * 16] * 2)} x".replace("`", "'"),
+            f"PASSWORD {MASK.join(['`' * 16] * 2)} x".replace("`", "'"),
+        ),
+        (r"E'a PASSWORD \'z\'''zq7z\' x'", r"E'a PASSWORD \'********\' x'"),
+        (r"E'a PASSWORD \'z''zq7z\' x'", r"E'a PASSWORD \'********\' x'"),
+        (r"E'a PASSWORD ''z\'zq7z'' x'", "E'a PASSWORD ''********'' x'"),
+        ("'a PASSWORD E''zq7z'' x'", "'a PASSWORD ''********'' x'"),
+        ("'a PASSWORD /* c */' || 'zq7z'", "'a PASSWORD /* c */'********'"),
+        ("'a PASSWORD ' /* c */ || 'zq7z'", "'a PASSWORD '********'"),
+        ("format($$a PASSWORD %L$$, 'zq7z')", "format($$a PASSWORD %L$$, '********')"),
+        (r"{\"password\": \"zq7z\"}", r"{\"password\": \"********\"}"),
+        (r"{\"password\": \"z\\\"zq7z\"}", r"{\"password\": \"********\"}"),
         (
             "EXECUTE 'ALTER ROLE x PASSWORD ''zq7z''' x",
             "EXECUTE 'ALTER ROLE x PASSWORD ''********''' x",
@@ -127,11 +150,11 @@ def test_what_a_server_may_repeat(text: str, expected: set[str]) -> None:
         ),
         (
             "'ALTER ROLE x PASSWORD ' || quote_literal('z;zq7z')",
-            "'ALTER ROLE x PASSWORD '********'********')",
+            "'ALTER ROLE x PASSWORD '********')",
         ),
         (
             "'a PASSWORD ''' || 'zq7z' || ' VALID'",
-            "'a PASSWORD '********'********' || '********'",
+            "'a PASSWORD '********' || '********'",
         ),
     ],
 )

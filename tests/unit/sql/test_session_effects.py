@@ -173,15 +173,15 @@ def test_places_are_the_last_statement_that_sets_it_in_its_half(split: Split) ->
 
 
 def test_the_message_says_who_has_it_and_what_to_do() -> None:
-    """What goose does, what a later run does, what happens here, and three ways."""
+    """What goose does, what a later run does, and what happens here, in both modes."""
     section = parsed(f"{UP}SET search_path = a;\nCREATE TEMP TABLE t ();\n").up
 
     path, temporary = (warning.message for warning in section.warnings)
     assert path == (
         "this leaves search_path in the session: goose carries it into later files of"
-        " the same run, but not into a later run, and here each file begins without it;"
-        " set it in each file that needs it, or MIGRATOR_SEARCH_PATH, or set"
-        " MIGRATOR_SESSION=keep, which does as goose does"
+        " the same run, but not into a later run, and here each file begins without it"
+        " unless MIGRATOR_SESSION=keep is set; set it in each file that needs it, or"
+        " set MIGRATOR_SEARCH_PATH"
     )
     assert temporary == (
         "this leaves the temporary t in the session: later files of the same run find"

@@ -12,8 +12,8 @@ from migrator.pg.connection.connect import (
     Session,
     open_connection,
     server_message,
-    warn_of_password_file,
 )
+from migrator.pg.connection.connection_warnings import warn_of_password_file
 from migrator.pg.connection.dsn import parse_dsn
 from tests.helpers.postgres import free_port
 

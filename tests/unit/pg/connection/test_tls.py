@@ -83,11 +83,13 @@ def test_require_with_a_root_certificate_verifies(tmp_path: Path) -> None:
     ids=lambda environ: next(iter(environ)),
 )
 def test_every_source_of_passwords_is_warned_about(
-    environ: dict[str, str], tmp_path: Path
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The URL's own is not the only one."""
     (tmp_path / "password").write_text("s3cret-password")
     variables = {name: text.format(folder=tmp_path) for name, text in environ.items()}
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
 
     found = warned("postgresql://app@db.invalid/shop", tmp_path, **variables)
 
@@ -169,6 +171,6 @@ def test_the_console_says_what_to_do(
     main(["up"], environ)
 
     assert capsys.readouterr().out.splitlines()[1] == (
-        "sslmode=prefer sends the password to a server that is not verified;"
+        "warning: sslmode=prefer sends the password to a server that is not verified;"
         " set sslmode=verify-full and sslrootcert in the database URL"
     )

@@ -13,7 +13,8 @@ from migrator.errors import (
     StatementFailedError,
 )
 from migrator.exit_codes import exit_code
-from migrator.pg.errors.translate import is_contention, translate
+from migrator.pg.errors.sqlstates import is_contention
+from migrator.pg.errors.translate import translate
 
 
 PLACE = Place(1, "1.sql", 2, 1, 1)

@@ -15,7 +15,7 @@ from tests.helpers.support import Recorder, migration
 
 
 STEP = Step(migration(1, "SELECT 1"), Direction.UP)
-PATIENCE = Backoff(total_s=1000, first_s=0.5, most_s=30)
+BACKOFF = Backoff(total_s=1000, initial_s=0.5, max_s=30)
 
 
 def contention(sqlstate: str) -> ContentionError:
@@ -36,11 +36,11 @@ def test_a_pause_is_as_long_as_the_wait_before_it(
     retry_on_contention(
         lambda step: True,
         STEP,
-        patience=PATIENCE,
+        backoff=BACKOFF,
         observe=ignore_events,
         cancellation=Cancellation(),
         since=time.monotonic() - 5,
-        met=contention(sqlstate),
+        first_error=contention(sqlstate),
         sleep=slept.append,
     )
 
@@ -53,22 +53,22 @@ def test_a_later_attempt_counts_by_itself() -> None:
     outcomes = iter([contention("55P03"), contention("55P03"), None])
     recorder = Recorder()
 
-    def take(step: Step) -> bool:
+    def execute(step: Step) -> bool:
         outcome = next(outcomes)
         if outcome is not None:
             raise outcome
         return True
 
-    taken = retry_on_contention(
-        take,
+    recorded = retry_on_contention(
+        execute,
         STEP,
-        patience=PATIENCE,
+        backoff=BACKOFF,
         observe=recorder,
         cancellation=Cancellation(),
         since=time.monotonic(),
         sleep=slept.append,
     )
 
-    assert taken
+    assert recorded
     assert [each <= 1 for each in slept] == [True, True]
     assert [event.attempt for event in recorder.of("migration.retried")] == [1, 2]

@@ -57,7 +57,7 @@ def test_delays_double_up_to_the_most() -> None:
     """And the last one ends with the patience."""
     clock, delays = Clock(), []
 
-    for delay in Backoff(total_s=10, first_s=1, most_s=4).delays(
+    for delay in Backoff(total_s=10, initial_s=1, max_s=4).delays(
         clock=clock, jitter=lambda low, high: high
     ):
         delays.append(delay)
@@ -68,7 +68,7 @@ def test_delays_double_up_to_the_most() -> None:
 
 def test_jitter_is_between_half_and_the_whole() -> None:
     """Pods that started together drift apart."""
-    delays = Backoff(total_s=10, first_s=4).delays(
+    delays = Backoff(total_s=10, initial_s=4).delays(
         clock=Clock(), jitter=lambda low, high: low
     )
 
@@ -78,8 +78,8 @@ def test_jitter_is_between_half_and_the_whole() -> None:
 def test_a_delay_is_as_long_as_is_asked_for() -> None:
     """Half of the step at least, but the step itself no longer than the most."""
     clock, stalls = Clock(), iter([0, 5, 3, 50])
-    delays = Backoff(total_s=100, first_s=1, most_s=30).delays(
-        least=lambda: next(stalls), clock=clock, jitter=lambda low, high: low
+    delays = Backoff(total_s=100, initial_s=1, max_s=30).delays(
+        minimum_s=lambda: next(stalls), clock=clock, jitter=lambda low, high: low
     )
 
     assert list(islice(delays, 4)) == [0.5, 5, 10, 15]
@@ -183,10 +183,10 @@ def test_connections_that_were_closed_change_the_reason() -> None:
     """Nobody has answered: also the error that was raised before says it from then on."""
     cancellation = Cancellation()
     cancellation.request(REASON)
-    before, said = cancellation.cut, str(REASON)
+    before, said = cancellation.cut_off_reason, str(REASON)
     cancellation.cut_off()
 
-    assert (before, cancellation.cut) == (None, REASON)
+    assert (before, cancellation.cut_off_reason) == (None, REASON)
     assert said == "stopped by SIGTERM: rolled back and unlocked; re-run"
     assert str(REASON) == (
         "stopped by SIGTERM: the server did not answer, so its connections were closed:"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from migrator.pg.connection.queries import Row
+from migrator.pg.connection.queries import TextRow
 from migrator.pg.monitor.activity import SessionActivity, read_activity
 
 
@@ -12,9 +12,9 @@ FIELDS = ("state", "state_change", "wait_event", "role", "wait", "blockers", "pr
 
 
 @pytest.mark.parametrize("answer", [[], [(None,)]])
-def test_no_row_is_a_session_that_is_gone(answer: list[Row]) -> None:
+def test_no_row_is_a_session_that_is_gone(answer: list[TextRow]) -> None:
     """Whether the server says nothing, or NULL."""
-    assert read_activity(answer) == SessionActivity(gone=True)
+    assert read_activity(answer) == SessionActivity(is_gone=True)
 
 
 def test_a_row_is_a_session_that_is_there() -> None:

@@ -9,8 +9,7 @@ import pytest
 from migrator.domain.facts import Place
 from migrator.events.watching import Blocker, StatementBlocked, StatementProgressed
 from migrator.pg.monitor.activity import SessionActivity
-from migrator.pg.monitor.blockers import root_blocker
-from migrator.pg.monitor.current_statement import CheckInterval, RunningStatement
+from migrator.pg.monitor.current_statement import CheckInterval
 from migrator.pg.monitor.progress import StatementProgress, read_progress
 from migrator.pg.monitor.statement_events import progressed_event
 from migrator.report.log import log_to
@@ -235,11 +234,11 @@ def test_a_warning_is_repeated_more_and_more_rarely() -> None:
 
 def test_what_is_left_is_told_by_what_is_done() -> None:
     """Half of a hundred at ten a second is five seconds; nothing done yet is all."""
-    running = RunningStatement(Place(1, "1.sql", 1, 1, 1), 0.0)
+    place = Place(1, "1.sql", 1, 1, 1)
     half = StatementProgress("COPY", None, None, 50, 100, "bytes")
 
     left = [
-        progressed_event(running, 5.0, SessionActivity(progress=seen), 10.0).left_s
+        progressed_event(place, 5.0, SessionActivity(progress=seen), 10.0).left_s
         for seen in (half, half._replace(done=None), half._replace(done=120))
     ]
 
@@ -289,29 +288,32 @@ def test_root_blocker_is_the_nearest_that_does_not_wait() -> None:
     """The nearest that waits for nobody; where all do, the nearest."""
     queued = HOLDER._replace(pid=8, waits=True)
 
-    assert root_blocker([queued, HOLDER]) == HOLDER
-    assert root_blocker([queued]) == queued
+    assert SessionActivity(blockers=(queued, HOLDER)).root_blocker == HOLDER
+    assert SessionActivity(blockers=(queued,)).root_blocker == queued
 
 
 PROGRESS = (
-    "..    [#########-----------]  45 %  building index: scanning table"
-    "  1,234/2,742 blocks  1 min 19 s left  1 min 5 s  2_b.sql:3"
+    "2_b.sql:3  [####------]  45 %  1 min 19 s left  1,234/2,742 blocks"
+    "  building index: scanning table"
 )
 
 
 def test_a_file_gets_whole_lines() -> None:
     """Nothing is written over where nobody sits before it."""
     stream = io.StringIO()
-    tell = log_to(stream, console=True, level="info", redactor=Redactor(), run_id="")
+    tell = log_to(
+        stream, log_format="console", level="info", redactor=Redactor(), run_id=""
+    )
 
     for event in (COUNTED, ALIVE, BLOCKED):
         tell(event)
 
     assert stream.getvalue().splitlines() == [
         PROGRESS,
-        "..    3 s  2_b.sql:4  Timeout: PgSleep",
-        "2_b.sql:3 is blocked for 2 s: relation AccessExclusiveLock on public.a",
+        "2_b.sql:4  3.0 s  Timeout: PgSleep",
+        "warning: 2_b.sql:3: blocked for 2.5 s: relation AccessExclusiveLock on public.a",
         f"  by {HOLDER}",
+        "  end its transaction if it is stuck",
     ]
 
 
@@ -320,7 +322,7 @@ def test_a_terminal_shows_one_line_that_changes() -> None:
     ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
         tell = log_to(
-            stream, console=True, level="info", redactor=Redactor(), run_id=""
+            stream, log_format="console", level="info", redactor=Redactor(), run_id=""
         )
         for event in (COUNTED, COUNTED, BLOCKED):
             tell(event)
@@ -331,14 +333,16 @@ def test_a_terminal_shows_one_line_that_changes() -> None:
 
     bar, clear = PROGRESS[:79], "\r\x1b[K"
     assert shown.replace("\r\n", "\n").startswith(
-        f"{bar}{clear}{bar}{clear}\x1b[33m2_b.sql:3 is blocked for 2 s: "
+        f"{bar}{clear}{bar}{clear}\x1b[33mwarning: 2_b.sql:3: blocked for 2.5 s: "
     )
 
 
 def test_somebody_elses_words_move_no_cursor() -> None:
     """A query may hold anything."""
     stream = io.StringIO()
-    tell = log_to(stream, console=True, level="info", redactor=Redactor(), run_id="")
+    tell = log_to(
+        stream, log_format="console", level="info", redactor=Redactor(), run_id=""
+    )
     rude = HOLDER._replace(query="\x1b[2J", application="a\tb")
 
     tell(
@@ -358,10 +362,11 @@ def test_somebody_elses_words_move_no_cursor() -> None:
     )
 
     assert stream.getvalue().splitlines() == [
-        "1_a.sql:1 is blocked for 1 s: waiting for old snapshots",
+        "warning: 1_a.sql:1: blocked for 1.0 s: waiting for old snapshots",
         (
             "  by pid 7, application a\\tb, user app, client 10.0.0.7, idle in transaction"
             " for 62 s, transaction open for 65 s, query: \\x1b[2J"
         ),
+        "  end its transaction if it is stuck",
         "  hint: GRANT",
     ]

@@ -67,6 +67,25 @@ def test_own_transaction_may_be_one_block(split: Split, inner: str) -> None:
 
 
 @pytest.mark.parametrize("split", Split)
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "-- c\n\n  CREATE TABLE a (); SELECT\n  1;\nCOMMIT;",
+        "  CREATE TABLE a (); SELECT\n  1;\n/* c */ END WORK -- d",
+    ],
+)
+def test_a_blocks_last_commit_is_the_migrations(split: Split, inner: str) -> None:
+    """One block that ends with COMMIT needs no BEGIN: goose's own stands before it."""
+    section = parsed(f"-- a\n{UP}-- b\n{BLOCK.format(inner)}-- c\n", split).up
+    line = 5 + inner[: inner.index("CREATE")].count("\n")
+    (statement,) = section.statements
+
+    assert (section.faults, section.begin) == ((), "BEGIN")
+    assert statement.text.endswith("CREATE TABLE a (); SELECT\n  1;")
+    assert statement.locate(statement.text.index("CREATE") + 1) == (line, 3)
+
+
+@pytest.mark.parametrize("split", Split)
 def test_own_transaction_holds_bodies_and_rows(split: Split) -> None:
     """Words in bodies end nothing; variables and cut lines keep their places."""
     body = (
@@ -104,6 +123,17 @@ def test_own_transaction_holds_bodies_and_rows(split: Split) -> None:
         "COMMIT;\n",
         BLOCK.format("BEGIN;\nSELECT 1;\nCOMMIT;\nSELECT 1;"),
         BLOCK.format("BEGIN;\nSELECT 1;\nCOMMIT;") + "SELECT 1;\n",
+        BLOCK.format("COMMIT;"),
+        BLOCK.format("SELECT 1;\nCOMMIT;\nSELECT 1;"),
+        BLOCK.format("SELECT 1;\nCOMMIT;\nCOMMIT;"),
+        BLOCK.format("SELECT 1;\nBEGIN;\nSELECT 1;\nCOMMIT;"),
+        BLOCK.format("SELECT 1;\nCOMMIT AND CHAIN;"),
+        BLOCK.format("SELECT 1;\nROLLBACK;"),
+        BLOCK.format("SELECT 1;\nCOMMIT;") + "SELECT 1;\n",
+        BLOCK.format("SELECT 1;\nCOMMIT;") * 2,
+        BLOCK.format("SELECT 1;") + BLOCK.format("SELECT 1;\nCOMMIT;"),
+        "SELECT 1;\nCOMMIT;\n",
+        "SELECT 1; COMMIT;\n",
     ],
 )
 def test_other_transactions_stay_refused(split: Split, body: str) -> None:
