@@ -7,6 +7,8 @@ BASE_DIGEST ?=
 EXTRAS ?=
 IMAGE_OPTIONS ?=
 WORKERS ?= 3
+SEED ?= 1
+COUNT ?= 200
 NEWEST_PYTHON ?= python3.13
 SERVERS := $(addprefix tests/integration/test_,$(addsuffix .py,runner pipeline concurrently lease resume own_messages roles statement_monitor))
 PART := tests/unit $(SERVERS)
@@ -60,6 +62,10 @@ build/newest/.installed: requirements-dev.lock
 	$(NEWEST_PYTHON) -m venv build/newest
 	build/newest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
+
+.PHONY: mutate
+mutate: $(VENV)/.installed ## Try mutants of the core: SEED=1 COUNT=200, for hours
+	@nice -n 10 $(BIN)/python -m tests.mutation $(SEED) $(COUNT) $(WORKERS)
 
 .PHONY: bench
 bench: $(VENV)/.installed ## Compare with goose, dbmate and psql, for half an hour

@@ -12,11 +12,14 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migrator.domain.backoff import Backoff
+from migrator.domain.model import SessionState
 from migrator.errors import AccessDeniedError, UnavailableError, UsageError
 from migrator.events.base import Observer
 from migrator.events.database import ConnectionRetried
 from migrator.pg.connection.database import Database
 from migrator.pg.connection.dsn import parse_dsn
+from migrator.pg.connection.pooler import Link
+from migrator.pg.connection.session import restore_settings
 from migrator.process.cancellation import Cancellation
 from tests.helpers.fake_servers import answering, fatal, relay, speaking
 from tests.helpers.round_trips import server_of
@@ -27,7 +30,7 @@ def connect(
     dsn: str,
     observe: Observer = lambda event: None,
     patience: float = 0.3,
-) -> psycopg.Connection:
+) -> Link:
     """Connect as a run does."""
     database = Database(dsn=parse_dsn(dsn), backoff=Backoff(total_s=patience))
     return database.connect(observe, Cancellation())
@@ -293,3 +296,35 @@ def test_a_service_says_what_the_url_does_not(
 
     assert values == [("1MB",), ("5s",), ("0",)]
     assert "connect_timeout=7" in parse_dsn("service=here").conninfo
+
+
+def test_a_connection_that_was_lost_counts_as_failed(
+    database: str, conn: psycopg.Connection
+) -> None:
+    """Also once it is closed; one that we have closed has not failed."""
+    with connect(database) as healthy, connect(database) as lost:
+        conn.execute("SELECT pg_terminate_backend(%s, 5000)", [lost.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            lost.execute("SELECT 1")
+        before = healthy.failed, lost.failed
+        healthy.close()
+        lost.close()
+
+    assert before == (healthy.failed, lost.failed) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("state", "path"), [(SessionState.RESET, "a"), (SessionState.KEEP, "b")]
+)
+def test_settings_without_a_start_up_packet_are_restored(
+    database: str, state: SessionState, path: str
+) -> None:
+    """All of them; where files keep their session, role and search path are theirs."""
+    with connect(database) as conn:
+        conn.startup_settings = {"lock_timeout": "7s", "search_path": "a"}
+        conn.execute("SET lock_timeout = 0; SET search_path = b")
+
+        restore_settings(conn, state)
+
+        shown = "SELECT current_setting('lock_timeout'), current_setting('search_path')"
+        assert conn.execute(shown).fetchone() == ("7s", path)

@@ -88,6 +88,7 @@ BLOCKS = {
     "perform": ("DO $$\nBEGIN\n  PERFORM 1,\n    nosuch;\nEND $$;", (4, 3)),
     "division": ("DO $x$\nBEGIN\n  PERFORM 1;\n  PERFORM 1/0;\nEND $x$;", (5, 3)),
     "plain string": ("DO '\nBEGIN\n  RAISE ''no'';\nEND ';", (4, 3)),
+    "language quoted": ("DO LANGUAGE 'plpgsql' 'BEGIN RAISE ''no''; END';", (2, 24)),
     "language first": ("DO LANGUAGE plpgsql $$\nBEGIN\n  RAISE 'no';\nEND $$;", (4, 3)),
     "comment first": ("DO -- '\n$$\nBEGIN\n  RAISE 'no';\nEND $$;", (5, 3)),
     "assignment": ("DO $$\nDECLARE i int;\nBEGIN\n  i := nosuch;\nEND $$;", (5, 8)),

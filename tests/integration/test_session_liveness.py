@@ -95,6 +95,15 @@ def test_what_is_under_way_is_no_silence(busy: psycopg.Connection) -> None:
     )
 
 
+def test_where_the_kernel_says_nothing_a_line_is_quiet(
+    busy: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only Linux counts the time since the last byte; what the server shows counts."""
+    monkeypatch.setattr(session_liveness, "_INFO", None)
+
+    assert session_liveness._is_quiet(busy, 60)
+
+
 @pytest.mark.parametrize("watched", [True, False])
 def test_a_suspicion_is_looked_into_soon(
     busy: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, watched: bool

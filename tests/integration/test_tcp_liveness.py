@@ -341,3 +341,11 @@ def test_a_server_that_confirms_nothing_is_dead() -> None:
     with pytest.raises(psycopg.OperationalError) as caught:
         peer.check()
     assert str(caught.value) == "the server has confirmed nothing for 0.2 s"
+
+
+def test_without_a_limit_a_silent_server_is_waited_for() -> None:
+    """`tcp_user_timeout=0` in the URL: the kernel's own limit is all there is."""
+    peer = SlowReader(cast("socket.socket", Line()), 0)
+
+    for _ in range(3):
+        peer.check()

@@ -25,6 +25,8 @@ class Mutant(NamedTuple):
     end: int
     old: str
     new: str
+    whole: str
+    """`name` with whole lines, which no other mutant has."""
 
     def apply(self, folder: Path) -> None:
         """Write the module with the fault below *folder*."""
@@ -34,7 +36,7 @@ class Mutant(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return what it is on one line, the same while the code around it changes."""
+        """Return what it is, on one line."""
         return f"{self.path}: {_on_one_line(self.old)} -> {self.new}"
 
 
@@ -51,7 +53,11 @@ def mutants_of(folder: Path, path: Path) -> Iterator[Mutant]:
         start = starts[node.lineno - 1] + node.col_offset
         end = starts[last - 1] + (node.end_col_offset or 0)
         lines = range(node.lineno, last + 1 if id(node) in inside else node.lineno)
-        yield Mutant(path, lines, start, end, text[start:end].decode(), new)
+        old = text[start:end].decode()
+        before, after = text[starts[node.lineno - 1] : start], text[end : starts[last]]
+        forms = (f"{before.decode()}{x}{after.decode()}" for x in (old, new))
+        whole = f"{path}: {' -> '.join(map(_on_one_line, forms))}"
+        yield Mutant(path, lines, start, end, old, new, whole)
 
 
 Place = ast.expr | ast.stmt
@@ -182,4 +188,4 @@ def _has_text(node: ast.expr) -> bool:
 
 
 def _on_one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+    return re.sub(r"\s+", " ", text).strip()

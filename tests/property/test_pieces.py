@@ -87,6 +87,8 @@ def test_random_sql() -> None:
         pytest.param(b"-- +goose Up\nSELECT 1;\rSELECT 2;\n\r", id="stray-cr"),
         pytest.param(b"-- +goose Up\r\n--\r\n-- PostgreSQL database dump\r\n--\r\nSELECT 1; SELECT\r\n2;\r\n", id="dump"),
         pytest.param(b"-- +goose Up\nSELECT 1;\n--\n-- PostgreSQL database dump\n", id="no-dump"),
+        pytest.param(b"-- +goose Up\nSELECT 1;\n\n  SELECT 2;\n\n\n SELECT 3;\n", id="blank-lines"),
+        pytest.param(b"-- +goose Up\nSELECT 'a;\n-- +goose StatementBegin\nSELECT 1;\n-- +goose StatementEnd\nSELECT 2;\nSELECT ';\n", id="string-before-a-block"),
         pytest.param(b"-- +goose Up\nSET client_encoding = latin1;\nSELECT 1;\nSELECT '\xc3\xa4';\n", id="encoding"),
         pytest.param(b"-- +goose Up\nSET standard_conforming_strings\n= off;\nSELECT 1;\nSELECT '\\'';';\n", id="escapes"),
         pytest.param(b"-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n--+GOOSE StatementEnd\nSELECT 2;\n-- +goose StatementEnd\nSELECT 3;\n", id="near-miss-in-a-block"),

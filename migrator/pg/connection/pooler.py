@@ -106,8 +106,6 @@ class Link(psycopg.Connection):
     limit_s: float = math.inf
     """The time limit of a limited answer."""
 
-    _failed: bool = False
-
     @classmethod
     def _connect_gen(
         cls, conninfo: str = "", *, timeout: float = 0.0
@@ -137,12 +135,7 @@ class Link(psycopg.Connection):
     @property
     def failed(self) -> bool:
         """Whether the connection ended without a Terminate message of the client."""
-        return bool(self.loss_reason) or self._failed or self.broken
-
-    def close(self) -> None:
-        """Send Terminate and close, unless the connection has failed."""
-        self._failed = self.failed
-        super().close()
+        return bool(self.loss_reason) or self.broken
 
 
 @contextmanager

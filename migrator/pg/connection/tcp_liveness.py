@@ -61,7 +61,7 @@ class SlowReader:
         self._unanswered_since = None
 
     def _is_silent(self) -> bool:
-        if _INFO is None or self._limit_s == 0:
+        if _INFO is None:
             return False
         info = self._sock.getsockopt(socket.IPPROTO_TCP, _INFO, _HEAD)
         return any(info[_COUNTS])

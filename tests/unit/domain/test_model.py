@@ -2,7 +2,7 @@
 
 import pytest
 
-from migrator.domain.model import Statement
+from migrator.domain.model import HistoryMode, Statement
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,19 @@ def test_a_position_is_found_in_the_file(
 ) -> None:
     """Line and column from 1; columns count characters."""
     assert statement.locate(position) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("auto", "auto"),
+        ("true", "true t yes y on 1"),
+        ("false", "false f no n off 0"),
+    ],
+)
+def test_words_for_a_history_of_our_own(value: str, words: str) -> None:
+    """As a switch has them, in any case; the value is the word that is shown."""
+    for word in words.split():
+        assert HistoryMode(word).value == HistoryMode(word.upper()).value == value
+    with pytest.raises(ValueError, match="maybe"):
+        HistoryMode("maybe")

@@ -12,6 +12,7 @@ from migrator.events.migration import MigrationApplied
 from migrator.events.run import PlanMade, RunFinished
 from migrator.report import termination
 from migrator.report.redact import Redactor
+from migrator.report.schema import schema
 from migrator.report.summary import RunSummary
 
 
@@ -200,3 +201,14 @@ def test_the_termination_message_is_written_where_the_file_exists(
         "duration_s": 0.5,
     }
     assert not not_there.exists()
+
+
+def test_the_schema_says_what_each_line_begins_with() -> None:
+    """Time, level and run, whatever the event is."""
+    for case in schema()["oneOf"]:
+        found = {name: case["properties"][name] for name in case["required"][:3]}
+        assert found == {
+            "timestamp": {"type": "string", "format": "date-time"},
+            "level": {"enum": ["debug", "info", "warning", "error"]},
+            "run_id": {"type": "string"},
+        }

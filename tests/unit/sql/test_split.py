@@ -26,6 +26,7 @@ _ATOMIC = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC"
     "text",
     [
         pytest.param("select 1;", id="simple"),
+        pytest.param(f"{_ATOMIC} select a.end, 1 as end, 2; select 3; end;", id="names-behind-a-dot-and-as"),
         pytest.param("select 1", id="without-semicolon"),
         pytest.param("select ';', \";\", $$;$$, $a$;$a$, E'\\';';", id="quotes"),
         pytest.param("select 1 /* ; */ -- ;\n;", id="comments"),

@@ -150,6 +150,19 @@ def test_what_is_shown_and_what_is_secret() -> None:
     assert sorted(dsn.secrets) == ["hunter2", "swordfish"]
 
 
+@pytest.mark.parametrize("port", ["1", "65535"])
+def test_the_first_and_the_last_port(port: str) -> None:
+    """Both are ports."""
+    assert dict(parse_dsn(f"postgresql://h:{port}/d").parameters)["port"] == port
+
+
+def test_an_address_without_a_name_is_shown() -> None:
+    """`hostaddr` stands where the host would."""
+    dsn = parse_dsn("hostaddr=127.0.0.1 port=5433 dbname=d")
+
+    assert str(dsn) == "postgresql://127.0.0.1:5433/d"
+
+
 def test_a_password_that_is_also_the_user_is_not_masked() -> None:
     """Masking it would hide every mention of the user and protect nothing."""
     assert parse_dsn("postgresql://postgres:postgres@h/d").secrets == ()

@@ -11,7 +11,7 @@ from migrator.errors import ContentionError
 from migrator.events.base import ignore_events
 from migrator.pg.execution.retry import retry_on_contention
 from migrator.process.cancellation import Cancellation
-from tests.helpers.support import migration
+from tests.helpers.support import Recorder, migration
 
 
 STEP = Step(migration(1, "SELECT 1"), Direction.UP)
@@ -51,6 +51,7 @@ def test_a_later_attempt_counts_by_itself() -> None:
     """One that failed at once is tried again soon, whatever the one before it took."""
     slept: list[float] = []
     outcomes = iter([contention("55P03"), contention("55P03"), None])
+    recorder = Recorder()
 
     def execute(step: Step) -> bool:
         outcome = next(outcomes)
@@ -62,7 +63,7 @@ def test_a_later_attempt_counts_by_itself() -> None:
         execute,
         STEP,
         backoff=BACKOFF,
-        observe=ignore_events,
+        observe=recorder,
         cancellation=Cancellation(),
         since=time.monotonic(),
         sleep=slept.append,
@@ -70,3 +71,4 @@ def test_a_later_attempt_counts_by_itself() -> None:
 
     assert recorded
     assert [each <= 1 for each in slept] == [True, True]
+    assert [event.attempt for event in recorder.of("migration.retried")] == [1, 2]

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from migrator.domain.facts import Place
 from migrator.events.watching import Blocker, StatementBlocked, StatementProgressed
 from migrator.pg.monitor.activity import SessionActivity
 from migrator.pg.monitor.current_statement import CheckInterval
 from migrator.pg.monitor.progress import StatementProgress, read_progress
+from migrator.pg.monitor.statement_events import progressed_event
 from migrator.report.log import log_to
 from migrator.report.redact import Redactor
 
@@ -228,6 +230,19 @@ def test_pauses_between_snapshots_grow() -> None:
 def test_a_warning_is_repeated_more_and_more_rarely() -> None:
     """After as long again, and then every 30 seconds."""
     assert [CheckInterval().again(at) for at in (2, 20, 40, 300)] == [4, 40, 70, 330]
+
+
+def test_what_is_left_is_told_by_what_is_done() -> None:
+    """Half of a hundred at ten a second is five seconds; nothing done yet is all."""
+    place = Place(1, "1.sql", 1, 1, 1)
+    half = StatementProgress("COPY", None, None, 50, 100, "bytes")
+
+    left = [
+        progressed_event(place, 5.0, SessionActivity(progress=seen), 10.0).left_s
+        for seen in (half, half._replace(done=None), half._replace(done=120))
+    ]
+
+    assert left == [5.0, 10.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ END = "-- +goose StatementEnd\n"
         pytest.param("SELECT 1;\nSELECT 2;\n", ["SELECT 1;", "SELECT 2;"], id="lines"),
         pytest.param("SELECT\n  1\n;\n", ["SELECT\n  1\n;"], id="over-lines"),
         pytest.param("SELECT 1;", ["SELECT 1;"], id="no-line-end"),
+        pytest.param("SELECT 1,\n-- +goose NO TRANSACTION\n'x';\n", ["SELECT 1,\n'x';"], id="annotation-before-a-string"),
         pytest.param("  SELECT 1;\n\tSELECT 2;\n", ["SELECT 1;", "SELECT 2;"], id="indented"),
         pytest.param("SELECT 1;\r\nSELECT\r\n2;\r\n", ["SELECT 1;", "SELECT\n2;"], id="crlf"),
         pytest.param("SELECT 1; SELECT 2;\n", ["SELECT 1; SELECT 2;"], id="two-in-a-line"),
@@ -72,6 +73,7 @@ def test_statements(body: str, expected: list[str]) -> None:
         pytest.param("-- +goose Up\rSELECT 1;\r", ["carriage_return"], id="old-mac"),
         pytest.param(f"{UP}--{'x' * 4194302}\n", ["line_too_long 2:1"], id="4-mib-line"),
         pytest.param(f"{UP}--+GOOSE DOWN\nSELECT 1;\n", ["near_annotation 2:1"], id="near-down"),
+        pytest.param(b"-- +goose Up\n-- +goose ENVSUB ON\nSELECT '\xe9';\n", ["invalid_utf8 3:9"], id="bytes-under-envsub"),
     ],
 )  # fmt: skip
 def test_what_stops_both_directions(content: str | bytes, expected: list[str]) -> None:
