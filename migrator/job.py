@@ -238,18 +238,18 @@ def _database(
         search_path=settings.search_path,
         state=settings.session,
     )
-    patience = Backoff(total_s=settings.connect_wait, max_s=5)
-    found = Database(dsn=dsn or Dsn(()), session=session, backoff=patience)
+    backoff = Backoff(total_s=settings.connect_wait, max_s=5)
+    database = Database(dsn=dsn or Dsn(()), session=session, backoff=backoff)
     if dsn is None:
-        return found
+        return database
     warn_of_unverified_tls(dsn, observe, own_password=settings.own_password)
     if not settings.own_password:
         warn_of_password_file(dsn, observe)
-        return found
+        return database
     from migrator.config.password_source import password_source  # noqa: PLC0415 - rare
 
     password = password_source(settings, dsn, environ, learn=learn)
-    return found._replace(password=password)
+    return database._replace(password=password)
 
 
 def _runner(

@@ -79,9 +79,9 @@ def wait(context: CommandContext) -> None:
     target = context.target
     wanted = {target} if target is not None else _versions(context.usable_files())
     delays = context.backoff.delays()
-    for seen in context.runner.poll_state():
-        problem = seen if isinstance(seen, MigratorError) else None
-        history = seen if isinstance(seen, History) else History()
+    for answer in context.runner.poll_state():
+        problem = answer if isinstance(answer, MigratorError) else None
+        history = answer if isinstance(answer, History) else History()
         missing = sorted(wanted - history.versions)
         if problem is None and not missing:
             context.runner.observe(VersionRead(version=history.current))

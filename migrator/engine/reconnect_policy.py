@@ -15,9 +15,11 @@ from migrator.errors import (
     TrackingTableLockedError,
     UnavailableError,
 )
+from migrator.errors.runtime import NOT_APPLIED
 from migrator.events.base import Event
 from migrator.events.database import ConnectionLost, ConnectionRetried
 from migrator.pg.errors.remedies import SPARE_SESSIONS_REMEDY, find_terminator
+from migrator.pg.execution.partial_errors import half_applied_error
 
 
 ATTEMPTS = 3
@@ -136,9 +138,17 @@ def _termination_error(
     if step is None or not isinstance(error, LockLostError):
         return None
     place = find_terminator(step)
-    if place is None or not step.migration.transaction:
+    if place is None:
         return None
-    return StatementFailedError(place, error.server, remedy=SPARE_SESSIONS_REMEDY)
+    failed = StatementFailedError(place, error.server, remedy=SPARE_SESSIONS_REMEDY)
+    if step.migration.transaction:
+        return failed
+    failed.state = NOT_APPLIED
+    if place.statement == 1:
+        return failed
+    part = f"statement {place.statement} of a NO TRANSACTION migration"
+    remedy = f"what ran before it is applied and recorded; {SPARE_SESSIONS_REMEDY}"
+    return half_applied_error(failed, place, part, remedy=remedy)
 
 
 _KILLING = f"; that was attempt {ATTEMPTS} at this migration, which may be the cause"

@@ -12,10 +12,8 @@ from migrator.engine.plan import is_pipelineable
 from migrator.engine.plan_progress import PlanProgress
 from migrator.engine.run_context import RunContext
 from migrator.errors import (
-    ConnectionLostError,
     ContentionError,
     MigratorError,
-    ReadOnlyServerError,
 )
 from migrator.events.migration import (
     CommitConfirmed,
@@ -148,9 +146,6 @@ class StepRunner:
                             finished += 1
                         case NotPipelined():
                             alone = outcome
-        except MigratorError as error:
-            self._step_failed(error)
-            raise
         finally:
             self._progress.mark_sent(run.commits_sent)
         if alone is None:
@@ -175,19 +170,15 @@ class StepRunner:
         first_error: ContentionError | None = None,
     ) -> None:
         self._progress.mark_sent([step])
-        try:
-            recorded = retry_on_contention(
-                partial(execute_step, executor),
-                step,
-                backoff=self._context.policy.retry_backoff,
-                observe=self._context.observe,
-                cancellation=self._context.cancellation,
-                since=time.monotonic() - self._took_s,
-                first_error=first_error,
-            )
-        except MigratorError as error:
-            self._step_failed(error)
-            raise
+        recorded = retry_on_contention(
+            partial(execute_step, executor),
+            step,
+            backoff=self._context.policy.retry_backoff,
+            observe=self._context.observe,
+            cancellation=self._context.cancellation,
+            since=time.monotonic() - self._took_s,
+            first_error=first_error,
+        )
         if recorded:
             self._step_finished(step)
         else:
@@ -212,8 +203,3 @@ class StepRunner:
             self._step_started(step)
         self._context.observe(CommitConfirmed.of(step))
         self._context.observe(finished_event(step, self._history.current, self._took_s))
-
-    def _step_failed(self, error: MigratorError) -> None:
-        """Report that the current step failed, unless a new session may execute it."""
-        if not isinstance(error, (ConnectionLostError, ReadOnlyServerError)):
-            self.emit_failure(error)

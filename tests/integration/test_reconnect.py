@@ -279,6 +279,7 @@ def test_a_statement_that_ends_each_session(
     assert (ran(conn), applied(conn)) == (["up 1"], [0, 1])
 
 
+ALONE = "-- +goose NO TRANSACTION\n-- +goose Up\n"
 OTHERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
@@ -299,6 +300,36 @@ def test_a_file_that_terminates_all_other_sessions(
     assert failed["line"] == 2 + lead.count("\n")
     assert "application_name <> current_setting" in result.verdict["error"]
     assert len(result.events("connection.lost")) == 2
+    with psycopg.connect(database) as again:
+        assert applied(again) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("lead", "code", "state"),
+    [
+        ("", 13, "nothing of this migration was applied"),
+        ("CREATE TABLE z ();\n", 14, "what ran before it is applied and recorded"),
+    ],
+)
+def test_a_no_transaction_file_that_terminates_all_other_sessions(
+    database: str,
+    directory: Path,
+    conn: psycopg.Connection,
+    lead: str,
+    code: int,
+    state: str,
+) -> None:
+    """At the third time its line is named, and what of the file is applied."""
+    write(directory, {"2_t.sql": f"{ALONE}{lead}{OTHERS};\n"})
+    conn.close()
+
+    result = migrate(database, directory)
+
+    failed = result.verdict["failed"]
+    assert (result.exit_code, failed["path"]) == (code, "2_t.sql")
+    assert failed["line"] == 3 + lead.count("\n")
+    assert state in result.verdict["error"]
+    assert "application_name <> current_setting" in result.verdict["error"]
     with psycopg.connect(database) as again:
         assert applied(again) == [0, 1]
 

@@ -111,82 +111,84 @@ NOT i.indisvalid AND c.relname ~ '_cc(new|old)\d*$' AND n.nspname <> 'pg_toast'
 """
 
 
-def read_catalogs_before(conn: psycopg.Connection, act: StatementClass) -> Facts:
+def read_catalogs_before(conn: psycopg.Connection, kind: StatementClass) -> Facts:
     """Return what `read_outcome` compares with; read before the statement is sent."""
-    question = _BEFORE.get(act.verb) or _BEFORE[act.verb.split()[-1]]
-    return dict(_query_json(conn, question, act))
+    question = _BEFORE.get(kind.verb) or _BEFORE[kind.verb.split()[-1]]
+    return dict(_query_json(conn, question, kind))
 
 
 def read_outcome(
-    conn: psycopg.Connection, act: StatementClass, known: Facts
+    conn: psycopg.Connection, kind: StatementClass, known: Facts
 ) -> StatementOutcome:
     """Return what has become of a statement before which the catalogs said *known*."""
-    look = _LOOKS.get(act.verb)
+    look = _LOOKS.get(kind.verb)
     if look is not None:
-        return look(conn, act, known)
-    if act.verb in {"", AGAIN}:
-        return StatementOutcome(done=False if act.verb else None)
-    return _read_existence(conn, act, known)
+        return look(conn, kind, known)
+    if kind.verb in {"", AGAIN}:
+        return StatementOutcome(done=False if kind.verb else None)
+    return _read_existence(conn, kind, known)
 
 
-def find_obstacle(conn: psycopg.Connection, act: StatementClass) -> StatementOutcome:
+def find_obstacle(conn: psycopg.Connection, kind: StatementClass) -> StatementOutcome:
     """Return what an earlier attempt, of whomever, has left in the statement's way."""
-    match act.verb:
-        case "create index" if act.name:
-            found = read_outcome(conn, act, read_catalogs_before(conn, act))
+    match kind.verb:
+        case "create index" if kind.name:
+            found = read_outcome(conn, kind, read_catalogs_before(conn, kind))
             return StatementOutcome(done=False, leftovers=found.leftovers)
         case "detach partition":
-            return read_outcome(conn, act, read_catalogs_before(conn, act))
+            return read_outcome(conn, kind, read_catalogs_before(conn, kind))
         case _:
             return StatementOutcome(done=False)
 
 
 def _read_created(
-    conn: psycopg.Connection, act: StatementClass, known: Facts
+    conn: psycopg.Connection, kind: StatementClass, known: Facts
 ) -> StatementOutcome:
     table = sql.Literal(known["table"])
-    which = sql.SQL(_NAMED).format(table=table, name=sql.Literal(act.name))
+    which = sql.SQL(_NAMED).format(table=table, name=sql.Literal(kind.name))
     found = _indexes(conn, which)
     new = [each for each in found if each["id"] not in known["indexes"]]
     valid = [each for each in new if each["valid"]]
-    left = [each for each in (found if act.name else new) if not each["valid"]]
+    left = [each for each in (found if kind.name else new) if not each["valid"]]
     return StatementOutcome(
         done=None if len(valid) > 1 else bool(valid), leftovers=_leftovers(left)
     )
 
 
 def _read_reindexed(
-    conn: psycopg.Connection, act: StatementClass, known: Facts
+    conn: psycopg.Connection, kind: StatementClass, known: Facts
 ) -> StatementOutcome:
     which = sql.SQL(_LEFT_BY_REINDEX).format(before=sql.Literal(known["invalid"]))
     return StatementOutcome(done=False, leftovers=_leftovers(_indexes(conn, which)))
 
 
 def _read_dropped(
-    conn: psycopg.Connection, act: StatementClass, known: Facts
+    conn: psycopg.Connection, kind: StatementClass, known: Facts
 ) -> StatementOutcome:
     query = "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid = {index}))"
     if known["index"] is None:
         return StatementOutcome(done=False)
     return StatementOutcome(
-        done=not _query_json(conn, query, act, index=sql.Literal(known["index"]))
+        done=not _query_json(conn, query, kind, index=sql.Literal(known["index"]))
     )
 
 
 def _read_aggregate(
-    conn: psycopg.Connection, act: StatementClass, known: Facts
+    conn: psycopg.Connection, kind: StatementClass, known: Facts
 ) -> StatementOutcome:
     """
     Return what has become of TimescaleDB's continuous aggregate.
 
     It is there before it is filled, in another transaction: only its absence tells.
     """
-    made = known["view"] is None and read_catalogs_before(conn, act)["view"] is not None
+    made = (
+        known["view"] is None and read_catalogs_before(conn, kind)["view"] is not None
+    )
     return StatementOutcome(done=None if made else False)
 
 
 def _read_detached(
-    conn: psycopg.Connection, act: StatementClass, known: Facts
+    conn: psycopg.Connection, kind: StatementClass, known: Facts
 ) -> StatementOutcome:
     if not known:
         return StatementOutcome(done=False)
@@ -194,20 +196,20 @@ def _read_detached(
         conn,
         "SELECT to_json(inhdetachpending) FROM pg_inherits"
         " WHERE inhparent = {parent} AND inhrelid = {child}",
-        act,
+        kind,
         **{name: sql.Literal(value) for name, value in known.items()},
     )
     return StatementOutcome(done=pending == {}, detaching=pending is True)
 
 
 def _read_existence(
-    conn: psycopg.Connection, act: StatementClass, known: Facts
+    conn: psycopg.Connection, kind: StatementClass, known: Facts
 ) -> StatementOutcome:
     """Return what has become of what is not in a schema: made, or dropped."""
-    was, now = bool(known["id"]), read_catalogs_before(conn, act)
+    was, now = bool(known["id"]), read_catalogs_before(conn, kind)
     if not now["whole"]:
         return StatementOutcome(None)
-    made = act.verb.startswith("create")
+    made = kind.verb.startswith("create")
     return StatementOutcome(done=bool(now["id"]) == made and was != made)
 
 
@@ -232,13 +234,13 @@ def _leftovers(found: list[dict[str, Any]]) -> tuple[InvalidIndex, ...]:
 
 
 def _query_json(
-    conn: psycopg.Connection, query: str, act: StatementClass, **more: sql.Composable
+    conn: psycopg.Connection, query: str, kind: StatementClass, **more: sql.Composable
 ) -> Any:
     """Return the one JSON value that *query* asks; {} when there is no row."""
-    names = {"name": sql.Literal(act.name), "table": sql.Literal(act.table)}
+    names = {"name": sql.Literal(kind.name), "table": sql.Literal(kind.table)}
     resolve = [
         sql.SQL(_RESOLVE.format(name)).format(**names)
-        for name in _NAMES.get(act.verb, ())
+        for name in _NAMES.get(kind.verb, ())
     ]
     question = sql.SQL(query).format(**names, **_OIDS, **more)
     *_, row = query_own(conn, question, resolve)

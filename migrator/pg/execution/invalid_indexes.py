@@ -29,20 +29,20 @@ class InvalidIndexes(NamedTuple):
     executor: StatementExecutor
     step: Step
 
-    def read_before(self, act: StatementClass) -> Facts:
+    def read_before(self, kind: StatementClass) -> Facts:
         """Return the state for `read_outcome` to compare. Raises as `execute_step`."""
-        if not act.verb:
+        if not kind.verb:
             return {}
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
-            return read_catalogs_before(self.executor.conn, act)
+            return read_catalogs_before(self.executor.conn, kind)
 
-    def read_outcome(self, act: StatementClass, known: Facts) -> StatementOutcome:
+    def read_outcome(self, kind: StatementClass, known: Facts) -> StatementOutcome:
         """Return what has become of a statement. Raises as `execute_step`."""
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
-            return read_outcome(self.executor.conn, act, known)
+            return read_outcome(self.executor.conn, kind, known)
 
     def clear_obstacles(
-        self, statement: Statement, act: StatementClass, progress: FileProgress
+        self, statement: Statement, kind: StatementClass, progress: FileProgress
     ) -> Statement:
         """
         Clear what is in the way; return what to send, which may be the rest of it.
@@ -50,11 +50,11 @@ class InvalidIndexes(NamedTuple):
         Raises:
             MigratorError: As `drop_index`.
         """
-        found = self._obstacle(act)
+        found = self._obstacle(kind)
         for leftover in found.leftovers:
             self.drop_index(leftover, progress)
         if found.detaching:
-            text = f"ALTER TABLE {act.table} DETACH PARTITION {act.name} FINALIZE"
+            text = f"ALTER TABLE {kind.table} DETACH PARTITION {kind.name} FINALIZE"
             return statement._replace(text=text)
         return statement
 
@@ -83,7 +83,7 @@ class InvalidIndexes(NamedTuple):
             )
         )
 
-    def check(self, act: StatementClass, place: Place) -> None:
+    def check(self, kind: StatementClass, place: Place) -> None:
         """
         See that an index that was to be built is there.
 
@@ -91,13 +91,13 @@ class InvalidIndexes(NamedTuple):
             ContentionError: IF NOT EXISTS was content with what another session is
                 building still.
         """
-        if act.verb == "create index":
-            for leftover in self._obstacle(act).leftovers:
+        if kind.verb == "create index":
+            for leftover in self._obstacle(kind).leftovers:
                 raise _concurrent_build_error(leftover, place)
 
-    def _obstacle(self, act: StatementClass) -> StatementOutcome:
+    def _obstacle(self, kind: StatementClass) -> StatementOutcome:
         with self.executor.translate_errors(file_place(self.step, INSPECTING)):
-            return find_obstacle(self.executor.conn, act)
+            return find_obstacle(self.executor.conn, kind)
 
 
 def _concurrent_build_error(leftover: InvalidIndex, place: Place) -> ContentionError:

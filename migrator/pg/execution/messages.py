@@ -119,13 +119,13 @@ class MessageStream:
         self,
         conn: psycopg.Connection,
         table: VersionTable | None,
-        hold: HeldLock,
+        lock: HeldLock,
         state: SessionState,
     ) -> None:
         self._conn = conn
         self._settle = _settle(conn, state)
         self._table = table
-        self._hold = hold
+        self._lock = lock
         self._prepared: dict[Direction | str, bytes] = {}
 
     def messages(self, steps: Iterable[Step]) -> Iterator[Message]:
@@ -148,7 +148,7 @@ class MessageStream:
         table = self._table
         if table is None:
             return
-        held = self._hold.still_held_sql
+        held = self._lock.still_held_sql
         yield from self._run(step, "keep", lambda: own_settings_inside(self._conn))
         for query in table.lock_statements:
             yield Message(step, Kind.ENTER, query.as_bytes(self._conn))

@@ -95,13 +95,17 @@ class NoTransactionRun:
         """
         self._executor.cancellation.check()
         self._resume()
-        recorded, prefix, through = None, PrefixDigest(), self._intent.reached.completed
+        recorded, prefix, completed = (
+            None,
+            PrefixDigest(),
+            self._intent.reached.completed,
+        )
         for place, statement in self._statements():
-            mark = IntentState(place.statement, prefix.add(statement))
-            if mark.completed > through:
-                recorded = self._run_statement(place, statement, mark)
-            elif mark.completed == through:
-                self._intent.reached = mark  # its digest may be nobody's yet
+            state = IntentState(place.statement, prefix.add(statement))
+            if state.completed > completed:
+                recorded = self._run_statement(place, statement, state)
+            elif state.completed == completed:
+                self._intent.reached = state  # its digest may be nobody's yet
         return self._record_with_retries() if recorded is None else recorded
 
     def run_script(self, call: ScriptCall, function: Function) -> bool:
@@ -133,27 +137,27 @@ class NoTransactionRun:
         try:
             yield from located_statements(self._step)
         except FileChangedError as error:
-            through = self._intent.applied.last_applied
-            if not through:
+            completed = self._intent.applied.last_applied
+            if not completed:
                 raise
-            here = file_place(self._step)._replace(statement=through)
+            here = file_place(self._step)._replace(statement=completed)
             progress = self._intent.progress(here)
             raise half_applied_error(
                 error, progress.place, f"what follows {progress.part}"
             ) from error
 
     def _run_statement(
-        self, place: Place, statement: Statement, mark: IntentState
+        self, place: Place, statement: Statement, state: IntentState
     ) -> bool | None:
         """Run one statement; tell whether the step is recorded, if it is the last."""
-        act = classify(statement.text)
+        kind = classify(statement.text)
         with self._translate_errors(place, statement):
-            if self._in_open_transaction or act.effect in _SESSION_EFFECTS:
-                self._run_session_statement(place, statement, mark)
-            elif act.effect is Effect.BLOCK:
-                return self._run_in_block_if_allowed(place, statement, mark)
+            if self._in_open_transaction or kind.effect in _SESSION_EFFECTS:
+                self._run_session_statement(place, statement, state)
+            elif kind.effect is Effect.BLOCK:
+                return self._run_in_block_if_allowed(place, statement, state)
             else:
-                self._run_outside_block(place, statement, act, mark)
+                self._run_outside_block(place, statement, kind, state)
         return None
 
     @property
@@ -162,80 +166,80 @@ class NoTransactionRun:
         return self._conn.info.transaction_status is TransactionStatus.INTRANS
 
     def _run_session_statement(
-        self, place: Place, statement: Statement, mark: IntentState
+        self, place: Place, statement: Statement, state: IntentState
     ) -> None:
         commits = is_commit(statement.text)
         if self._in_open_transaction and commits and self._intent.applied.pending:
-            self._intent.write(mark)
+            self._intent.write(state)
         self._executor.run(statement, place)
         self._intent.count(
-            statement, None if self._in_open_transaction and not commits else mark
+            statement, None if self._in_open_transaction and not commits else state
         )
-        if self._in_open_transaction and mark.completed == self._total:
+        if self._in_open_transaction and state.completed == self._total:
             raise StatementFailedError(place, ServerMessage(None, _LEFT_OPEN))
 
     def _run_in_block_if_allowed(
-        self, place: Place, statement: Statement, mark: IntentState
+        self, place: Place, statement: Statement, state: IntentState
     ) -> bool | None:
         """What refuses the block although its words did not say so runs without one."""
         try:
-            return self._run_in_block(place, statement, mark)
+            return self._run_in_block(place, statement, state)
         except StatementFailedError as error:
             if error.server.sqlstate != _NO_BLOCK:
                 raise
             roll_back(self._conn)
             self._run_outside_block(
-                place, statement, classify_outside_block(statement.text), mark
+                place, statement, classify_outside_block(statement.text), state
             )
             return None
 
     def _run_in_block(
-        self, place: Place, statement: Statement, mark: IntentState
+        self, place: Place, statement: Statement, state: IntentState
     ) -> bool | None:
         executor, recorded = self._executor, None
         executor.run_command(begin(self._conn), file_place(self._step, BEGINNING))
         executor.run_inside(statement, place)
-        if mark.completed == self._total:
+        if state.completed == self._total:
             recorded = self._record(executor.lock.still_held_sql)
         else:
-            self._intent.write(mark)
+            self._intent.write(state)
         executor.lock.check_known()
         end = b"ROLLBACK" if recorded is False else commit(self._conn)
         executor.run_command(end, place, statement)
-        self._intent.count(statement, mark)
+        self._intent.count(statement, state)
         return recorded
 
     def _run_outside_block(
-        self, place: Place, written: Statement, act: StatementClass, mark: IntentState
+        self, place: Place, written: Statement, kind: StatementClass, state: IntentState
     ) -> None:
         statement = self._invalid_indexes.clear_obstacles(
-            written, act, self._intent.progress(place)
+            written, kind, self._intent.progress(place)
         )
-        known = self._invalid_indexes.read_before(act)
-        verb = AGAIN if act.effect is Effect.AGAIN else act.verb
+        known = self._invalid_indexes.read_before(kind)
+        verb = AGAIN if kind.effect is Effect.AGAIN else kind.verb
         sent = SentStatement(
-            verb, act.name, act.table, statement_digest(written), known
+            verb, kind.name, kind.table, statement_digest(written), known
         )
         self._intent.write(self._intent.reached._replace(in_flight=sent))
         try:
             self._executor.run(statement, place)
-            self._invalid_indexes.check(act, place)
+            self._invalid_indexes.check(kind, place)
         except MigratorError as error:
-            raise self._translate_failure(error, place, act, sent) from error
-        self._intent.count(written, mark)
-        self._intent.write(mark)
+            raise self._translate_failure(error, place, kind, sent) from error
+        self._intent.count(written, state)
+        self._intent.write(state)
 
     def _translate_failure(
         self,
         error: MigratorError,
         place: Place,
-        act: StatementClass,
+        kind: StatementClass,
         sent: SentStatement,
     ) -> MigratorError:
         """Return the translation of *error* of a statement that commits in parts."""
         if self._conn.closed:
             return error
-        if act.effect is Effect.OPAQUE:
+        if kind.effect is Effect.OPAQUE:
             return self._undecided_error(
                 error, place, self._intent.reached._replace(in_flight=sent)
             )
@@ -267,17 +271,17 @@ class NoTransactionRun:
         return half_applied_error(error, call.place, part, remedy=CALL_AGAIN)
 
     def _undecided_error(
-        self, error: MigratorError, place: Place, mark: IntentState
+        self, error: MigratorError, place: Place, state: IntentState
     ) -> MigratorError:
         """Return the error of unknown outcome that *error* leads to, and keep why."""
         progress = self._intent.progress(place)
         if self._intent.intent_log is None:
             return half_applied_error(error, place, progress.part)
         failure = RecordedFailure.of(error, place, self._executor.mask)
-        if mark.in_flight is not None and not self._conn.closed:
-            sent = mark.in_flight._replace(failure=failure.fields)
+        if state.in_flight is not None and not self._conn.closed:
+            sent = state.in_flight._replace(failure=failure.fields)
             with suppress(MigratorError):  # the run fails with its own error
-                self._intent.write(mark._replace(in_flight=sent))
+                self._intent.write(state._replace(in_flight=sent))
         return undecided_error(progress, failure)
 
     def _resume(self) -> None:

@@ -118,7 +118,7 @@ class Pipeline(Generic[Q]):
 
     def results(self) -> Generator[tuple[Q, str], None, None]:
         """
-        Yield each query with its command tag, in order, until all are through.
+        Yield each query with its command tag, in order, until all are answered.
 
         When the run is stopped, it cancels, sends nothing more, and yields the answers
         that still arrive: a migration committed meanwhile has to be reported.

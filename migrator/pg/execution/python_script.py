@@ -51,7 +51,7 @@ class ScriptCall(NamedTuple):
     session: Session
     observe: Observer
     cancellation: Cancellation
-    watch: CurrentStatement
+    current: CurrentStatement
 
     @contextmanager
     def load(self) -> Iterator[Function]:
@@ -120,7 +120,7 @@ class ScriptCall(NamedTuple):
     def _translate_errors(self) -> Iterator[None]:
         started = time.monotonic()
         try:
-            with self.watch.running_at(self.place, started):
+            with self.current.running_at(self.place, started):
                 yield
         except psycopg.Error as error:
             place = self._innermost_place(error)
@@ -140,7 +140,7 @@ class ScriptCall(NamedTuple):
                 self.conn,
                 timed_out=late,
                 source=self.script.text,
-                blocker=self.watch.blocker(place),
+                blocker=self.current.blocker(place),
             ) from error
         except Interruption:
             raise
@@ -206,7 +206,7 @@ class ScriptCall(NamedTuple):
 
 @contextmanager
 def _emit_finished(call: ScriptCall) -> Iterator[None]:
-    """Tell that the block is through, as if it were a statement."""
+    """Report the end of the block as if it were a statement."""
     started, place = time.monotonic(), call.place
     yield
     call.observe(

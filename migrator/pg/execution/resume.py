@@ -37,8 +37,10 @@ class IntentWriter:
     def __init__(self, executor: StatementExecutor, step: Step) -> None:
         self._executor = executor
         self._step = step
-        ledger = executor.table.history_table if executor.table else None
-        self.intent_log = None if ledger is None else IntentLog(ledger, step)
+        history_table = executor.table.history_table if executor.table else None
+        self.intent_log = (
+            None if history_table is None else IntentLog(history_table, step)
+        )
         """None if there is no history table."""
 
         self.row: int | None = None
@@ -59,9 +61,9 @@ class IntentWriter:
         if reached is not None:
             self.reached = reached
 
-    def write(self, mark: IntentState) -> None:
+    def write(self, state: IntentState) -> None:
         """
-        Write *mark*, in the transaction that is open if one is.
+        Write *state*, in the transaction that is open if one is.
 
         Raises:
             LockLostError: The migration lock is not ours any more, or another run has
@@ -73,7 +75,7 @@ class IntentWriter:
         executor, conn = self._executor, self._executor.conn
         query = self.intent_log.write_sql(
             self.row,
-            mark,
+            state,
             reached=self._recorded,
             still_held=executor.lock.still_held_sql,
         )
@@ -85,7 +87,7 @@ class IntentWriter:
             raise LockLostError(
                 f"another run has continued {self._step.migration.path}"
             )
-        self.row, self._recorded = found[-1], mark.completed
+        self.row, self._recorded = found[-1], state.completed
 
     def find(self) -> Intent | None:
         """Take up the row that an earlier attempt has left open, and return it."""
@@ -100,14 +102,14 @@ class IntentWriter:
 
     def progress(self, place: Place) -> FileProgress:
         """Return how far the step has come, seen from *place*."""
-        ledger = (
+        history_table = (
             self.intent_log.history_table.identifier.as_string()
             if self.intent_log
             else None
         )
         total = len(self._step.listed_statements)
-        through, script = self.applied.last_applied, self._step.script
-        return FileProgress(place, through, total, ledger, self.row, script)
+        completed, script = self.applied.last_applied, self._step.script
+        return FileProgress(place, completed, total, history_table, self.row, script)
 
 
 class Resumption(NamedTuple):
@@ -133,23 +135,23 @@ class Resumption(NamedTuple):
         if intent is None:
             return ()
         replayed = tuple(self._verify(intent))
-        through = intent.completed + self._was_applied(intent)
-        self.intent_writer.reached = IntentState(through, "")
-        if through:
-            self.executor.observe(_resumed_event(self.step, intent, through))
+        completed = intent.completed + self._was_applied(intent)
+        self.intent_writer.reached = IntentState(completed, "")
+        if completed:
+            self.executor.observe(_resumed_event(self.step, intent, completed))
         return replayed
 
     def _verify(self, intent: Intent) -> Iterator[tuple[Place, Statement]]:
         """Yield those of the applied statements that only set up the session."""
         prefix, last = PrefixDigest(), ""
         for place, statement in islice(located_statements(self.step), intent.completed):
-            last, act = prefix.add(statement), classify(statement.text)
+            last, kind = prefix.add(statement), classify(statement.text)
             self.intent_writer.count(statement)
-            if act.keeps:
+            if kind.keeps:
                 raise mismatch_error(
                     intent, self.intent_writer.progress(place), SESSION_OBJECT
                 )
-            if act.effect is Effect.SESSION:
+            if kind.effect is Effect.SESSION:
                 yield place, statement
         # an answer recorded manually has no digest, and a function's call needs none
         if intent.prefix and intent.prefix != last:
@@ -181,12 +183,12 @@ class Resumption(NamedTuple):
         return found.done
 
 
-def _resumed_event(step: Step, intent: Intent, through: int) -> MigrationResumed:
+def _resumed_event(step: Step, intent: Intent, completed: int) -> MigrationResumed:
     return MigrationResumed(
         version=step.migration.version,
         path=step.migration.path,
         direction=step.direction.value,
-        through=through,
+        through=completed,
         statements=len(step.listed_statements),
         begun_by=intent.run_by,
         begun_at=intent.started_at,

@@ -79,8 +79,8 @@ def is_concurrent_index(statement: Statement) -> bool:
     """Tell whether *statement* builds or drops an index concurrently."""
     if "concurrently" not in statement.text.lower():
         return False
-    act = classify(statement.text)
-    return act.effect is Effect.TRACED and act.verb in _BUILDS
+    kind = classify(statement.text)
+    return kind.effect is Effect.TRACED and kind.verb in _BUILDS
 
 
 _READ_LATE_S = 0.25
