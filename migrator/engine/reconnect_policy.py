@@ -1,9 +1,10 @@
 """Decides whether a run connects again after a lost session, and when."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from migrator.domain.facts import Place
 from migrator.domain.model import Step
 from migrator.engine.wait_budget import WaitBudget
 from migrator.errors import (
@@ -18,7 +19,7 @@ from migrator.errors import (
 from migrator.errors.runtime import NOT_APPLIED
 from migrator.events.base import Event
 from migrator.events.database import ConnectionLost, ConnectionRetried
-from migrator.pg.errors.remedies import SPARE_SESSIONS_REMEDY, find_terminator
+from migrator.pg.errors.remedies import SPARE_SESSIONS_REMEDY
 from migrator.pg.execution.partial_errors import half_applied_error
 
 
@@ -57,6 +58,9 @@ class ReconnectPolicy:
         self._deaths: Counter[int] = Counter()
         """How many sessions have ended, by the number of steps done then."""
 
+        self._lost_locks: defaultdict[int, list[Place | None]] = defaultdict(list)
+        """After which statements the lock's session was gone, by the steps done."""
+
         self._delays: Iterator[float] | None = None
         self._delays_at = -1
         """How many steps were done when the delays began."""
@@ -85,6 +89,10 @@ class ReconnectPolicy:
             raise self._final_error(error, applied_any=at.applied_any) from error
         return delay
 
+    def is_lock_suspect(self, done: int) -> bool:
+        """Return whether the step after *done* others may end the lock's session."""
+        return bool(self._lost_locks[done])
+
     def lost_event(self, error: Lost, delay: float, at: Position) -> Event:
         """Return the event that reports *error* and the next attempt in *delay* s."""
         step = at.step
@@ -108,10 +116,12 @@ class ReconnectPolicy:
     def _count(self, error: ConnectionLostError, at: Position) -> None:
         self._last = error
         self._deaths[at.done] += at.executing
+        if at.executing and isinstance(error, LockLostError):
+            self._lost_locks[at.done].append(error.place)
         if not error.is_recoverable:
             raise error
         if self._deaths[at.done] == ATTEMPTS:
-            final = _termination_error(error, at.step)
+            final = _termination_error(error, at.step, self._lost_locks[at.done])
             raise final or error.with_consequence(_KILLING) from error
 
     def _growing_delays(self, done: int) -> Iterator[float]:
@@ -132,13 +142,16 @@ class ReconnectPolicy:
 
 
 def _termination_error(
-    error: ConnectionLostError, step: Step | None
+    error: ConnectionLostError, step: Step | None, places: list[Place | None]
 ) -> MigratorError | None:
-    """Return the error of a file that ends the session of its own migration lock."""
-    if step is None or not isinstance(error, LockLostError):
-        return None
-    place = find_terminator(step)
-    if place is None:
+    """
+    Return the error of a statement after which the lock's session was gone each time.
+
+    None unless the last two of *places*, where the lock was queried after each
+    statement, are the same one.
+    """
+    place = places[-1] if places else None
+    if step is None or place is None or places[-2:] != [place, place]:
         return None
     failed = StatementFailedError(place, error.server, remedy=SPARE_SESSIONS_REMEDY)
     if step.migration.transaction:

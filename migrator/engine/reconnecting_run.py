@@ -160,6 +160,7 @@ class ReconnectingRun:
             context.cancellation,
             self._lock,
             drop_invalid=context.policy.on_invalid_index is OnInvalidIndex.DROP,
+            queries_lock=self._policy.is_lock_suspect(self._position().done),
             mask=context.database.mask,
         )
 

@@ -94,12 +94,13 @@ class StepRunner:
             if finished:
                 executor.lock.check()
                 executor.reset_session(step)
-            if pipeline and is_pipelineable(step):
+            if pipeline and is_pipelineable(step) and not executor.queries_lock:
                 batch = tuple(takewhile(is_pipelineable, steps[finished:]))
                 finished += self._run_pipelined(executor, batch)
             else:
                 self._step_started(step)
                 self._run_one(executor, step)
+                executor = executor._replace(queries_lock=False)
                 finished += 1
 
     def is_complete(self, now: History) -> bool:

@@ -227,6 +227,9 @@ class ConnectionLostError(MigratorError):
 class LockLostError(ConnectionLostError):
     """The migration lock was lost during the run."""
 
+    place: Place | None
+    """After which statement the lock was gone; None unless it was queried each time."""
+
     def __init__(self, reason: str, *, died: bool = False, after: str = "") -> None:
         self.server = ServerMessage(sqlstate=None, message=reason)
         self.doing = "holding the migration lock"

@@ -304,6 +304,43 @@ def test_a_file_that_terminates_all_other_sessions(
         assert applied(again) == [0, 1]
 
 
+IN_A_FUNCTION = f"""-- +goose Up
+-- +goose StatementBegin
+CREATE FUNCTION end_others() RETURNS bigint LANGUAGE sql
+AS $$ SELECT count(*) FROM ({OTHERS}) ended $$;
+-- +goose StatementEnd
+"""
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("3_t.sql", "-- +goose Up\nSELECT 1;\nSELECT end_others();\nSELECT 2;\n", 3),
+        ("3_t.py", "\ndef up(conn):\n    conn.execute('SELECT end_others()')\n", 2),
+    ],
+)
+def test_a_function_that_terminates_all_other_sessions(
+    database: str,
+    directory: Path,
+    conn: psycopg.Connection,
+    name: str,
+    text: str,
+    line: int,
+) -> None:
+    """What calls it is named, although its text does not say what it does."""
+    write(directory, {"2_f.sql": IN_A_FUNCTION, name: text.encode()})
+    conn.close()
+
+    result = migrate(database, directory)
+
+    failed = result.verdict["failed"]
+    assert (result.exit_code, failed["path"], failed["line"]) == (13, name, line)
+    assert "application_name <> current_setting" in result.verdict["error"]
+    with psycopg.connect(database) as again:
+        assert applied(again) == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("lead", "code", "state"),
     [

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from migrator.domain.facts import Place, ServerMessage
-from migrator.domain.model import SessionState, Statement, Step
+from migrator.domain.model import SessionState, Statement
 from migrator.errors import StatementFailedError
 from migrator.errors.base import list_values
 from migrator.errors.runtime import NOT_APPLIED
@@ -116,16 +116,9 @@ def _refuses_transaction(server: ServerMessage, text: str) -> bool:
     return bool(text) or "transaction block" in server.message
 
 
-def find_terminator(step: Step) -> Place | None:
-    """Return the place of the first statement that calls pg_terminate_backend()."""
-    for number, statement in enumerate(step.statements, 1):
-        if "pg_terminate_backend" in statement.text.lower():
-            return step.migration.place(statement, number)
-    return None
-
-
 # Both sessions of a run have the same application_name
 SPARE_SESSIONS_REMEDY = (
-    "the file terminates the session that holds the migration lock: exclude it with"
-    " AND application_name <> current_setting('application_name'), then re-run"
+    "the session that holds the migration lock was terminated each time this statement"
+    " ran: if the statement terminates other sessions, exclude it with AND"
+    " application_name <> current_setting('application_name'), then re-run"
 )

@@ -81,4 +81,5 @@ def _execute_script(executor: StatementExecutor, step: Step, script: Script) -> 
             return NoTransactionRun(executor, step).run_script(call, function)
         with executor.transaction(step):
             call.run_inside(function)
+            executor.check_lock_after(call.place)
             return executor.record_and_commit(step)

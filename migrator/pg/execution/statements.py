@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from migrator.domain.facts import AT_COMMIT, BEGINNING, RECORDING, RESETTING, Place
 from migrator.domain.model import Direction, Statement, Step
 from migrator.errors import (
+    LockLostError,
     MigratorError,
     PartiallyAppliedError,
     RowNotWrittenError,
@@ -104,6 +105,9 @@ class StatementExecutor(NamedTuple):
     drop_invalid: bool = True
     """Whether what a concurrent build left behind is dropped, and built again."""
 
+    queries_lock: bool = False
+    """Whether the lock is queried after each statement: one may end its session."""
+
     mask: Callable[[str], str] = mask_passwords
     """Hides secrets in what is kept in a table of ours."""
 
@@ -157,6 +161,21 @@ class StatementExecutor(NamedTuple):
             MigratorError: As `migrator.pg.execution.executor.execute_step`.
         """
         self._check_transaction(self.run(statement, place), place)
+        self.check_lock_after(place)
+
+    def check_lock_after(self, place: Place) -> None:
+        """
+        Query the lock, if `queries_lock`, after what ran at *place*.
+
+        Raises:
+            LockLostError: The lock is gone; with *place*.
+        """
+        if self.queries_lock:
+            try:
+                self.lock.check()
+            except LockLostError as error:
+                error.place = place
+                raise
 
     def run(self, statement: Statement, place: Place) -> tuple[str, ...]:
         """
