@@ -88,6 +88,16 @@ class StepRunner:
         Raises:
             MigratorError: As `execute_step`; what was committed before stays.
         """
+        try:
+            self._run_remaining(executor, pipeline=pipeline)
+        except (ConnectionLostError, ReadOnlyServerError):
+            raise  # another session may execute the step
+        except MigratorError as error:
+            # not after the lock is released, which may take seconds
+            self.emit_failure(error)
+            raise
+
+    def _run_remaining(self, executor: StatementExecutor, *, pipeline: bool) -> None:
         steps, finished = self._progress.remaining, 0
         while finished < len(steps):
             step = steps[finished]
