@@ -12,8 +12,10 @@ from migrator.engine.plan import is_pipelineable
 from migrator.engine.plan_progress import PlanProgress
 from migrator.engine.run_context import RunContext
 from migrator.errors import (
+    ConnectionLostError,
     ContentionError,
     MigratorError,
+    ReadOnlyServerError,
 )
 from migrator.events.migration import (
     CommitConfirmed,
