@@ -22,6 +22,7 @@ TIMEOUT_S = 10
 """How long a server may take to be connected, and for each piece of its answer."""
 
 _SERVER_ERROR = 500
+_THROTTLED = 429
 # Cloud SQL, "IAM database authentication", and Azure Database for PostgreSQL, "Use
 # Microsoft Entra ID for authentication"
 _CLOUD_SQL = "https://www.googleapis.com/auth/sqlservice.login"
@@ -109,7 +110,10 @@ def _aws_error(error: Exception) -> Exception:
     match error:
         case said.ClientError():
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            return _unavailable(error, silent=status >= _SERVER_ERROR)
+            # STS throttles with 400 (its "Common Errors")
+            throttled = status == _THROTTLED or "Throttl" in str(error)
+            silent = throttled or status >= _SERVER_ERROR
+            return _unavailable(error, silent=silent)
         case said.CredentialRetrievalError():
             refused = "non 200 response 4" in str(error)  # ContainerMetadataFetcher
             return _unavailable(error, silent=not refused)
@@ -177,9 +181,12 @@ def entra() -> str:
             return credential.get_token(_ENTRA).token
     except AzureError as error:
         # of the errors of all sources it keeps the texts; Entra's own have a code
-        raise _unavailable(error, silent="AADSTS" not in str(error)) from error
+        codes = set(re.findall(r"AADSTS\d+", str(error)))
+        raise _unavailable(error, silent=codes <= _TRANSIENT) from error
 
 
+# Microsoft, "Microsoft Entra authentication and authorization error codes"
+_TRANSIENT = {"AADSTS50196", "AADSTS90033"}  # a loop, and a transient error
 _OTHERS: Mapping[str, Password] = {"cloudsql-iam": cloudsql_iam, "entra": entra}
 _EXTRAS = {"rds-iam": "aws", "cloudsql-iam": "gcp", "entra": "azure"}
 _LOGGERS = ("azure", "botocore", "google", "msal", "urllib3")
@@ -201,10 +208,10 @@ def _translating(provider: str) -> Iterator[None]:
         raise UsageError(text) from error
     except OSError as error:
         raise _unavailable(error, silent=False) from error
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever an answer makes a library raise
         # KeyError, say; botocore's ResponseParserError has all of the answer in it
         text = f"an answer that cannot be read ({type(error).__name__})"
-        raise PasswordUnavailableError(text, silent=True) from error
+        raise PasswordUnavailableError(text, silent=True) from None
 
 
 _MISSING = (

@@ -43,11 +43,12 @@ def duration(seconds: float) -> str:
     """Return *seconds* for a person: `8 ms`, `0.4 s`, `3 min 5 s`, `1 h 2 min`."""
     if seconds < _PRECISE_S:
         return f"{seconds * 1000:.0f} ms" if seconds < _SHORT_S else f"{seconds:.1f} s"
-    if seconds < _MINUTE_S:
-        return f"{seconds:.0f} s"
-    if seconds < _HOUR_S:
-        return f"{seconds // _MINUTE_S:.0f} min {seconds % _MINUTE_S:.0f} s"
-    return f"{seconds // _HOUR_S:.0f} h {seconds % _HOUR_S // _MINUTE_S:.0f} min"
+    whole = round(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} min {whole % _MINUTE_S} s"
+    return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S} min"
 
 
 class ProgressLine(Lines):

@@ -199,11 +199,17 @@ def _finished(f: Fields) -> str:
     if not f["exit_code"]:
         return ", ".join((*counts, took)) if counts else f"done in {took}"
     hint = f"\nhint: {f['hint']}" if f["hint"] else ""
-    again = "retryable" if f["retryable"] else "not retryable"
+    again = ", retryable" if f["retryable"] else ", not retryable"
+    if not f["retryable"] and f["outcome"] in _CALLER_DECIDES:
+        again = ""
     return (
         f"error: {_error(f)}{hint}\n"
-        f"exit {f['exit_code']} ({f['outcome']}), {again}; {', '.join((*counts, took))}"
+        f"exit {f['exit_code']} ({f['outcome']}){again}; {', '.join((*counts, took))}"
     )
+
+
+_CALLER_DECIDES = ("internal", "pending")
+"""Neither is retryable by itself nor in vain (`migrator.exit_codes`)."""
 
 
 def _error(f: Fields) -> str:

@@ -46,6 +46,8 @@ class ClientEncoding:
         self._name = ""
         """As the file writes it; empty while it is UTF-8."""
 
+        self._reported = False
+
     def misread(
         self, statements: Iterable[Statement]
     ) -> Iterator[tuple[str, int, int]]:
@@ -55,11 +57,13 @@ class ClientEncoding:
         A file is sent as it is read, which is UTF-8. Where it has set another encoding
         before, the server takes each byte of `ä` for a character of its own.
         """
-        for statement in statements:
+        for statement in () if self._reported else statements:
             if self._name and (match := _NON_ASCII.search(statement.text)):
+                self._reported = True
                 yield self._name, *statement.locate(match.start() + 1)
                 return
             if self._name and any(not rows.isascii() for rows in statement.data or ()):
+                self._reported = True
                 yield self._name, *statement.locate(len(statement.text))
                 return
             if statement.text[:1] not in _STARTS_SET:

@@ -286,6 +286,8 @@ def test_keys_of_a_profile(tmp_path: Path) -> None:
     ("status", "body", "kind", "text"),
     [
         (403, STS_DENIED, "refused", "Not authorized to perform"),
+        (400, STS_DENIED.replace("AccessDenied", "Throttling"), "silent", "Throttling"),
+        (429, STS_DENIED, "silent", "AccessDenied"),
         (503, "<html>", "silent", "503"),
         (200, STS_ANSWER[:-99], "silent", "cannot be read (ResponseParserError)"),
     ],
@@ -618,6 +620,12 @@ def test_a_token_of_a_workload_identity(
             '{"error": "invalid_request", "error_description": "AADSTS70021: No match"}',
             "refused",
             "AADSTS70021: No match",
+        ),
+        (
+            400,
+            '{"error": "temporarily_unavailable", "error_description": "AADSTS90033"}',
+            "silent",
+            "AADSTS90033",
         ),
         (503, "", "silent", "WorkloadIdentityCredential"),
     ],

@@ -251,6 +251,10 @@ EXAMPLES: tuple[tuple[Event, str], ...] = (
             " 1 applied, 3 pending, version 1 → 2, 0.4 s"
         ),
     ),
+    (
+        finished(outcome="pending", exit_code=3, retryable=False, error="2 pending"),
+        "error: 2 pending\nexit 3 (pending); 0.4 s",
+    ),
     (run.RunInterrupted(reason="SIGTERM"), ""),
     (
         run.RunStarted(
@@ -390,6 +394,9 @@ def test_no_event_is_left_out() -> None:
         (9.94, "9.9 s"),
         (9.96, "10 s"),
         (59.4, "59 s"),
+        (59.7, "1 min 0 s"),
+        (239.5, "4 min 0 s"),
+        (3599.7, "1 h 0 min"),
         (60, "1 min 0 s"),
         (3599, "59 min 59 s"),
         (3660, "1 h 1 min"),
