@@ -38,19 +38,15 @@ class Planner:
 
     def plan(self, history: History) -> tuple[Step, ...]:
         """Return the steps from *history* to the goal; raises as `make_plan`."""
-        files, goal, policy = (
-            self.context.files,
-            self.context.goal,
-            self.context.policy,
-        )
-        if isinstance(self.context.store, NoTrackingStore):
-            history = assumed_history(files, goal)
+        context = self.context
+        if isinstance(context.store, NoTrackingStore):
+            history = assumed_history(context.files, context.goal)
         return make_plan(
-            files,
+            context.files,
             history,
-            goal,
-            allow_missing=policy.allow_missing,
-            when_ahead=policy.on_db_ahead,
+            context.goal,
+            allow_missing=context.policy.allow_missing,
+            when_ahead=context.policy.on_db_ahead,
         )
 
     def plan_without_lock(self, state: DatabaseState) -> tuple[Step, ...]:

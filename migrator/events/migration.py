@@ -1,11 +1,19 @@
 """Events of one migration."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from migrator.domain.facts import Word
 from migrator.domain.model import Direction, Step
 from migrator.errors import MigratorError
 from migrator.events.base import Event
+
+
+def _step_fields(step: Step) -> dict[str, Any]:
+    return {
+        "version": step.migration.version,
+        "path": step.migration.path,
+        "direction": step.direction.value,
+    }
 
 
 class MigrationStarted(Event):
@@ -23,9 +31,7 @@ class MigrationStarted(Event):
     def of(cls, step: Step) -> Self:
         """Return the event of *step*."""
         return cls(
-            version=step.migration.version,
-            path=step.migration.path,
-            direction=step.direction.value,
+            **_step_fields(step),
             statements=len(step.listed_statements),
             transaction=step.migration.transaction,
         )
@@ -183,11 +189,7 @@ class CommitConfirmed(Event):
     @classmethod
     def of(cls, step: Step) -> Self:
         """Return the event of *step*."""
-        return cls(
-            version=step.migration.version,
-            path=step.migration.path,
-            direction=step.direction.value,
-        )
+        return cls(**_step_fields(step))
 
 
 class CommitLost(Event):
@@ -207,11 +209,7 @@ class CommitLost(Event):
     @classmethod
     def of(cls, step: Step) -> Self:
         """Return the event of *step*."""
-        return cls(
-            version=step.migration.version,
-            path=step.migration.path,
-            direction=step.direction.value,
-        )
+        return cls(**_step_fields(step))
 
 
 class MigrationFailed(Event):
@@ -230,9 +228,7 @@ class MigrationFailed(Event):
     def of(cls, step: Step, error: MigratorError, duration_s: float) -> Self:
         """Return the event of *step*, which *error* ended."""
         return cls(
-            version=step.migration.version,
-            path=step.migration.path,
-            direction=step.direction.value,
+            **_step_fields(step),
             duration_s=round(duration_s, 3),
             error=str(error),
         )
